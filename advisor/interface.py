@@ -1,0 +1,138 @@
+"""What goes into the advisor and what comes out: the only types that both sides share.
+
+`advisor` imports nothing of the engine, so that the engine can hand it a briefing as JSON in a process of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Risk = Literal["low", "medium", "high"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Fact(_Frozen):
+    """One number or word that the engine worked out. The model refers to it as `@key`."""
+
+    key: str
+    #: as it appears in a document, e.g. "0.9611", "+0.0139", "v003"
+    display: str
+    #: the raw value, for checks of sign and precision
+    value: float | int | str | None = None
+    #: what the key means, in words
+    meaning: str
+    #: a word that says what the value amounts to: "large", "early", "up"
+    bucket: str | None = None
+    #: 0 is the most important; a briefing that must be shortened loses the highest first
+    importance: int = 1
+
+
+class Finding(_Frozen):
+    """One diagnosis with its evidence."""
+
+    id: str
+    #: 0 to 1: how clearly the facts show it
+    strength: float
+    #: a sentence with `@key` placeholders
+    text: str
+    evidence: tuple[str, ...]
+
+
+class Option(_Frozen):
+    """One candidate on offer."""
+
+    id: str
+    #: what it would do, e.g. "set learning_rate 0.001 -> 0.0003"
+    change: str
+    #: why and when one does that, a sentence that may hold `@key` placeholders
+    why: str
+    risk: Risk
+    #: place in the rules' own ranking, from 1
+    rank: int
+
+
+class Tried(_Frozen):
+    """An action of an earlier version and what came of it."""
+
+    version: str
+    action: str
+    verdict: str
+
+
+class Briefing(_Frozen):
+    """All that the advisor knows."""
+
+    version: str
+    facts: tuple[Fact, ...]
+    findings: tuple[Finding, ...]
+    options: tuple[Option, ...]
+    tried: tuple[Tried, ...] = ()
+    #: the user's instruction, line by line, locks included
+    instruction: tuple[str, ...] = ()
+    #: hints given in reviews of this workspace, the newest last
+    hints: tuple[str, ...] = ()
+    #: a line a locked setting, for the prose
+    limits: tuple[str, ...] = ()
+
+
+class Settings(_Frozen):
+    """How to run the model."""
+
+    #: None: the bundled model
+    model: Path | None = None
+    #: None: fitted to the prompt
+    context_tokens: int | None = None
+    gpu_layers: int = 0
+    #: None: as many as there are physical cores
+    threads: int | None = None
+    seed: int = 42
+    #: seconds without a new token after which the model is given up
+    timeout_seconds: float = 120.0
+
+
+class Ranked(_Frozen):
+    """One option as the model sees it."""
+
+    id: str
+    #: probability among the options on offer; they sum to 1
+    probability: float
+
+
+class Prose(_Frozen):
+    """What is written, numbers filled in, ready for Markdown. Every number in it comes from a fact."""
+
+    summary: str
+    #: sentences about the change of the metrics
+    metric_deltas: tuple[str, ...]
+    evidence: tuple[str, ...]
+    hypotheses: tuple[str, ...]
+    next_focus: tuple[str, ...]
+    goal: str
+    expected_impact: str
+    risk: str
+    verification: str
+
+
+class Draft(_Frozen):
+    """What the advisor made of a briefing."""
+
+    #: "progtrain-advisor 3M (f16)", or "rules only"
+    author: str
+    #: sha256 of the model file; None when the rules alone wrote it
+    model_sha256: str | None
+    chosen: str
+    ranking: tuple[Ranked, ...]
+    prose: Prose
+    #: what was given up and why, one line each: "the model wrote no usable summary: drafted by the rules"
+    notes: tuple[str, ...] = ()
+    #: prompt and raw output, so that the draft can be made again
+    prompt: str = ""
+    raw: str = ""
+    seed: int = 42
+    seconds: dict[str, float] = Field(default_factory=dict)

@@ -1,0 +1,63 @@
+"""What can go wrong, by how a caller reacts.
+
+    ProgtrainError
+    ├── InputError      something the user wrote is wrong: rules, script, action, data (exit code 2)
+    ├── StepFailed      a step did its work and the work failed: training, evaluation (1)
+    ├── DecisionNeeded  the loop waits for the user (3)
+    ├── Busy            another runner holds this workspace (4)
+    └── StorageError    the disk is full, or the workspace cannot be written (5)
+
+Each says where, what and how to mend it. `str(error)` fits on one screen.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ProgtrainError(Exception):
+    """An error that a user can act on.
+
+    `file` is where to look, `place` a line or a key in it, `mend` what to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: Path | str | None = None,
+        place: str | int | None = None,
+        mend: str | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.file = str(file) if file is not None else None
+        self.place = f"line {place}" if isinstance(place, int) else place
+        self.mend = mend
+
+    def __str__(self) -> str:
+        where = ", ".join(part for part in (self.file, self.place) if part)
+        text = f"{where}: {self.reason}" if where else self.reason
+        return f"{text}\n  mend: {self.mend}" if self.mend else text
+
+
+class InputError(ProgtrainError):
+    exit_code = 2
+
+
+class StepFailed(ProgtrainError):
+    exit_code = 1
+
+
+class DecisionNeeded(ProgtrainError):
+    exit_code = 3
+
+
+class Busy(ProgtrainError):
+    exit_code = 4
+
+
+class StorageError(ProgtrainError):
+    exit_code = 5

@@ -1,0 +1,187 @@
+"""Reading and writing files so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError, StorageError
+
+_STORAGE = {
+    errno.ENOSPC: ("the disk is full", "free some space and start again: nothing that was finished is lost"),
+    errno.EDQUOT: (
+        "the disk quota is used up",
+        "free some space and start again: nothing that was finished is lost",
+    ),
+    errno.EROFS: (
+        "the file system is read-only",
+        "use a workspace that can be written, or look at it with --readonly",
+    ),
+    errno.EACCES: (
+        "no permission to write",
+        "give yourself write permission on the workspace, or look with --readonly",
+    ),
+    errno.EPERM: (
+        "no permission to write",
+        "give yourself write permission on the workspace, or look with --readonly",
+    ),
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns what a full or read-only disk raises into a `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _STORAGE:
+            raise
+        reason, mend = _STORAGE[error.errno]
+        raise StorageError(reason, file=path, mend=mend) from error
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes all of it or nothing: a temporary file beside `path`, synced, then renamed over it.
+
+    Raises `StorageError` when the disk is full or cannot be written.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp makes files that only the owner can read; a workspace is often shared with a group
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def append_line(path: Path, value: Any) -> None:
+    """Appends one JSON line and syncs it. A torn line left by a crash is closed first."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(value, ensure_ascii=False).encode("utf-8") + b"\n"
+        with path.open("ab+") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    line = b"\n" + line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read_text(path: Path) -> str:
+    """Raises `InputError` when it is missing or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError("the file does not exist", file=path) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 text (byte {error.start})", file=path, mend="save the file in UTF-8") from error
+
+
+def read_json(path: Path) -> Any:
+    """Raises `InputError` with line and column when it is missing or not JSON."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"not valid JSON: {error.msg}",
+            file=path,
+            place=f"line {error.lineno}, column {error.colno}",
+            mend="correct the JSON at that place",
+        ) from error
+
+
+def try_read_json(path: Path) -> Any:
+    """None when it is missing or torn: for files that another process may be writing."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+class LineReader:
+    """Reads a growing file of JSON lines: each call returns what is new and complete.
+
+    A file that shrank or was replaced is read from the start again; lines that are not JSON objects
+    are skipped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+        self._inode = -1
+
+    def restarted(self) -> bool:
+        """Whether the file was replaced, cut or removed since the last read, so that it begins anew."""
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return self._offset > 0
+        return self._offset > 0 and (stat.st_size < self._offset or stat.st_ino != self._inode)
+
+    def read(self) -> list[dict[str, Any]]:
+        try:
+            with self.path.open("rb") as file:
+                stat = os.fstat(file.fileno())
+                if stat.st_size < self._offset or stat.st_ino != self._inode:
+                    self._offset, self._inode = 0, stat.st_ino
+                file.seek(self._offset)
+                data = file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            self._offset = 0
+            return []
+        complete = data[: data.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        return [value for line in complete.splitlines() if (value := _object(line)) is not None]
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def sha256_text(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, or of a folder's file names and contents."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,231 @@
+"""Pydantic models of the files that the engine reads and writes. `docs/file_formats.md` describes each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from advisor.interface import Draft
+from engine.errors import InputError
+from engine.files import read_json
+
+StepName = Literal["initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report"]
+QuestionKind = Literal["audit", "repair", "attempts", "review"]
+Verdict = Literal["better", "worse", "within noise"]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Metric(_File):
+    name: str
+    #: None: not a number in this evaluation
+    value: float | None
+    higher_is_better: bool
+
+
+class EvalScore(_File):
+    """`eval_score.json` (L23)."""
+
+    dataset_id: str
+    created_at: datetime
+    num_samples: int = Field(ge=1)
+    metrics: list[Metric] = Field(min_length=1)
+    latency_ms: float | None
+
+    def metric(self, name: str) -> Metric | None:
+        wanted = name.casefold()
+        return next((m for m in self.metrics if m.name.casefold() == wanted), None)
+
+
+class Protocol(BaseModel):
+    """`_eval/protocol.json`: scores are comparable where evaluator, data and seed agree (L38)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    evaluator_sha256: str
+    data_sha256: str
+    checkpoint_sha256: str
+    script_sha256: str
+    seed: int
+    split: str
+    num_samples: int
+    created_at: datetime
+    task: str
+    class_names: list[str] | None = None
+
+    def comparable(self, other: Protocol) -> bool:
+        mine = (self.evaluator_sha256, self.data_sha256, self.seed, self.split)
+        return mine == (other.evaluator_sha256, other.data_sha256, other.seed, other.split)
+
+
+class Mark(_File):
+    """`.progtrain/marks/v003/train.json`: written last, it says that a step is done (rule of resuming)."""
+
+    step: StepName
+    version: str
+    finished_at: datetime
+    seconds: float
+    #: path in the workspace -> sha256
+    outputs: dict[str, str]
+    #: what the step was done with: script, rules, evaluator ... name -> sha256
+    inputs: dict[str, str] = Field(default_factory=dict)
+    #: True: outputs were found finished and valid without a mark, and taken over
+    adopted: bool = False
+
+
+class Decision(_File):
+    """`.progtrain/inbox/{question}.json`: the user's answer to one question."""
+
+    question: str
+    #: accept: what is proposed; choose: another candidate; edit: with these texts; redraft: ask the advisor
+    #: again; skip: do without (a repair or a mend that is not wanted); retry: try the same again; stop
+    answer: Literal["accept", "choose", "edit", "redraft", "skip", "retry", "stop"]
+    candidate: str | None = None
+    #: version to build on, when it is not the one that `branch_from` gives
+    base: str | None = None
+    analysis: str | None = None
+    action: str | None = None
+    hint: str | None = None
+    by: str = "user"
+    at: datetime
+
+
+class DraftRecord(_File):
+    """`.progtrain/drafts/v003/draft.json`: one round of drafting, written when both documents are there."""
+
+    version: str
+    #: from 1; a redraft, another candidate or an edit makes the next
+    round: int
+    origin: Literal["advisor", "choice", "edit"]
+    #: the candidate that is proposed; None when the user wrote the action by hand
+    candidate: str | None
+    base: str | None = None
+    hint: str | None = None
+    #: of both documents as they were drafted: tells whether somebody edited them since
+    analysis_sha256: str
+    action_sha256: str
+    draft: Draft
+
+
+class CandidateCard(_File):
+    """One candidate as the review shows it."""
+
+    id: str
+    change: str
+    why: str
+    reasons: list[str]
+    risk: Literal["low", "medium", "high"]
+    #: place in the rules' ranking, from 1
+    rank: int
+    #: of the model; None when the rules alone drafted
+    probability: float | None
+    base: str | None = None
+
+
+class Review(_File):
+    """`.progtrain/drafts/v003/review.json`: the open question with all that is needed to answer it."""
+
+    question: str
+    kind: QuestionKind
+    version: str
+    title: str
+    #: what is asked, in a few lines
+    text: str = ""
+    #: unified diff of what would be written
+    diff: str = ""
+    #: file that the diff is about
+    target: str = ""
+    #: decision answers that make sense here
+    answers: list[str]
+    # for kind "review"
+    chosen: str | None = None
+    base: str | None = None
+    candidates: list[CandidateCard] = Field(default_factory=list)
+    author: str = ""
+    notes: list[str] = Field(default_factory=list)
+    #: what was checked before showing it: "compiles", "one change, as declared", "rules hold"
+    checks: list[str] = Field(default_factory=list)
+    #: why the chosen action cannot be applied; empty when it can
+    problems: list[str] = Field(default_factory=list)
+    #: lines of the instruction that nothing enforces (L43)
+    not_enforced: list[str] = Field(default_factory=list)
+
+
+class JobRequest(_File):
+    """`.progtrain/jobs/*/job.json`: what a guard is to run."""
+
+    name: str
+    command: list[str]
+    cwd: str
+    #: added to the environment
+    environment: dict[str, str] = Field(default_factory=dict)
+    timeout_seconds: float | None = None
+
+
+class JobState(_File):
+    """`.progtrain/jobs/*/state.json`, written by the guard alone."""
+
+    status: Literal["starting", "running", "ended"]
+    host: str
+    #: the guard's own process
+    pid: int
+    create_time: float
+    script_pid: int | None = None
+    started_at: datetime
+    ended_at: datetime | None = None
+    #: of the script; negative: ended by that signal
+    exit_code: int | None = None
+    #: "time limit", "cancelled", "could not start": why the guard ended it
+    ended_by: str | None = None
+    #: processes of the tree that were still there afterwards and were ended
+    leftovers: int = 0
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def load(path: Path, model: type[_Model]) -> _Model:
+    """Reads and validates a JSON file. Raises `InputError` with the key that is wrong."""
+    return validate(read_json(path), model, path)
+
+
+def validate(data: Any, model: type[_Model], path: Path | str) -> _Model:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise first_problem(error, path) from error
+
+
+def first_problem(error: ValidationError, path: Path | str, mend: str = "") -> InputError:
+    """The first of pydantic's complaints, as an error with key and value."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    value = "" if first["type"] == "missing" else f", found {shown(first['input'])}"
+    message = first["msg"].removeprefix("Value error, ")
+    return InputError(
+        f"{message}{value}{more}",
+        file=path,
+        place=f"key {key_path(first['loc'])}" if first["loc"] else None,
+        mend=mend or "correct the value of that key",
+    )
+
+
+def key_path(parts: Sequence[int | str]) -> str:
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def shown(value: Any, width: int = 60) -> str:
+    """A value for a message, on one line and not too long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,74 @@
+"""Nobody sees half a file, and readers live with one all the same."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from engine import files
+from engine.errors import InputError, StorageError
+
+
+def test_a_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    reader = files.LineReader(path)
+    assert reader.read() == []
+    path.write_text('{"a": 1}\n{"b"')
+    assert reader.read() == [{"a": 1}]
+    with path.open("a") as file:
+        file.write(": 2}\n")
+    assert reader.read() == [{"b": 2}]
+
+
+def test_a_line_torn_by_a_crash_does_not_spoil_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_text('{"a": 1}\n{"torn')
+    files.append_line(path, {"b": 2})
+    assert files.LineReader(path).read() == [{"a": 1}, {"b": 2}]
+
+
+def test_a_replaced_file_is_read_from_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    files.append_line(path, {"a": 1})
+    reader = files.LineReader(path)
+    reader.read()
+    other = tmp_path / "other"
+    other.write_text('{"c": 3}\n{"d": 4}\n')
+    other.replace(path)
+    assert reader.restarted()
+    assert reader.read() == [{"c": 3}, {"d": 4}]
+
+
+def test_writing_replaces_whole_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x.json"
+    files.write_json(path, {"ä": 1})
+    files.write_json(path, {"ä": 2})
+    assert json.loads(path.read_text()) == {"ä": 2}
+    assert [p.name for p in path.parent.iterdir()] == ["x.json"]
+    assert path.stat().st_mode & 0o600 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_clear_error() -> None:
+    with pytest.raises(StorageError, match="the disk is full") as caught:
+        files.append_line(Path("/dev/full"), {"a": 1})
+    assert caught.value.exit_code == 5
+    assert caught.value.mend
+
+
+def test_broken_json_names_line_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{\n  "a": ,\n}')
+    with pytest.raises(InputError) as caught:
+        files.read_json(path)
+    assert caught.value.place == "line 2, column 8"
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.md"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="not UTF-8"):
+        files.read_text(path)

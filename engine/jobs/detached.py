@@ -1,0 +1,28 @@
+"""Starting a process that outlives this one, its terminal and the line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+#: Started from here and perhaps still at work: kept so that they can be reaped once they have ended.
+_children: list[subprocess.Popen[bytes]] = []
+
+
+def spawn(module: str, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Starts one of our own modules in a session of its own, with its output in `log`.
+
+    `-P` keeps the folder it is started in off the module path: a user's own `engine/` is never taken for ours.
+    """
+    _children[:] = [child for child in _children if child.poll() is None]
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    _children.append(child)
+    return child

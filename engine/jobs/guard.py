@@ -1,0 +1,159 @@
+"""The parent of one script: `python -P -m engine.jobs.guard FOLDER`.
+
+It outlives the runner and the terminal, never leaves a process of the script's tree behind, and writes what became of
+it to `state.json`. Only the standard library and psutil, so that it starts at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import psutil
+
+#: Seconds between asking a process to end and ending it.
+GRACE_SECONDS = 3.0
+_POLL_SECONDS = 0.1
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Guard:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.request: dict[str, Any] = json.loads((folder / "job.json").read_bytes())
+        self.state: dict[str, Any] = {
+            "status": "starting",
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "create_time": psutil.Process().create_time(),
+            "started_at": _now(),
+        }
+        self._cancelled = False
+
+    def run(self) -> None:
+        """Runs the script to its end, whatever that is, and records it."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        signal.signal(signal.SIGINT, self._on_terminate)
+        _adopt_orphans()
+        self._write()
+        with (self.folder / "output.log").open("ab", buffering=0) as log:
+            try:
+                process = self._start(log)
+            except OSError as error:
+                log.write(f"could not start {self.request['command'][0]}: {error.strerror}\n".encode())
+                self._end(exit_code=127, ended_by="could not start")
+                return
+            self.state |= {"status": "running", "script_pid": process.pid}
+            self._write()
+            exit_code, ended_by = self._watch(process)
+        leftovers = end_tree(_descendants())
+        self._end(exit_code, ended_by, len(leftovers))
+
+    def _start(self, log: BinaryIO) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.request["command"],
+            cwd=self.request["cwd"],
+            env={**os.environ, **self.request.get("environment", {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> tuple[int, str | None]:
+        """Waits for the script. Returns its exit code, and why it was ended: None when it ended by itself."""
+        limit = self.request.get("timeout_seconds")
+        deadline = None if limit is None else time.monotonic() + limit
+        cancel = self.folder / "cancel"
+        while True:
+            try:
+                return process.wait(timeout=_POLL_SECONDS), None
+            except subprocess.TimeoutExpired:
+                pass
+            reason = None
+            if self._cancelled or cancel.exists():
+                reason = "cancelled"
+            elif deadline is not None and time.monotonic() > deadline:
+                reason = "time limit"
+            if reason:
+                # whoever waits for a child takes its exit code: here that is psutil
+                codes = end_tree(_descendants())
+                return codes.get(process.pid, -signal.SIGKILL), reason
+
+    def _on_terminate(self, *_: object) -> None:
+        self._cancelled = True
+
+    def _end(self, exit_code: int, ended_by: str | None, leftovers: int = 0) -> None:
+        self.state |= {
+            "status": "ended",
+            "ended_at": _now(),
+            "exit_code": exit_code,
+            "ended_by": ended_by,
+            "leftovers": leftovers,
+        }
+        self._write()
+
+    def _write(self) -> None:
+        path = self.folder / "state.json"
+        temporary = path.with_name(".state.json.tmp")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(self.state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+def end_tree(processes: list[psutil.Process]) -> dict[int, int]:
+    """Asks all to end, then ends what is still there. Returns the exit code of each, by pid."""
+    for process in processes:
+        _signal(process, "terminate")
+    ended, alive = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+    # a dying process may have started others meanwhile
+    late = list({*alive, *_descendants()})
+    for process in late:
+        _signal(process, "kill")
+    killed, _ = psutil.wait_procs(late, timeout=GRACE_SECONDS)
+    # wait_procs sets `returncode`; None where the process was not a child of ours
+    return {process.pid: getattr(process, "returncode", None) or 0 for process in [*ended, *killed]}
+
+
+def _signal(process: psutil.Process, how: str) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        getattr(process, how)()
+
+
+def _descendants() -> list[psutil.Process]:
+    found = psutil.Process().children(recursive=True)
+    return [process for process in found if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def _adopt_orphans() -> None:
+    """Makes processes whose parent ends the guard's own, double forks included. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _die_with_parent() -> None:
+    """In the script's process, before it begins: end with the guard, even when that is killed. Linux only."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _now() -> str:
+    return datetime.now(UTC).astimezone().isoformat()
+
+
+if __name__ == "__main__":
+    Guard(Path(sys.argv[1])).run()

@@ -1,0 +1,152 @@
+"""What a training script gets on its PYTHONPATH: a Lightning callback that tells how far it is.
+
+Lightning finds it by its entry point and calls `callbacks()`; the script needs no change and nothing is installed. It
+runs in the user's interpreter: standard library and Lightning only, Python 3.8 and later, and whatever goes wrong
+here must never disturb the training.
+"""
+
+import json
+import os
+import platform
+import sys
+import time
+
+# of the two names under which Lightning is installed, the one that the script uses: mixing them does not work
+if "lightning.pytorch" in sys.modules or "pytorch_lightning" not in sys.modules:
+    from lightning.pytorch.callbacks import Callback
+else:
+    from pytorch_lightning.callbacks import Callback
+
+_SECONDS_BETWEEN_WRITES = 0.3
+
+
+class ProgtrainLive(Callback):
+    """Appends a JSON line to `path` a few times a second, and ends the training when `stop_path` appears."""
+
+    def __init__(self, path, stop_path):
+        self._path, self._stop_path = path, stop_path
+        self._file = None
+        self._written = 0.0
+        self._begun = time.time()
+        self._steps_at_begin = 0
+        self._batch_size = None
+
+    def on_fit_start(self, trainer, pl_module):
+        if trainer.global_rank == 0:
+            try:
+                self._file = open(self._path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115, PTH123
+            except OSError:
+                self._file = None
+
+    def on_train_start(self, trainer, pl_module):
+        self._begun = time.time()
+        self._steps_at_begin = trainer.global_step
+        self._append(lambda: {"setup": _setup(trainer, pl_module)})
+        self._write(trainer)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        now = time.time()
+        if now - self._written < _SECONDS_BETWEEN_WRITES:
+            return
+        if self._batch_size is None:
+            self._batch_size = _length(batch)
+        self._write(trainer)
+        if self._stop_path and os.path.exists(self._stop_path):  # noqa: PTH110
+            trainer.should_stop = True
+            # without this, Lightning goes on to min_epochs and min_steps first
+            trainer.fit_loop.min_epochs = 0
+            trainer.fit_loop.epoch_loop.min_steps = 0
+
+    def on_validation_end(self, trainer, pl_module):
+        if not trainer.sanity_checking:
+            self._write(trainer)
+
+    def on_train_end(self, trainer, pl_module):
+        self._write(trainer)
+
+    def teardown(self, trainer, pl_module, stage):
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _write(self, trainer):
+        self._written = time.time()
+        self._append(lambda: self._progress(trainer))
+
+    def _append(self, make):
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps(make()) + "\n")
+        except Exception:  # noqa: BLE001 - a view of the training must never end it
+            self._file = None
+
+    def _progress(self, trainer):
+        seconds = time.time() - self._begun
+        done = trainer.global_step - self._steps_at_begin
+        total = trainer.estimated_stepping_batches
+        total = int(total) if total != float("inf") else None
+        left = seconds / done * (total - trainer.global_step) if total and done else None
+        rate = done / seconds if seconds > 0 else None
+        batch = self._batch_size
+        return {
+            "t": round(time.time(), 3),
+            "seconds": round(seconds, 3),
+            "epoch": trainer.current_epoch + 1,
+            "epochs": trainer.max_epochs,
+            "step": trainer.global_step,
+            "steps": total,
+            "steps_per_second": rate,
+            "samples_per_second": rate * batch * (trainer.accumulate_grad_batches or 1) if rate and batch else None,
+            "seconds_left": left,
+            "metrics": _numbers(trainer.callback_metrics),
+            "learning_rate": [g["lr"] for o in trainer.optimizers for g in o.param_groups][:8],
+        }
+
+
+def _setup(trainer, module):
+    """What the engine puts into `spec.json` where the script does not say it."""
+    import torch
+
+    checkpoint = trainer.checkpoint_callback
+    return {
+        "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
+        "device": str(trainer.strategy.root_device),
+        "precision": str(trainer.precision),
+        "libraries": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "lightning": sys.modules[type(trainer).__module__.split(".")[0]].__version__,
+        },
+        "checkpoint": {
+            "monitor": getattr(checkpoint, "monitor", None),
+            "mode": getattr(checkpoint, "mode", None),
+        },
+    }
+
+
+def _length(batch):
+    item = batch
+    while isinstance(item, (list, tuple, dict)) and len(item):
+        item = next(iter(item.values())) if isinstance(item, dict) else item[0]
+    try:
+        return len(item)
+    except TypeError:
+        return None
+
+
+def _numbers(metrics):
+    found = {}
+    for name, value in metrics.items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError, RuntimeError):
+            continue
+        found[str(name)] = number if number == number and abs(number) != float("inf") else None
+    return found
+
+
+def callbacks():
+    """Called by Lightning for each Trainer. Nothing where progtrain did not start the script."""
+    path = os.environ.get("PROGTRAIN_LIVE_FILE")
+    return [ProgtrainLive(path, os.environ.get("PROGTRAIN_STOP_FILE"))] if path else []

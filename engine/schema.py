@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from advisor.interface import Draft
 from engine.errors import InputError
 from engine.files import read_json
 
@@ -95,23 +94,6 @@ class Decision(_File):
     hint: str | None = None
     by: str = "user"
     at: datetime
-
-
-class DraftRecord(_File):
-    """`.progtrain/drafts/v003/draft.json`: one round of drafting, written when both documents are there."""
-
-    version: str
-    #: from 1; a redraft, another candidate or an edit makes the next
-    round: int
-    origin: Literal["advisor", "choice", "edit"]
-    #: the candidate that is proposed; None when the user wrote the action by hand
-    candidate: str | None
-    base: str | None = None
-    hint: str | None = None
-    #: of both documents as they were drafted: tells whether somebody edited them since
-    analysis_sha256: str
-    action_sha256: str
-    draft: Draft
 
 
 class CandidateCard(_File):

@@ -1,0 +1,1 @@
+"""`python -m benchmarks`: what progtrain costs, as ratios within one run."""

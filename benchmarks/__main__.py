@@ -1,0 +1,24 @@
+"""Prints every figure with the target it is held to. `python -m benchmarks [NAME ...]` runs some of them."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import engine_cost, live_cost, status_time, time_to_draft
+
+ALL = {
+    "engine": engine_cost.main,
+    "live": live_cost.main,
+    "status": status_time.main,
+    "draft": time_to_draft.main,
+}
+
+
+def main(names: list[str]) -> None:
+    for name in names or ALL:
+        print(f"\n== {name}", flush=True)
+        ALL[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

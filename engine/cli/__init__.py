@@ -1,0 +1,1 @@
+"""`progtrain`: everything that works without a screen. One module a command, imported when it is called."""

@@ -1,0 +1,38 @@
+"""`progtrain diff`."""
+
+from __future__ import annotations
+
+import click
+
+from engine.cli.common import chosen_version, json_option, print_json, say, workspace
+from engine.errors import InputError
+from engine.files import read_text
+from engine.text import unified_diff
+
+
+@click.command("diff")
+@click.argument("old", required=False)
+@click.argument("new", required=False)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, old: str | None, new: str | None, as_json: bool) -> None:
+    """What changed from version OLD to NEW; by default in the latest version, against the one it was made from."""
+    from engine.script import difference
+    from engine.script.header import read_header
+
+    ws = workspace(ctx)
+    newer = chosen_version(ws, new or old)
+    if new is None or old is None:
+        header = read_header(read_text(ws.script(newer)))
+        older = header.base if header else "baseline"
+    else:
+        older = old
+    older_path = ws.baseline_script if older == "baseline" else ws.script(chosen_version(ws, older))
+    if not older_path.is_file():
+        raise InputError("there is no such script", file=older_path, mend="progtrain status lists the versions")
+    before, after = read_text(older_path), read_text(ws.script(newer))
+    changes = difference.compare(before, after)
+    if as_json:
+        print_json({"old": older, "new": newer, "changes": [change.__dict__ for change in changes]})
+        return
+    say(unified_diff(before, after, ws.script(newer).name, older_path.name) or "no difference")

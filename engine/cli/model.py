@@ -1,0 +1,120 @@
+"""`progtrain model`: what the advisor's model is, whether it serves, and how fast it is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from advisor import process
+from advisor.interface import Settings
+from advisor.locate import bundled_model
+from advisor.process import ModelInfo
+from engine import drafting, rules
+from engine.cli.common import json_option, print_json, say, workspace
+from engine.errors import InputError
+
+_path = click.argument("path", required=False, type=click.Path(path_type=Path))
+
+
+@click.group("model")
+def command() -> None:
+    """The advisor's model. PATH: a GGUF; by default the one that the rules name, else the bundled one."""
+
+
+@command.command("info")
+@_path
+@json_option
+@click.pass_context
+def info(ctx: click.Context, path: Path | None, as_json: bool) -> int:
+    """What the file is."""
+    return _tell(process.inspect(_settings(ctx, path).model or bundled_model()), as_json)
+
+
+@command.command("check")
+@_path
+@json_option
+@click.pass_context
+def check(ctx: click.Context, path: Path | None, as_json: bool) -> int:
+    """Will it serve? It is loaded, and drafts once over a small fixed briefing."""
+    from engine.cli.exam import sit
+
+    settings = _settings(ctx, path)
+    found = process.inspect(settings.model or bundled_model())
+    result = None if found.problems else sit(settings)
+    if as_json:
+        print_json(
+            {**found.model_dump(mode="json"), "exam": None if result is None else result.model_dump(mode="json")}
+        )
+    else:
+        _tell(found, False)
+        if result is not None:
+            say(f"draft in {result.seconds['total']:.1f} s, by {result.author}; it chose {result.chosen}")
+            for note in result.notes:
+                say(f"  {note}")
+            say(
+                "serves" if result.model_sha256 else "does not serve: drafts would be written by the rules alone",
+                bold=True,
+            )
+    return 0 if result is not None and result.model_sha256 else 1
+
+
+@command.command("bench")
+@_path
+@json_option
+@click.pass_context
+def bench(ctx: click.Context, path: Path | None, as_json: bool) -> int:
+    """How fast it reads and writes here."""
+    settings = _settings(ctx, path)
+    speed = process.bench(settings.model or bundled_model(), settings=settings)
+    if as_json:
+        print_json(speed.model_dump(mode="json"))
+    elif speed.problem is None:
+        for label, value, unit in (
+            ("loads in", speed.load_seconds, "s"),
+            ("reads", speed.read_per_second, "tokens/s"),
+            ("writes", speed.write_per_second, "tokens/s"),
+            ("writes under a grammar", speed.grammar_write_per_second, "tokens/s"),
+        ):
+            if value is not None:
+                say(f"{label:24}{value:10.3g} {unit}" if value < 1 else f"{label:24}{value:10.0f} {unit}")
+    else:
+        say(f"progtrain: {speed.problem}", error=True)
+    return 0 if speed.problem is None else 1
+
+
+def _settings(ctx: click.Context, path: Path | None) -> Settings:
+    """Of the rules; a path on the command line comes first. Raises `InputError` when the file is not there."""
+    ws = workspace(ctx)
+    present = rules.load(ws)
+    settings = drafting.settings(present, ws, seed=present.file.seed)
+    if path is not None:
+        settings = settings.model_copy(update={"model": path.expanduser().absolute()})
+    if settings.model is not None and not settings.model.is_file():
+        raise InputError("there is no such file", file=settings.model, mend="name a GGUF file, or leave it out")
+    return settings
+
+
+def _tell(found: ModelInfo, as_json: bool) -> int:
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        say(f"{found.path}")
+        for line in described(found):
+            say(f"  {line}")
+    return 1 if found.problems else 0
+
+
+def described(found: ModelInfo) -> list[str]:
+    """What is known of a model, a line each."""
+    lines = []
+    if found.architecture:
+        size = f", {found.size / 2**20:.1f} MiB" if found.size else ""
+        count = f", {found.parameters / 1e6:.1f}M parameters" if found.parameters else ""
+        lines.append(f"{found.name or 'unnamed'}: {found.architecture}{count}, {found.file_type}{size}")
+        lines.append(f"context {found.context} tokens, vocabulary {found.vocabulary}")
+    if found.native:
+        lines.append("trained on progtrain's own briefings")
+    if found.sha256:
+        lines.append(f"sha256 {found.sha256}")
+    return [*lines, *found.remarks, *(f"problem: {problem}" for problem in found.problems)]

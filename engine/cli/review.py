@@ -1,0 +1,199 @@
+"""`progtrain review`: see and answer what the loop asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from engine import launch
+from engine.cli.common import json_option, print_json, say, table, workspace
+from engine.cli.follow import Follower
+from engine.clock import now
+from engine.errors import DecisionNeeded, InputError
+from engine.files import read_text
+from engine.schema import Decision, Review
+from engine.view import WorkspaceView
+from engine.workspace import Workspace
+
+
+@click.group("review", invoke_without_command=True)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """See and answer what the loop asks; without a subcommand: show it."""
+    if ctx.invoked_subcommand is None:
+        _show(workspace(ctx), as_json)
+
+
+@command.command("show")
+@json_option
+@click.pass_context
+def show(ctx: click.Context, as_json: bool) -> None:
+    """Show the open question: documents, candidates, diff."""
+    _show(workspace(ctx), as_json)
+
+
+@command.command("accept")
+@click.option("--candidate", metavar="ID", help="This one instead of the proposed.")
+@click.pass_context
+def accept(ctx: click.Context, candidate: str | None) -> int:
+    """Accept what is proposed, with your edits in the drafted files, and go on."""
+    ws = workspace(ctx)
+    review = _open(ws)
+    if candidate is not None:
+        _known(review, candidate)
+    elif review.kind == "review":
+        _refuse_what_cannot_be_done(ws, review)
+    return _answer(ws, review, answer="accept", candidate=candidate)
+
+
+@command.command("choose")
+@click.argument("candidate")
+@click.option("--base", metavar="vNNN", help="Build on this version instead.")
+@click.pass_context
+def choose(ctx: click.Context, candidate: str, base: str | None) -> int:
+    """Draft another candidate's action, and ask again."""
+    ws = workspace(ctx)
+    review = _open(ws)
+    _known(review, candidate)
+    return _answer(ws, review, answer="choose", candidate=candidate, base=base)
+
+
+@command.command("edit")
+@click.option(
+    "--analysis", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Take it from this file."
+)
+@click.option("--action", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Take it from this file.")
+@click.pass_context
+def edit(ctx: click.Context, analysis: Path | None, action: Path | None) -> int:
+    """Edit the drafts in $EDITOR (or take them from files), and see what the engine would do with them."""
+    ws = workspace(ctx)
+    review = _open(ws)
+    drafts = ws.drafts(review.version)
+    if analysis is None and action is None:
+        new = click.edit(read_text(drafts.action), extension=".md")
+        if new is None:
+            say("nothing was changed")
+            return 0
+        return _edited(ws, review, None, new)
+    return _edited(
+        ws, review, None if analysis is None else read_text(analysis), None if action is None else read_text(action)
+    )
+
+
+@command.command("redraft")
+@click.option("--hint", help='What the advisor should think of, for example "classes 3 and 8".')
+@click.pass_context
+def redraft(ctx: click.Context, hint: str | None) -> int:
+    """Have the advisor draft again."""
+    ws = workspace(ctx)
+    return _answer(ws, _open(ws), answer="redraft", hint=hint)
+
+
+@command.command("skip")
+@click.pass_context
+def skip(ctx: click.Context) -> int:
+    """Go on without the proposed repair."""
+    ws = workspace(ctx)
+    return _answer(ws, _open(ws), answer="skip")
+
+
+@command.command("retry")
+@click.pass_context
+def retry(ctx: click.Context) -> int:
+    """After the last failed attempt: train again, with the script as it is now."""
+    ws = workspace(ctx)
+    return _answer(ws, _open(ws), answer="retry")
+
+
+def _open(ws: Workspace) -> Review:
+    review = WorkspaceView(ws.root).snapshot().review
+    if review is None:
+        raise InputError(
+            "nothing is asked at present", file=ws.root, mend="progtrain status shows where the loop stands"
+        )
+    return review
+
+
+def _known(review: Review, candidate: str) -> None:
+    ids = [card.id for card in review.candidates]
+    if candidate not in ids:
+        raise InputError(f"there is no candidate {candidate!r}", mend=f"choose one of: {', '.join(ids) or 'none'}")
+
+
+def _refuse_what_cannot_be_done(ws: Workspace, review: Review) -> None:
+    """Here already, so that whoever edited the file sees line and mend at once."""
+    from engine.review import preview
+
+    path = ws.drafts(review.version).action
+    found = preview(ws, review.version, read_text(path), None)
+    if found.problems:
+        raise InputError(found.problems[0], mend="edit the draft, or choose another candidate")
+
+
+def _edited(ws: Workspace, review: Review, analysis: str | None, action: str | None) -> int:
+    from engine.review import preview
+
+    if action is not None:
+        found = preview(ws, review.version, action, None)
+        if found.problems:
+            raise InputError(found.problems[0], mend="nothing was taken over; edit again")
+        say(found.diff)
+    return _answer(ws, review, answer="edit", analysis=analysis, action=action)
+
+
+def _answer(ws: Workspace, review: Review, **fields: object) -> int:
+    if fields["answer"] not in review.answers:
+        raise InputError(
+            f"{fields['answer']} is no answer to this question", mend=f"answer one of: {', '.join(review.answers)}"
+        )
+    decision = Decision.model_validate({"question": review.question, "at": now(), **fields})
+    follower = Follower(ws)
+    runner = launch.answer(ws, decision)
+    if runner is None:
+        say("answered; the loop at work takes it up")
+        return 0
+    code = follower.until_end(runner)
+    return 0 if code == DecisionNeeded.exit_code else code
+
+
+def _show(ws: Workspace, as_json: bool) -> None:
+    review = _open(ws)
+    drafts = ws.drafts(review.version)
+    documents = {
+        p.name: read_text(p) for p in (drafts.analysis, drafts.action) if review.kind == "review" and p.is_file()
+    }
+    if as_json:
+        print_json({**review.model_dump(mode="json"), "documents": documents})
+        return
+    for name, text in documents.items():
+        say(f"── {name} ── drafted by {review.author}", bold=True)
+        say(text)
+    say(f"── {review.title}", bold=True)
+    if review.text:
+        say(review.text)
+    if review.candidates:
+        rows = [
+            (
+                "▶" if card.id == review.chosen else "",
+                card.id,
+                f"{card.rank}.",
+                "–" if card.probability is None else f"{100 * card.probability:.0f} %",
+                card.risk,
+                card.change,
+            )
+            for card in review.candidates
+        ]
+        say("\n" + table(("", "candidate", "rules", "advisor", "risk", "change"), rows, right=(2, 3)))
+    if review.diff:
+        say(f"\n── {review.target}", bold=True)
+        say(review.diff)
+    for label, lines in (("note", review.notes), ("problem", review.problems), ("not enforced", review.not_enforced)):
+        for line in lines:
+            say(f"{label}: {line}")
+    if review.checks:
+        say(f"checked: {'; '.join(review.checks)}")
+    say(f"\nprogtrain review {' | '.join(answer for answer in review.answers if answer != 'stop')}", bold=True)
+    if review.kind == "review":
+        say(f"or edit {ws.relative(drafts.action)} and accept")

@@ -1,0 +1,91 @@
+"""`progtrain status`: where the loop stands, at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+
+import click
+
+from engine.cli.common import json_option, number, print_json, say, table, workspace
+from engine.view import Snapshot, WorkspaceView
+
+_MARKS = {"done": "✓", "running": "▶", "waiting": "?", "failed": "✗", "pending": "·"}
+
+
+@click.command("status")
+@json_option
+@click.option("--watch", is_flag=True, help="Go on showing it until Ctrl-C.")
+@click.option("--interval", type=click.FloatRange(min=0.2), default=1.0, hidden=True)
+@click.pass_context
+def command(ctx: click.Context, as_json: bool, watch: bool, interval: float) -> None:
+    """Where the loop stands: step, progress, versions, and what is wanted of you."""
+    view = WorkspaceView(workspace(ctx).root)
+    shown = ""
+    while True:
+        snapshot = view.snapshot()
+        if as_json:
+            print_json(as_dict(snapshot))
+        elif (text := described(snapshot)) != shown:
+            if watch and sys.stdout.isatty():
+                click.clear()
+            say(text)
+            shown = text
+        if not watch:
+            return
+        try:
+            time.sleep(interval)
+        except KeyboardInterrupt:
+            return
+
+
+def as_dict(snapshot: Snapshot) -> dict[str, object]:
+    data = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)}
+    data["review"] = snapshot.review.model_dump(mode="json") if snapshot.review else None
+    for name in ("steps", "versions"):
+        data[name] = [dataclasses.asdict(row) for row in getattr(snapshot, name)]
+    data["progress"] = dataclasses.asdict(snapshot.progress) if snapshot.progress else None
+    data["locks"] = dict(snapshot.locks)
+    return data
+
+
+def described(snapshot: Snapshot) -> str:
+    lines = [f"{snapshot.root}", _headline(snapshot)]
+    if snapshot.mend:
+        lines.append(f"  mend: {snapshot.mend}")
+    if any(step.state != "pending" for step in snapshot.steps):
+        lines.append("  ".join(f"{_MARKS[step.state]} {step.number} {step.name}" for step in snapshot.steps))
+    if (progress := snapshot.progress) is not None:
+        left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
+        lines.append(f"epoch {progress.epoch}/{progress.epochs}, step {progress.step}/{progress.steps}{left}")
+    if snapshot.review is not None:
+        lines += ["", f"your decision: {snapshot.review.title}", "  progtrain review shows it"]
+    if snapshot.versions:
+        rows = [
+            (
+                "★" if row.is_best else "",
+                row.version,
+                row.state,
+                number(row.value),
+                number(row.delta_previous, signed=True),
+                row.verdict_previous or "",
+                row.action,
+            )
+            for row in snapshot.versions
+        ]
+        header = ("", "version", "state", snapshot.primary_metric or "metric", "change", "verdict", "action")
+        lines += ["", table(header, rows, right=(3, 4))]
+    lines += [f"warning: {text}" for text in snapshot.warnings]
+    lines += [f"note: {text}" for text in snapshot.rules_notes]
+    if snapshot.report:
+        lines.append(f"report: {snapshot.report}")
+    return "\n".join(lines)
+
+
+def _headline(snapshot: Snapshot) -> str:
+    version = f" {snapshot.version} of {snapshot.max_versions}" if snapshot.version else ""
+    dataset = f", dataset {snapshot.dataset_id}" if snapshot.dataset_id else ""
+    reason = f": {snapshot.reason}" if snapshot.reason else ""
+    hint = {"not started": "; progtrain run starts it", "stopped": "; progtrain run goes on"}.get(snapshot.status, "")
+    return f"{snapshot.status}{version}{dataset}{reason}{hint}"

@@ -1,0 +1,53 @@
+"""`progtrain step NAME`: one step by itself, in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from engine.cli.common import run_options, say, version_option, workspace
+from engine.cli.follow import told
+from engine.cli.run import STEPS
+
+
+@click.command("step")
+@click.argument("name", type=click.Choice(STEPS))
+@version_option
+@click.option("--yes", "-y", "autopilot", is_flag=True, help="Accept what is proposed.")
+@run_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    name: str,
+    version: str | None,
+    autopilot: bool,
+    python: str | None,
+    model: str | None,
+    dataset_id: str | None,
+) -> None:
+    """Run one step by itself, whether or not it was done before."""
+    from engine import loop, runner
+    from engine.context import Stopped
+    from engine.options import Options
+
+    ws = workspace(ctx)
+    options = Options.model_validate(
+        {
+            "autopilot": autopilot,
+            "python": python,
+            "dataset_id": dataset_id,
+            "model": None if model is None else str(Path(model).expanduser().absolute()),
+        }
+    )
+
+    def listener(event: dict[str, object]) -> None:
+        if line := told(event):
+            say(line)
+
+    with runner.locked(ws):
+        context = runner.prepare(ws, options, listener=listener)
+        try:
+            loop.do_step(context, name, version)  # type: ignore[arg-type]
+        except Stopped:
+            say("stopped")

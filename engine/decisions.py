@@ -1,0 +1,68 @@
+"""The only way back from the user to the loop: one file for each question, created once, never changed."""
+
+from __future__ import annotations
+
+import os
+import uuid
+
+from engine.errors import InputError
+from engine.files import storage_errors, try_read_json
+from engine.schema import Decision, load
+from engine.workspace import Workspace
+
+
+def decide(ws: Workspace, decision: Decision) -> None:
+    """Answers a question. Raises `InputError` when somebody has answered it already."""
+    path = ws.decision(decision.question)
+    data = decision.model_dump_json(indent=2, exclude_none=True).encode("utf-8")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        temporary.write_bytes(data)
+        try:
+            # a link fails where the name exists: of two people who answer at once, one is told
+            os.link(temporary, path)
+        except FileExistsError as error:
+            raise InputError(
+                f"the question {decision.question} is answered already",
+                file=path,
+                mend="look again: progtrain status",
+            ) from error
+        finally:
+            temporary.unlink()
+
+
+def answer_to(ws: Workspace, question: str) -> Decision | None:
+    path = ws.decision(question)
+    return load(path, Decision) if path.is_file() else None
+
+
+def withdraw(ws: Workspace, question: str) -> None:
+    """For the runner: an answer that has had its effect and must not have it again."""
+    ws.decision(question).unlink(missing_ok=True)
+
+
+def request_stop(ws: Workspace) -> None:
+    with storage_errors(ws.stop_request):
+        ws.stop_request.parent.mkdir(parents=True, exist_ok=True)
+        ws.stop_request.touch()
+
+
+def stop_requested(ws: Workspace) -> bool:
+    return ws.stop_request.exists()
+
+
+def forget_stop(ws: Workspace) -> None:
+    ws.stop_request.unlink(missing_ok=True)
+
+
+def hints(ws: Workspace) -> tuple[str, ...]:
+    """What the user told the advisor in this workspace, the oldest first."""
+    if not ws.inbox.is_dir():
+        return ()
+    found = []
+    for path in ws.inbox.glob("*.json"):
+        data = try_read_json(path)
+        if isinstance(data, dict) and data.get("hint"):
+            found.append((str(data.get("at")), str(data["hint"])))
+    return tuple(hint for _, hint in sorted(found))

@@ -1,0 +1,75 @@
+"""The examples that come along, and the beginning of a workspace of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from engine.errors import InputError
+from engine.files import write_bytes, write_text
+from engine.workspace import Workspace
+
+NAMES = ("digits", "wine", "diabetes")
+
+_INSTRUCTION = """\
+# What matters here
+
+Write in your own words what the loop should keep to. Lines like these become locks:
+
+<!--
+- Never change the batch size.
+- Keep the optimizer.
+-->
+"""
+
+
+def folder() -> Path:
+    """In a wheel beside this module, in a checkout at the top. Holds a folder for each name."""
+    packaged = Path(__file__).parent / "bundled_examples"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "examples"
+
+
+def complete_rules() -> Path:
+    """The reference of all keys, which is also the digits example's rules."""
+    packaged = folder() / "user_defined_rules.json"
+    return packaged if packaged.is_file() else Path(__file__).parents[1] / "user_defined_rules.json"
+
+
+def write(name: str, directory: Path) -> list[Path]:
+    """Copies an example. Raises `InputError` before writing anything when one of its files is there already."""
+    source = folder() / name
+    files = {path.name: path for path in sorted(source.iterdir()) if path.is_file()}
+    files.setdefault(Workspace(directory).rules.name, complete_rules())
+    return _copy(files, directory)
+
+
+def write_empty(directory: Path) -> list[Path]:
+    """Rules with the defaults and an instruction to fill in; what is there stays as it is."""
+    ws = Workspace(directory)
+    written = []
+    if not ws.rules.exists():
+        rules = {
+            "loop_config": {"max_versions": 10, "branch_from": "latest"},
+            "dataset_config": {"dataset_id": None},
+            "training_config": {},
+            "eval_config": {"primary_metric": None, "metrics": []},
+        }
+        write_text(ws.rules, json.dumps(rules, indent=2) + "\n")
+        written.append(ws.rules)
+    if not ws.instruction.exists():
+        write_text(ws.instruction, _INSTRUCTION)
+        written.append(ws.instruction)
+    return written
+
+
+def _copy(files: dict[str, Path], directory: Path) -> list[Path]:
+    there = [name for name in files if (directory / name).exists()]
+    if there:
+        raise InputError(
+            f"the folder has {', '.join(there)} already",
+            file=directory,
+            mend="name an empty or new folder: nothing is overwritten",
+        )
+    for name, path in files.items():
+        write_bytes(directory / name, path.read_bytes())
+    return [directory / name for name in files]

@@ -1,0 +1,254 @@
+"""Which diagnosis speaks for which change, and against which: the experience that ranks candidates.
+
+Weights are 0 to 1: how often an experienced engineer would try that first, given the diagnosis for sure. The table
+is what the ranking by rules amounts to; `benchmarks/` measures how good it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from advisor.interface import Finding
+
+FOR: dict[str, dict[str, float]] = {
+    "divergence": {
+        "learning_rate_down": 0.95,
+        "add_gradient_clipping": 0.8,
+        "gradient_clip_down": 0.75,
+        "add_warmup": 0.6,
+        "warmup_up": 0.5,
+        "add_input_standardisation": 0.4,
+        "add_batch_norm": 0.35,
+        "use_adamw": 0.3,
+    },
+    "learning_rate_too_high": {
+        "learning_rate_down": 0.95,
+        "add_cosine_schedule": 0.55,
+        "add_warmup": 0.5,
+        "add_gradient_clipping": 0.5,
+        "gradient_clip_down": 0.4,
+        "add_reduce_on_plateau": 0.45,
+        "warmup_up": 0.4,
+        "batch_size_up": 0.35,
+    },
+    "learning_rate_too_low": {
+        "learning_rate_up": 0.95,
+        "use_adamw": 0.6,
+        "use_sgd_momentum": 0.55,
+        "epochs_up": 0.4,
+        "momentum_up": 0.5,
+        "batch_size_down": 0.35,
+        "add_batch_norm": 0.3,
+    },
+    "too_few_epochs": {
+        "epochs_up": 0.9,
+        "learning_rate_up": 0.65,
+        "patience_up": 0.55,
+        "use_adamw": 0.4,
+        "use_sgd_momentum": 0.35,
+        "momentum_up": 0.35,
+        "batch_size_down": 0.3,
+    },
+    "overfitting": {
+        "add_dropout": 0.75,
+        "add_weight_decay": 0.72,
+        "dropout_up": 0.72,
+        "weight_decay_up": 0.7,
+        "add_early_stopping": 0.5,
+        "add_label_smoothing": 0.5,
+        "label_smoothing_up": 0.4,
+        "hidden_size_down": 0.45,
+        "layers_down": 0.4,
+        "epochs_down": 0.4,
+        "add_weight_averaging": 0.4,
+        "use_adamw": 0.3,
+    },
+    "underfitting": {
+        "learning_rate_up": 0.55,
+        "epochs_up": 0.6,
+        "hidden_size_up": 0.65,
+        "layers_up": 0.55,
+        "add_input_standardisation": 0.5,
+        "use_adamw": 0.5,
+        "add_batch_norm": 0.5,
+        "dropout_down": 0.6,
+        "weight_decay_down": 0.5,
+        "label_smoothing_down": 0.35,
+    },
+    "too_little_capacity": {
+        "hidden_size_up": 0.9,
+        "layers_up": 0.75,
+        "dropout_down": 0.55,
+        "weight_decay_down": 0.45,
+        "add_batch_norm": 0.45,
+        "use_adamw": 0.3,
+    },
+    "too_much_capacity": {
+        "hidden_size_down": 0.65,
+        "layers_down": 0.55,
+        "add_dropout": 0.65,
+        "dropout_up": 0.65,
+        "add_weight_decay": 0.6,
+        "weight_decay_up": 0.6,
+        "epochs_down": 0.4,
+        "add_early_stopping": 0.45,
+    },
+    "noisy_gradients": {
+        "batch_size_up": 0.75,
+        "add_gradient_accumulation": 0.65,
+        "learning_rate_down": 0.5,
+        "add_weight_averaging": 0.6,
+        "add_cosine_schedule": 0.5,
+        "add_gradient_clipping": 0.45,
+        "gradient_clip_down": 0.35,
+        "momentum_up": 0.3,
+    },
+    "plateau": {
+        "add_reduce_on_plateau": 0.7,
+        "add_cosine_schedule": 0.65,
+        "learning_rate_down": 0.45,
+        "add_early_stopping": 0.4,
+        "hidden_size_up": 0.4,
+        "epochs_down": 0.3,
+        "add_batch_norm": 0.3,
+        "layers_up": 0.3,
+    },
+    "schedule_missing": {
+        "add_cosine_schedule": 0.85,
+        "add_reduce_on_plateau": 0.7,
+        "add_weight_averaging": 0.5,
+        "learning_rate_down": 0.35,
+    },
+    "class_imbalance": {"add_class_weights": 0.9, "add_label_smoothing": 0.15, "hidden_size_up": 0.2},
+    "unscaled_inputs": {
+        "add_input_standardisation": 0.95,
+        "add_batch_norm": 0.55,
+        "learning_rate_down": 0.2,
+        "use_adamw": 0.25,
+    },
+    "label_noise": {
+        "add_label_smoothing": 0.75,
+        "label_smoothing_up": 0.6,
+        "use_huber_loss": 0.8,
+        "add_weight_decay": 0.35,
+        "weight_decay_up": 0.35,
+        "add_early_stopping": 0.35,
+        "epochs_down": 0.25,
+    },
+    "healthy": {
+        "add_cosine_schedule": 0.45,
+        "hidden_size_up": 0.4,
+        "epochs_up": 0.35,
+        "add_weight_averaging": 0.35,
+        "use_adamw": 0.35,
+        "add_weight_decay": 0.3,
+        "learning_rate_up": 0.3,
+        "add_label_smoothing": 0.28,
+        "add_dropout": 0.25,
+        "learning_rate_down": 0.2,
+    },
+}
+
+AGAINST: dict[str, dict[str, float]] = {
+    "divergence": {
+        **dict.fromkeys(("learning_rate_up", "momentum_up", "hidden_size_up", "layers_up"), 0.9),
+        **dict.fromkeys(("epochs_up", "batch_size_down", "add_early_stopping", "patience_up"), 0.7),
+    },
+    "learning_rate_too_high": {
+        "learning_rate_up": 0.9,
+        "epochs_up": 0.5,
+        "momentum_up": 0.6,
+        "batch_size_down": 0.5,
+        "hidden_size_up": 0.4,
+        "layers_up": 0.4,
+    },
+    "learning_rate_too_low": {
+        "learning_rate_down": 0.9,
+        "batch_size_up": 0.6,
+        "add_gradient_accumulation": 0.7,
+        "epochs_down": 0.9,
+        "add_cosine_schedule": 0.5,
+        "add_reduce_on_plateau": 0.6,
+        "add_early_stopping": 0.6,
+        "add_warmup": 0.5,
+        "add_gradient_clipping": 0.6,
+        "add_weight_averaging": 0.4,
+    },
+    "too_few_epochs": {
+        "epochs_down": 0.9,
+        "learning_rate_down": 0.6,
+        "add_early_stopping": 0.7,
+        "add_reduce_on_plateau": 0.4,
+        "add_gradient_accumulation": 0.5,
+        "batch_size_up": 0.4,
+        "add_dropout": 0.4,
+        "dropout_up": 0.4,
+    },
+    "overfitting": {
+        "epochs_up": 0.8,
+        "hidden_size_up": 0.7,
+        "layers_up": 0.7,
+        "dropout_down": 0.9,
+        "weight_decay_down": 0.9,
+        "patience_up": 0.7,
+        "label_smoothing_down": 0.5,
+    },
+    "underfitting": {
+        **dict.fromkeys(("add_dropout", "dropout_up", "add_weight_decay", "weight_decay_up"), 0.8),
+        **dict.fromkeys(("hidden_size_down", "layers_down", "epochs_down", "add_early_stopping"), 0.8),
+        "add_label_smoothing": 0.5,
+    },
+    "too_little_capacity": {
+        **dict.fromkeys(("hidden_size_down", "layers_down"), 0.9),
+        **dict.fromkeys(("add_dropout", "dropout_up", "add_weight_decay", "weight_decay_up"), 0.7),
+    },
+    "too_much_capacity": dict.fromkeys(("hidden_size_up", "layers_up", "dropout_down", "weight_decay_down"), 0.8),
+    "noisy_gradients": {"batch_size_down": 0.9, "learning_rate_up": 0.6},
+    "plateau": {"epochs_up": 0.6, "patience_up": 0.6},
+    "class_imbalance": {},
+    "unscaled_inputs": {},
+    "label_noise": {"epochs_up": 0.4, "hidden_size_up": 0.3, "layers_up": 0.3, "label_smoothing_down": 0.6},
+    "schedule_missing": {"learning_rate_up": 0.5},
+    "healthy": {},
+}
+
+#: what a change without any evidence is worth, and how much of its standing in a healthy training comes on top
+FLOOR = 0.03
+_PRIOR = 0.1
+_RISK = {"low": 1.0, "medium": 0.92, "high": 0.8}
+
+
+def score(candidate: str, findings: Sequence[Finding], risk: str) -> float:
+    """0 to 1. Reasons for it add up as independent chances do; reasons against it take away their share."""
+    miss = math.prod(1 - FOR[f.id].get(candidate, 0.0) * f.strength for f in findings)
+    keep = math.prod(1 - AGAINST[f.id].get(candidate, 0.0) * f.strength for f in findings)
+    prior = FLOOR + _PRIOR * FOR["healthy"].get(candidate, 0.0)
+    return max(prior, 1 - miss) * keep * _RISK[risk]
+
+
+def reasons(candidate: str, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """For and against, the weightiest first, for the review."""
+    weighed = [
+        (table[f.id].get(candidate, 0.0) * f.strength, word, f)
+        for table, word in ((FOR, "for"), (AGAINST, "against"))
+        for f in findings
+    ]
+    weighed.sort(key=lambda item: (-item[0], item[2].id))
+    return tuple(
+        f"{word}: {f.id.replace('_', ' ')} (strength {f.strength:.2f})" for weight, word, f in weighed if weight >= 0.1
+    )
+
+
+def strength(findings: Sequence[Finding], *ids: str) -> float:
+    """The strongest of these diagnoses; 0 when none was made."""
+    return max((f.strength for f in findings if f.id in ids), default=0.0)
+
+
+def rests_on(candidate: str, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Fact keys of the findings that speak for it, each once."""
+    keys: dict[str, None] = {}
+    for finding in sorted(findings, key=lambda f: -FOR[f.id].get(candidate, 0.0) * f.strength):
+        if FOR[finding.id].get(candidate):
+            keys.update(dict.fromkeys(finding.evidence))
+    return tuple(keys)

@@ -1,0 +1,109 @@
+"""The change summary at the top of a version's script, and its VERSION constant."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+
+from engine.errors import InputError
+from engine.script.edit import replace_literal
+from engine.script.settings import Setting, parse_script
+from engine.script.trees import version_value
+
+_WIDTH = 100
+_TITLE = re.compile(r"# --- progtrain: (\S+), made from (\S+) ---")
+_END = "# --- end of the change summary ---"
+_CODING = re.compile(r"#.*coding[:=]")
+
+
+@dataclass(frozen=True)
+class Header:
+    """From which version, by which action, why."""
+
+    version: str
+    base: str
+    action: str
+    reason: str
+
+
+def with_header(source: str, version: str, base: str, action_text: str, reason: str) -> str:
+    """The script with its change summary put on top, after shebang and encoding, in place of an earlier one."""
+    newline = "\r\n" if "\r\n" in source else "\n"
+    lines = _without_header(source.splitlines(keepends=True))
+    top = _first_line(lines)
+    block = [f"# --- progtrain: {version}, made from {base} ---"]
+    block += _comment("action", action_text) + _comment("why", reason) + [_END]
+    while top < len(lines) and not lines[top].strip():
+        del lines[top]
+    written = [line + newline for line in block] + ([newline] if top < len(lines) else [])
+    return "".join(lines[:top] + written + lines[top:])
+
+
+def read_header(source: str) -> Header | None:
+    """None for a script without a change summary."""
+    lines = source.splitlines()
+    found = _header_span(lines)
+    if found is None:
+        return None
+    title = _TITLE.match(lines[found[0]].strip())
+    parts = {"action": "", "why": ""}
+    current = "action"
+    for line in lines[found[0] + 1 : found[1] - 1]:
+        text = line.strip().removeprefix("#").strip()
+        name, colon, rest = text.partition(": ")
+        if colon and name in parts and not line.startswith("#  "):
+            current, text = name, rest
+        parts[current] = f"{parts[current]} {text}".strip()
+    return Header(title[1], title[2], parts["action"], parts["why"]) if title else None
+
+
+def set_version(source: str, version: str, filename: str = "") -> str:
+    """The script with its VERSION constant moved. Raises `InputError` when it has none."""
+    for statement in parse_script(source, filename).body:
+        value = version_value(statement)
+        if value is not None:
+            span = (value.lineno, value.col_offset, value.end_lineno or 0, value.end_col_offset or 0)
+            return replace_literal(source, Setting("VERSION", "version", "", "constant", 0, span), version)
+    raise InputError(
+        "the script has no VERSION constant",
+        file=filename or None,
+        mend=f'add `VERSION = "{version}"` beside the other constants, and let the artifact path follow it',
+    )
+
+
+def _comment(name: str, text: str) -> list[str]:
+    # what stands here comes from models and users: one paragraph of printable text, never code
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "not given"
+    return textwrap.wrap(
+        f"{name}: {plain}", _WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False
+    )
+
+
+def _header_span(lines: list[str]) -> tuple[int, int] | None:
+    """First line of the block and the line after it; it lies before any code."""
+    start = None
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            return None
+        if start is None and _TITLE.match(text):
+            start = number
+        elif start is not None and text == _END:
+            return start, number + 1
+    return None
+
+
+def _without_header(lines: list[str]) -> list[str]:
+    found = _header_span(lines)
+    if found is None:
+        return lines
+    start, end = found
+    if end < len(lines) and not lines[end].strip():
+        end += 1
+    return lines[:start] + lines[end:]
+
+
+def _first_line(lines: list[str]) -> int:
+    top = 1 if lines and lines[0].startswith("#!") else 0
+    return top + 1 if len(lines) > top and _CODING.match(lines[top]) else top

@@ -1,0 +1,185 @@
+"""What kind of Lightning script this is: its classes, optimizer, schedule, loss and Trainer."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.script.settings import called_name, parse_script
+
+OPTIMIZERS = frozenset(
+    {"ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam"}
+    | {"RMSprop", "Rprop", "SGD", "SparseAdam"}
+)
+SCHEDULERS = frozenset(
+    {"ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR"}
+    | {"ExponentialLR", "LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR", "OneCycleLR", "PolynomialLR"}
+    | {"ReduceLROnPlateau", "SWALR", "SequentialLR", "StepLR"}
+)
+#: what raises the rate at the start and then leaves it alone
+WARMUPS = frozenset({"LinearLR", "ConstantLR"})
+#: loss by function or module -> the name of the function
+LOSSES: dict[str, str] = {
+    "cross_entropy": "cross_entropy",
+    "CrossEntropyLoss": "cross_entropy",
+    "nll_loss": "nll_loss",
+    "NLLLoss": "nll_loss",
+    "binary_cross_entropy": "binary_cross_entropy",
+    "BCELoss": "binary_cross_entropy",
+    "binary_cross_entropy_with_logits": "binary_cross_entropy_with_logits",
+    "BCEWithLogitsLoss": "binary_cross_entropy_with_logits",
+    "mse_loss": "mse_loss",
+    "MSELoss": "mse_loss",
+    "l1_loss": "l1_loss",
+    "L1Loss": "l1_loss",
+    "smooth_l1_loss": "smooth_l1_loss",
+    "SmoothL1Loss": "smooth_l1_loss",
+    "huber_loss": "huber_loss",
+    "HuberLoss": "huber_loss",
+}
+
+
+@dataclass(frozen=True)
+class ScriptFacts:
+    """None where the script has no such thing, or more than can be told apart."""
+
+    optimizer: str | None
+    #: the learning-rate schedule; a warm-up alone counts as one where there is no other
+    schedule: str | None
+    #: by its functional name: "cross_entropy", "mse_loss" ...
+    loss: str | None
+    has_main_guard: bool
+    module_class: str | None
+    datamodule_class: str | None
+    functions: frozenset[str]
+    #: classes of nn.Module in the script, the LightningModule among them
+    modules: frozenset[str] = frozenset()
+    #: keywords of the Trainer call
+    trainer_arguments: frozenset[str] = frozenset()
+    #: methods and functions that the training step runs through, as `Net.training_step`
+    training_path: frozenset[str] = frozenset()
+    imports: frozenset[str] = frozenset()
+
+
+def describe(source: str, filename: str = "") -> ScriptFacts:
+    """Raises `InputError` with the line of a syntax error."""
+    tree = parse_script(source, filename)
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    module = _only(name for name in classes if _inherits(classes, name, "LightningModule") and _trains(classes, name))
+    path = training_path(tree, classes[module]) if module else frozenset()
+    calls = [called_name(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    schedules = [name for name in calls if name in SCHEDULERS]
+    return ScriptFacts(
+        optimizer=_only(name for name in calls if name in OPTIMIZERS),
+        schedule=_only(name for name in schedules if name not in WARMUPS) or _only(schedules),
+        loss=_loss(tree, module, path),
+        has_main_guard=any(is_main_guard(statement) for statement in tree.body),
+        module_class=module,
+        datamodule_class=_only(name for name in classes if _inherits(classes, name, "LightningDataModule")),
+        functions=frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef)),
+        modules=frozenset(
+            name for name in classes if any(_inherits(classes, name, base) for base in ("LightningModule", "Module"))
+        ),
+        trainer_arguments=frozenset(
+            keyword.arg
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and called_name(node) == "Trainer"
+            for keyword in node.keywords
+            if keyword.arg
+        ),
+        training_path=path,
+        imports=frozenset(_imports(tree)),
+    )
+
+
+def _only(names: Iterator[str] | list[str]) -> str | None:
+    different = dict.fromkeys(names)
+    return next(iter(different)) if len(different) == 1 else None
+
+
+def _inherits(classes: dict[str, ast.ClassDef], name: str, base: str, seen: frozenset[str] = frozenset()) -> bool:
+    for expression in classes[name].bases:
+        last = expression.attr if isinstance(expression, ast.Attribute) else getattr(expression, "id", "")
+        if last == base:
+            return True
+        if last in classes and last not in seen | {name} and _inherits(classes, last, base, seen | {name}):
+            return True
+    return False
+
+
+def _trains(classes: dict[str, ast.ClassDef], name: str) -> bool:
+    """Whether it is the class that is trained, rather than one that another derives from."""
+    derived = any(getattr(base, "id", None) == name for other in classes.values() for base in other.bases)
+    return not derived
+
+
+def methods(node: ast.ClassDef) -> dict[str, ast.FunctionDef]:
+    return {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+
+
+def training_path(tree: ast.Module, module: ast.ClassDef) -> frozenset[str]:
+    """What `training_step` runs through: methods called on self, and functions of the script."""
+    own = methods(module)
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    reached: set[str] = set()
+    waiting = ["training_step"]
+    while waiting:
+        name = waiting.pop()
+        if name in own and f"{module.name}.{name}" not in reached:
+            reached.add(f"{module.name}.{name}")
+            waiting += _called_within(own[name])
+        elif name in functions and name not in own and name not in reached:
+            reached.add(name)
+            waiting += _called_within(functions[name])
+    return frozenset(reached)
+
+
+def _called_within(function: ast.FunctionDef) -> list[str]:
+    found = []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call):
+            target = node.func
+            if isinstance(target, ast.Name):
+                found.append("forward" if target.id == "self" else target.id)
+            elif isinstance(target, ast.Attribute) and getattr(target.value, "id", None) == "self":
+                found.append(target.attr)
+    return found
+
+
+def _loss(tree: ast.Module, module: str | None, path: frozenset[str]) -> str | None:
+    """The loss of the training path, else the only one that the whole script knows."""
+    near: list[str] = []
+    everywhere: list[str] = []
+
+    def walk(node: ast.AST, inside: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            scope = inside
+            if isinstance(child, ast.ClassDef | ast.FunctionDef):
+                scope = f"{inside}.{child.name}".lstrip(".")
+            if isinstance(child, ast.Call) and (name := LOSSES.get(called_name(child))):
+                everywhere.append(name)
+                if inside in path or inside == f"{module}.__init__":
+                    near.append(name)
+            walk(child, scope)
+
+    walk(tree, "")
+    return _only(near) or _only(everywhere)
+
+
+def is_main_guard(statement: ast.stmt) -> bool:
+    """`if __name__ == "__main__":`, either way round."""
+    if not isinstance(statement, ast.If) or not isinstance(statement.test, ast.Compare):
+        return False
+    sides = [statement.test.left, *statement.test.comparators]
+    names = {side.id for side in sides if isinstance(side, ast.Name)}
+    texts = {side.value for side in sides if isinstance(side, ast.Constant)}
+    return names == {"__name__"} and texts == {"__main__"}
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield "." * node.level + node.module

@@ -1,0 +1,54 @@
+"""Step 3: works out what the numbers say, and has the advisor draft both documents (L27-L29).
+
+Writes `.progtrain/insight/v###.json` and the drafts; nothing in the version's folder until the user accepts.
+"""
+
+from __future__ import annotations
+
+import time
+
+from engine import authoring, drafting, history, marks
+from engine.context import Context
+from engine.files import write_text
+from engine.insight.gather import gather
+from engine.insight.types import Insight
+
+#: Documents of a draft may be edited by hand at any time.
+BY_HAND = frozenset({"result-analysis.md", "action-extract.md"})
+
+
+def reasons(context: Context, version: str) -> list[str]:
+    if not marks.why_not_done(context.ws, version, "extract", by_hand=BY_HAND):
+        return []  # accepted: the drafts have served
+    return marks.why_not_done(context.ws, version, "analyze", by_hand=BY_HAND)
+
+
+def run(context: Context, version: str) -> str:
+    context.check_stop()
+    begun = time.monotonic()
+    insight = look(context, version)
+    facts_seconds = time.monotonic() - begun
+    record = drafting.draft(context, version, insight)
+    folder = context.ws.drafts(version)
+    marks.write(
+        context.ws,
+        version,
+        "analyze",
+        [context.ws.insight(version), folder.analysis, folder.action],
+        clock=context.clock,
+        seconds=time.monotonic() - begun,
+        inputs={"rules": context.rules.sha256},
+    )
+    for note in record.draft.notes:
+        context.journal.warn(f"{version}: {note}")
+    return f"facts in {facts_seconds:.2f} s, drafted by {record.draft.author}"
+
+
+def look(context: Context, version: str) -> Insight:
+    """Facts, diagnosis, comparisons and candidates of a version, worked out and kept."""
+    records = history.records(context.ws, context.rules, until=version)
+    insight = gather(context.ws, version, authoring.limits(context.rules), records)
+    write_text(context.ws.insight(version), insight.to_json())
+    for warning in insight.warnings:
+        context.journal.warn(f"{version}: {warning}")
+    return insight

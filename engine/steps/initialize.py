@@ -1,0 +1,138 @@
+"""Step 0: reads what is there, and makes the first version from the baseline (L10-L14)."""
+
+from __future__ import annotations
+
+from engine import data
+from engine.context import Context
+from engine.errors import InputError
+from engine.files import read_text, sha256_text, try_read_json, write_text
+from engine.schema import Review
+from engine.script import audit as auditing
+from engine.script import mend as mending
+from engine.script.header import set_version, with_header
+from engine.script.settings import find_setting
+from engine.text import unified_diff
+from engine.workspace import version_id
+
+
+def dataset_id(context_id: str | None, rules_id: str | None, fixed: str | None) -> str:
+    """Command line, else rules (L7); the same until the loop ends. Raises `InputError`."""
+    wanted = context_id or rules_id or fixed
+    if wanted is None:
+        raise InputError(
+            "no dataset_id: which prepared data is meant?",
+            file="user_defined_rules.json",
+            place="key dataset_config.dataset_id",
+            mend="name the folder below dataset/prepdata/ there, or give --dataset-id",
+        )
+    if fixed is not None and wanted != fixed:
+        raise InputError(
+            f"the running loop is about dataset {fixed!r}; it cannot change to {wanted!r} midway",
+            place="dataset_id",
+            mend=f"go back to {fixed!r}, or start a new workspace for the other data",
+        )
+    return wanted
+
+
+def look(context: Context) -> list[str]:
+    """Reads stats, scripts and the baseline's record; plain words on each. Raises `InputError` for what is broken."""
+    ws = context.ws
+    _check_data(context)
+    stats = data.read_stats(ws.stats(context.dataset_id))
+    counts = ", ".join(f"{count} {split}" for split, count in stats.counts.items()) or "counts unknown"
+    notes = [f"dataset {context.dataset_id}: {counts}, task {stats.task_type or 'not stated'}"]
+    spec = try_read_json(ws.version("baseline").spec)
+    if isinstance(spec, dict):
+        notes.append("the baseline's spec.json was read")
+    notes += context.rules.notes()
+    versions = ws.versions()
+    if versions:
+        _same_dataset(context, versions[-1])
+    return notes
+
+
+def run(context: Context, version: str) -> str:
+    """Audits and mends the baseline once, and copies it to the first version.
+
+    Raises `InputError` when there is no baseline (L14) or something in it cannot be mended, `DecisionNeeded` while the
+    user has not seen the diff.
+    """
+    ws = context.ws
+    if not ws.baseline_script.is_file():
+        raise InputError(
+            "there is neither a baseline nor a version to begin with",
+            file=ws.baseline_script,
+            mend=f"put your training script there as {ws.baseline_script.name} (docs/training_script.md), "
+            "or try an example: progtrain init --example digits DIR",
+        )
+    audit = auditing.audit(ws, dataset_id=context.dataset_id, settings=context.rules.file.training_config)
+    errors = [finding for finding in audit.findings if finding.error]
+    if errors:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more: progtrain check lists them)" if len(errors) > 1 else ""
+        raise InputError(first.problem + more, file=first.file, place=first.line, mend=first.mend)
+    mended = mending.mend(audit)
+    before = {path: read_text(path) for path in mended.files}
+    diff = "".join(unified_diff(before[path], text, ws.relative(path)) for path, text in mended.files.items())
+    if diff and not _allowed(context, version, audit, diff):
+        raise InputError(
+            "without these changes the versions would overwrite each other's files",
+            file=ws.baseline_script,
+            mend="make them by hand (progtrain check lists them), or accept the diff",
+        )
+    report = mending.patch_report(audit, mended, diff)
+    write_text(ws.version("baseline").baseline_patch_report, report)
+    for path, text in mended.files.items():
+        write_text(path, text)
+    source = set_version(read_text(ws.baseline_script), version)
+    header = with_header(source, version, "baseline", "the baseline as it is", "where the loop begins")
+    context.journal.write("version_authored", version=version, base=None, action="baseline", reason="", operation=None)
+    write_text(ws.script(version), header)
+    count = len(mended.summary)
+    return f"{ws.script(version).name} from the baseline, {count} thing{'s' if count != 1 else ''} mended"
+
+
+def first_version() -> str:
+    return version_id(1)
+
+
+def _allowed(context: Context, version: str, audit: auditing.Audit, diff: str) -> bool:
+    found = "\n".join(f"- {finding.problem}" for finding in audit.findings)
+    review = Review(
+        question=f"baseline-audit-{sha256_text(diff)[:6]}",
+        kind="audit",
+        version=version,
+        title="the baseline needs small changes before the loop can begin",
+        text=f"{found}\n\nNothing here is meant to change what the training achieves.",
+        diff=diff,
+        target=context.ws.baseline_script.name,
+        answers=["accept", "skip", "stop"],
+    )
+    return context.ask(review, "accept").answer == "accept"
+
+
+def _check_data(context: Context) -> None:
+    ws = context.ws
+    folder = ws.data(context.dataset_id)
+    if folder.is_dir():
+        return
+    there = data.available(ws)
+    if there:
+        mend = f"prepared data is there for: {', '.join(there)}"
+    elif ws.pipeline_script.is_file():
+        mend = f"prepare it: python {ws.pipeline_script.name}"
+    else:
+        mend = "put the prepared data there, with train/ and valid/"
+    raise InputError(f"there is no dataset {context.dataset_id!r}", file=folder, mend=mend)
+
+
+def _same_dataset(context: Context, version: str) -> None:
+    script = context.ws.script(version)
+    setting = find_setting(read_text(script), "dataset_id", script.name)
+    if setting is not None and isinstance(setting.value, str) and setting.value != context.dataset_id:
+        raise InputError(
+            f"{version} works on dataset {setting.value!r}, the loop is to run on {context.dataset_id!r}",
+            file=script,
+            place=setting.line,
+            mend="versions are only comparable on the same data: use the same dataset_id, or a new workspace",
+        )

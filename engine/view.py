@@ -1,0 +1,371 @@
+"""Files of a workspace as frozen values for screens and the command line. Looks only, never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from engine import launch, metrics
+from engine import rules as rules_module
+from engine.clock import Clock, now
+from engine.errors import InputError
+from engine.files import LineReader, try_read_json
+from engine.jobs import local
+from engine.rules import Rules
+from engine.schema import JobState, Review
+from engine.story import Story
+from engine.workspace import Workspace
+
+Status = Literal[
+    "not ready",  # something must be mended first: `reason`, `mend`
+    "not started",
+    "starting",
+    "initializing",
+    "training",
+    "evaluating",
+    "analyzing",
+    "drafting",
+    "authoring",
+    "reporting",
+    "waiting",  # for the user: `Snapshot.review`
+    "repairing",
+    "stopping",
+    "stopped",
+    "failed",
+    "finished",
+    "runner gone",  # it ended without saying so
+    "orphan training",  # no runner, but a guard and its script are alive
+]
+
+
+@dataclass(frozen=True)
+class StepView:
+    number: int
+    name: str
+    state: Literal["done", "running", "waiting", "failed", "pending"]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class VersionView:
+    """One row of the version history."""
+
+    version: str
+    #: "done", "training", "evaluating", "drafting", "waiting", "failed", "stopped", "pending"
+    state: str
+    #: the primary metric; None before the evaluation, or when it was not a number
+    value: float | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    delta_previous: float | None = None
+    delta_best: float | None = None
+    verdict_previous: str | None = None
+    verdict_best: str | None = None
+    #: the change that made it; "baseline" for the first
+    action: str = ""
+    reason: str = ""
+    base: str | None = None
+    is_best: bool = False
+    attempts: int = 0
+    created_at: str | None = None
+    latency_ms: float | None = None
+    train_seconds: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Of the training that runs now, from the live callback."""
+
+    epoch: int | None = None
+    epochs: int | None = None
+    step: int | None = None
+    steps: int | None = None
+    samples_per_second: float | None = None
+    seconds_left: float | None = None
+    seconds: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a screen needs to say where the loop stands."""
+
+    root: Path
+    status: Status
+    #: why it is so, for "failed", "not ready", "stopped", "repairing"
+    reason: str = ""
+    mend: str = ""
+    version: str | None = None
+    step: str | None = None
+    #: seconds since the status began
+    since_seconds: float | None = None
+    max_versions: int = 10
+    dataset_id: str | None = None
+    primary_metric: str | None = None
+    higher_is_better: bool = True
+    #: a runner holds the lock
+    running: bool = False
+    autopilot: bool = False
+    steps: tuple[StepView, ...] = ()
+    versions: tuple[VersionView, ...] = ()
+    progress: Progress | None = None
+    review: Review | None = None
+    #: output of the script that runs now or ran last
+    log: Path | None = None
+    #: locked settings: key -> value
+    locks: tuple[tuple[str, str], ...] = ()
+    #: plain words on rules and instruction: "no instruction: no constraint of that kind"
+    rules_notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    #: folder of the newest report
+    report: Path | None = None
+
+
+class WorkspaceView:
+    """Reads a workspace incrementally: `snapshot()` may be called every second."""
+
+    def __init__(self, root: Path, clock: Clock = now) -> None:
+        self.ws = Workspace(root)
+        self._clock = clock
+        self._story = Story()
+        self._journal = LineReader(self.ws.journal)
+        self._live: dict[str, LineReader] = {}
+        self._progress: dict[str, Progress] = {}
+        self._cached: dict[Path, tuple[tuple[int, int], Any]] = {}
+        self._rules_held: tuple[object, Rules | None, InputError | None] | None = None
+
+    def snapshot(self) -> Snapshot:
+        """Never raises for what lies in the workspace: what is broken becomes a state with a reason."""
+        if self._journal.restarted():
+            self._story = Story()
+        for event in self._journal.read():
+            self._story.add(event)
+        story = self._story
+        running = launch.running(self.ws)
+        job = None if running else self._orphan(story)
+        rules, problem = self._rules()
+        status, reason, mend = self._status(story, running, job is not None, problem)
+        primary = rules.primary_metric if rules else None
+        higher = self._direction(rules)
+        versions = self._versions(story, status, primary, higher)
+        review = self._review(story) if status == "waiting" else None
+        progress = self._read_progress(story) if status in {"training", "orphan training", "repairing"} else None
+        return Snapshot(
+            root=self.ws.root,
+            status=status,
+            reason=reason,
+            mend=mend,
+            version=story.version or (versions[-1].version if versions else None),
+            step=story.step,
+            since_seconds=self._age(story.since),
+            max_versions=self._max_versions(story, rules),
+            dataset_id=story.dataset_id or (rules.file.dataset_config.dataset_id if rules else None),
+            primary_metric=primary,
+            higher_is_better=higher,
+            running=running,
+            autopilot=running and story.autopilot,
+            steps=self._steps(story, status),
+            versions=versions,
+            progress=progress,
+            review=review,
+            log=self._log(story),
+            locks=rules.locks_shown() if rules else (),
+            rules_notes=rules.notes() if rules else (),
+            warnings=(*(rules.warnings if rules else ()), *story.warnings),
+            report=self.ws.root / story.report if story.report else None,
+        )
+
+    # where the loop stands
+
+    def _status(self, story: Story, running: bool, orphan: bool, problem: InputError | None) -> tuple[Status, str, str]:
+        if running:
+            if self.ws.stop_request.exists():
+                return "stopping", "the script is asked to end after this batch", ""
+            return story.activity(), story.reason, ""
+        if orphan:
+            return "orphan training", "no runner, but the training goes on", "progtrain run takes it over"
+        if story.runner_open:
+            since = f" (started {story.runner_at})" if story.runner_at else ""
+            return "runner gone", f"it ended without a word{since}", "progtrain run goes on where it stopped"
+        if story.outcome in {"failed", "waiting", "stopped", "finished"}:
+            return story.outcome, story.reason, story.mend
+        if problem is not None:
+            where = ", ".join(part for part in (problem.file, problem.place) if part)
+            return "not ready", f"{where}: {problem.reason}" if where else problem.reason, problem.mend or ""
+        if not self.ws.versions() and not self.ws.baseline_script.is_file():
+            return (
+                "not ready",
+                f"there is no {self.ws.baseline_script.name}, and no version",
+                "put your training script there, or try: progtrain init --example digits DIR",
+            )
+        return "not started", "", ""
+
+    def _rules(self) -> tuple[Rules | None, InputError | None]:
+        key = (_stamp(self.ws.rules), _stamp(self.ws.instruction))
+        if self._rules_held is None or self._rules_held[0] != key:
+            try:
+                self._rules_held = (key, rules_module.load(self.ws), None)
+            except InputError as error:
+                self._rules_held = (key, None, error)
+        return self._rules_held[1:]
+
+    @staticmethod
+    def _direction(rules: Rules | None) -> bool:
+        try:
+            return rules.higher_is_better(rules.primary_metric) if rules else True
+        except InputError:
+            return True
+
+    @staticmethod
+    def _max_versions(story: Story, rules: Rules | None) -> int:
+        bound = rules.file.loop_config.max_versions if rules else 10
+        return min(story.max_versions_asked or bound, bound) if rules else story.max_versions or bound
+
+    def _orphan(self, story: Story) -> JobState | None:
+        if not story.runner_open or story.version is None or not self.ws.jobs.is_dir():
+            return None
+        for path in sorted(self.ws.jobs.glob(f"{story.version}-*"), reverse=True):
+            state = local.poll(self.ws.job(path.name))
+            if state is not None and local.alive(state):
+                return state
+        return None
+
+    def _age(self, since: str | None) -> float | None:
+        return None if since is None else (self._clock() - datetime.fromisoformat(since)).total_seconds()
+
+    def _steps(self, story: Story, status: Status) -> tuple[StepView, ...]:
+        ended = {"waiting": "waiting", "failed": "failed", "not ready": "failed"}.get(status, "pending")
+        rows = []
+        for number, name in enumerate(STEP_NAMES):
+            seconds, done = story.steps.get(name, (None, False))
+            state = "done" if done else "pending"
+            if name == story.step and not done:
+                state = "running" if status in ACTIVE or status == "orphan training" else ended
+            rows.append(StepView(number, name, state, seconds))  # type: ignore[arg-type]
+        return tuple(rows)
+
+    def _review(self, story: Story) -> Review | None:
+        if story.version is None:
+            return None
+        path = self.ws.drafts(story.version).review
+        review: Review | None = self._read(path, Review.model_validate)
+        return review
+
+    def _log(self, story: Story) -> Path | None:
+        if story.version is None or not self.ws.jobs.is_dir():
+            return None
+        logs = [p / "output.log" for p in self.ws.jobs.glob(f"*{story.version}*")]
+        there = [(p.stat().st_mtime, p) for p in logs if p.exists()]
+        return max(there)[1] if there else None
+
+    def _read_progress(self, story: Story) -> Progress | None:
+        version = story.version or ""
+        reader = self._live.setdefault(version, LineReader(self.ws.live(version)))
+        for line in reader.read():
+            if "step" in line:
+                self._progress[version] = _progress(line)
+        return self._progress.get(version)
+
+    # versions
+
+    def _versions(self, story: Story, status: Status, primary: str | None, higher: bool) -> tuple[VersionView, ...]:
+        rows = [self._version(version, story, status, primary) for version in self.ws.versions()]
+        scored = [row for row in rows if row.value is not None]
+        sign = 1 if higher else -1
+        top = max(scored, key=lambda row: sign * (row.value or 0.0), default=None)
+        return tuple(replace(row, is_best=top is not None and row.version == top.version) for row in rows)
+
+    def _version(self, version: str, story: Story, status: Status, primary: str | None) -> VersionView:
+        made = story.authored.get(version, {})
+        score = self._read(self.ws.version(version).eval_score, _score) or {}
+        insight = self._read(self.ws.insight(version), _verdicts) or {}
+        values: dict[str, float | None] = score.get("metrics", {})
+        wanted = metrics.normalised(primary or "loss")
+        value = next((v for name, v in values.items() if metrics.normalised(name) == wanted), None)
+        current = version == story.version
+        state = "done" if self.ws.mark(version, "extract").exists() else "pending"
+        if current and state != "done":
+            state = _SHORT.get(status, status)
+        return VersionView(
+            version=version,
+            state=state,
+            value=value,
+            metrics=values,
+            **insight,
+            action=str(made.get("action") or ""),
+            reason=str(made.get("reason") or ""),
+            base=made.get("base"),
+            attempts=story.attempts.get(version, 0),
+            created_at=score.get("created_at"),
+            latency_ms=score.get("latency_ms"),
+            train_seconds=story.train_seconds.get(version),
+        )
+
+    def _read(self, path: Path, convert: Callable[[Any], Any]) -> Any:
+        """A JSON file through `convert`, again only when it has changed; None where it is missing or wrong."""
+        stamp = _stamp(path)
+        held = self._cached.get(path)
+        if held is None or held[0] != stamp:
+            data = try_read_json(path)
+            try:
+                held = (stamp, None if data is None else convert(data))
+            except (ValueError, TypeError, KeyError, AttributeError):
+                held = (stamp, None)
+            self._cached[path] = held
+        return held[1]
+
+
+STEP_NAMES = ("initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report")
+
+#: Statuses in which a runner is doing something.
+ACTIVE = frozenset(
+    {"starting", "initializing", "training", "evaluating", "analyzing", "drafting", "authoring", "reporting"}
+    | {"repairing", "stopping"}
+)
+
+#: What a version is called in the history while the loop is in a status.
+_SHORT = {
+    "orphan training": "training",
+    "analyzing": "drafting",
+    "runner gone": "stopped",
+    "repairing": "repairing",
+}
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0)
+    return (stat.st_mtime_ns, stat.st_size)
+
+
+def _score(data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "metrics": {str(m["name"]): m["value"] for m in data["metrics"]},
+        "created_at": data.get("created_at"),
+        "latency_ms": data.get("latency_ms"),
+    }
+
+
+def _verdicts(data: dict[str, Any]) -> dict[str, Any]:
+    wanted = metrics.normalised(data["primary_metric"])
+    row: dict[str, Any] = next((r for r in data["metrics"] if metrics.normalised(r["name"]) == wanted), {})
+    return {
+        "delta_previous": row.get("delta_previous"),
+        "delta_best": row.get("delta_best"),
+        "verdict_previous": row.get("verdict_previous"),
+        "verdict_best": row.get("verdict_best"),
+    }
+
+
+def _progress(line: dict[str, Any]) -> Progress:
+    numbers = {k: v for k, v in line.get("metrics", {}).items() if isinstance(v, int | float)}
+    rates = line.get("learning_rate")
+    if isinstance(rates, list) and rates:
+        numbers["learning_rate"] = rates[0]
+    keys = ("epoch", "epochs", "step", "steps", "samples_per_second", "seconds_left", "seconds")
+    return Progress(**{key: line.get(key) for key in keys}, metrics=numbers)

@@ -1,0 +1,77 @@
+"""Workspaces for tests: real files, real scripts, in a folder with a space and an accent in its name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.workspace import Workspace
+
+PLAIN = Path(__file__).parent / "plain"
+
+
+@pytest.fixture
+def ws(tmp_path: Path) -> Workspace:
+    """An empty workspace."""
+    root = tmp_path / "mein Größen projet é"
+    root.mkdir()
+    return Workspace(root)
+
+
+@pytest.fixture
+def plain(ws: Workspace) -> Workspace:
+    """A whole workspace whose scripts need only the standard library, so that a training takes a tenth of a second."""
+    for path in PLAIN.iterdir():
+        if path.is_file():
+            shutil.copy(path, ws.root / path.name)
+    ws.rules.write_text(
+        json.dumps(
+            {
+                "loop_config": {"max_versions": 3},
+                "dataset_config": {"dataset_id": "toy_v1"},
+                "training_config": {"batch_size": 16},
+                "eval_config": {"primary_metric": "accuracy", "metrics": ["accuracy"], "infer_samples": 3},
+            }
+        )
+    )
+    make_data(ws)
+    return ws
+
+
+def make_data(ws: Workspace, dataset_id: str = "toy_v1") -> None:
+    """Two classes on both sides of a line, with some noise; the same each time."""
+    state = 7
+    for split, count in (("train", 160), ("valid", 120)):
+        folder = ws.split(dataset_id, split)
+        folder.mkdir(parents=True)
+        rows = []
+        for index in range(count):
+            values = []
+            for _ in range(3):
+                state = (state * 1103515245 + 12345) % 2**31
+                values.append(state / 2**30 - 1)
+            label = int(values[0] + 0.5 * values[1] + 0.35 * values[2] > 0)
+            rows.append(f"{split}-{index:04d},{values[0]:.5f},{values[1]:.5f},{label}")
+        (folder / "data.csv").write_text("id,x,y,label\n" + "\n".join(rows) + "\n")
+    ws.stats(dataset_id).write_text(json.dumps({"task_type": "classification", "splits": {"train": 160, "valid": 120}}))
+
+
+@pytest.fixture
+def edit_rules() -> Callable[..., None]:
+    """Changes keys of a workspace's rules: `edit_rules(ws, loop_config={"max_versions": 2})`."""
+
+    def edit(ws: Workspace, **changes: Any) -> None:
+        rules = json.loads(ws.rules.read_text())
+        for key, value in changes.items():
+            if isinstance(value, dict) and isinstance(rules.get(key), dict):
+                rules[key].update(value)
+            else:
+                rules[key] = value
+        ws.rules.write_text(json.dumps(rules))
+
+    return edit

@@ -1,0 +1,86 @@
+"""Which way imports run, and what is never imported where people wait."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {"tui": {"tui", "engine", "advisor"}, "engine": {"engine", "advisor"}, "advisor": {"advisor"}}
+HEAVY = {"torch", "lightning", "pandas", "llama_cpp", "sklearn", "torchmetrics", "numpy"}
+#: where heavy packages work: run as the user's own scripts, in the user's interpreter, or in the advisor's process
+AT_WORK = ("engine/templates/", "engine/live/", "advisor/llama.py", "advisor/worker.py")
+
+
+def _modules() -> list[Path]:
+    return [path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def _imports(tree: ast.AST, top_level_only: bool = False) -> set[str]:
+    nodes = ast.iter_child_nodes(tree) if top_level_only else ast.walk(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_run_one_way(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    ours = {name.split(".")[0] for name in _imports(ast.parse(path.read_text()))} & set(ALLOWED)
+    assert ours <= ALLOWED[package]
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_heavy_packages_are_imported_only_where_they_work(path: Path) -> None:
+    if path.relative_to(ROOT).as_posix().startswith(AT_WORK):
+        return
+    top = {name.split(".")[0] for name in _imports(ast.parse(path.read_text()), top_level_only=True)}
+    assert not top & HEAVY
+
+
+def test_there_is_no_cycle() -> None:
+    graph = {}
+    for path in _modules():
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = _imports(ast.parse(path.read_text()), top_level_only=True)
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name in done or name not in graph:
+            return
+        for other in graph[name]:
+            visit(other, (*trail, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_modules_and_functions_have_a_size_to_read() -> None:
+    long_files = [p for p in _modules() if len(p.read_text().splitlines()) > 500]
+    long_functions = [
+        f"{path.relative_to(ROOT)}:{node.name}"
+        for path in _modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno + 1 > 60
+    ]
+    assert (long_files, long_functions) == ([], [])
+
+
+def test_status_imports_nothing_heavy(tmp_path: Path) -> None:
+    """It answers at once."""
+    code = (
+        "import sys; from engine.cli.main import main; main(['-C', sys.argv[1], 'status']);"
+        f"print(sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

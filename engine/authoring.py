@@ -44,6 +44,7 @@ def limits(rules: Rules) -> Limits:
         allowed_only=text.only,
         max_versions=rules.file.loop_config.max_versions,
         seed=rules.file.seed,
+        branch_from=rules.file.loop_config.branch_from,
     )
 
 

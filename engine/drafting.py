@@ -87,7 +87,9 @@ def draft(
             context.journal.write("note", text=f"{version}: candidate {chosen.id} is dropped: {error.reason}")
             offered.remove(chosen)
         else:
-            return write_round(context, version, present, made, chosen, number, origin=origin, base=base, hint=hint)
+            # all candidates stay in the documents, also when one alone was asked for
+            shown = present if candidate is None else insight
+            return write_round(context, version, shown, made, chosen, number, origin=origin, base=base, hint=hint)
     raise InputError(
         "no candidate is left that the rules allow and the script can take",
         file=context.rules.path,
@@ -112,7 +114,8 @@ def write_round(
     if base:
         chosen = chosen.model_copy(update={"base": base})
     analysis = documents.render_analysis(version, insight, made)
-    action = documents.render_action(version, insight, made, chosen)
+    source = read_text(context.ws.script(chosen.base or version))
+    action = documents.render_action(version, insight, made, chosen, source=source)
     write_text(folder.analysis, analysis)
     write_text(folder.action, action)
     record = DraftRecord.model_validate(

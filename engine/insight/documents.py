@@ -36,8 +36,8 @@ _SHOWN_SAMPLES = 5
 _KEY = re.compile(r"@([a-z][a-z0-9_]*)")
 
 
-def render_analysis(version: str, insight: Insight, draft: Draft, changed: Sequence[str] = ()) -> str:
-    """The analysis (L29). `changed`: what the user changed in the draft, a line each."""
+def render_analysis(version: str, insight: Insight, draft: Draft) -> str:
+    """The analysis (L29)."""
     prose = draft.prose
     parts = [
         f"# Analysis of {version}",
@@ -59,7 +59,7 @@ def render_analysis(version: str, insight: Insight, draft: Draft, changed: Seque
         "## Next focus candidates",
         _bullets(map(prose_text, prose.next_focus)),
         _candidate_table(insight, draft),
-        _footer(insight, draft, changed),
+        _footer(insight, draft),
     ]
     return _joined(parts)
 
@@ -71,7 +71,6 @@ def render_action(
     candidate: Candidate,
     *,
     source: str | None = None,
-    changed: Sequence[str] = (),
 ) -> str:
     """The action (L31). `source` is the script that it is applied to: with it, `Where` names the line."""
     prose = draft.prose
@@ -89,13 +88,13 @@ def render_action(
         f"### {IMPACT}",
         prose_text(prose.expected_impact) if chosen else _impact(insight),
         f"### {RISK}",
-        f"{candidate.risk.capitalize()}. {prose_text(prose.risk) if chosen else ''}".strip(),
+        _risk(candidate, prose.risk if chosen else ""),
         f"### {VERIFICATION}",
         prose_text(prose.verification) if chosen else _verification(insight),
         *_why(candidate),
         f"## {DEFERRED}",
         _deferred(insight, candidate),
-        _footer(insight, draft, changed),
+        _footer(insight, draft),
     ]
     return _joined(parts)
 
@@ -229,13 +228,23 @@ def _warnings(insight: Insight) -> list[str]:
 
 
 def _candidate_table(insight: Insight, draft: Draft) -> str:
-    chances = {ranked.id: ranked.probability for ranked in draft.ranking}
+    # what the rules alone drafted has no opinion of a model to show
+    chances = {r.id: r.probability for r in draft.ranking} if draft.model_sha256 else {}
     rows = []
     for c in insight.candidates:
         chance = chances.get(c.id)
         cells = [str(c.rank), f"`{c.id}`", plain(c.change), c.risk, f"{c.score:.2f}"]
-        rows.append([*cells, "" if chance is None else f"{chance:.2f}", plain("; ".join(c.reasons), 300)])
-    return table(["rank", "candidate", "change", "risk", "score", "model", "reasons"], rows) if rows else ""
+        model = ["–" if chance is None else f"{chance:.2f}"] if chances else []
+        rows.append([*cells, *model, plain("; ".join(c.reasons), 300)])
+    header = ["rank", "candidate", "change", "risk", "score", *(["model"] if chances else []), "reasons"]
+    return table(header, rows) if rows else ""
+
+
+def _risk(candidate: Candidate, text: str) -> str:
+    """The level, and the draft's words on it, which may begin with the level themselves."""
+    level = candidate.risk
+    words = prose_text(text)
+    return words if words.casefold().startswith(level) else f"{level.capitalize()}. {words}".strip()
 
 
 def _where(version: str, candidate: Candidate, source: str | None) -> str:
@@ -277,12 +286,11 @@ def _deferred(insight: Insight, selected: Candidate) -> str:
     return table(["rank", "candidate", "change", "risk", "reasons"], rows) if rows else "None."
 
 
-def _footer(insight: Insight, draft: Draft, changed: Sequence[str]) -> str:
-    """Which model wrote it, from which facts, and what the user changed (A6)."""
+def _footer(insight: Insight, draft: Draft) -> str:
+    """Which model wrote it, and from which facts (A6). What the user changed is added when it is accepted."""
     model = f", model sha256 {draft.model_sha256[:12]}" if draft.model_sha256 else ""
     facts = f"from {len(insight.facts)} facts in {PurePosixPath('.progtrain/insight') / insight.version}.json"
-    user = "; ".join(plain(line, 200) for line in changed) if changed else "nothing"
-    lines = [f"Drafted by {plain(draft.author)}{model}, {facts}. Changed by the user: {user}."]
+    lines = [f"Drafted by {plain(draft.author)}{model}, {facts}."]
     lines += [f"Note: {plain(note, 300)}" for note in draft.notes]
     return "---\n\n" + "  \n".join(f"*{line}*" for line in lines)
 

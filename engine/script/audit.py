@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
-from engine.script import checks, constants, datapaths, outputs, wiring
+from engine.script.checks import apply_settings, before, evaluation
+from engine.script.constants import dataset_and_version
+from engine.script.datapaths import follow
 from engine.script.desk import Desk, Finding
+from engine.script.outputs import check_outputs
+from engine.script.wiring import wire
 from engine.workspace import Workspace
 
 __all__ = ["Audit", "Finding", "audit"]
@@ -53,12 +57,12 @@ def audit(
     if not script.is_file():
         raise InputError("there is no baseline script", file=script, mend="put your training script there")
     desk = Desk(ws, script, dataset_id)
-    checks.before(desk)
-    constants.dataset_and_version(desk)
-    datapaths.follow(desk)
-    wiring.mend(desk)
-    outputs.check(desk)
-    checks.apply_settings(desk, settings, locked)
-    checks.evaluation(desk)
+    before(desk)
+    dataset_and_version(desk)
+    follow(desk)
+    wire(desk)
+    check_outputs(desk)
+    apply_settings(desk, settings, locked)
+    evaluation(desk)
     findings = sorted(desk.placed_findings(), key=lambda finding: not finding.error)
     return Audit(tuple(findings), desk.originals, desk.changed(), tuple(desk.summary), tuple(desk.notes), ws.root)

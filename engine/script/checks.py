@@ -122,7 +122,9 @@ def _absent(desk: Desk, key: str, value: Any) -> None:
         desk.rules_problem(_rules_line(desk, key), problem, f"write {part} in the rules, or {value} in the script")
         return
     found = [s for module in desk.modules for s in find_settings(module.text)]
-    near = suggest(found, key) or list(dict.fromkeys(s.name for s in found if s.deliberate))
+    names = {s.key: s.name for s in reversed(found)}
+    near = [names.get(name, name) for name in suggest(found, key)] or [s.name for s in found if s.deliberate]
+    near = list(dict.fromkeys(near))
     known = f"the nearest there: {', '.join(near[:5])}" if near else "it has no settings at all"
     problem = f"training_config.{key} matches no setting of {desk.name(desk.script)}; {known}"
     mend = (

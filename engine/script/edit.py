@@ -171,9 +171,10 @@ def _quoted(value: str, like: str) -> str:
 
 def _listed(value: tuple[object, ...], like: str) -> str:
     try:
-        parts = [ast.unparse(item) for item in getattr(ast.parse(like.strip(), mode="eval").body, "elts", [])]
+        items_before = getattr(ast.parse(like, mode="eval").body, "elts", [])
     except SyntaxError:
-        parts = []
+        items_before = []
+    parts = [ast.get_source_segment(like, item) or "" for item in items_before]
     style = parts + [like] * len(value)
     items = ", ".join(
         format_literal(item if isinstance(item, int | float | str) else str(item), like=style[index])

@@ -12,7 +12,7 @@ from engine.script.uses import find_uses
 from engine.script.wiring import keeps_settings, logs_rightly, writes
 
 
-def check(desk: Desk) -> None:
+def check_outputs(desk: Desk) -> None:
     spared = _not_required(desk)
     line = next((call.lineno for call in calls(desk.main.tree, "Trainer")), None)
     for name in ("best.ckpt", "last.ckpt"):

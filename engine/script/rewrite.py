@@ -6,13 +6,15 @@ Nothing is changed until `code()`: all changes are then made in one pass, so tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 from typing import Any, TypeVar, cast
 
 import libcst as cst
 
 from engine.script.edit import format_literal
 from engine.script.layout import add_import_name, append_argument, append_element
-from engine.script.settings import Value, find_settings
+from engine.script.settings import Setting, Value, find_settings
 from engine.script.structure import ScriptFacts, describe
 
 _Node = TypeVar("_Node", bound=cst.CSTNode)
@@ -36,34 +38,50 @@ class NeedsBlock(Exception):
         self.function = function
 
 
+_WHITESPACE = (cst.BaseParenthesizableWhitespace, cst.TrailingWhitespace, cst.EmptyLine, cst.Newline, cst.Comment)
 #: lines longer than this are broken where something is added
 _WIDTH = 110
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """A script as it stands, shared by all recipes that look at it."""
+
+    module: cst.Module
+    parents: dict[cst.CSTNode, cst.CSTNode]
+    bindings: dict[str, str]
+    names: frozenset[str]
+    facts: ScriptFacts
+    settings: tuple[Setting, ...]
+
+
+@lru_cache(maxsize=8)
+def _tree(source: str, filename: str, expand: frozenset[str]) -> _Tree:
+    facts = describe(source, filename)
+    module = cst.parse_module(source)
+    module = module.visit(_Expand(expand)) if expand else module
+    parents = {child: node for node in walk(module) for child in _children(node)}
+    names = frozenset(node.value for node in walk(module) if isinstance(node, cst.Name))
+    return _Tree(module, parents, _bindings(module), names, facts, find_settings(source, filename))
 
 
 class Script:
     """`expand` names functions of one line, as `Net.forward`, to be written as blocks."""
 
     def __init__(self, source: str, filename: str = "", expand: frozenset[str] = frozenset()) -> None:
+        tree = _tree(source, filename, expand)
         self.source = source
-        self.facts: ScriptFacts = describe(source, filename)
-        self.settings = find_settings(source, filename)
-        module = cst.parse_module(source)
-        self.module = module.visit(_Expand(expand)) if expand else module
-        self._parents: dict[cst.CSTNode, cst.CSTNode] = {}
-        self._note_parents(self.module)
-        self.bindings = _bindings(self.module)
-        self._names = {node.value for node in walk(self.module) if isinstance(node, cst.Name)}
+        self.module = tree.module
+        self.facts = tree.facts
+        self.settings = tree.settings
+        self.bindings = dict(tree.bindings)
+        self._parents = tree.parents
+        self._names = set(tree.names)
         self._changes: dict[cst.CSTNode, list[Change]] = {}
         self._before: dict[cst.CSTNode, list[str]] = {}
         self._after: dict[cst.CSTNode, list[str]] = {}
         self._constants: list[str] = []
         self._imports: dict[str, list[str]] = {}
-        self._added_names: dict[cst.ImportFrom, list[str]] = {}
-
-    def _note_parents(self, node: cst.CSTNode) -> None:
-        for child in node.children:
-            self._parents[child] = node
-            self._note_parents(child)
 
     # looking around
 
@@ -452,10 +470,30 @@ class _Expand(cst.CSTTransformer):
 
 
 def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """The node and all below it, in the order of the file."""
-    yield node
-    for child in node.children:
-        yield from walk(child)
+    """The node and all below it but whitespace, what stands further left mostly first."""
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting.extend(reversed(_children(current)))
+
+
+@cache
+def _field_names(kind: type[cst.CSTNode]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if "whitespace" not in field.name)
+
+
+def _children(node: cst.CSTNode) -> list[cst.CSTNode]:
+    # libcst's own `children` runs a visitor for each node, which is too slow for looking around a lot
+    found: list[cst.CSTNode] = []
+    for name in _field_names(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, cst.CSTNode):
+            if not isinstance(value, _WHITESPACE):
+                found.append(value)
+        elif isinstance(value, list | tuple):
+            found += [item for item in value if isinstance(item, cst.CSTNode) and not isinstance(item, _WHITESPACE)]
+    return found
 
 
 def calls(node: cst.CSTNode) -> list[cst.Call]:
@@ -491,7 +529,7 @@ def keyword(name: str, value: cst.BaseExpression) -> cst.Arg:
 
 def assignments(scope: cst.CSTNode) -> Iterator[tuple[cst.BaseExpression, cst.BaseExpression]]:
     """(target, value) of each assignment in a function, or of those at module level outside functions."""
-    for node in scope.children if isinstance(scope, cst.Module) else walk(scope):
+    for node in _children(scope) if isinstance(scope, cst.Module) else walk(scope):
         nodes = walk(node) if isinstance(scope, cst.Module) and isinstance(node, cst.SimpleStatementLine) else [node]
         if isinstance(scope, cst.Module) and isinstance(node, cst.If):
             nodes = walk(node)
@@ -550,7 +588,7 @@ def _bindings(module: cst.Module) -> dict[str, str]:
                 local = dotted(alias.asname.name) if alias.asname is not None else dotted(alias.name)
                 found[local] = f"{source}.{dotted(alias.name)}"
         else:
-            waiting.extend(node.children)
+            waiting.extend(_children(node))
     return found
 
 

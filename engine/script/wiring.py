@@ -14,7 +14,7 @@ from engine.script.structure import describe
 _MONITORED = re.compile(r"^(?:val|valid|validation)[_/]?(?:loss|mse|nll|ce|cross_entropy)(?:_epoch)?$", re.IGNORECASE)
 
 
-def mend(desk: Desk) -> None:
+def wire(desk: Desk) -> None:
     main = desk.main
     if any(calls(main.tree, "LightningCLI")):
         call = next(calls(main.tree, "LightningCLI"))

@@ -35,6 +35,10 @@ _STORAGE = {
 }
 
 
+def full_disk(path: Path) -> StorageError:
+    return StorageError(_STORAGE[errno.ENOSPC][0], file=path, mend=_STORAGE[errno.ENOSPC][1])
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turns what a full or read-only disk raises into a `StorageError`."""

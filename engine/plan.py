@@ -11,8 +11,8 @@ from engine.files import read_text
 from engine.loop import STEPS
 from engine.options import Options
 from engine.runner import prepare
-from engine.script import audit as auditing
-from engine.script import mend as mending
+from engine.script.audit import audit
+from engine.script.mend import mend
 from engine.steps import check, initialize
 from engine.text import unified_diff
 from engine.workspace import Workspace, version_id, version_number
@@ -90,9 +90,14 @@ def _mends(context: Context) -> list[str]:
             file=ws.baseline_script,
             mend=f"put your training script there as {ws.baseline_script.name}",
         )
-    audit = auditing.audit(ws, dataset_id=context.dataset_id, settings=context.rules.file.training_config)
-    errors = [f"cannot be mended: {f.problem}" for f in audit.findings if f.error]
+    found = audit(
+        ws,
+        dataset_id=context.dataset_id,
+        settings=context.rules.file.training_config,
+        locked=context.rules.instruction.locked,
+    )
+    errors = [f"cannot be mended: {f.problem}" for f in found.findings if f.error]
     if errors:
         return errors
-    mended = mending.mend(audit)
+    mended = mend(found)
     return [unified_diff(read_text(path), text, ws.relative(path)) for path, text in mended.files.items()]

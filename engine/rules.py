@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +97,14 @@ class Rules:
         if "seed" in self.file.model_fields_set:
             locks.setdefault("seed", self.file.seed)
         return locks
+
+    def locks_in(self, settings: Iterable[str]) -> dict[str, Any]:
+        """What may not be changed in a script with these settings: by the rules with the value that they give, by
+        the instruction with None.
+        """
+        only = self.instruction.only
+        outside = [] if only is None else [key for key in settings if key not in only]
+        return {**dict.fromkeys([*outside, *self.instruction.locked]), **self.locked}
 
     @property
     def primary_metric(self) -> str:

@@ -11,7 +11,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -203,7 +203,9 @@ def main() -> int:
     try:
         return run(ws, options)
     except ProgtrainError as error:
-        print(error, file=sys.stderr, flush=True)  # noqa: T201 - its log, read by whoever started it
+        # its log, read by whoever started it; on a full disk even that cannot be written
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), f"{error}\n".encode())
         return error.exit_code
 
 

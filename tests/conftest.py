@@ -26,6 +26,11 @@ def ws(tmp_path: Path) -> Workspace:
 @pytest.fixture
 def plain(ws: Workspace) -> Workspace:
     """A whole workspace whose scripts need only the standard library, so that a training takes a tenth of a second."""
+    prepare_plain(ws)
+    return ws
+
+
+def prepare_plain(ws: Workspace) -> None:
     for path in PLAIN.iterdir():
         if path.is_file():
             shutil.copy(path, ws.root / path.name)
@@ -40,7 +45,6 @@ def plain(ws: Workspace) -> Workspace:
         )
     )
     make_data(ws)
-    return ws
 
 
 def make_data(ws: Workspace, dataset_id: str = "toy_v1") -> None:

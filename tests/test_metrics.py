@@ -40,7 +40,9 @@ def test_the_names_of_torchmetrics_are_known() -> None:
         for name in names
         if (known := metrics.higher_is_better(name)) is not None
         and known
-        is not (getattr(torchmetrics.classification, name, None) or getattr(torchmetrics.regression, name)).higher_is_better
+        is not (
+            getattr(torchmetrics.classification, name, None) or getattr(torchmetrics.regression, name)
+        ).higher_is_better
     }
     unknown = {name for name in names if metrics.higher_is_better(name) is None}
     assert wrong == set()

@@ -23,7 +23,7 @@ from engine.errors import ProgtrainError
 from engine.options import Options
 from engine.rules import Rules
 from engine.runner import prepare
-from engine.script import audit as auditing
+from engine.script.audit import audit
 from engine.steps import initialize
 from engine.workspace import Workspace
 
@@ -126,13 +126,18 @@ def _workspace(ws: Workspace, options: Options) -> Iterator[Item]:
 
 def _audit(ws: Workspace, dataset_id: str, present: Rules) -> Iterator[Item]:
     try:
-        audit = auditing.audit(ws, dataset_id=dataset_id, settings=present.file.training_config)
+        found = audit(
+            ws,
+            dataset_id=dataset_id,
+            settings=present.file.training_config,
+            locked=present.instruction.locked,
+        )
     except ProgtrainError as error:
         yield _error("scripts", error)
         return
-    if not audit.findings:
+    if not found.findings:
         yield Item("scripts", "ok", f"{ws.baseline_script.name} is ready as it is")
-    for finding in audit.findings:
+    for finding in found.findings:
         where = f"{finding.file}, line {finding.line}: " if finding.line else f"{finding.file}: "
         if finding.error:
             yield Item("scripts", "error", where + finding.problem, finding.mend or "")

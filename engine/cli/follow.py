@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from engine.cli.common import say
-from engine.errors import StorageError
-from engine.files import LineReader
+from engine.errors import Busy, StorageError
+from engine.files import LineReader, full_disk
 from engine.plain import clean_line
 from engine.text import tail
 from engine.view import WorkspaceView
@@ -44,8 +44,10 @@ class Follower:
         self.look()
         self._clear_progress()
         code = runner.returncode
-        if code in {4, StorageError.exit_code}:
-            say(f"progtrain: {tail(self.ws.runner_log).strip()}", error=True)
+        if code in {Busy.exit_code, StorageError.exit_code}:
+            # on a full disk there may be no room for the message either
+            said = tail(self.ws.runner_log).strip() or str(full_disk(self.ws.root))
+            say(f"progtrain: {said}", error=True)
         elif code < 0:
             say(
                 f"progtrain: the runner was ended by signal {-code}; progtrain run goes on where it stopped", error=True

@@ -121,11 +121,11 @@ def _absent(desk: Desk, key: str, value: Any) -> None:
         problem = f"training_config.{key} is {value!r}, but the script uses {part}"
         desk.rules_problem(_rules_line(desk, key), problem, f"write {part} in the rules, or {value} in the script")
         return
-    found = [s for module in desk.modules for s in find_settings(module.text)]
+    found = [s for m in desk.modules for s in find_settings(m.text) if s.key not in {"version", "dataset_id"}]
     names = {s.key: s.name for s in reversed(found)}
     near = [names.get(name, name) for name in suggest(found, key)] or [s.name for s in found if s.deliberate]
     near = list(dict.fromkeys(near))
-    known = f"the nearest there: {', '.join(near[:5])}" if near else "it has no settings at all"
+    known = f"the nearest there: {', '.join(near[:5])}" if near else "it has no setting that is a literal"
     problem = f"training_config.{key} matches no setting of {desk.name(desk.script)}; {known}"
     mend = (
         f"correct the key, take it out of the rules, or give the script a constant {key.upper()} = {value!r} and use it"
@@ -192,6 +192,9 @@ def _optimal_batch_size(desk: Desk, settings: dict[str, Any], locked: frozenset[
 def evaluation(desk: Desk) -> None:
     """03_eval.py imports the script: it needs a model to load and samples to ask for."""
     main, facts = desk.main, describe(desk.main.text)
+    if desk.ws.eval_script.is_file():
+        _shared_modules(desk)
+        return  # the user's own, and its needs are theirs
     names = facts.functions | {
         name for module in desk.modules[1:] for name in _functions(module) if main.imported_name(name)
     }
@@ -207,6 +210,10 @@ def evaluation(desk: Desk) -> None:
         desk.advise("evaluation", main, None, problem, mend)
     if facts.module_class:
         _hyperparameters(desk, facts.module_class)
+    _shared_modules(desk)
+
+
+def _shared_modules(desk: Desk) -> None:
     if len(desk.modules) > 1:
         shared = ", ".join(desk.name(module.path) for module in desk.modules[1:])
         desk.notes.append(f"all versions share {shared}: an action can only change settings in the script itself")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from engine.script import constants
 from engine.script.desk import Desk
-from engine.script.patch import dotted
+from engine.script.patch import calls, dotted
 from engine.script.paths import Module
 from engine.script.reroute import Name, Part, Rerouter, Unclear, render
 from engine.script.uses import Use, find_uses, normal
@@ -250,7 +250,8 @@ def _artifact_changes(desk: Desk, use: Use, done: list[_Done]) -> list[_Change]:
         return []
     else:
         changes = _moved(use)
-    return changes + _renamed(use)
+    # with Lightning the Trainer writes the checkpoints, and a file of the script's own must not take their names
+    return changes if any(calls(desk.main.tree, "Trainer")) else changes + _renamed(use)
 
 
 def _settled(use: Use, done: list[_Done]) -> bool:

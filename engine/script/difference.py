@@ -66,21 +66,39 @@ def _compare_scope(path: str, before: Sequence[_Line], after: Sequence[_Line]) -
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal":
             continue
-        gone, come = before[a:b], after[c:d]
-        pairs = list(zip(gone, come, strict=True)) if len(gone) == len(come) else []
-        if pairs:
-            yield from (_change(path, [one], [other]) for one, other in pairs)
-        elif gone and come:
+        for gone, come in _aligned(before[a:b], after[c:d]):
             yield _change(path, gone, come)
-        else:
-            yield from (_change(path, [line], []) for line in gone)
-            yield from (_change(path, [], [line]) for line in come)
+
+
+def _aligned(gone: Sequence[_Line], come: Sequence[_Line]) -> Iterator[tuple[Sequence[_Line], Sequence[_Line]]]:
+    """Pairs each old line with the first new one that resembles it; the others went or came."""
+    if len(gone) == len(come) == 1:
+        yield gone, come
+        return
+    waiting = list(come)
+    for old in gone:
+        new = next((line for line in waiting if _alike(old, line)), None)
+        if new is None:
+            yield [old], []
+            continue
+        while waiting[0] is not new:
+            yield [], [waiting.pop(0)]
+        yield [old], [waiting.pop(0)]
+    yield from (([], [line]) for line in waiting)
+
+
+def _alike(one: _Line, other: _Line) -> bool:
+    if one.name or other.name:
+        return one.name == other.name
+    if one.text.partition("(")[0] == other.text.partition("(")[0]:
+        return True
+    return difflib.SequenceMatcher(None, one.text, other.text, autojunk=False).ratio() > 0.5
 
 
 def _change(path: str, gone: Sequence[_Line], come: Sequence[_Line]) -> Change:
-    named = (come or gone)[0]
+    named = (come or gone)[0].name
     return Change(
-        path=".".join(part for part in (path, named.name) if part) or "<module>",
+        path=".".join(part for part in (path, named) if part) or "<module>",
         before="\n".join(line.text for line in gone) or None,
         after="\n".join(line.text for line in come) or None,
         line=(come or gone)[0].number,

@@ -66,10 +66,12 @@ class Module:
     def __post_init__(self) -> None:
         self.source = Source(self.text)
         self.tree = self.source.tree
+        self.nodes = list(ast.walk(self.tree))
         self.parents: dict[ast.AST, ast.AST] = {
-            child: parent for parent in ast.walk(self.tree) for child in ast.iter_child_nodes(parent)
+            child: parent for parent in self.nodes for child in ast.iter_child_nodes(parent)
         }
         self._busy: set[ast.AST] = set()
+        self._known: dict[ast.AST, Template | None] = {}
 
     # where a node stands
 
@@ -89,7 +91,7 @@ class Module:
     def names(self) -> dict[str, list[ast.expr]]:
         """Names assigned at module level, `if` blocks included."""
         found: dict[str, list[ast.expr]] = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Assign | ast.AnnAssign) and self.function_of(node) is None:
                 if self.class_of(node) is not None or node.value is None:
                     continue
@@ -106,20 +108,31 @@ class Module:
         return found is not None and found[0].defines(found[1])
 
     def imported_name(self, name: str) -> tuple[Module, str] | None:
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.ImportFrom) and node.module in self.imported:
-                for alias in node.names:
-                    if (alias.asname or alias.name) == name:
-                        return self.imported[node.module or ""], alias.name
-        return None
+        """The module of the user's own that it comes from, and its name there."""
+        return self._imports[0].get(name)
 
     def imported_module(self, name: str) -> Module | None:
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
+        return self._imports[1].get(name)
+
+    @cached_property
+    def foreign(self) -> set[str]:
+        """Names that come from packages."""
+        aliases = (a for n in self.nodes if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names)
+        return {(alias.asname or alias.name).partition(".")[0] for alias in aliases} - {"Path"}
+
+    @cached_property
+    def _imports(self) -> tuple[dict[str, tuple[Module, str]], dict[str, Module]]:
+        names: dict[str, tuple[Module, str]] = {}
+        modules: dict[str, Module] = {}
+        for node in self.nodes if self.imported else []:
+            if isinstance(node, ast.ImportFrom) and node.module in self.imported:
                 for alias in node.names:
-                    if (alias.asname or alias.name) == name and alias.name in self.imported:
-                        return self.imported[alias.name]
-        return None
+                    names.setdefault(alias.asname or alias.name, (self.imported[node.module], alias.name))
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    if alias.name in self.imported:
+                        modules.setdefault(alias.asname or alias.name, self.imported[alias.name])
+        return names, modules
 
     # what an expression comes to
 
@@ -127,11 +140,17 @@ class Module:
         """None for what is no text or path, or depends on what only a run can tell."""
         if node is None or node in self._busy:
             return None
+        if node in self._known:
+            return self._known[node]
+        outermost = not any(module._busy for module in self.family or [self])
         self._busy.add(node)
         try:
-            return self._template(node)
+            found = self._template(node)
         finally:
             self._busy.discard(node)
+        if outermost:  # inside, a circle may have been cut short
+            self._known[node] = found
+        return found
 
     def _template(self, node: ast.expr) -> Template | None:
         if isinstance(node, ast.Constant):
@@ -275,7 +294,7 @@ class Module:
         """`args.out_dir` of argparse, `cfg.out_dir` of a class of settings."""
         option = [
             argument(call, "default")
-            for call in ast.walk(self.tree)
+            for call in self.nodes
             if isinstance(call, ast.Call)
             and called(call) == "add_argument"
             and any(
@@ -288,7 +307,7 @@ class Module:
         classes = {n.name: n for n in self.tree.body if isinstance(n, ast.ClassDef)}
         makers = [
             n.value.func.id
-            for n in ast.walk(self.tree)
+            for n in self.nodes
             if isinstance(n, ast.Assign)
             and isinstance(n.value, ast.Call)
             and isinstance(n.value.func, ast.Name)

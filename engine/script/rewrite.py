@@ -5,21 +5,37 @@ Nothing is changed until `code()`: all changes are then made in one pass, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from functools import cache, lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import libcst as cst
 
 from engine.script.edit import format_literal
 from engine.script.layout import add_import_name, append_argument, append_element
+from engine.script.nodes import (
+    WIDTH,
+    Statement,
+    argument,
+    assignments,
+    bindings,
+    children,
+    dict_keys,
+    dotted,
+    import_root,
+    is_constant,
+    is_docstring,
+    is_import,
+    is_number,
+    keyword,
+    walk,
+)
 from engine.script.settings import Setting, Value, find_settings
 from engine.script.structure import ScriptFacts, describe
+from engine.script.transform import Apply, Change, Expand
 
 _Node = TypeVar("_Node", bound=cst.CSTNode)
-Change = Callable[[Any], cst.CSTNode]
-Statement = cst.SimpleStatementLine | cst.BaseCompoundStatement
 
 
 class Refused(Exception):
@@ -38,11 +54,6 @@ class NeedsBlock(Exception):
         self.function = function
 
 
-_WHITESPACE = (cst.BaseParenthesizableWhitespace, cst.TrailingWhitespace, cst.EmptyLine, cst.Newline, cst.Comment)
-#: lines longer than this are broken where something is added
-_WIDTH = 110
-
-
 @dataclass(frozen=True)
 class _Tree:
     """A script as it stands, shared by all recipes that look at it."""
@@ -59,10 +70,10 @@ class _Tree:
 def _tree(source: str, filename: str, expand: frozenset[str]) -> _Tree:
     facts = describe(source, filename)
     module = cst.parse_module(source)
-    module = module.visit(_Expand(expand)) if expand else module
-    parents = {child: node for node in walk(module) for child in _children(node)}
+    module = module.visit(Expand(expand)) if expand else module
+    parents = {child: node for node in walk(module) for child in children(node)}
     names = frozenset(node.value for node in walk(module) if isinstance(node, cst.Name))
-    return _Tree(module, parents, _bindings(module), names, facts, find_settings(source, filename))
+    return _Tree(module, parents, bindings(module), names, facts, find_settings(source, filename))
 
 
 class Script:
@@ -232,14 +243,15 @@ class Script:
         first = before[before.rfind("\n", 0, start) + 1 :]
         indent = first[: len(first) - len(first.lstrip())]
         lines = before.replace(self.text(old), self.text(plain), 1).splitlines()
-        depth = 4 * sum(isinstance(around, cst.IndentedBlock) for around in self._around(old))
-        wide = any(depth + len(line) > _WIDTH for line in lines if line not in before.splitlines())
+        depth = 4 * sum(isinstance(around, cst.IndentedBlock) for around in self.around(old))
+        wide = any(depth + len(line) > WIDTH for line in lines if line not in before.splitlines())
         return cast(cst.CSTNode, add(node, item, wide=True, indent=indent)) if wide else plain
 
     def _on_one_line(self, node: cst.CSTNode) -> bool:
-        return any(isinstance(around, cst.SimpleStatementSuite) for around in self._around(node))
+        return any(isinstance(around, cst.SimpleStatementSuite) for around in self.around(node))
 
-    def _around(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    def around(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+        """The nodes that it stands in, the nearest first."""
         current = self._parents.get(node)
         while current is not None:
             yield current
@@ -346,8 +358,14 @@ class Script:
     def code(self) -> str:
         self._place_constants()
         self._place_imports()
-        changed = self.module.visit(_Apply(self, self._changes, self._before, self._after))
-        return changed.code
+        around: set[cst.CSTNode] = {self.module}
+        for node in (*self._changes, *self._before, *self._after):
+            around.update((node, *self.around(node)))
+        before, after = self._parsed(self._before), self._parsed(self._after)
+        return self.module.visit(Apply(self._changes, before, after, around)).code
+
+    def _parsed(self, codes: dict[cst.CSTNode, list[str]]) -> dict[cst.CSTNode, list[cst.BaseStatement]]:
+        return {node: [s for code in listed for s in self._statements(code)] for node, listed in codes.items()}
 
     def _place_constants(self) -> None:
         anchor = self._constant_anchor()
@@ -356,7 +374,7 @@ class Script:
         if anchor is not None:
             self._after.setdefault(anchor, [])[:0] = self._constants
             return
-        imports = [s for s in self.module.body if _is_import(s)]
+        imports = [s for s in self.module.body if is_import(s)]
         block = ["\n" + self._constants[0], *self._constants[1:]]
         if imports:
             self._after.setdefault(imports[-1], [])[:0] = block
@@ -373,21 +391,21 @@ class Script:
                 break
             if isinstance(statement, cst.SimpleStatementLine):
                 for small in statement.body:
-                    anchor = statement if _is_constant(small) else anchor
-                    number = statement if _is_constant(small) and _is_number(small) else number
+                    anchor = statement if is_constant(small) else anchor
+                    number = statement if is_constant(small) and is_number(small) else number
         return number or anchor
 
     def _place_imports(self) -> None:
-        imports = [s for s in self.module.body if _is_import(s)]
+        imports = [s for s in self.module.body if is_import(s)]
         for root, lines in self._imports.items():
-            near = [s for s in imports if _import_root(s) == root] or imports
+            near = [s for s in imports if import_root(s) == root] or imports
             if near:
                 self._after.setdefault(near[-1], [])[:0] = lines
             else:
                 first = self.module.body[0]
                 (self._after if is_docstring(first) else self._before).setdefault(first, [])[:0] = lines
 
-    def parse_statements(self, code: str) -> list[cst.BaseStatement]:
+    def _statements(self, code: str) -> list[cst.BaseStatement]:
         """Statements with the blank and comment lines above them."""
         parsed = cst.parse_module(code, self.module.config_for_parsing)
         body = list(parsed.body)
@@ -395,224 +413,3 @@ class Script:
             first = cast(Any, body[0])
             body[0] = first.with_changes(leading_lines=[*parsed.header, *first.leading_lines])
         return cast(list[cst.BaseStatement], body)
-
-
-class _Apply(cst.CSTTransformer):
-    def __init__(
-        self,
-        script: Script,
-        changes: dict[cst.CSTNode, list[Change]],
-        before: dict[cst.CSTNode, list[str]],
-        after: dict[cst.CSTNode, list[str]],
-    ) -> None:
-        super().__init__()
-        self._script, self._changes, self._before, self._after = script, changes, before, after
-
-    def on_leave(self, original_node: Any, updated_node: Any) -> Any:
-        for change in self._changes.get(original_node, ()):
-            updated_node = change(updated_node)
-        before = self._statements(self._before.get(original_node))
-        after = self._statements(self._after.get(original_node))
-        if not before and not after:
-            return updated_node
-        if before and isinstance(updated_node, Statement):
-            updated_node = _spaced(before, updated_node)
-        kept = [] if isinstance(updated_node, cst.RemovalSentinel) else [updated_node]
-        return cst.FlattenSentinel([*before, *kept, *after])
-
-    def _statements(self, codes: list[str] | None) -> list[cst.BaseStatement]:
-        return [statement for code in codes or () for statement in self._script.parse_statements(code)]
-
-
-def _spaced(before: list[cst.BaseStatement], statement: Statement) -> Statement:
-    """Blank lines above a statement go above what is put before it; between definitions they stand on both sides."""
-    first = cast(Any, before[0])
-    blank = [line for line in statement.leading_lines if line.comment is None]
-    if isinstance(statement, cst.ClassDef | cst.FunctionDef):
-        before[0] = first.with_changes(leading_lines=[*(blank or [cst.EmptyLine(indent=False)]), *first.leading_lines])
-        return (
-            statement
-            if blank
-            else statement.with_changes(leading_lines=[cst.EmptyLine(indent=False), *statement.leading_lines])
-        )
-    if len(blank) < len(statement.leading_lines):
-        return statement  # a comment: it stays with its statement, and so does the space above it
-    before[0] = first.with_changes(leading_lines=[*blank, *first.leading_lines])
-    return statement.with_changes(leading_lines=[])
-
-
-class _Expand(cst.CSTTransformer):
-    def __init__(self, functions: frozenset[str]) -> None:
-        super().__init__()
-        self._functions = functions
-        self._around: list[str] = []
-
-    def visit_ClassDef(self, node: cst.ClassDef) -> None:
-        self._around.append(node.name.value)
-
-    def leave_ClassDef(self, original_node: cst.ClassDef, updated_node: cst.ClassDef) -> cst.ClassDef:
-        self._around.pop()
-        return updated_node
-
-    def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
-        body = updated_node.body
-        path = ".".join([*self._around[-1:], updated_node.name.value])
-        if not isinstance(body, cst.SimpleStatementSuite) or path not in self._functions:
-            return updated_node
-        lines = [
-            cst.SimpleStatementLine([small.with_changes(semicolon=cst.MaybeSentinel.DEFAULT)]) for small in body.body
-        ]
-        lines[-1] = lines[-1].with_changes(trailing_whitespace=body.trailing_whitespace)
-        return updated_node.with_changes(body=cst.IndentedBlock(lines))
-
-
-# helpers that need no script
-
-
-def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """The node and all below it but whitespace, what stands further left mostly first."""
-    waiting = [node]
-    while waiting:
-        current = waiting.pop()
-        yield current
-        waiting.extend(reversed(_children(current)))
-
-
-@cache
-def _field_names(kind: type[cst.CSTNode]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if "whitespace" not in field.name)
-
-
-def _children(node: cst.CSTNode) -> list[cst.CSTNode]:
-    # libcst's own `children` runs a visitor for each node, which is too slow for looking around a lot
-    found: list[cst.CSTNode] = []
-    for name in _field_names(type(node)):
-        value = getattr(node, name)
-        if isinstance(value, cst.CSTNode):
-            if not isinstance(value, _WHITESPACE):
-                found.append(value)
-        elif isinstance(value, list | tuple):
-            found += [item for item in value if isinstance(item, cst.CSTNode) and not isinstance(item, _WHITESPACE)]
-    return found
-
-
-def calls(node: cst.CSTNode) -> list[cst.Call]:
-    return [child for child in walk(node) if isinstance(child, cst.Call)]
-
-
-def dotted(node: cst.CSTNode) -> str:
-    """`self.net` for such an expression, "" for any other."""
-    if isinstance(node, cst.Name):
-        return node.value
-    if isinstance(node, cst.Attribute):
-        base = dotted(node.value)
-        return f"{base}.{node.attr.value}" if base else ""
-    return ""
-
-
-def last_name(node: cst.CSTNode) -> str:
-    """`Adam` for `torch.optim.Adam`; also where what stands before is no plain name."""
-    if isinstance(node, cst.Attribute):
-        return node.attr.value
-    return node.value if isinstance(node, cst.Name) else ""
-
-
-def argument(call: cst.Call, name: str) -> cst.Arg | None:
-    return next((arg for arg in call.args if arg.keyword is not None and arg.keyword.value == name), None)
-
-
-def keyword(name: str, value: cst.BaseExpression) -> cst.Arg:
-    no_space = cst.SimpleWhitespace("")
-    equal = cst.AssignEqual(whitespace_before=no_space, whitespace_after=no_space)
-    return cst.Arg(value=value, keyword=cst.Name(name), equal=equal)
-
-
-def assignments(scope: cst.CSTNode) -> Iterator[tuple[cst.BaseExpression, cst.BaseExpression]]:
-    """(target, value) of each assignment in a function, or of those at module level outside functions."""
-    for node in _children(scope) if isinstance(scope, cst.Module) else walk(scope):
-        nodes = walk(node) if isinstance(scope, cst.Module) and isinstance(node, cst.SimpleStatementLine) else [node]
-        if isinstance(scope, cst.Module) and isinstance(node, cst.If):
-            nodes = walk(node)
-        for item in nodes:
-            if isinstance(item, cst.Assign):
-                for target in item.targets:
-                    yield target.target, item.value
-            elif isinstance(item, cst.AnnAssign) and item.value is not None:
-                yield item.target, item.value
-
-
-def dict_keys(node: cst.BaseExpression) -> set[str] | None:
-    """Keys of a dict literal or `dict(...)` call; None when they cannot all be read."""
-    if isinstance(node, cst.Dict):
-        keys = [string_value(e.key) if isinstance(e, cst.DictElement) else None for e in node.elements]
-    elif isinstance(node, cst.Call) and dotted(node.func) == "dict":
-        keys = [arg.keyword.value if arg.keyword else None for arg in node.args]
-    else:
-        return None
-    return None if None in keys else {key for key in keys if key is not None}
-
-
-def string_value(node: cst.CSTNode | None) -> str | None:
-    if isinstance(node, cst.SimpleString):
-        value = node.evaluated_value
-        return value if isinstance(value, str) else None
-    return None
-
-
-def is_docstring(statement: cst.CSTNode) -> bool:
-    return (
-        isinstance(statement, cst.SimpleStatementLine)
-        and isinstance(statement.body[0], cst.Expr)
-        and isinstance(statement.body[0].value, cst.SimpleString | cst.ConcatenatedString)
-    )
-
-
-def _bindings(module: cst.Module) -> dict[str, str]:
-    """Local name -> dotted name, for imports at module level, `try` and `if` blocks included."""
-    found: dict[str, str] = {}
-    waiting: list[cst.CSTNode] = list(module.body)
-    while waiting:
-        node = waiting.pop(0)
-        if isinstance(node, cst.FunctionDef | cst.ClassDef):
-            continue
-        if isinstance(node, cst.Import):
-            for alias in node.names:
-                name = dotted(alias.name)
-                if alias.asname is not None:
-                    found[dotted(alias.asname.name)] = name
-                else:
-                    found[name.partition(".")[0]] = name.partition(".")[0]
-        elif isinstance(node, cst.ImportFrom) and not isinstance(node.names, cst.ImportStar):
-            source = "." * len(node.relative) + (dotted(node.module) if node.module else "")
-            for alias in node.names:
-                local = dotted(alias.asname.name) if alias.asname is not None else dotted(alias.name)
-                found[local] = f"{source}.{dotted(alias.name)}"
-        else:
-            waiting.extend(_children(node))
-    return found
-
-
-def _is_import(statement: cst.CSTNode) -> bool:
-    return isinstance(statement, cst.SimpleStatementLine) and isinstance(statement.body[0], cst.Import | cst.ImportFrom)
-
-
-def _import_root(statement: cst.CSTNode) -> str:
-    node = cast(cst.SimpleStatementLine, statement).body[0]
-    if isinstance(node, cst.ImportFrom):
-        return dotted(node.module).partition(".")[0] if node.module and not node.relative else ""
-    return dotted(node.names[0].name).partition(".")[0] if isinstance(node, cst.Import) else ""
-
-
-def _is_constant(node: cst.CSTNode) -> bool:
-    target: cst.CSTNode
-    if isinstance(node, cst.Assign) and len(node.targets) == 1:
-        target = node.targets[0].target
-    elif isinstance(node, cst.AnnAssign):
-        target = node.target
-    else:
-        return False
-    return isinstance(target, cst.Name) and target.value.isupper()
-
-
-def _is_number(node: cst.CSTNode) -> bool:
-    return isinstance(getattr(node, "value", None), cst.Integer | cst.Float)

@@ -11,6 +11,7 @@ import ast
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from engine.errors import InputError
@@ -92,6 +93,7 @@ def parse_script(source: str, filename: str = "") -> ast.Module:
         ) from error
 
 
+@lru_cache(maxsize=32)
 def find_settings(source: str, filename: str = "") -> tuple[Setting, ...]:
     """All settings in the order of the file. Raises `InputError` with the line of a syntax error."""
     finder = _Finder()

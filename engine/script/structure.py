@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.script.settings import called_name, parse_script
 
@@ -62,6 +63,7 @@ class ScriptFacts:
     imports: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=32)
 def describe(source: str, filename: str = "") -> ScriptFacts:
     """Raises `InputError` with the line of a syntax error."""
     tree = parse_script(source, filename)

@@ -49,7 +49,7 @@ _WRITERS = {
     **dict.fromkeys(("save_checkpoint", "savefig", "to_csv", "to_parquet", "to_json", "to_pickle", "savez"), 0),
     **dict.fromkeys(("savez_compressed", "savetxt", "makedirs", "mkdir", "imsave", "imwrite", "FileHandler"), 0),
     **dict.fromkeys(("ModelCheckpoint", "CSVLogger", "TensorBoardLogger", "SummaryWriter"), 0),
-    **dict.fromkeys(("copy", "copy2", "copyfile", "move"), 1),
+    **dict.fromkeys(("copy", "copy2", "copyfile", "move", "rename", "replace", "symlink", "link", "save_file"), 1),
 }
 _WRITING_METHODS = {"write_text", "write_bytes", "mkdir", "touch"}
 _WRITING_KEYWORDS = {"dirpath", "save_dir", "default_root_dir", "log_dir", "output_dir"}
@@ -80,7 +80,7 @@ def _as_artifact(use: Use, written: set[str]) -> Use:
 
 
 def _in_module(module: Module) -> Iterator[Use]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(
             node, ast.Constant | ast.JoinedStr | ast.BinOp | ast.Call | ast.Name | ast.Attribute | ast.Subscript
         ):
@@ -137,17 +137,26 @@ def _sink(module: Module, node: ast.expr, template: Template) -> tuple[Role | No
     return _by_name(name, template), name, False, False
 
 
+_NOTHING: tuple[Role | None, str, bool, bool] = (None, "", False, False)
+
+
 def _into_call(
     module: Module, call: ast.Call, place: int | str, template: Template
 ) -> tuple[Role | None, str, bool, bool]:
     name, full = called(call), dotted(call.func)
-    if name == full and _is_own(module, name):
+    if name == full != "open" and (name not in module.foreign or module.imported_name(name)):
+        # a function of the user's own, whatever its name suggests
         role = _by_name(place, template) if isinstance(place, str) else None
         return role, f"{name}({place}=...)", False, False
     if place in _WRITING_KEYWORDS:
         return "artifact", f"{name}({place}=...)", True, False
-    if name == "open" and place in {0, "file"}:
-        return _opened(argument(call, "mode", 1), "open")
+    root = full.partition(".")[0]
+    if name == "open":
+        # of a path object, the first argument is the mode
+        opens_path = full == "open" or (name != full and root in module.foreign)
+        return _opened(argument(call, "mode", 1), full) if opens_path and place in {0, "file"} else _NOTHING
+    if root in {"self", "cls"}:
+        return (_by_name(place, template) if isinstance(place, str) else None), full, False, False
     if name == "save" and full != "save":
         # numpy takes the path first, torch second
         position = 0 if full.startswith(("np.", "numpy.")) else 1
@@ -160,20 +169,12 @@ def _into_call(
         return "artifact", full or name, True, False
     if name in _READERS and place in {0, "root", "file", "fname", "filepath", "path", "f"}:
         return "data", full or name, False, True
-    if name == "open" and place == 0:
-        return "data", full, False, True
     if name == "add_argument" and place == "default":
         option = next((str(a.value) for a in call.args if isinstance(a, ast.Constant)), "")
         return _by_name(option.lstrip("-"), template), option, False, False
     if isinstance(place, str):
         return _by_name(place, template), f"{name}({place}=...)", False, False
     return None, name, False, False
-
-
-def _is_own(module: Module, name: str) -> bool:
-    """A function or class of the user's own, whatever its name suggests."""
-    nodes = (node for member in module.family or [module] for node in ast.walk(member.tree))
-    return any(isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == name for n in nodes)
 
 
 def _method(name: str, call: ast.Call) -> tuple[Role | None, str, bool, bool]:

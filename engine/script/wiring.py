@@ -10,6 +10,7 @@ from engine.script.desk import Desk
 from engine.script.patch import Edit, argument, called, calls, keyword
 from engine.script.paths import Module
 from engine.script.structure import describe
+from engine.script.uses import find_uses
 
 _MONITORED = re.compile(r"^(?:val|valid|validation)[_/]?(?:loss|mse|nll|ce|cross_entropy)(?:_epoch)?$", re.IGNORECASE)
 
@@ -183,7 +184,7 @@ def _into_callbacks(module: Module, trainer: ast.Call, code: str) -> list[Edit] 
         return [statement, module.source.set_keyword(trainer, "callbacks", f"[{variable}]")]
     if isinstance(given, ast.Name):
         given = _list_behind(module, given) or given
-    if not isinstance(given, ast.List | ast.Call):
+    if not isinstance(given, ast.List) and not _makes_one(given):
         return None
     variable, statement = _variable(module, given, "checkpoint", code)
     if isinstance(given, ast.List):
@@ -191,14 +192,25 @@ def _into_callbacks(module: Module, trainer: ast.Call, code: str) -> list[Edit] 
     return [statement, module.source.replace(given, f"[{module.source.segment(given)}, {variable}]")]
 
 
+def _makes_one(node: ast.expr | None) -> bool:
+    """A class is called: what a function returns may be a list already."""
+    return isinstance(node, ast.Call) and called(node)[:1].isupper()
+
+
 def _list_behind(module: Module, name: ast.Name) -> ast.List | None:
+    value = _value_behind(module, name)
+    return value if isinstance(value, ast.List) else None
+
+
+def _value_behind(module: Module, name: ast.Name) -> ast.expr | None:
+    """What a variable is set to, when that is done once."""
     function = module.function_of(name)
     values = [
         node.value
         for node in ast.walk(function or module.tree)
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name.id for t in node.targets)
     ]
-    return values[0] if len(values) == 1 and isinstance(values[0], ast.List) else None
+    return values[0] if len(values) == 1 else None
 
 
 # --- logs ---------------------------------------------------------------------------------------------------------
@@ -286,9 +298,14 @@ def _add_logger(desk: Desk) -> None:
     code = f'{name}({artifacts(main)}, name="logs", version=0)'
     given = keyword(trainer, "logger")
     made = (_list_behind(main, given) if isinstance(given, ast.Name) else None) or given
+    behind = _value_behind(main, given) if isinstance(given, ast.Name) else given
     if made is None or _is(made, True, False, None):
         variable, statement = _variable(main, trainer, "logger", code)
         edits = [statement, main.source.set_keyword(trainer, "logger", variable)]
+    elif not isinstance(made, ast.List) and not _makes_one(behind):
+        problem = "no CSVLogger, and what the Trainer logs with is made elsewhere"
+        desk.problem("log_path", main, trainer.lineno, problem, f"add to it: {code}")
+        return
     else:
         variable, statement = _variable(main, made, "csv_logger", code)
         if isinstance(made, ast.List):
@@ -305,18 +322,13 @@ def _add_logger(desk: Desk) -> None:
 
 def writes(desk: Desk, name: str) -> bool:
     """Whether the script itself writes the file into the version's folder, or a ModelCheckpoint does."""
-    for module in desk.modules:
-        for node in ast.walk(module.tree):
-            if (
-                isinstance(node, ast.expr)
-                and comes_to(module, node) == f"{ARTIFACT_TEXT}/{name}"
-                and _goes_out(module, node)
-            ):
-                return True
-        for call in calls(module.tree, "ModelCheckpoint"):
-            if comes_to(module, argument(call, "dirpath", 0)) == ARTIFACT_TEXT and _keeps(module, call, name):
-                return True
-    return False
+    if any(use.written and use.text == f"{ARTIFACT_TEXT}/{name}" for use in find_uses(desk.modules)):
+        return True
+    checkpoints = [(module, call) for module in desk.modules for call in calls(module.tree, "ModelCheckpoint")]
+    return any(
+        comes_to(module, argument(call, "dirpath", 0)) == ARTIFACT_TEXT and _keeps(module, call, name)
+        for module, call in checkpoints
+    )
 
 
 def _keeps(module: Module, call: ast.Call, name: str) -> bool:
@@ -324,11 +336,3 @@ def _keeps(module: Module, call: ast.Call, name: str) -> bool:
         kept = argument(call, "save_top_k")
         return kept is None or _is(kept, 1)
     return name == "last.ckpt" and _is(argument(call, "save_last"), True, "link")
-
-
-def _goes_out(module: Module, node: ast.expr) -> bool:
-    """It is handed to a call that saves or copies."""
-    parent = module.parents.get(node)
-    if isinstance(parent, ast.keyword):
-        parent = module.parents.get(parent)
-    return isinstance(parent, ast.Call) and bool(re.search("save|copy|move|dump|rename|replace|link", called(parent)))

@@ -7,9 +7,9 @@ from engine.context import Context
 from engine.errors import InputError
 from engine.files import read_text, sha256_text, try_read_json, write_text
 from engine.schema import Review
-from engine.script import audit as auditing
-from engine.script import mend as mending
+from engine.script.audit import Audit, audit
 from engine.script.header import set_version, with_header
+from engine.script.mend import mend, patch_report
 from engine.script.settings import find_setting
 from engine.text import unified_diff
 from engine.workspace import version_id
@@ -65,22 +65,27 @@ def run(context: Context, version: str) -> str:
             mend=f"put your training script there as {ws.baseline_script.name} (docs/training_script.md), "
             "or try an example: progtrain init --example digits DIR",
         )
-    audit = auditing.audit(ws, dataset_id=context.dataset_id, settings=context.rules.file.training_config)
-    errors = [finding for finding in audit.findings if finding.error]
+    found = audit(
+        ws,
+        dataset_id=context.dataset_id,
+        settings=context.rules.file.training_config,
+        locked=context.rules.instruction.locked,
+    )
+    errors = [finding for finding in found.findings if finding.error]
     if errors:
         first = errors[0]
         more = f" (and {len(errors) - 1} more: progtrain check lists them)" if len(errors) > 1 else ""
         raise InputError(first.problem + more, file=first.file, place=first.line, mend=first.mend)
-    mended = mending.mend(audit)
+    mended = mend(found)
     before = {path: read_text(path) for path in mended.files}
     diff = "".join(unified_diff(before[path], text, ws.relative(path)) for path, text in mended.files.items())
-    if diff and not _allowed(context, version, audit, diff):
+    if diff and not _allowed(context, version, found, diff):
         raise InputError(
             "without these changes the versions would overwrite each other's files",
             file=ws.baseline_script,
             mend="make them by hand (progtrain check lists them), or accept the diff",
         )
-    report = mending.patch_report(audit, mended, diff)
+    report = patch_report(found, mended, diff)
     write_text(ws.version("baseline").baseline_patch_report, report)
     for path, text in mended.files.items():
         write_text(path, text)
@@ -96,14 +101,14 @@ def first_version() -> str:
     return version_id(1)
 
 
-def _allowed(context: Context, version: str, audit: auditing.Audit, diff: str) -> bool:
-    found = "\n".join(f"- {finding.problem}" for finding in audit.findings)
+def _allowed(context: Context, version: str, found: Audit, diff: str) -> bool:
+    problems = "\n".join(f"- {finding.problem}" for finding in found.findings)
     review = Review(
         question=f"baseline-audit-{sha256_text(diff)[:6]}",
         kind="audit",
         version=version,
         title="the baseline needs small changes before the loop can begin",
-        text=f"{found}\n\nNothing here is meant to change what the training achieves.",
+        text=f"{problems}\n\nNothing here is meant to change what the training achieves.",
         diff=diff,
         target=context.ws.baseline_script.name,
         answers=["accept", "skip", "stop"],

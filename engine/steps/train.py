@@ -7,6 +7,7 @@ Reads the script and the rules. Writes nothing into the version's folder but `sp
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 from engine import attempts, marks, spec
 from engine.context import Context, Stopped
@@ -16,7 +17,8 @@ from engine.files import sha256, storage_errors, try_read_json, write_text
 from engine.jobs import local
 from engine.schema import JobState, Review
 from engine.script.failure import Failure, explain
-from engine.script.repair import propose
+from engine.script.repair import advice, propose
+from engine.script.settings import find_settings
 from engine.text import tail, unified_diff
 from engine.workspace import VersionFolder
 
@@ -184,7 +186,7 @@ def _resolve(context: Context, version: str, attempt: attempts.Attempt) -> None:
         _ask_after_last(context, version, attempt)
         return
     current = script.read_text(encoding="utf-8")
-    repair = propose(failure, current, locked=context.rules.locked)
+    repair = propose(failure, current, locked=_locks(context, current), root=context.ws.root)
     if repair is None and failure.cause in _WORTH_REPEATING:
         attempts.resolve(context.ws, version, attempt, "none: the same script is run again")
         return
@@ -212,16 +214,26 @@ def _resolve(context: Context, version: str, attempt: attempts.Attempt) -> None:
         attempts.resolve(context.ws, version, attempt, "none: the repair was declined")
 
 
+def _locks(context: Context, source: str) -> dict[str, Any]:
+    try:
+        return context.rules.locks_in(setting.key for setting in find_settings(source))
+    except InputError:
+        # a script that cannot be read as Python is what is being repaired
+        return context.rules.locks_in(())
+
+
 def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt) -> None:
     limit = context.rules.file.loop_config.max_train_attempts
     log = context.ws.relative(context.ws.attempt(version, attempt.number) / "output.log")
-    mend = f"mend {context.ws.script(version).name} and answer retry; the whole output is in {log}"
+    script = context.ws.script(version)
+    locks = _locks(context, script.read_text(encoding="utf-8"))
+    advised = advice(attempt.failure(), locked=locks)
     if context.autopilot:
         raise StepFailed(
             f"training failed (attempt {attempt.number} of {limit}), and no repair is known: {attempt.error_summary}",
-            file=context.ws.script(version),
+            file=script,
             place=f"line {attempt.line}" if attempt.line else None,
-            mend=f"{attempt.root_cause_hypothesis}; mend the script and start again; the whole output is in {log}",
+            mend=f"{advised}; then start again; the whole output is in {log}",
         )
     context.ask(
         Review(
@@ -229,8 +241,9 @@ def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt) -
             kind="attempts",
             version=version,
             title=f"{version}: the training failed, attempt {attempt.number} of {limit}",
-            text=f"{attempt.error_summary}\n\n{attempt.root_cause_hypothesis}\n\n{mend}",
-            target=context.ws.script(version).name,
+            text=f"{attempt.error_summary}\n\n{attempt.root_cause_hypothesis}\n\n"
+            f"{advised}; mend {script.name} and answer retry; the whole output is in {log}",
+            target=script.name,
             answers=["retry", "stop"],
         ),
         None,

@@ -59,13 +59,16 @@ SET = "operation: set\nsetting: learning_rate\nfrom: 0.01\nto: 0.003\n"
 def test_the_analysis_has_its_headings_tables_and_footer(insight: Insight) -> None:
     """L29, A6"""
     ranking = (Ranked(id=insight.candidates[0].id, probability=0.7),)
-    text = render_analysis("v002", insight, draft(insight.candidates[0].id, ranking=ranking), ["summary reworded"])
+    by_rules = draft(insight.candidates[0].id, ranking=ranking)
+    by_model = by_rules.model_copy(update={"model_sha256": "ab" * 32})
+    text = render_analysis("v002", insight, by_rules)
     assert headings(text, 2) == ["Summary", "Metric deltas", "Evidence", "Hypotheses", "Next focus candidates"]
     assert "| accuracy ↑ | 0.9000 | 0.8000 | +0.1000 | better |" in text
     assert "95 % interval" in text
     assert "20 samples are right now that were wrong" in text
-    assert "| 0.70 |" in text
-    assert "Drafted by rules only, from" in text and "Changed by the user: summary reworded." in text
+    assert "| 0.70 |" in render_analysis("v002", insight, by_model)
+    assert "| 0.70 |" not in text and "| model |" not in text
+    assert "Drafted by rules only, from" in text
 
 
 def test_the_first_version_says_that_there_is_no_previous_one(lab: Lab, limits: Limits) -> None:

@@ -6,7 +6,8 @@ import textwrap
 
 import libcst as cst
 
-from engine.script.rewrite import Refused, Script, Statement, calls, dotted, walk
+from engine.script.nodes import Statement, calls, dotted, walk
+from engine.script.rewrite import Refused, Script
 
 #: methods that give a tensor another shape or type, but the same numbers
 _RESHAPING = frozenset({"long", "float", "squeeze", "flatten", "view", "reshape", "to", "int", "double", "ravel"})
@@ -14,11 +15,11 @@ _RESHAPING = frozenset({"long", "float", "squeeze", "flatten", "view", "reshape"
 
 def part_of_batch(script: Script, function: cst.FunctionDef, expression: cst.BaseExpression, what: str) -> str:
     """Code that takes from `batch` what `expression` means in `function`: `batch[1]`, `batch["label"]`."""
-    plain = _plain(expression)
+    bare = plain(expression)
     parameters = [p.name.value for p in function.params.params]
-    if isinstance(plain, cst.Subscript) and dotted(plain.value) in parameters:
-        return "batch" + script.text(plain)[len(dotted(plain.value)) :]
-    name = dotted(plain)
+    if isinstance(bare, cst.Subscript) and dotted(bare.value) in parameters:
+        return "batch" + script.text(bare)[len(dotted(bare.value)) :]
+    name = dotted(bare)
     if not name or "." in name:
         raise Refused(f"{what} cannot be traced back to the batch")
     assigned = [node for node in walk(function) if isinstance(node, cst.Assign) and _assigns(node, name)]
@@ -30,7 +31,8 @@ def part_of_batch(script: Script, function: cst.FunctionDef, expression: cst.Bas
     return sources[0]
 
 
-def _plain(node: cst.BaseExpression) -> cst.BaseExpression:
+def plain(node: cst.BaseExpression) -> cst.BaseExpression:
+    """The tensor that `x.flatten(1)` and the like reshape."""
     while isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value in _RESHAPING:
         node = node.func.value
     return node
@@ -43,7 +45,7 @@ def _assigns(node: cst.Assign, name: str) -> bool:
 def _source(script: Script, node: cst.Assign, name: str, parameters: list[str]) -> str | None:
     target = node.targets[0].target
     if isinstance(target, cst.Name):
-        value = _plain(node.value)
+        value = plain(node.value)
         if isinstance(value, cst.Subscript) and dotted(value.value) in parameters:
             return "batch" + script.text(value)[len(dotted(value.value)) :]
         return None
@@ -85,8 +87,4 @@ def at_training_start(script: Script, code: str) -> None:
     if step is None:
         raise Refused("the LightningModule has no training_step of its own")
     hook = "def on_train_start(self) -> None:\n" + textwrap.indent(code, "    ")
-    script.insert_before(first_of_decorated(step), hook)
-
-
-def first_of_decorated(function: cst.FunctionDef) -> cst.FunctionDef:
-    return function
+    script.insert_before(step, hook)

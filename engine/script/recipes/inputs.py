@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 
 import libcst as cst
 
+from engine.script.nodes import calls, dotted, last_name, walk
 from engine.script.recipes import batches
 from engine.script.recipes.base import Parameters
 from engine.script.recipes.trainer import uses_several_devices
-from engine.script.rewrite import Refused, Script, calls, dotted, last_name, walk
+from engine.script.rewrite import Refused, Script
 
+#: code that scales inputs: a scaler, a transform, or a division by what is called a spread
 _ALREADY = re.compile(
-    r"StandardScaler|MinMaxScaler|RobustScaler|\bNormalize\(|\bnormalise\(|\bnormalize\(|\bstandardi[sz]e\b|Standardi[sz]"
+    r"StandardScaler|MinMaxScaler|RobustScaler|\bNormali[sz]e\(|\bnormali[sz]e\(|\bstandardi[sz]e\w*|Standardi[sz]\w+"
+    r"|/ [\w.\[\]\"'() ]*(?:std|sigma|scale)\b"
 )
 _TOKENS = frozenset({"Embedding", "EmbeddingBag"})
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "TransformerEncoder", "TransformerEncoderLayer", "MultiheadAttention"})
@@ -82,9 +86,8 @@ def input_standardisation(script: Script, parameters: Parameters) -> None:
 
 
 def _refuse_unfit(script: Script) -> None:
-    if match := _ALREADY.search(script.source):
-        line = script.source.count("\n", 0, match.start()) + 1
-        raise Refused(f"the script seems to scale its inputs already ({match[0].rstrip('(')}, line {line})")
+    if match := _ALREADY.search(_code_alone(script.source)):
+        raise Refused(f"the script seems to scale its inputs already ({match[0].strip('/ (')})")
     made = {last_name(call.func) for call in calls(script.module)}
     if made & _TOKENS:
         raise Refused("the inputs are tokens (nn.Embedding), which have no mean")
@@ -93,6 +96,15 @@ def _refuse_unfit(script: Script) -> None:
     names = {n.value for n in walk(script.lightning_class()) if isinstance(n, cst.Name)}
     if "standardise" in names:
         raise Refused("the LightningModule uses the name standardise itself")
+
+
+def _code_alone(source: str) -> str:
+    """Without comments and docstrings, which may well speak of scaling that is not done."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value.value = ...
+    return ast.unparse(tree)
 
 
 def _add_parts(script: Script, batch_code: str) -> None:
@@ -170,14 +182,12 @@ def _batch_code(script: Script, call: cst.Call) -> str:
     value = call.args[0].value
     if isinstance(value, cst.Name | cst.Subscript):
         return batches.part_of_batch(script, function, value, "the input of the model")
-    names = {n.value for n in walk(value) if isinstance(n, cst.Name)} - {"self"}
-    inner = batches._plain(value)
+    inner = batches.plain(value)
     if isinstance(inner, cst.Name):
         part = batches.part_of_batch(script, function, inner, "the input of the model")
         attributes = {n.attr.value for n in walk(value) if isinstance(n, cst.Attribute)}
-        if names - {inner.value} <= attributes | set():
-            text = script.text(value)
-            return re.sub(rf"\b{re.escape(inner.value)}\b(?!\s*=)", part, text)
+        if {n.value for n in walk(value) if isinstance(n, cst.Name)} - {inner.value} <= attributes:
+            return re.sub(rf"(?<![\w.]){re.escape(inner.value)}\b", part, script.text(value))
     raise Refused("the input of the model cannot be traced back to the batch")
 
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import libcst as cst
 
 from engine.script.layout import append_argument, append_element, insert_after
+from engine.script.nodes import argument, assignments, calls, dotted, last_name, walk
 from engine.script.recipes.base import Parameters
-from engine.script.rewrite import Change, Refused, Script, argument, assignments, calls, dotted, last_name, walk
+from engine.script.rewrite import Refused, Script
+from engine.script.transform import Change
 
 ACTIVATIONS = frozenset(
     {"ReLU", "LeakyReLU", "GELU", "SiLU", "ELU", "SELU", "CELU", "Mish", "PReLU", "ReLU6", "Hardswish", "Softplus"}
@@ -176,6 +178,7 @@ def _normalise_in_forward(script: Script) -> bool:
 
 
 def _refuse_network(script: Script) -> None:
+    script.lightning_class()  # whose steps switch layers between training and evaluation
     for call in calls(script.module):
         name = script.full_name(call.func)
         if name.startswith(_FOREIGN):

@@ -9,20 +9,11 @@ from __future__ import annotations
 import libcst as cst
 
 from engine.script.layout import append_argument
+from engine.script.nodes import argument, assignments, calls, dotted, keyword, last_name, walk
 from engine.script.recipes import batches
 from engine.script.recipes.base import Parameters
 from engine.script.recipes.trainer import uses_several_devices
-from engine.script.rewrite import (
-    Refused,
-    Script,
-    argument,
-    assignments,
-    calls,
-    dotted,
-    keyword,
-    last_name,
-    walk,
-)
+from engine.script.rewrite import Refused, Script
 
 
 def label_smoothing(script: Script, parameters: Parameters) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import libcst as cst
 
 from engine.script.layout import append_argument
+from engine.script.nodes import argument, calls, dotted, keyword, last_name, walk
 from engine.script.recipes.base import Parameters
-from engine.script.rewrite import Refused, Script, argument, calls, dotted, keyword, last_name, walk
+from engine.script.rewrite import Refused, Script
 from engine.script.settings import Setting
 from engine.script.structure import OPTIMIZERS, ScriptFacts
 

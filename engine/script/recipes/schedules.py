@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import libcst as cst
 
 from engine.script.layout import append_entry
+from engine.script.nodes import assignments, broken, calls, dotted, last_name, string_value, walk
 from engine.script.recipes.base import Parameters
 from engine.script.recipes.optimizers import configure_optimizers, optimizer_call
 from engine.script.recipes.trainer import monitored
-from engine.script.rewrite import Refused, Script, assignments, calls, dotted, last_name, string_value, walk
+from engine.script.rewrite import Refused, Script
 from engine.script.structure import SCHEDULERS, WARMUPS
 
 #: schedules that multiply the rate as it is, so that a warm-up beside them keeps its effect
@@ -93,7 +94,8 @@ def _add(script: Script, name: str, scheduler: str, options: str, steps: str = _
         variable = next(free for free in (f"{kind}_steps", f"{name}_steps") if free not in used)
         script.insert_before(anchor, f"{variable} = {steps}\n")
         scheduler = scheduler.replace("{steps}", variable)
-    script.insert_before(anchor, f"{name} = {scheduler.format(optimizer=optimizer)}\n")
+    statement = f"{name} = {scheduler.format(optimizer=optimizer)}"
+    script.insert_before(anchor, broken(statement, depth=2) + "\n")
     _annotate(script)
     config = f'{{"scheduler": {name}, {options}}}'
     if returned.schedules:

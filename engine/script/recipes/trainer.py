@@ -7,16 +7,9 @@ from collections.abc import Iterator
 
 import libcst as cst
 
+from engine.script.nodes import argument, calls, dotted, last_name, string_value
 from engine.script.recipes.base import Parameters
-from engine.script.rewrite import (
-    Refused,
-    Script,
-    argument,
-    calls,
-    dotted,
-    last_name,
-    string_value,
-)
+from engine.script.rewrite import Refused, Script
 
 
 def trainer_call(script: Script) -> cst.Call:

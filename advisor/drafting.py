@@ -1,0 +1,286 @@
+"""Writes a draft with a model, section by section: prose first, then the choice, then what follows from it.
+
+Each sentence is checked as soon as its section stands. A section with bad sentences is written once more; what is
+still missing then comes from the rules, and a note says so.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from advisor import chat, grammar, instruct, prompts, ranking, rules_only
+from advisor.grounding import PAST, Grounding
+from advisor.interface import Briefing, Draft, Ranked, Settings
+from advisor.known import Known
+from advisor.llama import Grammar, Model, ModelError, Session
+from advisor.phrasing import KEY, same_figures
+
+Emit = Callable[[dict[str, Any]], None]
+
+#: The most lines of a section.
+_LINES = {"summary": 4, "deltas": 3, "evidence": 4, "hypotheses": 3, "focus": 3, "goal": 1, "impact": 1, "risk": 1}
+_LINE_TOKENS = 60
+#: How freely words are drawn, at the first attempt and at the second.
+_HEAT = (0.7, 0.3)
+#: The bundled model writes so fast that it may try once more.
+_NATIVE_HEAT = (0.7, 0.5, 0.3)
+#: Tokens kept free for the answer.
+_ROOM = {True: 512, False: 1024}
+_LEAST_ROOM = 64
+#: What the sections are about; a sentence without any of it, and without a key, says nothing here.
+_FIELD = re.compile(
+    r"loss|train|valid|learn|rate|epoch|gradient|weight|batch|overfit|underfit|capacity|regularis|regulariz|dropout"
+    r"|layer|width|depth|schedule|optimi|noise|class|label|feature|input|sample|metric|version|model|baseline|gap"
+    r"|compar|step|curve|bootstrap|interval|recall|error|momentum|averag|normalis|normaliz|scal|generalis|generaliz"
+    r"|parameter|memori|target|outlier|stop|fit|change",
+    re.IGNORECASE,
+)
+_TITLES = {"deltas": "metric deltas", "focus": "next focus", "impact": "expected impact"}
+
+
+class Unusable(Exception):
+    """The model gave nothing that could be used; the text says what was wrong with it."""
+
+
+class Drafter:
+    """One draft. `emit` gets the events of the stream."""
+
+    def __init__(
+        self, model: Model, briefing: Briefing, settings: Settings, emit: Emit, *, plain: bool = False
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self._emit = emit
+        self._native = model.meta(prompts.FORMAT_KEY) == str(prompts.FORMAT)
+        self._notes: list[str] = []
+        self._complaints: list[str] = []
+        self._raw: list[str] = []
+        self._seconds: dict[str, float] = {}
+        self._chance = np.random.default_rng(settings.seed)
+        # far down the rules' ranking lies what hardly anybody would try next
+        briefing = briefing.model_copy(update={"options": prompts.offered(briefing)})
+        self._briefing, self._prompt = self._fitted(briefing)
+        self._grounding = Grounding(self._briefing)
+        self._known = Known(self._briefing)
+        self._chosen = ""
+        self._plain = plain or model.size > grammar.LARGEST_VOCABULARY
+        self._grammars: dict[int, Grammar | None] = {}
+        self._usable = 0
+
+    def write(self, author: str, sha256: str) -> Draft:
+        """Raises `Unusable` when no section before the choice held up, `ModelError` when the model cannot go on."""
+        self._session = self._open()
+        try:
+            return self._write(author, sha256)
+        finally:
+            self._session.close()
+
+    def _write(self, author: str, sha256: str) -> Draft:
+        started = time.monotonic()
+        self._session.feed(self._prompt.tokens)
+        self._clock("read", started)
+        sections = self._sections(prompts.BEFORE)
+        if not self._usable:
+            raise Unusable(f"it wrote nothing usable ({'; '.join(dict.fromkeys(self._complaints))})")
+        started = time.monotonic()
+        ranked = self._choose()
+        self._clock("rank", started)
+        sections |= self._sections(prompts.AFTER if ranked else ())
+        sections = self._filled(sections, self._chosen)
+        return Draft(
+            author=author,
+            model_sha256=sha256,
+            chosen=self._chosen,
+            ranking=ranked,
+            prose=rules_only.prose(sections),
+            notes=tuple(dict.fromkeys(self._notes)),
+            prompt=self._prompt.text,
+            raw="".join(self._raw),
+            seed=self._settings.seed,
+            seconds={name: round(value, 4) for name, value in self._seconds.items()},
+        )
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Read in the prompt, and written."""
+        return len(self._prompt.tokens), self._session.written
+
+    def _fitted(self, briefing: Briefing) -> tuple[Briefing, chat.Prompt]:
+        """Leaves out the least important facts, then the example, until prompt and answer fit into the context."""
+        limit = self._settings.context_tokens or self._model.trained_context
+        for example in (True, False):
+
+            def ask(shorter: Briefing, example: bool = example) -> chat.Prompt:
+                own = [{"role": "user", "content": prompts.render(shorter)}]
+                return chat.prompt(self._model, own if self._native else instruct.messages(shorter, example=example))
+
+            fitted, dropped = prompts.shorten(briefing, lambda b: len(ask(b).tokens) + _ROOM[self._native] <= limit)
+            asked = ask(fitted)
+            if len(asked.tokens) + _LEAST_ROOM <= limit:
+                break
+        else:
+            raise ModelError(f"a context of {limit} tokens is too small for the briefing ({len(asked.tokens)} tokens)")
+        if dropped:
+            self._note(f"{dropped} of the less important facts were left out to fit {limit} tokens of context")
+        if asked.note:
+            self._note(asked.note)
+        return fitted, asked
+
+    def _open(self) -> Session:
+        need = len(self._prompt.tokens) + _ROOM[self._native]
+        context = self._settings.context_tokens or min(self._model.trained_context, -(-need // 256) * 256)
+        return self._model.session(self._settings, context, lambda: self._emit({"event": "alive"}))
+
+    def _sections(self, names: Sequence[str]) -> dict[str, list[str]]:
+        started = time.monotonic()
+        written = {name: self._section(name) for name in names}
+        self._clock("write", started)
+        return written
+
+    def _section(self, name: str) -> list[str]:
+        """Finished sentences; none when the model wrote nothing usable."""
+        self._emit({"event": "section", "name": name})
+        start, heading = len(self._session.read), prompts.heading(name)
+        kept: list[str] = []
+        complaint = "it wrote nothing"
+        for heat in _NATIVE_HEAT if self._native else _HEAT:
+            self._session.rewind(start)
+            self._session.feed(self._model.tokens(heading))
+            lines = self._lines(name, heat)
+            good, problem = self._sorted_out(lines, name)
+            complaint = problem or complaint
+            kept = max((kept, good), key=len)
+            if good and not problem:
+                break
+        self._stand_on(start, heading, kept)
+        if not kept:
+            self._complaints.append(complaint)
+            self._note(f"the model wrote no usable {_TITLES.get(name, name)} ({complaint}): drafted by the rules")
+        self._usable += bool(kept)
+        finished = [self._grounding.fill(line) for line in kept]
+        if kept:
+            self._emit({"event": "sentences", "name": name, "lines": finished})
+        return finished
+
+    def _lines(self, name: str, heat: float) -> list[str]:
+        most = _LINES.get(name, 1)
+        shown = Shown(self._grounding.shown)
+        text = ""
+        for piece in self._session.write(self._chance, _LINE_TOKENS * most, self._grammar(most), heat):
+            text += piece
+            if part := shown.add(piece.split(grammar.END)[0]):
+                self._emit({"event": "text", "text": part})
+            if _done(text, most):
+                break
+        self._raw.append(f"{prompts.heading(name)}{text}")
+        body, _, _ = text.partition(grammar.END)
+        complete = body.splitlines()
+        if not body.endswith("\n") and complete and not re.search(r"[.!?]$", complete[-1]) and name != "focus":
+            # cut off by the limit
+            complete = complete[:-1]
+        tidy = (self._grounding.tidy(line) for line in complete)
+        return list(dict.fromkeys(line for line in tidy if line))[:most]
+
+    def _sorted_out(self, lines: Sequence[str], name: str) -> tuple[list[str], str | None]:
+        """The usable lines, and what was wrong with the first of the others."""
+        good: list[str] = []
+        problem: str | None = None
+        for line in lines:
+            wrong = self._grounding.problem(line, name) or _aside(line)
+            wrong = wrong or self._known.problem(line, name, self._chosen)
+            problem = problem or wrong
+            if not wrong and not (name in PAST and any(same_figures(line, other) for other in good)):
+                good.append(line)
+        if name in ("summary", "evidence") and good and not any(KEY.search(line) for line in good):
+            return [], "it rests on no fact"
+        return good, problem
+
+    def _stand_on(self, start: int, heading: str, kept: list[str]) -> None:
+        """Later sections follow on what was kept, not on what was refused."""
+        self._session.rewind(start)
+        if kept:
+            self._session.feed(self._model.tokens(heading + "".join(f"{line}\n" for line in kept)))
+
+    def _choose(self) -> tuple[Ranked, ...]:
+        """Every option scored as the next line; the likeliest is written down."""
+        if not self._briefing.options:
+            return ()
+        self._emit({"event": "section", "name": prompts.CHOICE})
+        ids = [option.id for option in prompts.by_rank(self._briefing)]
+        self._session.feed(self._model.tokens(prompts.heading(prompts.CHOICE)))
+        scores = self._session.score([self._model.tokens(f"{option}\n") for option in ids])
+        ranked = ranking.from_scores(dict(zip(ids, scores, strict=True)))
+        self._chosen = ranked[0].id
+        line = f"{self._chosen}\n"
+        self._session.feed(self._model.tokens(line))
+        self._raw.append(prompts.heading(prompts.CHOICE) + line)
+        self._emit({"event": "text", "text": line})
+        return ranked
+
+    def _filled(self, sections: dict[str, list[str]], chosen: str) -> dict[str, list[str]]:
+        spare = rules_only.sections(self._briefing, chosen, seed=self._settings.seed)
+        result = {}
+        for name in (*prompts.BEFORE, *prompts.AFTER):
+            lines = sections.get(name) or spare[name]
+            # the last word: whatever wrote it, a number that no fact shows does not pass
+            clean = [line for line in lines if not self._grounding.foreign_numbers(line)]
+            result[name] = clean or [rules_only.LAST_RESORT[name]]
+        return result
+
+    def _grammar(self, lines: int) -> Grammar | None:
+        if self._plain:
+            return None
+        if lines not in self._grammars:
+            self._grammars[lines] = self._tried_grammar(lines)
+        found = self._grammars[lines]
+        if found:
+            found.restart()
+        return found
+
+    def _tried_grammar(self, lines: int) -> Grammar | None:
+        found = self._model.grammar(grammar.section(lines))
+        if found and self._as_meant(found):
+            return found
+        self._note("the grammar failed its own test with this vocabulary: the model wrote without it")
+        self._plain = True
+        return None
+
+    def _as_meant(self, rules: Grammar) -> bool:
+        accepted = [grammar.follows(rules, self._model.tokens(text)) for text in grammar.ACCEPT]
+        return all(accepted) and not any(grammar.follows(rules, self._model.tokens(text)) for text in grammar.REFUSE)
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+        self._emit({"event": "note", "text": text})
+
+    def _clock(self, part: str, started: float) -> None:
+        self._seconds[part] = self._seconds.get(part, 0.0) + time.monotonic() - started
+
+
+class Shown:
+    """Text for the eye while it is written: keys become values as soon as they are complete."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self._values = values
+        self._held = ""
+
+    def add(self, piece: str) -> str:
+        text = self._held + piece
+        unfinished = re.search(r"@[a-z0-9_]*$", text)
+        cut = unfinished.start() if unfinished else len(text)
+        self._held = text[cut:]
+        return KEY.sub(lambda match: self._values.get(match[1], match[0]), text[:cut])
+
+
+def _done(text: str, lines: int) -> bool:
+    """Whether the section is over: the next heading's mark, or enough lines."""
+    return grammar.END in text or text.lstrip("\n").count("\n") >= lines
+
+
+def _aside(line: str) -> str | None:
+    return None if KEY.search(line) or _FIELD.search(line) else "it is not about the training"

@@ -1,0 +1,295 @@
+"""Runs the advisor in a process of its own, for one draft: `python -P -m advisor.process` is the child.
+
+Whatever a model or its file does, the caller gets a draft: when the child cannot deliver, the rules write it and the
+notes say why. Importing this module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from advisor import rules_only
+from advisor.interface import Briefing, Draft, Settings
+from advisor.locate import bundled_model
+
+OnEvent = Callable[[dict[str, Any]], None]
+
+_POLL_SECONDS = 0.05
+_PACKAGES = Path(__file__).resolve().parent.parent
+
+
+class Cancelled(Exception):
+    """The draft was no longer wanted; the child is gone."""
+
+
+class _Failed(Exception):
+    """The child delivered nothing; `crashed` when a signal ended it."""
+
+    def __init__(self, reason: str, *, crashed: bool = False) -> None:
+        super().__init__(reason)
+        self.crashed = crashed
+
+
+class ModelInfo(BaseModel):
+    """What a file is, as far as it could be found out. Usable when there are no `problems`."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    path: Path
+    name: str = ""
+    architecture: str = ""
+    parameters: int | None = None
+    file_type: str = ""
+    #: tokens of context that it was trained with
+    context: int | None = None
+    vocabulary: int | None = None
+    chat_template: bool = False
+    #: trained on this program's own briefings
+    native: bool = False
+    size: int | None = None
+    sha256: str = ""
+    problems: tuple[str, ...] = ()
+    #: worth knowing, no obstacle
+    remarks: tuple[str, ...] = ()
+
+
+class Speed(BaseModel):
+    """Tokens a second, and what failed, if anything did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    load_seconds: float | None = None
+    read_per_second: float | None = None
+    write_per_second: float | None = None
+    grammar_write_per_second: float | None = None
+    problem: str | None = None
+
+
+def draft(
+    briefing: Briefing,
+    settings: Settings,
+    *,
+    events: Path,
+    log: Path,
+    on_event: OnEvent | None = None,
+    should_cancel: Callable[[], bool] = lambda: False,
+) -> Draft:
+    """A draft by the model of the settings, or by the rules with notes that say why.
+
+    Every event is handed to `on_event` and appended to `events` as a JSON line: `section` (name), `text` (the piece
+    as it is written), `sentences` (name and lines: what the section came to), `note` (text), `done` (author, chosen).
+    What llama.cpp says goes to `log`. Raises `Cancelled`.
+    """
+    started = time.monotonic()
+    events.parent.mkdir(parents=True, exist_ok=True)
+    with events.open("w", encoding="utf-8") as file:
+
+        def tell(event: dict[str, Any]) -> None:
+            file.write(json.dumps(event, ensure_ascii=False) + "\n")
+            file.flush()
+            if on_event:
+                on_event(event)
+
+        result = _by_model_or_rules(briefing, settings, log, tell, should_cancel)
+        result = result.model_copy(
+            update={"seconds": {**result.seconds, "total": round(time.monotonic() - started, 4)}}
+        )
+        tell({"event": "done", "author": result.author, "chosen": result.chosen})
+    return result
+
+
+def _by_model_or_rules(
+    briefing: Briefing, settings: Settings, log: Path, tell: OnEvent, should_cancel: Callable[[], bool]
+) -> Draft:
+    model = settings.model or bundled_model()
+    notes: list[str] = []
+    # a crash may come from the grammar: a second time without it
+    for plain in (False, True):
+        request = {
+            "task": "draft",
+            "model": str(model.absolute()),
+            "plain": plain,
+            "briefing": briefing.model_dump(mode="json"),
+            "settings": settings.model_dump(mode="json"),
+        }
+        try:
+            found = _drafted(_Child(request, log, settings.timeout_seconds, should_cancel), tell)
+            return found.model_copy(update={"notes": (*notes, *found.notes)})
+        except _Failed as error:
+            notes.append(f"{model.name}: {error}")
+            if not error.crashed:
+                break
+            tell({"event": "note", "text": notes[-1]})
+    notes.append("drafted by the rules alone")
+    return _by_rules(briefing, notes, settings.seed, tell)
+
+
+def _drafted(child: _Child, tell: OnEvent) -> Draft:
+    for event in child.events():
+        if event["event"] == "draft":
+            try:
+                return Draft.model_validate(event["draft"])
+            except ValidationError as error:
+                raise _Failed(f"its draft has a wrong form ({error.error_count()} errors)") from error
+        if event["event"] != "alive":
+            tell(event)
+    raise _Failed("it ended without a draft")
+
+
+def _by_rules(briefing: Briefing, notes: list[str], seed: int, tell: OnEvent) -> Draft:
+    result = rules_only.draft(briefing, notes=notes, seed=seed)
+    tell({"event": "note", "text": "; ".join(notes)})
+    for name, lines in rules_only.sections(briefing, result.chosen, seed=seed).items():
+        tell({"event": "section", "name": name})
+        tell({"event": "sentences", "name": name, "lines": lines})
+    return result
+
+
+def inspect(path: Path, *, log: Path | None = None, timeout_seconds: float = 120.0) -> ModelInfo:
+    """Looks at a file in a process of its own, since a broken one may end it. Never raises for the file."""
+    known: dict[str, Any] = {}
+    problems: list[str] = []
+    request = {"task": "inspect", "model": str(path.absolute())}
+    try:
+        for event in _Child(request, log or Path(os.devnull), timeout_seconds).events():
+            known |= event.get("info", {})
+            if event["event"] == "complete":
+                break
+        else:
+            raise _Failed("it ended before it was examined")
+    except _Failed as error:
+        problems.append(str(error))
+    return ModelInfo(path=path, problems=tuple(problems), remarks=tuple(_remarks(known)), **known)
+
+
+def _remarks(known: dict[str, Any]) -> Iterator[str]:
+    if known.get("architecture") and not known.get("chat_template"):
+        yield "no chat template in the file: it would be asked in plain text"
+    if 0 < (known.get("context") or 0) < 2048 and not known.get("native"):
+        yield f"trained with a context of {known['context']} tokens: less important facts would be left out"
+
+
+def bench(path: Path, *, settings: Settings | None = None, log: Path | None = None) -> Speed:
+    """How fast a model reads and writes here. Never raises for the file."""
+    settings = settings or Settings()
+    found: dict[str, Any] = {}
+    request = {"task": "bench", "model": str(path.absolute()), "settings": settings.model_dump(mode="json")}
+    try:
+        for event in _Child(request, log or Path(os.devnull), settings.timeout_seconds).events():
+            found |= event.get("speed", {})
+    except _Failed as error:
+        found["problem"] = str(error)
+    return Speed(**found)
+
+
+class _Child:
+    """The child and its events. It is gone when the iteration ends, however that happens."""
+
+    def __init__(
+        self,
+        request: dict[str, Any],
+        log: Path,
+        timeout_seconds: float,
+        should_cancel: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._request = request
+        self._log = log
+        self._timeout = timeout_seconds
+        self._should_cancel = should_cancel
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Raises `_Failed` or `Cancelled`."""
+        self._check_file(Path(self._request["model"]))
+        if not self._log.parent.exists():
+            self._log.parent.mkdir(parents=True)
+        with self._log.open("ab") as log:
+            process = self._start(log)
+            try:
+                yield from self._talk(process)
+            finally:
+                # at once: a draft that nobody waits for has nothing to save
+                process.kill()
+                process.wait()
+                for pipe in (process.stdin, process.stdout):
+                    if pipe:
+                        pipe.close()
+
+    def _check_file(self, path: Path) -> None:
+        if not path.exists():
+            raise _Failed(f"the model file does not exist ({path})")
+        if not path.is_file():
+            raise _Failed("it is not a file")
+        if not os.access(path, os.R_OK):
+            raise _Failed("no permission to read it")
+        if path.stat().st_size == 0:
+            raise _Failed("the file is empty")
+
+    def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        # -P: a user's own folder named like one of our packages is never taken for ours
+        command = [sys.executable, "-P", "-m", "advisor.process"]
+        search = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, "PYTHONPATH": search, "GGML_NO_BACKTRACE": "1"}
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
+        assert process.stdin
+        try:
+            process.stdin.write(json.dumps(self._request).encode() + b"\n")
+            # left open: its end tells the child that its parent is gone
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        return process
+
+    def _talk(self, process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+        assert process.stdout
+        os.set_blocking(process.stdout.fileno(), False)
+        deadline = time.monotonic() + self._timeout
+        pending = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while True:
+                if self._should_cancel():
+                    raise Cancelled
+                if selector.select(_POLL_SECONDS):
+                    block = process.stdout.read()
+                    if block == b"":
+                        break
+                    *lines, pending = (pending + (block or b"")).split(b"\n")
+                    for line in lines:
+                        deadline = time.monotonic() + self._timeout
+                        yield self._event(line)
+                elif time.monotonic() > deadline:
+                    raise _Failed(f"no new token within {self._timeout:g} s")
+        self._ended(process.wait())
+
+    def _event(self, line: bytes) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] == "failed":
+            raise _Failed(event["reason"])
+        return event
+
+    def _ended(self, code: int) -> None:
+        if code < 0:
+            try:
+                name = signal.Signals(-code).name
+            except ValueError:
+                name = "an unknown signal"
+            raise _Failed(f"llama.cpp crashed ({name}, signal {-code}); see {self._log}", crashed=True)
+        if code > 0:
+            raise _Failed(f"the advisor's process ended with code {code}; see {self._log}")
+
+
+if __name__ == "__main__":
+    from advisor.worker import main
+
+    main()

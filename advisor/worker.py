@@ -1,0 +1,192 @@
+"""The advisor's own process: one request on stdin, JSON lines on what was stdout, everything else into the log.
+
+It ends when stdin closes, so that it never outlives whoever asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from advisor import grammar, instruct, prompts
+from advisor.interface import Briefing, Settings
+
+if TYPE_CHECKING:
+    from advisor.llama import Model
+
+#: Text is sent in portions: a terminal shows no more than that, and a small model writes a thousand tokens a second.
+_PORTION_SECONDS = 0.04
+_ALIVE_SECONDS = 1.0
+
+
+class Stream:
+    """Events as JSON lines."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._text = ""
+        self._text_since = self._last = time.monotonic()
+
+    def emit(self, event: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if event["event"] == "alive":
+            if now - self._last >= _ALIVE_SECONDS:
+                self._write(event)
+            return
+        if event["event"] == "text":
+            self._text_since = self._text_since if self._text else now
+            self._text += event["text"]
+            if now - self._text_since >= _PORTION_SECONDS:
+                self._flush()
+            return
+        self._flush()
+        self._write(event)
+
+    def _flush(self) -> None:
+        if self._text:
+            text, self._text = self._text, ""
+            self._write({"event": "text", "text": text})
+
+    def _write(self, event: dict[str, Any]) -> None:
+        self._last = time.monotonic()
+        self._out.write(json.dumps(event, ensure_ascii=False) + "\n")
+        self._out.flush()
+
+
+def main() -> None:
+    # nothing that native code prints can reach the protocol's pipe
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    line = sys.stdin.readline()
+    if not line:
+        return
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    stream = Stream(out)
+    request = json.loads(line)
+    task = {"draft": _draft, "inspect": _inspect, "bench": _bench}[request["task"]]
+    try:
+        task(request, stream.emit)
+    except _known_failures() as error:
+        stream.emit({"event": "failed", "reason": str(error)})
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _known_failures() -> tuple[type[Exception], ...]:
+    from advisor.drafting import Unusable
+    from advisor.llama import ModelError
+
+    return Unusable, ModelError, OSError, MemoryError
+
+
+def _draft(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
+    began = time.monotonic()
+    from advisor.drafting import Drafter
+
+    briefing = Briefing.model_validate(request["briefing"])
+    settings = Settings.model_validate(request["settings"])
+    path = Path(request["model"])
+    imported = time.monotonic()
+    digest = _sha256(path, lambda: emit({"event": "alive"}))
+    model = _load(path, settings.gpu_layers, emit)
+    loaded = time.monotonic()
+    drafter = Drafter(model, briefing, settings, emit, plain=request.get("plain", False))
+    draft = drafter.write(_author(model, path), digest)
+    read, written = drafter.tokens
+    seconds = {"import": imported - began, "load": loaded - imported, **draft.seconds}
+    draft = draft.model_copy(update={"seconds": {name: round(value, 4) for name, value in seconds.items()}})
+    emit({"event": "tokens", "read": read, "written": written})
+    emit({"event": "draft", "draft": draft.model_dump(mode="json")})
+
+
+def _load(path: Path, gpu_layers: int, emit: Callable[[dict[str, Any]], None]) -> Model:
+    from advisor.llama import Model
+
+    return Model(path, gpu_layers=gpu_layers, alive=lambda: emit({"event": "alive"}))
+
+
+def _sha256(path: Path, alive: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+            alive()
+    return digest.hexdigest()
+
+
+def _author(model: Model, path: Path) -> str:
+    name = prompts.clean(model.meta("general.name") or path.stem, 60)
+    count = model.parameters
+    size = f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.0f}M" if count >= 1e6 else f"{count / 1e3:.0f}K"
+    return f"{name} {size} ({model.file_type})"
+
+
+def _inspect(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
+    path = Path(request["model"])
+    info: dict[str, Any] = {"sha256": _sha256(path, lambda: emit({"event": "alive"})), "size": path.stat().st_size}
+    # what is known so far reaches the parent even if loading ends this process
+    emit({"event": "info", "info": info})
+    model = _load(path, 0, emit)
+    info |= {
+        "name": prompts.clean(model.meta("general.name") or path.stem, 60),
+        "architecture": model.architecture,
+        "parameters": model.parameters,
+        "file_type": model.file_type,
+        "context": model.trained_context,
+        "vocabulary": model.size,
+        "chat_template": model.chat_template is not None,
+        "native": model.meta(prompts.FORMAT_KEY) == str(prompts.FORMAT),
+    }
+    emit({"event": "info", "info": info})
+    _try_out(model)
+    emit({"event": "complete"})
+
+
+def _try_out(model: Model) -> None:
+    """A file may load and still not work: read a little and score what follows."""
+    import numpy as np
+
+    from advisor.llama import ModelError
+
+    session = model.session(Settings(), 256)
+    session.feed(model.tokens("The loss fell.") or [0])
+    if not np.isfinite(session.logits()).all():
+        raise ModelError("its output is not finite: the weights are damaged")
+
+
+def _bench(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
+    import numpy as np
+
+    settings = Settings.model_validate(request["settings"])
+    started = time.monotonic()
+    model = _load(Path(request["model"]), settings.gpu_layers, emit)
+    speed = {"load_seconds": time.monotonic() - started}
+    context = min(1024, model.trained_context)
+    tokens = model.tokens(instruct.render_full(instruct.EXAMPLE) * 8)[: context - 160]
+    for name, rules in (("", None), ("grammar_", _some_grammar(model))):
+        session = model.session(settings, context, lambda: emit({"event": "alive"}))
+        started = time.monotonic()
+        session.feed(tokens)
+        session.logits()
+        speed["read_per_second"] = len(tokens) / (time.monotonic() - started)
+        started = time.monotonic()
+        for _ in session.write(np.random.default_rng(1), 128, rules, 0.7):
+            pass
+        speed[f"{name}write_per_second"] = session.written / (time.monotonic() - started)
+        emit({"event": "speed", "speed": speed})
+
+
+def _some_grammar(model: Model) -> Any:
+    if model.size > grammar.LARGEST_VOCABULARY:
+        return None
+    return model.grammar(grammar.section(8))

@@ -1,0 +1,106 @@
+"""How good the finished file is on briefings that it was not trained on, by llama.cpp as at run time."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from advisor import prompts, wording
+from advisor.drafting import Drafter, Unusable
+from advisor.grounding import Grounding
+from advisor.interface import Briefing, Draft, Settings
+from advisor.llama import Model
+from advisor.phrasing import holds, spellings
+from models.recipe import corpus, policy
+
+
+def evaluate(path: Path, count: int = 200, first: int = corpus.HELD_OUT) -> dict[str, float]:
+    """Shares are 0 to 1. Prints nothing; see the keys."""
+    model = Model(path)
+    totals: Counter[str] = Counter()
+    started = time.monotonic()
+    for seed in range(first, first + count):
+        briefing = corpus.example(seed).briefing
+        drafter = Drafter(model, briefing, Settings(seed=seed), lambda event: None)
+        try:
+            draft = drafter.write("", "")
+        except Unusable:
+            totals["unusable"] += 1
+            continue
+        totals += _judged(briefing, draft)
+        totals["tokens"] += drafter.tokens[1]
+        totals["seconds_in_all"] += sum(draft.seconds.values())
+    drafts = count - totals["unusable"]
+    sections = drafts * (len(prompts.BEFORE) + len(prompts.AFTER))
+    return {
+        "drafts": count,
+        "drafts with every section from the model": totals["whole"] / count,
+        "sections from the model": 1 - totals["filled"] / sections,
+        "sentences that hold for the briefing word for word": totals["true"] / max(1, totals["sentences"]),
+        "drafts with a number that no fact shows": totals["foreign"] / count,
+        "choice agrees with the policy": totals["agrees"] / count,
+        "policy's choice among the first two": totals["near"] / count,
+        "rules' first agrees with the policy": totals["rules"] / count,
+        "a random choice would agree": totals["chance"] / count,
+        "the same model without findings agrees": _without_findings(model, range(first, first + count)),
+        "tokens a second, written": totals["tokens"] / max(1e-9, totals["seconds_in_all"]),
+        "seconds a draft": (time.monotonic() - started) / count,
+    }
+
+
+def _judged(briefing: Briefing, draft: Draft) -> Counter[str]:
+    grounding = Grounding(briefing)
+    chosen = policy.choose(briefing)
+    sentences = _sentences(draft)
+    fine = {grounding.fill(text) for text in _true_sentences(briefing, draft.chosen)}
+    filled = sum("drafted by the rules" in note for note in draft.notes)
+    return Counter(
+        {
+            "filled": filled,
+            "whole": filled == 0,
+            "sentences": len(sentences),
+            "true": sum(sentence in fine for sentence in sentences),
+            "foreign": any(grounding.foreign_numbers(sentence) for sentence in sentences),
+            "agrees": draft.chosen == chosen,
+            "near": chosen in [ranked.id for ranked in draft.ranking[:2]],
+            "rules": prompts.by_rank(briefing)[0].id == chosen,
+            "chance": 1 / len(briefing.options),
+        }
+    )
+
+
+def _sentences(draft: Draft) -> list[str]:
+    prose = draft.prose
+    parts = prompts.parse(draft.raw)
+    # the summary and what follows the choice are joined to one text: take them line by line where the model wrote them
+    lists = [*prose.metric_deltas, *prose.evidence, *prose.hypotheses, *prose.next_focus]
+    joined = [prose.goal, prose.expected_impact, prose.risk, prose.verification]
+    return [*lists, *joined] if parts else []
+
+
+def _true_sentences(briefing: Briefing, chosen: str) -> Iterable[str]:
+    """Every sentence of the banks that holds, in every spelling, keys in place."""
+    found = prompts.signals(briefing)
+    names = [finding.id for finding in briefing.findings] or ["healthy"]
+    banks = [*wording.results(), *wording.action(chosen, briefing.version), *wording.other()]
+    banks += [bank for name in [*names, "healthy"] for bank in wording.findings()[name]]
+    for text in itertools.chain.from_iterable(banks):
+        if holds(text, found):
+            yield from spellings(text, found)
+
+
+def _without_findings(model: Model, seeds: range) -> float:
+    """A control: what is left of the agreement when the diagnosis is withheld."""
+    agreed = 0
+    for seed in seeds[:: max(1, len(seeds) // 50)]:
+        briefing = corpus.example(seed).briefing
+        blind = briefing.model_copy(update={"findings": ()})
+        try:
+            draft = Drafter(model, blind, Settings(seed=seed), lambda event: None).write("", "")
+        except Unusable:
+            continue
+        agreed += draft.chosen == policy.choose(briefing)
+    return agreed / len(seeds[:: max(1, len(seeds) // 50)])

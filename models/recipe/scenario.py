@@ -1,0 +1,399 @@
+"""Made-up but coherent training results: facts, findings, options and a history, as the engine would brief them.
+
+The numbers are drawn so that they fit the diagnosis; their words come from the engine's own bounds.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+
+from advisor.interface import Briefing, Fact, Finding, Option, Risk, Tried
+from engine.insight.vocabulary import CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS, bucket
+from models.recipe import policy, words
+
+#: Metric -> whether higher is better, and where its values lie.
+_METRICS: dict[str, dict[str, tuple[bool, float, float]]] = {
+    "classification": {
+        "accuracy": (True, 0.5, 0.99),
+        "f1": (True, 0.4, 0.98),
+        "auroc": (True, 0.6, 0.99),
+        "recall": (True, 0.4, 0.98),
+        "precision": (True, 0.4, 0.98),
+        "loss": (False, 0.05, 1.5),
+    },
+    "regression": {
+        "mae": (False, 0.1, 60.0),
+        "rmse": (False, 0.1, 80.0),
+        "mse": (False, 0.1, 4000.0),
+        "r2": (True, 0.2, 0.95),
+        "loss": (False, 0.05, 3000.0),
+    },
+}
+
+#: Diagnosis -> ranges of the facts that show it. What is not named is drawn from `_USUAL`.
+_SHOWN_BY: dict[str, dict[str, tuple[float, float]]] = {
+    "divergence": {
+        "nonfinite": (1, 40),
+        "total_drop": (-0.5, 0.1),
+        "learning_rate": (3e-2, 1.0),
+        "first_drop": (-0.5, 0.05),
+    },
+    "learning_rate_too_high": {"roughness": (0.3, 1.0), "learning_rate": (5e-3, 0.5), "total_drop": (0.05, 0.6)},
+    "learning_rate_too_low": {
+        "late_slope": (0.03, 0.3),
+        "first_drop": (0.005, 0.1),
+        "roughness": (0.01, 0.1),
+        "learning_rate": (1e-5, 3e-4),
+        "epoch_share": (0.9, 1.0),
+        "gap": (0.0, 0.12),
+        "rise": (0.0, 0.01),
+    },
+    "too_few_epochs": {"epoch_share": (0.87, 1.0), "late_slope": (0.015, 0.2), "gap": (0.0, 0.15), "rise": (0.0, 0.01)},
+    "overfitting": {"rise": (0.1, 1.2), "gap": (0.16, 0.8), "epoch_share": (0.1, 0.7), "late_slope": (-0.2, -0.01)},
+    "underfitting": {"gap": (0.0, 0.12), "total_drop": (0.05, 0.45), "rise": (0.0, 0.02)},
+    "too_little_capacity": {
+        "gap": (0.0, 0.1),
+        "late_slope": (-0.009, 0.009),
+        "roughness": (0.01, 0.15),
+        "hidden_size": (4, 32),
+        "rise": (0.0, 0.04),
+    },
+    "too_much_capacity": {
+        "first_drop": (0.4, 0.9),
+        "gap": (0.25, 0.8),
+        "epoch_share": (0.05, 0.5),
+        "hidden_size": (256, 2048),
+    },
+    "noisy_gradients": {"roughness": (0.3, 1.0), "batch_size": (1, 16)},
+    "plateau": {"epoch_share": (0.2, 0.7), "late_slope": (-0.009, 0.009), "rise": (0.0, 0.06)},
+    "schedule_missing": {"roughness": (0.12, 0.6), "late_slope": (-0.009, 0.012), "epoch_share": (0.4, 0.85)},
+    "class_imbalance": {"imbalance": (3.0, 40.0), "worst_class_recall": (0.0, 0.5), "class_spread": (0.3, 0.95)},
+    "unscaled_inputs": {"input_scale": (8.0, 3000.0), "input_offset": (0.5, 30.0), "first_drop": (0.0, 0.2)},
+    "label_noise": {"confident_wrong": (0.25, 0.9), "tail_loss": (0.5, 0.95)},
+    "healthy": {"gap": (0.0, 0.2), "roughness": (0.02, 0.2), "rise": (0.0, 0.08)},
+}
+
+_USUAL: dict[str, tuple[float, float]] = {
+    "gap": (-0.05, 0.3),
+    "rise": (0.0, 0.25),
+    "epoch_share": (0.2, 1.0),
+    "late_slope": (-0.05, 0.05),
+    "first_drop": (0.05, 0.7),
+    "total_drop": (0.4, 0.97),
+    "roughness": (0.03, 0.35),
+    "nonfinite": (0, 0),
+    "learning_rate": (1e-4, 2e-2),
+    "batch_size": (16, 256),
+    "hidden_size": (16, 512),
+    "imbalance": (1.0, 2.5),
+    "input_scale": (1.0, 5.0),
+    "input_offset": (0.0, 1.5),
+    "worst_class_recall": (0.5, 0.95),
+    "class_spread": (0.03, 0.3),
+    "confident_wrong": (0.0, 0.3),
+    "tail_loss": (0.2, 0.65),
+    "latency": (0.05, 150.0),
+}
+_LOGARITHMIC = frozenset(
+    {"learning_rate", "batch_size", "hidden_size", "imbalance", "input_scale", "latency", "nonfinite"}
+)
+_CURVES = frozenset(list(FACTS)[list(FACTS).index("train_loss") : list(FACTS).index("nonfinite") + 1])
+_CLASSES = frozenset(
+    ("worst_class", "worst_class_recall", "class_spread", "confused_pair", "confused_count", "imbalance")
+)
+_REGRESSION_NEVER = _CLASSES | {"confident_wrong", "wrong", "flipped_right", "flipped_wrong"}
+
+#: Diagnosis -> others that often come with it.
+_TOGETHER: dict[str, tuple[str, ...]] = {
+    "overfitting": ("too_much_capacity", "schedule_missing", "label_noise", "plateau"),
+    "learning_rate_too_high": ("noisy_gradients", "schedule_missing", "unscaled_inputs"),
+    "learning_rate_too_low": ("too_few_epochs", "underfitting", "unscaled_inputs"),
+    "underfitting": ("too_little_capacity", "unscaled_inputs", "learning_rate_too_low", "too_few_epochs"),
+    "plateau": ("schedule_missing", "too_little_capacity", "class_imbalance"),
+    "too_few_epochs": ("learning_rate_too_low", "class_imbalance"),
+    "noisy_gradients": ("learning_rate_too_high", "schedule_missing"),
+    "divergence": ("learning_rate_too_high", "unscaled_inputs"),
+    "class_imbalance": ("overfitting", "label_noise", "plateau"),
+    "unscaled_inputs": ("learning_rate_too_high", "underfitting"),
+    "too_much_capacity": ("overfitting",),
+    "schedule_missing": ("plateau", "noisy_gradients"),
+    "label_noise": ("overfitting", "class_imbalance"),
+    "too_little_capacity": ("plateau", "underfitting"),
+}
+
+
+@dataclass
+class Scenario:
+    """What is true behind one briefing, while it is drawn."""
+
+    chance: random.Random
+    task: str
+    metric: str
+    higher: bool
+    number: int
+    findings: list[tuple[str, float]]
+    verdict: str | None
+    best_number: int
+    values: dict[str, float | int | str] = field(default_factory=dict)
+    buckets: dict[str, str] = field(default_factory=dict)
+
+
+def briefing(seed: int) -> Briefing:
+    """The same briefing for the same seed."""
+    chance = random.Random(seed)
+    scene = _scene(chance)
+    _draw_numbers(scene)
+    _draw_words(scene)
+    if scene.values["optimizer"] == "SGD":
+        scene.buckets["learning_rate"] = bucket("learning_rate", float(scene.values["learning_rate"]) / 30) or ""
+    tried = _history(scene)
+    if scene.number > 1 and tried:
+        scene.values["last_action"] = tried[-1].action
+    facts = _facts(scene)
+    options = _options(scene, tried)
+    return Briefing(
+        version=f"v{scene.number:03d}",
+        facts=facts,
+        findings=tuple(_finding(name, strength, facts) for name, strength in scene.findings),
+        options=options,
+        tried=tried,
+        instruction=words.instruction(chance) if chance.random() < 0.3 else (),
+        hints=words.hint(chance, [o.id for o in options]) if chance.random() < 0.15 else (),
+        limits=words.limits(chance) if chance.random() < 0.3 else (),
+    )
+
+
+def _scene(chance: random.Random) -> Scenario:
+    task = "classification" if chance.random() < 0.7 else "regression"
+    metric = chance.choice(list(_METRICS[task]))
+    number = 1 if chance.random() < 0.22 else chance.randint(2, 12)
+    first = chance.choice([d for d in DIAGNOSES if task == "classification" or d != "class_imbalance"])
+    found = [(first, chance.uniform(0.4, 1.0))]
+    for other in chance.sample(
+        _TOGETHER.get(first, ()), k=min(len(_TOGETHER.get(first, ())), chance.choice((0, 1, 1, 2)))
+    ):
+        if task == "classification" or other != "class_imbalance":
+            found.append((other, found[-1][1] * chance.uniform(0.4, 0.95)))
+    if chance.random() < 0.03:
+        found = []
+    verdict = chance.choice(("better", "better", "worse", "worse", "within noise")) if number > 1 else None
+    best = number if verdict == "better" and chance.random() < 0.85 else chance.randint(1, max(1, number - 1))
+    return Scenario(chance, task, metric, _METRICS[task][metric][0], number, found, verdict, best)
+
+
+def _draw_numbers(scene: Scenario) -> None:
+    chance, values = scene.chance, scene.values
+    ranges = dict(_USUAL)
+    for name, _ in reversed(scene.findings):
+        ranges.update(_SHOWN_BY[name])
+    for key, (low, high) in ranges.items():
+        log = key in _LOGARITHMIC and low > 0
+        values[key] = math.exp(chance.uniform(math.log(low), math.log(high))) if log else chance.uniform(low, high)
+    for key in ("batch_size", "hidden_size", "nonfinite"):
+        values[key] = round(float(values[key]))
+    values["learning_rate"] = float(f"{values['learning_rate']:.0e}")
+    epochs = chance.choice((3, 5, 8, 10, 12, 15, 20, 30, 40, 50, 80, 100, 200))
+    best = min(epochs, max(1, round(float(values["epoch_share"]) * epochs)))
+    values |= {"epochs": epochs, "best_epoch": best, "epoch_share": best / epochs}
+    validation = chance.uniform(0.05, 2.0)
+    training = validation * (1 - float(values["gap"]))
+    final_validation = validation * (1 + max(0.0, float(values["rise"])))
+    values |= {"val_loss": validation, "train_loss": training, "final_val_loss": final_validation}
+    values["final_train_loss"] = training * chance.uniform(0.5, 1.0)
+    names = {name for name, _ in scene.findings}
+    values["weight_decay"] = (
+        0.0 if "overfitting" in names or chance.random() < 0.5 else chance.choice((1e-5, 1e-4, 1e-2, 0.1))
+    )
+    values["dropout"] = 0.0 if chance.random() < 0.5 else chance.choice((0.1, 0.2, 0.3, 0.5, 0.6))
+    values["parameters"] = round(math.exp(chance.uniform(math.log(200), math.log(5e6))))
+    values["train_samples"] = chance.randint(80, 60000)
+    values["val_samples"] = chance.randint(30, 10000)
+    values["wrong"] = round(int(values["val_samples"]) * chance.uniform(0.005, 0.4))
+    values["confused_count"] = chance.randint(1, 60)
+    for key in ("flipped_right", "flipped_wrong"):
+        values[key] = round(int(values["val_samples"]) * chance.uniform(0.0, 0.12))
+    values["versions_left"] = chance.randint(0, 9)
+    _draw_metric(scene)
+    for key, value in values.items():
+        if isinstance(value, (int, float)) and (word := bucket(key, float(value))):
+            scene.buckets[key] = word
+    scene.buckets["best_epoch"] = scene.buckets["epoch_share"]
+    scene.buckets["parameters"] = chance.choice(RELATIVE_BUCKETS["parameters"])
+    for key in ("wrong", "flipped_right", "flipped_wrong"):
+        share = int(values[key]) / int(values["val_samples"])
+        scene.buckets[key] = "none" if share == 0 else "few" if share < 0.02 else "some" if share < 0.1 else "many"
+
+
+def _draw_metric(scene: Scenario) -> None:
+    chance, values = scene.chance, scene.values
+    _, low, high = _METRICS[scene.task][scene.metric]
+    value = chance.uniform(low, high)
+    values["value"] = value
+    values["chance"] = low * 0.8 if scene.higher else high * 1.2
+    if scene.number == 1:
+        values["best_value"] = value
+        return
+    sign = {"better": 1.0, "worse": -1.0}.get(scene.verdict or "", chance.choice((1.0, -1.0, 0.0, 1.0, -1.0)))
+    small = (high - low) * (
+        chance.uniform(0.01, 0.1) if scene.verdict != "within noise" else chance.uniform(0.0005, 0.01)
+    )
+    delta = sign * small * (1 if scene.higher else -1)
+    values |= {"previous_value": value - delta, "delta_previous": delta}
+    values |= {"delta_low": delta - small * 0.7, "delta_high": delta + small * 0.7}
+    if scene.verdict == "within noise":
+        values |= {"delta_low": delta - small * 1.4, "delta_high": delta + small * 1.4}
+    _draw_best(scene, delta, small)
+    for key in ("delta_previous", "delta_best"):
+        change = float(values[key])
+        good = (change > 0) == scene.higher
+        scene.buckets[key] = "unchanged" if change == 0 else "improved" if good else "worsened"
+
+
+def _draw_best(scene: Scenario, delta: float, small: float) -> None:
+    """The best version so far and the change against the best earlier one."""
+    values, number = scene.values, scene.number
+    way = 1 if scene.higher else -1
+    value = float(values["value"])
+    if scene.best_number == number:
+        behind = delta if number == 2 else way * abs(small) * scene.chance.uniform(0.2, 1.0)
+        values |= {"best_value": value, "delta_best": behind, "verdict_best": "better"}
+    elif scene.best_number == number - 1:
+        values |= {"best_value": values["previous_value"], "delta_best": delta, "verdict_best": scene.verdict or ""}
+    else:
+        behind = -way * (abs(delta) + small * scene.chance.uniform(0.3, 1.5))
+        noisy = scene.chance.random() < 0.3
+        values |= {
+            "best_value": value - behind,
+            "delta_best": behind,
+            "verdict_best": "within noise" if noisy else "worse",
+        }
+
+
+def _draw_words(scene: Scenario) -> None:
+    chance, values, number = scene.chance, scene.values, scene.number
+    names = {name for name, _ in scene.findings}
+    values |= {
+        "version": f"v{number:03d}",
+        "task": scene.task,
+        "metric": scene.metric,
+        "best": f"v{scene.best_number:03d}",
+    }
+    if number > 1:
+        values |= {"previous": f"v{number - 1:03d}", "verdict_previous": scene.verdict or ""}
+    values["optimizer"] = chance.choice(("Adam", "AdamW", "SGD", "Adam", "RMSprop"))
+    constant = names & {"schedule_missing", "plateau"} or chance.random() < 0.6
+    values["schedule"] = "constant" if constant else chance.choice(("cosine", "step", "reduce on plateau", "warm-up"))
+    values["worst_class"] = words.class_name(chance)
+    values["confused_pair"] = f"{words.class_name(chance)} → {words.class_name(chance)}"
+
+
+def _facts(scene: Scenario) -> tuple[Fact, ...]:
+    chance = scene.chance
+    missing: set[str] = set()
+    if chance.random() < 0.08:
+        missing |= _CURVES
+    if scene.task == "regression":
+        missing |= _REGRESSION_NEVER
+    elif chance.random() < 0.15:
+        missing |= _CLASSES
+    if scene.number > 1 and chance.random() < 0.15:
+        missing |= {"flipped_right", "flipped_wrong"}
+    if chance.random() < 0.3:
+        missing |= {"input_scale", "input_offset"}
+    if scene.number > 1 and chance.random() < 0.1:
+        missing |= {"verdict_previous", "delta_low", "delta_high", "verdict_best"}
+    if chance.random() < 0.6:
+        missing |= set(chance.sample(list(FACTS)[8:], chance.randint(1, 12)))
+    if chance.random() < 0.06:
+        missing |= set(chance.sample(list(FACTS)[4:], 30))
+    first_only = {"flipped_right", "flipped_wrong", "last_action"} if scene.number == 1 else set()
+    keys = [key for key in FACTS if key in scene.values and key not in missing | first_only]
+    return tuple(
+        Fact(
+            key=key,
+            display=show(key, scene.values[key], scene.metric),
+            value=scene.values[key],
+            meaning=FACTS[key],
+            bucket=scene.buckets.get(key),
+            importance=0 if key in ("version", "metric", "value") else 1,
+        )
+        for key in keys
+    )
+
+
+def show(key: str, value: float | int | str, metric: str = "") -> str:
+    """As the engine prints it, near enough."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}"
+    if key.startswith("delta"):
+        return f"{value:+.4f}"
+    if key in ("gap", "rise", "late_slope", "first_drop", "total_drop", "confident_wrong", "tail_loss", "epoch_share"):
+        return f"{100 * value:.1f} %"
+    return f"{value:.4g}"
+
+
+def _finding(name: str, strength: float, facts: tuple[Fact, ...]) -> Finding:
+    keys = tuple(fact.key for fact in facts if fact.key in _SHOWN_BY[name])
+    return Finding(id=name, strength=round(strength, 2), text=DIAGNOSES[name], evidence=keys)
+
+
+def _history(scene: Scenario) -> tuple[Tried, ...]:
+    chance = scene.chance
+    tried = []
+    known = list(CANDIDATES)
+    for number in range(max(2, scene.number - chance.randint(1, 4)), scene.number + 1):
+        last = number == scene.number
+        verdict = (
+            (scene.verdict or "")
+            if last
+            else chance.choice(("better", "better", "worse", "within noise", "within noise"))
+        )
+        tried.append(
+            Tried(version=f"v{number:03d}", action=words.action(chance, chance.choice(known)), verdict=verdict)
+        )
+    return tuple(tried)
+
+
+_RISKS: dict[str, Risk] = {
+    "use_sgd_momentum": "high",
+    "use_adamw": "medium",
+    "add_batch_norm": "medium",
+    "layers_up": "medium",
+    "layers_down": "medium",
+    "hidden_size_up": "medium",
+    "hidden_size_down": "medium",
+    "learning_rate_up": "medium",
+    "use_huber_loss": "medium",
+    "add_class_weights": "medium",
+}
+
+
+def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Option, ...]:
+    """Four to twelve, ranked roughly as the engine's reasons would, with some disorder."""
+    chance = scene.chance
+    never = {"add_class_weights", "add_label_smoothing", "label_smoothing_up", "label_smoothing_down"}
+    pool = [c for c in CANDIDATES if scene.task == "classification" or c not in never]
+    pool = [c for c in pool if scene.task == "regression" or c != "use_huber_loss"]
+    wanted = [c for name, _ in scene.findings for c in policy.AFFINITY[name] if c in pool]
+    count = chance.randint(4, 12)
+    chosen = list(
+        dict.fromkeys(chance.sample(wanted, min(len(wanted), chance.randint(1, 5))) + chance.sample(pool, count))
+    )[:count]
+    if tried and chance.random() < 0.7:
+        chosen.append(f"undo_{chance.choice(tried).version if chance.random() < 0.3 else tried[-1].version}")
+    if scene.best_number < scene.number and chance.random() < 0.7:
+        chosen.append(f"back_to_v{scene.best_number:03d}")
+    chosen = chosen[-12:]
+    strengths = dict(scene.findings)
+    noise = {c: policy.affinity(c, strengths) + chance.gauss(0, 0.25) for c in chosen}
+    if scene.verdict in ("worse", "within noise"):
+        noise |= {c: noise[c] + 0.5 for c in chosen if c.startswith(("undo", "back"))}
+    ordered = sorted(chosen, key=lambda c: -noise[c])
+    return tuple(
+        Option(id=c, change=CANDIDATES.get(c, c.replace("_", " ")), why="", risk=_RISKS.get(c, "low"), rank=place)
+        for place, c in enumerate(ordered, 1)
+    )

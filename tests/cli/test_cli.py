@@ -1,0 +1,229 @@
+"""The command line as a user has it: real processes in a real workspace."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import runner
+from engine.options import Options
+from engine.workspace import Workspace
+
+
+def progtrain(ws: Workspace, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "engine.cli.main", "-C", str(ws.root), *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+        check=False,
+        timeout=120,
+    )
+
+
+def as_json(ws: Workspace, *arguments: str) -> Any:
+    done = progtrain(ws, *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Two versions and a report; the tests that use it only look."""
+    from tests.conftest import prepare_plain
+
+    ws = Workspace(tmp_path_factory.mktemp("cli") / "a workspace é")
+    ws.root.mkdir()
+    prepare_plain(ws)
+    assert runner.run(ws, Options(autopilot=True, max_versions=2)) == 0
+    return ws
+
+
+def test_run_in_autopilot_prints_steps_and_leaderboard(plain: Workspace) -> None:
+    """C1"""
+    done = progtrain(plain, "run", "--yes", "--max-versions", "1")
+    assert done.returncode == 0, done.stderr
+    assert "v001  train: trained in" in done.stdout
+    assert "accuracy, higher is better" in done.stdout
+    assert "finished: the report is in Models/Report/" in done.stdout
+
+
+def test_the_loop_by_hand(plain: Workspace) -> None:
+    """C1: run, look, choose, edit, accept, stop: all without a screen."""
+    assert progtrain(plain, "run", "--yes", "--until", "analyze").returncode == 0
+    done = progtrain(plain, "run")
+    assert done.returncode == 3
+    assert "progtrain review shows it" in done.stdout
+    shown = progtrain(plain, "review")
+    assert "Selected Action (only 1)" in shown.stdout and "--- 02_train_v001.py" in shown.stdout
+    review = as_json(plain, "review", "--json")
+    other = next(card["id"] for card in review["candidates"] if card["id"] != review["chosen"])
+    assert progtrain(plain, "review", "choose", other).returncode == 0
+    assert as_json(plain, "review", "show", "--json")["chosen"] == other
+    assert progtrain(plain, "review", "redraft", "--hint", "smaller steps").returncode == 0
+    assert progtrain(plain, "review", "accept").returncode == 0
+    assert plain.script("v002").is_file()
+    assert as_json(plain, "status", "--json")["status"] == "waiting"
+
+
+def test_an_edit_is_refused_with_line_and_mend(plain: Workspace) -> None:
+    """C3, L31"""
+    progtrain(plain, "run", "--yes", "--until", "analyze")
+    progtrain(plain, "run")
+    bad = plain.root / "bad.md"
+    bad.write_text("# Selected Action\n\nnothing here\n")
+    done = progtrain(plain, "review", "edit", "--action", str(bad))
+    assert done.returncode == 2
+    assert "mend:" in done.stderr and "Traceback" not in done.stderr
+    assert as_json(plain, "status", "--json")["status"] == "waiting"
+
+
+def test_status_of_a_finished_loop(finished: Workspace) -> None:
+    """C1"""
+    status = as_json(finished, "status", "--json")
+    assert status["status"] == "finished"
+    assert [row["version"] for row in status["versions"]] == ["v001", "v002"]
+    assert status["versions"][0]["verdict_previous"] is None
+    assert status["versions"][1]["delta_previous"] is not None
+    assert sum(row["is_best"] for row in status["versions"]) == 1
+
+
+def test_leaderboard_diff_samples_and_journal(finished: Workspace) -> None:
+    """C1"""
+    rows = as_json(finished, "leaderboard", "--json")["versions"]
+    values = [row["value"] for row in rows]
+    assert values == sorted(values, reverse=True)
+    changes = as_json(finished, "diff", "--json")["changes"]
+    assert 1 <= len(changes) <= 6
+    assert "+++ 02_train_v002.py" in progtrain(finished, "diff").stdout
+    samples = as_json(finished, "samples", "--wrong", "--json")
+    assert samples and all(row["correct"] == "0" for row in samples)
+    losses = [float(row["loss"]) for row in samples]
+    assert losses == sorted(losses, reverse=True)
+    assert "progtrain step train --version v001" in progtrain(finished, "journal", "--all", "--commands").stdout
+
+
+def test_a_step_can_be_run_alone(finished: Workspace) -> None:
+    """C1"""
+    before = finished.version("v002").eval_score.stat().st_mtime_ns
+    done = progtrain(finished, "step", "evaluate", "--version", "v002")
+    assert done.returncode == 0, done.stderr
+    assert finished.version("v002").eval_score.stat().st_mtime_ns > before
+
+
+def test_check_lists_what_is_to_be_mended(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+    """C1, L6, L43"""
+    plain.instruction.write_text("- Never change the batch size.\n- Mind classes 3 and 8.\n")
+    edit_rules(plain, training_config={"batch_size": 16, "warp_factor": 9})
+    done = progtrain(plain, "check")
+    assert done.returncode == 2
+    assert "warp_factor" in done.stdout and "mend:" in done.stdout
+    assert "Never change the batch size." in done.stdout and "batch_size" in done.stdout
+    assert "told to the advisor, not enforced" in done.stdout
+
+
+def test_dry_run_tells_and_writes_nothing(plain: Workspace) -> None:
+    """C2"""
+    before = {p: p.stat().st_mtime_ns for p in plain.root.rglob("*")}
+    done = progtrain(plain, "run", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "02_train_v001.py" in done.stdout
+    assert {p: p.stat().st_mtime_ns for p in plain.root.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("samples", "--version", "v009"), 2, "there is no version 'v009'"),
+        (("samples", "--version", "nine"), 2, "there is no version 'nine'"),
+        (("review",), 2, "nothing is asked at present"),
+        (("stop",), 2, "no runner is at work"),
+        (("model", "info", "no-such.gguf"), 2, "there is no such file"),
+        (("run", "--max-versions", "99"), 2, "more than the rules allow"),
+        (("run", "--until", "nowhere"), 2, "nowhere"),
+        (("frobnicate",), 2, "No such command"),
+    ],
+)
+def test_errors_are_one_clear_message(finished: Workspace, arguments: tuple[str, ...], code: int, text: str) -> None:
+    """C3"""
+    done = progtrain(finished, *arguments)
+    assert done.returncode == code
+    assert text in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_broken_rules_name_file_key_and_mend(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+    """C3, L3"""
+    edit_rules(plain, loop_config={"max_versions": "three"})
+    done = progtrain(plain, "run")
+    assert done.returncode == 2
+    assert "user_defined_rules.json, key loop_config.max_versions" in done.stdout + done.stderr
+    assert progtrain(plain, "check").returncode == 2
+    assert "key loop_config.max_versions" in progtrain(plain, "status").stdout
+
+
+def test_debug_shows_the_traceback(finished: Workspace) -> None:
+    """C3"""
+    assert "Traceback" in progtrain(finished, "--debug", "samples", "--version", "v009").stderr
+
+
+def test_two_runners_at_once(plain: Workspace) -> None:
+    started = progtrain(plain, "run", "--yes", "--detach", SECONDS_PER_EPOCH="1")
+    assert started.returncode == 0
+    _until(lambda: as_json(plain, "status", "--json")["running"])
+    second = progtrain(plain, "run")
+    assert second.returncode == 4 and "another runner is at work" in second.stderr
+    assert progtrain(plain, "stop").returncode == 0
+    assert as_json(plain, "status", "--json")["status"] == "stopped"
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    """C1"""
+    ws = Workspace(tmp_path)
+    assert progtrain(ws, "init", str(tmp_path)).returncode == 0
+    assert json.loads(ws.rules.read_text())["loop_config"]["max_versions"] == 10
+    again = progtrain(ws, "init", "--example", "wine", str(tmp_path))
+    assert again.returncode == 2 and "nothing is overwritten" in again.stderr
+
+
+def test_what_scripts_print_never_reaches_the_terminal_as_control(plain: Workspace) -> None:
+    """T8"""
+    text = plain.eval_script.read_text()
+    plain.eval_script.write_text(
+        text.replace("def main():", "def main():\n    raise SystemExit('\\x1b[2J\\x1b]0;gotcha\\x07bad')", 1)
+    )
+    done = progtrain(plain, "run", "--yes")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "bad" in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a terminal that is closed sends SIGHUP")
+def test_closing_the_terminal_does_not_end_the_loop(plain: Workspace) -> None:
+    """T1, L15: the command runs on a terminal of its own, which goes away in mid-training."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ["SECONDS_PER_EPOCH"] = "0.3"
+        arguments = ["-m", "engine.cli.main", "-C", str(plain.root), "run", "--yes", "--max-versions", "1"]
+        os.execv(sys.executable, [sys.executable, *arguments])
+    _until(lambda: plain.live("v001").parent.exists())
+    os.close(terminal)
+    os.waitpid(child, 0)
+    _until(lambda: as_json(plain, "status", "--json")["status"] == "finished")
+
+
+def _until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

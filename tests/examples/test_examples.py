@@ -1,0 +1,141 @@
+"""The example workspaces: real data, really trained."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from engine import examples, rules
+from engine.schema import EvalScore, load
+from engine.script.settings import find_setting
+from engine.workspace import Workspace
+
+Prepare = Callable[[str], Workspace]
+Train = Callable[[str], Workspace]
+
+#: primary metric of the baseline: good enough to be a start, bad enough that one change improves it
+ROOM = {"digits": (0.7, 0.9), "wine": (0.7, 0.9), "diabetes": (65.0, 80.0)}
+
+
+def run(ws: Workspace, name: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, name, *arguments],
+        cwd=ws.root,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
+    @cache
+    def prepare(name: str) -> Workspace:
+        ws = Workspace(tmp_path_factory.mktemp("exämple") / name)
+        examples.write(name, ws.root)
+        run(ws, ws.pipeline_script.name)
+        return ws
+
+    return prepare
+
+
+@pytest.fixture(scope="module")
+def trained(prepared: Prepare) -> Train:
+    @cache
+    def train(name: str) -> Workspace:
+        ws = prepared(name)
+        run(ws, ws.baseline_script.name)
+        return ws
+
+    return train
+
+
+@pytest.mark.parametrize("name", examples.NAMES)
+def test_the_pipeline_writes_disjoint_splits_with_stats(prepared: Prepare, name: str) -> None:
+    ws = prepared(name)
+    dataset_id = rules.load(ws).file.dataset_config.dataset_id
+    assert dataset_id == f"{name}_v1"
+    stats = json.loads(ws.stats(dataset_id).read_text())
+    assert stats["task_type"] in {"classification", "regression"}
+    for split in ("train", "valid", "test", "common"):
+        assert any(ws.split(dataset_id, split).iterdir())
+    ids = run(
+        ws,
+        "-c",
+        "import importlib.util as u; s = u.spec_from_file_location('t', '02_train_baseline.py');"
+        "t = u.module_from_spec(s); s.loader.exec_module(t);"
+        "print(*[' '.join(i for i, _, _ in t.load_split(n)) for n in ('train', 'valid', 'test')], sep='\\n')",
+    )
+    parts = [set(line.split()) for line in ids.splitlines()]
+    assert [len(part) for part in parts] == [stats["splits"][s]["num_samples"] for s in ("train", "valid", "test")]
+    assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+
+
+@pytest.mark.parametrize("name", examples.NAMES)
+def test_the_baseline_trains_alone_and_leaves_room(trained: Train, name: str) -> None:
+    ws = trained(name)
+    folder = ws.version("baseline")
+    assert folder.best_checkpoint.is_file() and folder.last_checkpoint.is_file()
+    assert {p.name for p in (folder.logs / "version_0").iterdir()} == {"metrics.csv", "hparams.yaml"}
+    shutil.copy(Path(examples.__file__).parent / "templates" / "evaluate.py", ws.eval_script)
+    run(ws, ws.eval_script.name, "--version", "baseline")
+    score = load(folder.eval_score, EvalScore)
+    metric = score.metric(rules.load(ws).primary_metric)
+    assert metric is not None and metric.value is not None
+    low, high = ROOM[name]
+    assert low < metric.value < high
+
+
+def test_training_again_gives_the_same_curves(trained: Train) -> None:
+    ws = trained("wine")
+    log = ws.version("baseline").logs / "version_0" / "metrics.csv"
+    first = log.read_text()
+    run(ws, ws.baseline_script.name)
+    assert log.read_text() == first
+    assert sorted(p.name for p in ws.version("baseline").path.glob("*.ckpt")) == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize("name", examples.NAMES)
+def test_the_baseline_imports_nothing_of_ours_and_holds_the_locked_settings(tmp_path: Path, name: str) -> None:
+    """L6: what the rules lock is a setting of the script."""
+    ws = Workspace(tmp_path)
+    examples.write(name, ws.root)
+    source = ws.baseline_script.read_text()
+    imported = {
+        node.module.split(".")[0] if isinstance(node, ast.ImportFrom) and node.module else alias.name.split(".")[0]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert not imported & {"engine", "advisor", "tui"}
+    assert len(source.splitlines()) < 125
+    loaded = rules.load(ws)
+    assert not loaded.warnings
+    for key in loaded.locked:
+        assert find_setting(source, key) is not None
+
+
+def test_the_complete_rules_name_every_key(tmp_path: Path) -> None:
+    """L8"""
+    written = json.loads(examples.complete_rules().read_text())
+
+    def keys(model: type, value: dict[str, object]) -> None:
+        fields = model.model_fields  # type: ignore[attr-defined]
+        assert set(value) == set(fields)
+        for name, field in fields.items():
+            if hasattr(field.annotation, "model_fields"):
+                keys(field.annotation, value[name])  # type: ignore[arg-type]
+
+    keys(rules.RulesFile, written)

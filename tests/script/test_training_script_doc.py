@@ -1,0 +1,37 @@
+"""The example of docs/training_script.md does what the page says."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from engine.script.audit import audit
+from engine.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_smallest_example_is_audited_trained_and_evaluated(ws: Workspace) -> None:
+    page = (ROOT / "docs" / "training_script.md").read_text(encoding="utf-8")
+    match = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert match is not None
+    ws.baseline_script.write_text(match[1])
+    for split, count in (("train", 64), ("valid", 32)):
+        folder = ws.split("points_v1", split)
+        folder.mkdir(parents=True)
+        x = np.random.default_rng(count).normal(size=(count, 4)).astype("float32")
+        np.savez(folder / "points.npz", x=x, y=(x.sum(axis=1) > 0).astype("int64"))
+    found = audit(ws, dataset_id="points_v1", settings={"epochs": 3})
+    assert (found.findings, found.notes) == ((), ())
+    ws.script("v001").write_text(match[1].replace('"baseline"', '"v001"'))
+    ws.eval_script.write_text((ROOT / "engine" / "templates" / "evaluate.py").read_text(encoding="utf-8"))
+    for command in (["02_train_v001.py"], ["03_eval.py", "--version", "v001"]):
+        done = subprocess.run([sys.executable, *command], cwd=ws.root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    score = json.loads(ws.version("v001").eval_score.read_text())
+    assert score["num_samples"] == 32

@@ -1,0 +1,149 @@
+"""Workspaces with tiny scripts for 03_eval.py and 04_final_report.py, copied there as the engine does."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.workspace import Workspace
+
+TEMPLATES = Path(__file__).parents[2] / "engine" / "templates"
+
+#: A script that needs no training: its model is a plain function of the raw sample.
+PLAIN_SCRIPT = """
+import torch
+
+DATASET_ID = "toy_v1"
+
+
+def load_split(split):
+    return [(f"s{i:02d}", [float(i % 3), 1.0], i % 3) for i in range(12)]
+
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.one_hot(x[:, 0].long(), 3).float() * 4
+
+
+def load_model(checkpoint_path):
+    return Net()
+"""
+
+
+@dataclass
+class Finished:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Finished]
+
+
+@pytest.fixture
+def evaluated(ws: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the workspace's 03_eval.py here, since a process of its own would import torch each time."""
+
+    def run(*arguments: str) -> Finished:
+        module = _import(ws.eval_script)
+        monkeypatch.setattr(sys, "argv", [str(ws.eval_script), *arguments])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.chdir(ws.root)
+        capsys.readouterr()
+        code = module.main()
+        said = capsys.readouterr()
+        return Finished(code, said.out, said.err)
+
+    return run
+
+
+def _import(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("evaluator_under_test", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def toy(ws: Workspace) -> Workspace:
+    """A workspace with v001 from `PLAIN_SCRIPT`, its evaluator and its report script."""
+    shutil.copy(TEMPLATES / "evaluate.py", ws.eval_script)
+    shutil.copy(TEMPLATES / "final_report.py", ws.report_script)
+    add_version(ws, "v001")
+    ws.split("toy_v1", "valid").mkdir(parents=True)
+    (ws.split("toy_v1", "valid") / "data.csv").write_text("id\n")
+    ws.stats("toy_v1").write_text("{}")
+    write_rules(ws, metrics=["accuracy"], primary_metric="accuracy")
+    return ws
+
+
+@pytest.fixture
+def put(toy: Workspace) -> Callable[..., None]:
+    """Replaces pieces of v001's script: `put(("old", "new"), ...)`, or the whole of it."""
+
+    def replace(*pieces: tuple[str, str], script: str | None = None, version: str = "v001") -> None:
+        text = PLAIN_SCRIPT if script is None else script
+        for old, new in pieces:
+            assert old in text
+            text = text.replace(old, new)
+        add_version(toy, version, text)
+
+    return replace
+
+
+def add_version(ws: Workspace, version: str, script: str = PLAIN_SCRIPT) -> None:
+    ws.script(version).write_text(script, encoding="utf-8")
+    folder = ws.version(version)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.best_checkpoint.write_bytes(f"weights of {version}".encode())
+
+
+def write_rules(ws: Workspace, **evaluation: Any) -> None:
+    ws.rules.write_text(json.dumps({"seed": 42, "eval_config": evaluation}), encoding="utf-8")
+
+
+@pytest.fixture
+def rules(toy: Workspace) -> Callable[..., None]:
+    def write(**evaluation: Any) -> None:
+        write_rules(toy, **evaluation)
+
+    return write
+
+
+@pytest.fixture
+def more_versions(toy: Workspace) -> Callable[..., None]:
+    def add(*versions: str) -> None:
+        for version in versions:
+            add_version(toy, version)
+
+    return add
+
+
+def run_script(path: Path, *arguments: str) -> Finished:
+    """As the user would: in a process of its own, in the workspace."""
+    done = subprocess.run(
+        [sys.executable, path.name, *arguments],
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def script() -> Callable[..., Finished]:
+    return run_script

@@ -1,0 +1,244 @@
+"""04_final_report.py on hand-made artifacts, run as the user would."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.script.header import with_header
+from engine.workspace import Workspace
+
+Script = Callable[..., Any]
+Metrics = dict[str, float | None]
+
+#: An evaluator of the user's own: looks its scores up, and notes each time that it runs.
+EVALUATOR = """
+import argparse, hashlib, json, pathlib
+p = argparse.ArgumentParser()
+for name in ("--version", "--external", "--split", "--output"):
+    p.add_argument(name)
+a = p.parse_args()
+name = a.version or a.external
+with open("calls.txt", "a") as file:
+    file.write(f"{name} {a.split}\\n")
+known = json.loads(pathlib.Path("scores.json").read_text())
+if name not in known:
+    raise SystemExit(f"no score for {name}")
+home = pathlib.Path("Models/Artifacts" if a.version else "Models/external") / name
+out = pathlib.Path(a.output) if a.output else home
+sha = lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
+score = {"dataset_id": "d", "created_at": "2026-01-01T00:00:00+00:00", "num_samples": 5, "latency_ms": 1.5,
+         "metrics": [{"name": n, "value": v, "higher_is_better": n != "loss"} for n, v in known[name]]}
+(out / "_eval").mkdir(parents=True, exist_ok=True)
+(out / "_eval" / "protocol.json").write_text(json.dumps({"evaluator_sha256": sha(pathlib.Path("03_eval.py")),
+    "data_sha256": hashlib.sha256().hexdigest(), "seed": 42, "split": a.split or "valid",
+    "checkpoint_sha256": sha(home / "best.ckpt") if a.version else "none"}))
+(out / "eval_score.json").write_text(json.dumps(score))
+"""
+
+
+class Board:
+    """A workspace with versions whose scores are given, and the report on them."""
+
+    def __init__(self, ws: Workspace, script: Script) -> None:
+        self.ws, self.script, self.scores = ws, script, dict[str, list[tuple[str, float | None]]]()
+        shutil.copy(Path(__file__).parents[2] / "engine/templates/final_report.py", ws.report_script)
+        ws.eval_script.write_text(EVALUATOR)
+        self.rules(primary_metric="accuracy")
+
+    def rules(self, **evaluation: Any) -> None:
+        self.ws.rules.write_text(json.dumps({"eval_config": evaluation}))
+
+    def version(self, name: str, *metrics: tuple[str, float | None], base: str | None = None) -> None:
+        self.scores[name] = [*metrics]
+        folder = self.ws.version(name)
+        folder.additional_assets.mkdir(parents=True)
+        folder.best_checkpoint.write_bytes(name.encode())
+        folder.spec.write_text("{}")
+        source = "VERSION = 'x'\n"
+        if base:
+            source = with_header(source, name, base, "learning_rate 0.1 → 0.3", "the loss still falls, " * 12)
+        self.ws.script(name).write_text(source, encoding="utf-8")
+        self._save()
+        assert self.script(self.ws.eval_script, "--version", name).code == 0
+
+    def external(self, name: str, *metrics: tuple[str, float | None]) -> None:
+        self.scores[name] = [*metrics]
+        (self.ws.external / name).mkdir(parents=True)
+        (self.ws.external / name / "inference_sample.py").write_text("def predict(raw): ...\n")
+        self._save()
+
+    def _save(self) -> None:
+        (self.ws.root / "scores.json").write_text(json.dumps(self.scores))
+        (self.ws.root / "calls.txt").write_text("")
+
+    def calls(self) -> list[str]:
+        return (self.ws.root / "calls.txt").read_text().splitlines()
+
+    def report(self) -> tuple[Path, list[dict[str, str]], str]:
+        (self.ws.root / "calls.txt").write_text("")
+        done = self.script(self.ws.report_script)
+        assert done.code == 0, done.err
+        folder = Path(re.findall(r"written: (.*)", done.out)[-1])
+        with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return folder, rows, (folder / "final-analysis.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def board(ws: Workspace, script: Script) -> Board:
+    return Board(ws, script)
+
+
+def ids(rows: list[dict[str, str]]) -> list[str]:
+    return [row["version_id"] for row in rows]
+
+
+def test_columns_ranks_and_paths_of_the_leaderboard(board: Board) -> None:
+    """L37, L39, L41: these columns and no others; ties to the lower version; repeated names numbered."""
+    board.version("v001", ("accuracy", 0.8), ("f1", 0.7), ("f1", 0.6))
+    board.version("v002", ("accuracy", 0.9))
+    board.version("v010", ("accuracy", 0.9), ("loss", 0.5))
+    folder, rows, _ = board.report()
+    assert list(rows[0]) == [
+        "version_id", "dataset_id", "created_at", "latency_ms", "artifact_relpath",
+        "metric__accuracy", "metric__loss", "metric__f1", "metric__f1__2",
+    ]  # fmt: skip
+    assert ids(rows) == ["v002", "v010", "v001"]
+    assert [row["artifact_relpath"] for row in rows] == [
+        "Artifacts/v002/best.ckpt",
+        "../../Artifacts/v010/best.ckpt",
+        "../../Artifacts/v001/best.ckpt",
+    ]
+    assert all((folder / row["artifact_relpath"]).is_file() for row in rows)
+    assert (rows[0]["metric__f1"], rows[2]["metric__f1__2"]) == ("", "0.6")
+    assert sorted(p.name for p in (folder / "Artifacts" / "v002").iterdir()) == [
+        "additional_assets",
+        "best.ckpt",
+        "spec.json",
+    ]
+    assert board.calls() == []
+
+
+def test_lower_is_better_where_rules_or_scores_say_so(board: Board) -> None:
+    """L41"""
+    board.rules(primary_metric="loss")
+    board.version("v001", ("loss", 0.5))
+    board.version("v002", ("loss", 0.4))
+    assert ids(board.report()[1]) == ["v002", "v001"]
+
+
+def test_versions_without_a_number_go_to_the_bottom_with_a_warning(board: Board) -> None:
+    """L24, L41"""
+    board.version("v001", ("accuracy", None))
+    board.version("v002", ("f1", 0.9))
+    board.version("v003", ("accuracy", 0.1))
+    _, rows, text = board.report()
+    assert ids(rows) == ["v003", "v001", "v002"]
+    warnings = text.split("## Warnings")[1]
+    assert "v001: accuracy is not a number, so it ranks last" in warnings
+    assert "v002 has no metric 'accuracy' and ranks last" in warnings
+
+
+def test_an_external_model_keeps_its_rank_and_the_best_trained_one_is_copied(board: Board) -> None:
+    """L40"""
+    board.version("v001", ("accuracy", 0.8))
+    board.external("their résnet", ("accuracy", 0.95))
+    folder, rows, text = board.report()
+    assert ids(rows) == ["their résnet", "v001"]
+    assert (folder / "Artifacts" / "v001" / "best.ckpt").is_file()
+    assert not (folder / "Artifacts" / "their résnet").exists()
+    assert rows[0]["artifact_relpath"] == "../../external/their résnet/inference_sample.py"
+    assert "It is an external model and keeps its rank.\nThe best trained version is **v001**" in text
+
+
+def test_scores_of_another_protocol_are_made_again_and_named(board: Board) -> None:
+    """L38"""
+    board.version("v001", ("accuracy", 0.8))
+    board.version("v002", ("accuracy", 0.7))
+    board.ws.version("v001").best_checkpoint.write_bytes(b"trained again")
+    assert "v001: made with another checkpoint" in board.report()[2]
+    assert board.calls() == ["v001 None"]
+    board.ws.eval_script.write_text(EVALUATOR + "# stricter\n")
+    _, _, text = board.report()
+    assert board.calls() == ["v001 None", "v002 None"]
+    assert "v002: made with another evaluator" in text
+    assert board.report()[2].count("Evaluated again for this report: none.") == 1
+
+
+def test_a_version_that_cannot_be_evaluated_again_has_no_score(board: Board) -> None:
+    """L38: an old number under another protocol would compare what cannot be compared."""
+    board.version("v001", ("accuracy", 0.8))
+    board.version("v002", ("accuracy", 0.9))
+    board.ws.version("v002").best_checkpoint.write_bytes(b"broken")
+    del board.scores["v002"]
+    board._save()
+    _, rows, text = board.report()
+    assert ids(rows) == ["v001", "v002"]
+    assert rows[1]["metric__accuracy"] == ""
+    assert "v002 could not be evaluated again, so it has no score: no score for v002" in text
+
+
+def test_the_second_report_of_a_minute_never_overwrites_the_first(board: Board) -> None:
+    """L36"""
+    board.version("v001", ("accuracy", 0.8))
+    folders = [board.report()[0] for _ in range(3)]
+    assert len(set(folders)) == 3
+    assert all((f / "leaderboard.csv").is_file() and f.parent == board.ws.reports for f in folders)
+
+
+def test_the_analysis_says_why_the_first_three_are_high(board: Board) -> None:
+    """L42: from scripts, actions and analyses; where metrics disagree; what validation did."""
+    board.version("v001", ("accuracy", 0.8), ("f1", 0.95))
+    board.version("v002", ("accuracy", 0.9), ("f1", 0.9), base="v001")
+    board.ws.version("v001").action.write_text(
+        "# Action\n## Selected Action (only 1)\n### Goal\nGet further in the\nsame time.\n\n### Change\n```yaml\n"
+        "operation: set\n```\n### Expected impact\nAccuracy rises.\n"
+    )
+    board.ws.version("v002").analysis.write_text("# Analysis\n## Summary\nA clear step up.\n\n## Metric deltas\n")
+    _, _, text = board.report()
+    assert "Made from v001 by one change: learning_rate 0.1 → 0.3. accuracy 0.8000 → 0.9000 (+0.1)." in text
+    assert "Why it was tried: the loss still falls, the loss still falls," in text
+    assert "Its goal: Get further in the same time." in text
+    assert "What was expected: Accuracy rises." in text
+    assert "What the analysis found: A clear step up." in text
+    assert "- f1 puts v001 first (0.9500; v002: 0.9000)." in text
+    assert "Validation both chose and ranked" in text
+
+
+def test_the_test_split_judges_the_best_version_once_ever(board: Board) -> None:
+    """L42"""
+    board.rules(primary_metric="accuracy", final_test=True)
+    board.version("v001", ("accuracy", 0.8))
+    board.ws.split("d", "test").mkdir(parents=True)
+    assert "The test split was used once, on 2026-01-01T00:00:00+00:00, for v001: accuracy 0.8000." in board.report()[2]
+    assert board.calls() == ["v001 test"]
+    board.version("v002", ("accuracy", 0.9))
+    _, rows, text = board.report()
+    assert ids(rows) == ["v002", "v001"]
+    assert board.calls() == []
+    assert "for v001" in text and "It is not used again for another version." in text
+
+
+def test_without_any_version_it_says_so(board: Board) -> None:
+    """C3"""
+    done = board.script(board.ws.report_script)
+    assert done.code == 1
+    assert done.err == "04_final_report.py: there is no version to report on: no Models/Artifacts/v*/best.ckpt\n"
+
+
+def test_the_evaluator_that_is_copied_agrees_on_the_protocol(toy: Workspace, evaluated: Script, script: Script) -> None:
+    """L38: hashes are made alike on both sides, so that nothing is evaluated twice."""
+    evaluated("--version", "v001")
+    done = script(toy.report_script, "--output", "out é")
+    assert done.code == 0, done.err
+    assert "evaluating again" not in done.out
+    assert hashlib.sha256((toy.root / "out é/Artifacts/v001/best.ckpt").read_bytes()).hexdigest()

@@ -1,0 +1,312 @@
+"""The review: everything needed to decide, and every answer by one key (T3)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from textual.widgets import Static, TextArea
+
+from engine.schema import Decision
+from engine.workspace import Workspace
+from tests.tui.fakes import FakeEngine, FakeView, fill, make_app, review, settle, snapshot
+from tui.app import ProgtrainApp
+from tui.screens.ask import AskLine, Confirm
+from tui.screens.edit import EditScreen, edit_outside
+from tui.screens.facts import FactsScreen
+from tui.screens.review import ReviewScreen
+from tui.widgets.diff import DiffView, pair_up
+from tui.widgets.document import Document
+from tui.widgets.row_list import RowList
+
+
+@pytest.fixture(autouse=True)
+def _no_editor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDITOR", raising=False)
+    monkeypatch.delenv("VISUAL", raising=False)
+
+
+def only_decision(engine: FakeEngine) -> Decision:
+    assert [what for what, _ in engine.asked] == ["answer"]
+    decision = engine.asked[0][1]
+    assert isinstance(decision, Decision) and decision.question == "v003-review-1-abc"
+    return decision
+
+
+def opened(ws: Workspace, engine: FakeEngine, **changes: object) -> ProgtrainApp:
+    fill(ws)
+    return make_app(ws, snapshot(ws.root, "waiting", review=review(**changes)), engine=engine)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_review_shows_all_that_is_needed(ws: Workspace, size: tuple[int, int]) -> None:
+    app = opened(ws, FakeEngine())
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot, lambda: app.model.documents is not None)
+        await pilot.press("r")
+        await pilot.pause(0.2)
+        screen = app.screen
+        assert "weight_decay=1e-3" in screen.query_one("#diff", DiffView).source
+        assert "Accuracy rose" in screen.query_one("#analysis", Document).source
+        assert "A smaller gap" in screen.query_one("#action", Document).source
+        rows = screen.query_one("#candidates", RowList).rows
+        assert [cell.plain for cell in rows[0].cells] == ["▶", "1", "add_weight_decay", "41%", "#1", "low"]
+        assert "rules hold" in str(screen.query_one("#checks", Static).render())
+        assert "prefer small models" in str(screen.query_one("#question", Static).render())
+
+
+@pytest.mark.parametrize(
+    ("keys", "answer", "candidate"),
+    [
+        (["a"], "accept", None),
+        (["2", "enter"], "choose", "dropout_up"),
+        (["tab", "j", "j", "enter"], "choose", "learning_rate_down"),
+        (["b"], "choose", "back_to_v002"),
+        (["x", "y"], "stop", None),
+    ],
+)
+async def test_answers_by_key(ws: Workspace, keys: list[str], answer: str, candidate: str | None) -> None:
+    engine = FakeEngine()
+    app = opened(ws, engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press(*keys)
+        await settle(pilot, lambda: bool(engine.asked))
+        decision = only_decision(engine)
+        assert (decision.answer, decision.candidate) == (answer, candidate)
+
+
+async def test_a_question_is_answered_once(ws: Workspace) -> None:
+    engine = FakeEngine()
+    app = opened(ws, engine)
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("a")
+        await settle(pilot, lambda: bool(engine.asked))
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("a", "b")
+        await pilot.pause(0.1)
+        assert len(engine.asked) == 1
+
+
+async def test_a_hint_asks_the_advisor_again(ws: Workspace) -> None:
+    engine = FakeEngine()
+    app = opened(ws, engine)
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("h")
+        await pilot.pause()
+        assert isinstance(app.screen, AskLine)
+        await pilot.press(*"try dropout", "enter")
+        await settle(pilot, lambda: bool(engine.asked))
+        decision = only_decision(engine)
+        assert (decision.answer, decision.hint) == ("redraft", "try dropout")
+
+
+async def test_stopping_asks_first_and_no_leaves_all_as_it_was(ws: Workspace) -> None:
+    engine = FakeEngine()
+    app = opened(ws, engine)
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("x")
+        assert isinstance(app.screen, Confirm)
+        await pilot.press("escape")
+        assert isinstance(app.screen, ReviewScreen) and engine.asked == []
+
+
+async def test_looking_at_a_candidate_shows_what_it_would_change(ws: Workspace) -> None:
+    app = opened(ws, FakeEngine())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("3")
+        diff = app.screen.query_one("#diff", DiffView)
+        await settle(pilot, lambda: "learning_rate_down" in diff.source)
+        assert "learning_rate 0.001 → 0.0003" in str(app.screen.query_one("#card", Static).render())
+        await pilot.press("1")
+        await settle(pilot, lambda: "AdamW" in diff.source)
+
+
+async def test_unified_and_split_diff(ws: Workspace) -> None:
+    app = opened(ws, FakeEngine())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        diff = app.screen.query_one("#diff", DiffView)
+        await pilot.press("u")
+        assert diff.split
+        await pilot.press("u")
+        assert not diff.split
+
+
+def test_split_lines_stand_beside_each_other() -> None:
+    pairs = pair_up(["@@ -1 +1 @@", " same", "-old", "+new", "+more", "-gone"])
+    assert [(p.left, p.right) for p in pairs] == [
+        ("@@ -1 +1 @@", "@@ -1 +1 @@"),
+        (" same", " same"),
+        ("-old", "+new"),
+        ("", "+more"),
+        ("-gone", ""),
+    ]
+
+
+async def test_an_edit_is_checked_as_it_is_typed_and_accepted(ws: Workspace) -> None:
+    """T3: what the engine would do with it, or why it refuses."""
+    engine = FakeEngine()
+    app = opened(ws, engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, lambda: app.model.documents is not None)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("e")
+        await pilot.pause()
+        screen = app.screen
+        assert isinstance(screen, EditScreen)
+        verdict = screen.query_one("#verdict", Static)
+        await settle(pilot, lambda: "rules hold" in str(verdict.render()))
+        await pilot.press(*"forbidden ")
+        await settle(pilot, lambda: "epochs is locked" in str(verdict.render()))
+        await pilot.press("f2")
+        await pilot.pause()
+        assert app.screen is screen and engine.asked == []
+        await pilot.press(*["backspace"] * 10, *"mine ")
+        await settle(pilot, lambda: "rules hold" in str(verdict.render()))
+        await pilot.press("f2")
+        await settle(pilot, lambda: bool(engine.asked))
+        decision = only_decision(engine)
+        assert decision.answer == "accept" and decision.action is not None
+        assert decision.action.startswith("mine ## Selected Action")
+
+
+async def test_dropping_an_edit_asks_first(ws: Workspace) -> None:
+    """T7."""
+    app = opened(ws, FakeEngine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, lambda: app.model.documents is not None)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("e")
+        await pilot.pause()
+        await pilot.press("escape")
+        assert isinstance(app.screen, ReviewScreen)
+        await pilot.press("e")
+        await pilot.pause()
+        await pilot.press("z", "escape")
+        await pilot.pause()
+        assert isinstance(app.screen, Confirm)
+        await pilot.press("n")
+        assert isinstance(app.screen, EditScreen) and app.screen.query_one(TextArea).text.startswith("z")
+        await pilot.press("escape")
+        await pilot.pause()
+        await pilot.press("y")
+        await pilot.pause()
+        assert isinstance(app.screen, ReviewScreen)
+
+
+def test_the_users_editor_gets_the_text_and_gives_it_back(tmp_path: Path) -> None:
+    script = tmp_path / "my editor.py"
+    script.write_text("import sys; p = sys.argv[1]; t = open(p).read(); open(p, 'w').write(t + 'edited')")
+    assert edit_outside(f"{sys.executable} '{script}'", "text ", ".md") == "text edited"
+    with pytest.raises(OSError, match="exit code 3"):
+        edit_outside(f"{sys.executable} -c 'import sys; sys.exit(3)'", "text", ".md")
+
+
+async def test_an_edited_analysis_is_kept_as_a_new_round(ws: Workspace) -> None:
+    engine = FakeEngine()
+    app = opened(ws, engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, lambda: app.model.documents is not None)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("E")
+        await pilot.pause()
+        await pilot.press(*"My view. ", "f2")
+        await settle(pilot, lambda: bool(engine.asked))
+        decision = only_decision(engine)
+        assert decision.answer == "edit" and (decision.analysis or "").startswith("My view. ")
+
+
+async def test_facts_are_one_key_away(ws: Workspace) -> None:
+    app = opened(ws, FakeEngine())
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("f")
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, FactsScreen)
+        rows = app.screen.query_one(RowList)
+        await settle(pilot, lambda: rows.key == "gap")
+        await settle(pilot, lambda: "metrics.csv epoch 9" in str(app.screen.query_one("#source", Static).render()))
+        await pilot.press("escape")
+        assert isinstance(app.screen, ReviewScreen)
+
+
+async def test_an_action_that_cannot_be_applied_is_not_accepted(ws: Workspace) -> None:
+    engine = FakeEngine()
+    app = opened(ws, engine, problems=["learning_rate is locked"], diff="", checks=[])
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        assert "learning_rate is locked" in str(app.screen.query_one("#checks", Static).render())
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        assert engine.asked == [] and isinstance(app.screen, ReviewScreen)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers", "key", "answer"),
+    [
+        ("audit", ["accept", "skip", "stop"], "a", "accept"),
+        ("repair", ["accept", "skip", "stop"], "n", "skip"),
+        ("attempts", ["retry", "stop"], "t", "retry"),
+    ],
+)
+async def test_other_questions_are_answered_too(
+    ws: Workspace, kind: str, answers: list[str], key: str, answer: str
+) -> None:
+    """L13, L18, L19: mends and repairs are shown as a diff before they run."""
+    engine = FakeEngine()
+    app = opened(ws, engine, kind=kind, answers=answers, candidates=[], chosen=None, title="A mend is proposed")
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        assert "AdamW" in app.screen.query_one("#diff", DiffView).source
+        await pilot.press("h")
+        assert isinstance(app.screen, ReviewScreen)
+        await pilot.press(key)
+        await settle(pilot, lambda: bool(engine.asked))
+        assert only_decision(engine).answer == answer
+
+
+async def test_a_draft_is_read_while_it_is_written(ws: Workspace) -> None:
+    fill(ws)
+    folder = ws.drafts("v004")
+    folder.path.mkdir(parents=True)
+    folder.events.write_text('{"event": "section", "name": "summary"}\n{"event": "text", "text": "It got "}\n')
+    view = FakeView(snapshot(ws.root, "drafting"))
+    app = make_app(ws, view)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        document = app.screen.query_one("#analysis", Document)
+        await settle(pilot, lambda: document.source.endswith("It got "))
+        with folder.events.open("a") as file:
+            file.write('{"event": "text", "text": "better."}\n')
+        await settle(pilot, lambda: document.source.endswith("It got better."))
+        assert "drafting" in str(app.screen.query_one("#question", Static).render())

@@ -1,0 +1,258 @@
+"""Leaderboard, comparison, samples, rules, journal, reports: states and keys (T4 to T6)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from textual.widgets import Static, TextArea
+
+from engine.workspace import Workspace
+from tests.tui.fakes import FakeView, fill, make_app, settle, snapshot
+from tui.screens.ask import AskLine
+from tui.screens.compare import CompareScreen
+from tui.screens.edit import EditScreen
+from tui.widgets.diff import DiffView
+from tui.widgets.document import Document
+from tui.widgets.picture import PictureView
+from tui.widgets.row_list import RowList
+
+
+@pytest.fixture(autouse=True)
+def _no_editor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDITOR", raising=False)
+    monkeypatch.delenv("VISUAL", raising=False)
+
+
+def keys_of(rows: RowList) -> list[str]:
+    return [row.key for row in rows.rows]
+
+
+async def test_the_leaderboard_sorts_by_any_column_and_filters(ws: Workspace) -> None:
+    """T4."""
+    fill(ws)
+    external = ws.external / "resnet"
+    external.mkdir(parents=True)
+    score = {"metrics": [{"name": "accuracy", "value": 0.97, "higher_is_better": True}], "latency_ms": 9.0}
+    (external / "eval_score.json").write_text(json.dumps(score))
+    app = make_app(ws, snapshot(ws.root))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("2")
+        await pilot.pause(0.1)
+        board = app.screen.query_one("#board", RowList)
+        await settle(pilot, lambda: keys_of(board) == ["resnet", "v003", "v002", "v001", "v004"])
+        assert "sorted by accuracy" in str(board.border_title)
+        await pilot.press("O")
+        assert keys_of(board)[0] == "v001" and keys_of(board)[-1] == "v004"  # no number: last all the same
+        await pilot.press("o")
+        assert "sorted by loss" in str(board.border_title) and keys_of(board)[0] == "v003"
+        await pilot.press("slash")
+        await pilot.pause()
+        await pilot.press(*"noise", "enter")
+        await pilot.pause()
+        assert keys_of(board) == ["v002"]
+        await pilot.press("escape")
+        assert len(keys_of(board)) == 5
+
+
+async def test_two_marked_versions_are_compared_in_all_that_differs(ws: Workspace) -> None:
+    """T4: curves, parameters that differ, script diff, samples whose outcome changed."""
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root, "finished"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("2")
+        await pilot.pause(0.1)
+        await pilot.press("space", "j", "space", "c")
+        await pilot.pause()
+        screen = app.screen
+        assert isinstance(screen, CompareScreen)
+        differences = screen.query_one("#differences", RowList)
+        await settle(pilot, lambda: "setting LEARNING_RATE" in keys_of(differences))
+        assert "metric accuracy" in keys_of(differences)
+        assert "+LEARNING_RATE = 0.003" in screen.query_one("#compare_diff", DiffView).source
+        assert "wrong → right" in str(screen.query_one("#flips").border_title)
+        await pilot.press("u", "L", "w", "right_square_bracket", "tab", "tab", "tab")
+        await pilot.pause()
+        flips = screen.query_one("#flips", RowList)
+        assert screen.focused is flips
+        sample = flips.key
+        await pilot.press("enter")
+
+        def shown() -> bool:
+            return app.current_mode == "samples" and app.screen.query_one("#samples", RowList).key == sample
+
+        await settle(pilot, shown)
+
+
+async def test_samples_are_browsed_by_outcome_version_and_words(ws: Workspace) -> None:
+    """T5: wrong first; the same sample in other versions beside it."""
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root, "finished"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("3")
+        await pilot.pause(0.1)
+        samples = app.screen.query_one("#samples", RowList)
+        await settle(pilot, lambda: len(samples.rows) == 60)
+        assert "✗" in samples.rows[0].cells[0].plain and "wrong of 60" in str(samples.border_title)
+        head = str(app.screen.query_one("#sample_head", Static).render())
+        assert "v001 ✓" in head and "v003 ✗" in head
+        await pilot.press("o")
+        assert 0 < len(samples.rows) < 10
+        await pilot.press("o", "o")
+        await settle(pilot, lambda: keys_of(samples) == ["valid-001"])
+        await settle(pilot, lambda: len(app.screen.query(PictureView)) == 1)
+        assert "▀" in app.screen.query_one(PictureView).plain
+        await pilot.press("left_square_bracket")
+        await settle(pilot, lambda: str(samples.border_title).startswith("v002"))
+        await pilot.press("o", "slash")
+        await pilot.pause()
+        assert isinstance(app.screen, AskLine)
+        await pilot.press(*"valid-00", "enter")
+        await pilot.pause()
+        assert len(samples.rows) == 10
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.screen.focused is not None and app.screen.focused.id == "sample"
+
+
+async def test_a_version_without_samples_says_so(ws: Workspace) -> None:
+    app = make_app(ws, snapshot(ws.root, "not started"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("3")
+        await pilot.pause(0.1)
+        assert "no sample is evaluated yet" in app.screen.query_one("#samples", RowList).line(0, 60).plain
+
+
+async def test_rules_are_shown_with_what_they_lock_and_edited_with_checks(ws: Workspace) -> None:
+    """T6, L43: each line of the instruction with what was understood, or that nothing enforces it."""
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("4")
+        locks = app.screen.query_one("#locks", RowList)
+        await settle(pilot, lambda: keys_of(locks) == ["epochs", "batch_size"])
+        lines = " ".join(row.cells[0].plain for row in app.screen.query_one("#instruction_lines", RowList).rows)
+        assert "locks the optimizer" in lines and "not enforced" in lines
+        await pilot.press("e")
+        await pilot.pause()
+        screen = app.screen
+        assert isinstance(screen, EditScreen)
+        area = screen.query_one(TextArea)
+        area.text = '{"training_config": {"epochs": 20}'
+        verdict = screen.query_one("#verdict", Static)
+        await settle(pilot, lambda: "not valid JSON" in str(verdict.render()))
+        await pilot.press("f2")
+        assert app.screen is screen
+        area.text = '{"training_config": {"epochs": 20}}'
+        await settle(pilot, lambda: "1 locks" in str(verdict.render()))
+        await pilot.press("f2")
+        await settle(pilot, lambda: "20" in ws.rules.read_text())
+        await settle(pilot, lambda: [row.cells[1].plain for row in locks.rows] == ["20"])
+
+
+async def test_saving_over_somebody_elses_change_is_refused(ws: Workspace) -> None:
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root))
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("4")
+        await settle(pilot, lambda: len(app.screen.query_one("#locks", RowList).rows) == 2)
+        await pilot.press("i")
+        await pilot.pause()
+        ws.instruction.write_text("by somebody else\n")
+        await pilot.press(*"mine ")
+        screen = app.screen
+        await settle(pilot, lambda: "valid" in str(screen.query_one("#verdict", Static).render()))
+        await pilot.press("f2")
+        await settle(pilot, lambda: any("somebody else" in n.message for n in app._notifications))
+        assert ws.instruction.read_text() == "by somebody else\n"
+
+
+async def test_a_missing_file_is_said_plainly(ws: Workspace) -> None:
+    """L3."""
+    app = make_app(ws, snapshot(ws.root, "not started"))
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("4")
+        source = app.screen.query_one("#rule_source", Static)
+        await settle(pilot, lambda: "no such file" in str(source.render()))
+        assert "no user_instruction.md" in str(app.screen.query_one("#rules_head", Static).render())
+
+
+async def test_the_journal_tells_what_happened_and_how_to_repeat_it(ws: Workspace) -> None:
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("5")
+        entries = app.screen.query_one("#entries", RowList)
+        await settle(pilot, lambda: len(entries.rows) == 2)
+        detail = app.screen.query_one("#entry", Static)
+        await settle(pilot, lambda: "again: python 02_train_v001.py" in str(detail.render()))
+        await pilot.press("y")
+        await settle(pilot, lambda: any("the command is copied" in n.message for n in app._notifications))
+        await pilot.press("slash")
+        await pilot.pause()
+        await pilot.press(*"loop started", "enter")
+        await pilot.pause()
+        assert len(entries.rows) == 1
+        await pilot.press("escape")
+        assert len(entries.rows) == 2
+
+
+async def test_new_journal_entries_come_by_themselves(ws: Workspace) -> None:
+    fill(ws)
+    view = FakeView(snapshot(ws.root))
+    app = make_app(ws, view)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("5")
+        entries = app.screen.query_one("#entries", RowList)
+        await settle(pilot, lambda: len(entries.rows) == 2)
+        with ws.journal.open("a") as file:
+            file.write('{"at": "2026-11-20T17:42:00.000+00:00", "event": "note", "text": "new"}\n{"torn')
+        view.now = snapshot(ws.root, "evaluating")
+        await settle(pilot, lambda: len(entries.rows) == 3)
+        assert entries.cursor == 2
+
+
+async def test_reports_are_read_as_documents(ws: Workspace) -> None:
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root, "finished"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("6")
+        report = app.screen.query_one("#report", Document)
+        await settle(pilot, lambda: "v003 is the best" in report.source)
+        await pilot.press("y")
+        await settle(pilot, lambda: any("leaderboard is copied" in n.message for n in app._notifications))
+
+
+async def test_no_report_yet_is_said(ws: Workspace) -> None:
+    app = make_app(ws, snapshot(ws.root, "not started"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("6")
+        await pilot.pause(0.2)
+        assert "no report yet" in app.screen.query_one("#report", Document).line(0, 80).plain
+
+
+async def test_ten_thousand_samples_move_by_key_at_once(ws: Workspace) -> None:
+    fill(ws)
+    path = ws.version("v003").per_sample
+    rows = "\n".join(f"s{i:05d},{i % 10},{i % 10},1,0.{i:05d},0.9" for i in range(10_000))
+    path.write_text(f"sample_id,truth,prediction,correct,loss,confidence\n{rows}\n")
+    app = make_app(ws, snapshot(ws.root, "finished"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("3")
+        samples = app.screen.query_one("#samples", RowList)
+        await settle(pilot, lambda: len(samples.rows) == 10_000)
+        await pilot.press("G", "k", "pageup")
+        assert samples.cursor > 9_900
+        assert len(app.screen.query("*")) < 60  # rows are no widgets

@@ -1,0 +1,106 @@
+"""A whole loop by keyboard: real runner, real scripts, real files (T1, T3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from engine.workspace import Workspace
+from tests.tui.fakes import settle
+from tui.app import ProgtrainApp
+from tui.screens.ask import Confirm
+from tui.screens.review import ReviewScreen
+from tui.widgets.diff import DiffView
+from tui.widgets.document import Document
+from tui.widgets.row_list import RowList
+
+
+def status(app: ProgtrainApp) -> str:
+    return app.model.snapshot.status if app.model.snapshot else ""
+
+
+async def until(pilot: Pilot[None], app: ProgtrainApp, wanted: str, version: str | None = None) -> None:
+    def there() -> bool:
+        snapshot = app.model.snapshot
+        assert snapshot is None or snapshot.status != "failed", snapshot.reason
+        return status(app) == wanted and (version is None or (snapshot is not None and snapshot.version == version))
+
+    await settle(pilot, there, seconds=90)
+
+
+@pytest.mark.usefixtures("_no_editor")
+async def test_a_loop_from_start_to_report_by_keyboard(plain: Workspace, edit_rules: Callable[..., Any]) -> None:
+    edit_rules(plain, loop_config={"max_versions": 2})
+    app = ProgtrainApp(plain.root, every=0.3)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, lambda: status(app) == "not started")
+        await pilot.press("enter")
+        await settle(pilot, lambda: status(app) == "waiting", seconds=90)
+        if app.model.snapshot and app.model.snapshot.review and app.model.snapshot.review.kind == "audit":
+            await pilot.press("r")
+            await settle(pilot, lambda: bool(app.screen.query_one("#diff", DiffView).source))
+            await pilot.press("a")
+            await settle(pilot, lambda: status(app) not in {"waiting"}, seconds=30)
+        await until(pilot, app, "waiting", "v001")
+
+        await pilot.press("r")
+        screen = app.screen
+        assert isinstance(screen, ReviewScreen)
+        candidates, diff = screen.query_one("#candidates", RowList), screen.query_one("#diff", DiffView)
+        await settle(pilot, lambda: len(candidates.rows) > 1 and "VERSION" in diff.source)
+        assert "Summary" in screen.query_one("#analysis", Document).source
+        other = next(row.key for row in candidates.rows if row.key != candidates.key)
+        candidates.move_to(other)
+        await settle(pilot, lambda: other in str(screen.query_one("#diff_pane").border_title))
+        await pilot.press("enter")
+        await settle(pilot, lambda: status(app) != "waiting", seconds=30)
+        await until(pilot, app, "waiting", "v001")
+        review = app.model.snapshot.review if app.model.snapshot else None
+        assert review is not None and review.chosen == other
+        await settle(pilot, lambda: screen.check_action("answer", ("accept",)) is True)
+        await pilot.press("a")
+        await until(pilot, app, "waiting", "v002")
+        assert plain.script("v002").is_file() and app.current_mode == "loop"
+
+        await pilot.press("r")
+        await settle(pilot, lambda: screen.check_action("answer", ("accept",)) is True)
+        await pilot.press("a")
+        await until(pilot, app, "finished")
+        await pilot.press("6")
+        report = app.screen.query_one("#report", Document)
+        await settle(pilot, lambda: "v001" in report.source)
+        await pilot.press("2")
+        board = app.screen.query_one("#board", RowList)
+        await settle(pilot, lambda: {row.key for row in board.rows} == {"v001", "v002"})
+
+
+async def test_a_loop_is_stopped_and_gone_on_with_by_keyboard(plain: Workspace) -> None:
+    """T1: the app holds nothing: another one sees the same state and goes on from it."""
+    first = ProgtrainApp(plain.root, every=0.3)
+    async with first.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, lambda: status(first) == "not started")
+        await pilot.press("s")
+        await settle(pilot, lambda: status(first) == "waiting", seconds=90)
+        await pilot.press("r")
+        await settle(
+            pilot, lambda: isinstance(first.screen, ReviewScreen) and first.screen.check_action("stop", ()) is True
+        )
+        await pilot.press("x")
+        await pilot.pause()
+        assert isinstance(first.screen, Confirm)
+        await pilot.press("y")
+        await settle(pilot, lambda: status(first) == "stopped", seconds=60)
+    second = ProgtrainApp(plain.root, every=0.3)
+    async with second.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, lambda: status(second) == "stopped")
+        await pilot.press("enter")
+        await settle(pilot, lambda: status(second) == "waiting", seconds=90)
+
+
+@pytest.fixture
+def _no_editor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDITOR", raising=False)
+    monkeypatch.delenv("VISUAL", raising=False)

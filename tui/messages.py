@@ -1,0 +1,38 @@
+"""What threads tell the app: frozen values, one message for each look at the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from tui.reading.curves import CurveRows
+from tui.reading.drafts import Documents
+from tui.reading.log import LogRows
+from tui.reading.machine import Machine
+
+if TYPE_CHECKING:
+    from engine.view import Snapshot
+
+
+@dataclass(frozen=True)
+class Update:
+    """What is new since the last one; None or empty where nothing is."""
+
+    snapshot: Snapshot | None = None
+    #: why the workspace cannot be read; "" when it can again
+    problem: str | None = None
+    curves: tuple[CurveRows, ...] = ()
+    log: LogRows | None = None
+    documents: Documents | None = None
+    machine: Machine | None = None
+
+    def __bool__(self) -> bool:
+        return self != Update()
+
+
+class Updated(Message):
+    def __init__(self, update: Update) -> None:
+        super().__init__()
+        self.update = update

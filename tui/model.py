@@ -1,0 +1,120 @@
+"""All that the screens show, on the app's thread. Threads send updates; nothing here touches the disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.clock import Clock, now
+from tui.messages import Update
+from tui.plot.chart import Line
+from tui.plot.series import Series
+from tui.reading.curves import LEARNING_RATE, LOSS, CurveKey, CurveRows, Role
+from tui.reading.drafts import Documents
+from tui.reading.machine import Machine
+
+if TYPE_CHECKING:
+    from engine.view import Snapshot, VersionView
+
+_LOG_LINES = 5000
+
+
+@dataclass
+class Model:
+    root: Path
+    clock: Clock = now
+    snapshot: Snapshot | None = None
+    #: when the present state began
+    since: datetime | None = None
+    problem: str = ""
+    documents: Documents | None = None
+    machine: Machine | None = None
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
+    log_open: str = ""
+    log_path: Path | None = None
+    #: lines ever appended since the log was begun: tells how many of `log` are new
+    log_count: int = 0
+    marked: set[str] = field(default_factory=set)
+    curves: dict[CurveKey, Series] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, update: Update) -> None:
+        if update.snapshot is not None:
+            self.snapshot = update.snapshot
+            age = update.snapshot.since_seconds
+            self.since = None if age is None else self.clock() - timedelta(seconds=age)
+            self.marked &= {v.version for v in update.snapshot.versions}
+        if update.problem is not None:
+            self.problem = update.problem
+        if update.documents is not None:
+            self.documents = update.documents
+        if update.machine is not None:
+            self.machine = update.machine
+        if update.log is not None:
+            if update.log.fresh:
+                self.log.clear()
+                self.log_count = 0
+                self.log_path = update.log.path
+                if update.log.skipped:
+                    self.log.append(f"… {update.log.skipped:,} bytes before this are in {update.log.path.name}")
+                    self.log_count += 1
+            self.log.extend(update.log.lines)
+            self.log_count += len(update.log.lines)
+            self.log_open = update.log.open_line
+        for rows in update.curves:
+            self._add_curve(rows)
+
+    def _add_curve(self, rows: CurveRows) -> None:
+        if rows.fresh or rows.key not in self.curves:
+            self.curves[rows.key] = Series()
+        self.curves[rows.key].extend(rows.xs, rows.ys)
+        version = rows.key.version
+        self.epochs[version] = max(self.epochs.get(version, 0), rows.epochs)
+
+    def version(self, name: str | None) -> VersionView | None:
+        rows = self.snapshot.versions if self.snapshot else ()
+        return next((v for v in rows if v.version == name), None)
+
+    def charts(self, versions: tuple[str, ...]) -> list[str]:
+        """Names of what can be drawn: loss first, the primary metric next, the learning rate last."""
+        primary = (self.snapshot.primary_metric or "").casefold() if self.snapshot else ""
+        names = {key.chart for key, series in self.curves.items() if key.version in versions and len(series)}
+
+        def order(name: str) -> tuple[int, str]:
+            return (0 if name == LOSS else 1 if name == primary else 3 if name == LEARNING_RATE else 2), name
+
+        return sorted(names, key=order)
+
+    def curve(self, version: str, chart: str, role: Role) -> Series | None:
+        """The log's curve, or the live one while that is ahead of it."""
+        log = self.curves.get(CurveKey(version, chart, role, "log"))
+        live = self.curves.get(CurveKey(version, chart, role, "live"))
+        if log and len(log) and (not live or not len(live) or log.xs[-1] >= live.xs[-1]):
+            return log
+        return live if live and len(live) else None
+
+    def lines(self, chart: str, versions: tuple[str, ...], colour: dict[str, str]) -> tuple[Line, ...]:
+        roles: tuple[Role, ...] = ("train", "", "val")
+        found = [(v, role, s) for v in versions for role in roles if (s := self.curve(v, chart, role))]
+        both = len({role for _, role, _ in found}) > 1
+        return tuple(
+            Line(f"{version} {role}".strip(), series, colour[version], both and role == "val")
+            for version, role, series in found
+        )
+
+    def best_epoch(self, version: str) -> tuple[float, float] | None:
+        """Step and value of the lowest validation loss."""
+        series = self.curve(version, LOSS, "val")
+        return series.lowest() if series else None
+
+    def steps_per_epoch(self, version: str) -> float | None:
+        epochs = self.epochs.get(version, 0)
+        last = max((s.xs[-1] for k, s in self.curves.items() if k.version == version and len(s)), default=0.0)
+        return (last + 1) / epochs if epochs and last else None
+
+    def best_version(self) -> str | None:
+        rows = self.snapshot.versions if self.snapshot else ()
+        return next((v.version for v in rows if v.is_best), None)

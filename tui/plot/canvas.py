@@ -1,0 +1,73 @@
+"""Dots in cells: braille has two by four to a cell, ASCII has one."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from rich.style import Style
+
+_BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+
+
+class Canvas:
+    """A grid of `width` x `height` cells. Row 0 is at the top; the dot drawn last gives its cell the colour."""
+
+    def __init__(self, width: int, height: int, *, braille: bool = True) -> None:
+        self.width, self.height = width, height
+        self._across, self._down = (2, 4) if braille else (1, 1)
+        self._bits = [[0] * width for _ in range(height)]
+        self._chars: list[list[str]] = [[""] * width for _ in range(height)]
+        self._styles: list[list[Style | None]] = [[None] * width for _ in range(height)]
+
+    @property
+    def dots_across(self) -> int:
+        return self.width * self._across
+
+    @property
+    def dots_down(self) -> int:
+        return self.height * self._down
+
+    def dot(self, x: int, y: int, style: Style, char: str = "*") -> None:
+        if not (0 <= x < self.dots_across and 0 <= y < self.dots_down):
+            return
+        column, row = x // self._across, y // self._down
+        if self._across == 1:
+            self._chars[row][column] = char
+        else:
+            self._bits[row][column] |= _BRAILLE[y % 4][x % 2]
+        self._styles[row][column] = style
+
+    def vertical(self, x: int, top: int, bottom: int, style: Style, char: str = "*") -> None:
+        for y in range(min(top, bottom), max(top, bottom) + 1):
+            self.dot(x, y, style, char)
+
+    def line(
+        self, start: tuple[int, int], end: tuple[int, int], style: Style, *, gap: int = 0, char: str = "*"
+    ) -> None:
+        """`gap` leaves every other pair of columns free: a dashed line."""
+        (x0, y0), (x1, y1) = start, end
+        steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+        for step in range(steps + 1):
+            x = round(x0 + (x1 - x0) * step / steps)
+            if gap and (x // gap) % 2:
+                continue
+            self.dot(x, round(y0 + (y1 - y0) * step / steps), style, char)
+
+    def put(self, column: int, row: int, text: str, style: Style) -> None:
+        """Text over the dots."""
+        for offset, char in enumerate(text):
+            if 0 <= column + offset < self.width and 0 <= row < self.height:
+                self._chars[row][column + offset] = char
+                self._styles[row][column + offset] = style
+
+    def is_free(self, column: int, row: int) -> bool:
+        return not self._bits[row][column] and not self._chars[row][column]
+
+    def segments(self, row: int) -> list[Segment]:
+        found: list[Segment] = []
+        for bits, char, style in zip(self._bits[row], self._chars[row], self._styles[row], strict=True):
+            shown = char or (chr(0x2800 + bits) if bits else " ")
+            if found and found[-1].style == style:
+                found[-1] = Segment(found[-1].text + shown, style)
+            else:
+                found.append(Segment(shown, style))
+        return found

@@ -1,0 +1,175 @@
+"""A chart as lines of cells: axes, curves, the cursor and the best epoch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+from rich.segment import Segment
+from rich.style import Style
+
+from tui import words
+from tui.colours import QUIET
+from tui.plot.canvas import Canvas
+from tui.plot.series import Series
+
+_QUIET = Style(color=QUIET)
+_CURSOR = Style(color="#d0d4da")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve of a chart."""
+
+    label: str
+    series: Series
+    colour: str
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the user wants to see a chart."""
+
+    log: bool = False
+    smoothing: float = 0.0
+    #: None: everything there is
+    left: float | None = None
+    right: float | None = None
+    cursor: float | None = None
+    #: x values are shown divided by this: steps as epochs
+    unit: float = 1.0
+    #: x of the best epoch
+    best: float | None = None
+    ascii: bool = False
+
+
+@dataclass(frozen=True)
+class Drawing:
+    lines: list[list[Segment]] = field(default_factory=list)
+    left: float = 0.0
+    right: float = 1.0
+
+
+def limits(lines: tuple[Line, ...], look: Look) -> tuple[float, float] | None:
+    """The x range on show."""
+    filled = [line.series.xs for line in lines if len(line.series)]
+    if not filled:
+        return None
+    low, high = min(xs[0] for xs in filled), max(xs[-1] for xs in filled)
+    left = low if look.left is None else look.left
+    right = high if look.right is None else look.right
+    return (left, right) if right > left else (left - 0.5, left + 0.5)
+
+
+def draw(lines: tuple[Line, ...], look: Look, width: int, height: int) -> Drawing:
+    """`width` x `height` cells. Needs at least 16 x 4; gives blank lines below that, or where no data is."""
+    span = limits(lines, look)
+    if span is None or width < 16 or height < 4:
+        return Drawing([[Segment(" " * width)] for _ in range(height)])
+    left, right = span
+    scale = _Scale.of(lines, look, left, right)
+    margin = max(len(scale.label(share)) for share in (0.0, 0.5, 1.0)) + 1
+    canvas = Canvas(width - margin, height - 1, braille=not look.ascii)
+    _draw_marks(canvas, look, left, right)
+    for line in lines:
+        _draw_line(canvas, line, look, left, right, scale)
+    rows = [_axis_label(row, canvas.height, margin, scale) + canvas.segments(row) for row in range(canvas.height)]
+    rows.append([Segment(_x_axis(left / look.unit, right / look.unit, margin, canvas.width), _QUIET)])
+    return Drawing(rows, left, right)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    low: float
+    high: float
+    log: bool
+
+    @classmethod
+    def of(cls, lines: tuple[Line, ...], look: Look, left: float, right: float) -> _Scale:
+        seen = [e for line in lines if (e := line.series.extremes(left, right, look.smoothing))]
+        low, high = (min(e[0] for e in seen), max(e[1] for e in seen)) if seen else (0.0, 1.0)
+        if look.log:
+            high = max(high, 1e-12)
+            low = max(low, high * 1e-9)
+        if high <= low:
+            room = abs(low) * 0.1 or 1.0
+            low, high = (low / 2, high * 2) if look.log else (low - room, high + room)
+        scale = cls(low, high, look.log)
+        return scale if look.log else replace(scale, high=high + (high - low) * 0.03)
+
+    def share(self, value: float) -> float:
+        """0 at the bottom, 1 at the top."""
+        if self.log:
+            value = max(value, self.low)
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def label(self, share: float) -> str:
+        if self.log:
+            return words.number(self.low * (self.high / self.low) ** share)
+        value = self.low + (self.high - self.low) * share
+        step = (self.high - self.low) / 10
+        if step and 1e-4 <= abs(step) < 1e4:
+            return f"{value:.{max(0, -math.floor(math.log10(step)))}f}"
+        return words.number(value)
+
+
+def _draw_marks(canvas: Canvas, look: Look, left: float, right: float) -> None:
+    if look.best is not None and left <= look.best <= right:
+        column = _cell(look.best, left, right, canvas.width)
+        for row in range(canvas.height):
+            canvas.put(column, row, "|" if look.ascii else "┊", _QUIET)
+    if look.cursor is not None and left <= look.cursor <= right:
+        column = _cell(look.cursor, left, right, canvas.width)
+        for row in range(canvas.height):
+            canvas.put(column, row, "|" if look.ascii else "│", _CURSOR)
+
+
+def _cell(x: float, left: float, right: float, width: int) -> int:
+    return min(width - 1, max(0, int((x - left) / (right - left) * width)))
+
+
+def _draw_line(canvas: Canvas, line: Line, look: Look, left: float, right: float, scale: _Scale) -> None:
+    style = Style(color=line.colour)
+    char = ":" if line.dashed else "*"
+    bottom = canvas.dots_down - 1
+
+    def row(value: float) -> int:
+        return round((1 - min(1.0, max(0.0, scale.share(value)))) * bottom)
+
+    before: tuple[int, int] | None = None
+    for column in line.series.columns(left, right, canvas.dots_across, look.smoothing):
+        here = (column.index, row(column.first))
+        if before is not None:
+            canvas.line(before, here, style, gap=2 if line.dashed else 0, char=char)
+        canvas.vertical(column.index, row(column.high), row(column.low), style, char)
+        before = (column.index, row(column.last))
+
+
+def _axis_label(row: int, height: int, margin: int, scale: _Scale) -> list[Segment]:
+    places = {0: 1.0, height - 1: 0.0}
+    if height >= 7:
+        places[height // 2] = 1 - (height // 2) / (height - 1)
+    text = scale.label(places[row]) if row in places else ""
+    return [Segment(text.rjust(margin - 1) + " ", _QUIET)]
+
+
+def _x_axis(left: float, right: float, margin: int, width: int) -> str:
+    """Round numbers below the places where they lie."""
+    cells = [" "] * (margin + width)
+    step = _round_step((right - left) / max(2, min(8, width // 12)))
+    value = math.ceil(left / step) * step
+    while value <= right + step * 1e-9:
+        text = words.big(value) if step >= 1 else f"{value:.{max(0, -math.floor(math.log10(step)))}f}"
+        at = margin + _cell(value, left, right, width)
+        at = min(at, margin + width - len(text))
+        if all(cell == " " for cell in cells[max(0, at - 1) : at + len(text)]):
+            cells[at : at + len(text)] = text
+        value += step
+    return "".join(cells)
+
+
+def _round_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)

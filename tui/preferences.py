@@ -1,0 +1,44 @@
+"""The user's own settings of the app: `~/.config/progtrain/keys.toml` gives other keys to actions.
+
+    [keys]
+    "review.accept" = "ctrl+y"
+    "up" = "up,k,p"
+
+`progtrain-tui --keys` lists all names with their keys.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from engine.errors import InputError
+
+
+def config_folder() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "progtrain"
+
+
+def cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "progtrain"
+
+
+def read_keys(folder: Path) -> dict[str, str]:
+    """Binding name -> keys. Empty without a file. Raises `InputError` for one that cannot be read."""
+    path = folder / "keys.toml"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", file=path, mend="correct it, or remove the file") from error
+    keys = data.get("keys", data)
+    if not isinstance(keys, dict):
+        raise InputError("keys is a table of names and keys", file=path, place="key keys", mend='write "quit" = "q"')
+    for name, value in keys.items():
+        if not isinstance(value, str) or not value.strip():
+            raise InputError('a key is a text such as "ctrl+y" or "up,k"', file=path, place=f"key {name}")
+    return {str(name): str(value) for name, value in keys.items()}

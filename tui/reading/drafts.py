@@ -1,0 +1,101 @@
+"""The documents of the version under review: as drafted, as accepted, or as far as the advisor has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.files import LineReader
+from engine.workspace import Workspace
+
+_MOST = 400_000
+
+
+@dataclass(frozen=True)
+class Documents:
+    version: str
+    analysis: str = ""
+    action: str = ""
+    #: what the advisor has written up to now, while it drafts
+    stream: str = ""
+    section: str = ""
+    notes: tuple[str, ...] = ()
+    #: read from the drafts: nobody has accepted them yet
+    drafted: bool = True
+
+
+class DraftReader:
+    """Reads only what has changed since the last call."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._version = ""
+        self._events: LineReader | None = None
+        self._signature: tuple[object, ...] = ()
+        self._documents = Documents("")
+
+    def read(self, version: str | None) -> Documents | None:
+        """None when nothing is new."""
+        if version is None:
+            return None
+        if version != self._version:
+            self._version, self._signature = version, ()
+            self._documents = Documents(version)
+            self._events = LineReader(self._workspace.drafts(version).events)
+        streamed = self._read_events()
+        changed = self._read_files(version)
+        return self._documents if streamed or changed else None
+
+    def _read_events(self) -> bool:
+        events = self._events.read() if self._events else []
+        for event in events:
+            self._documents = _with_event(self._documents, event)
+        return bool(events)
+
+    def _read_files(self, version: str) -> bool:
+        drafts, accepted = self._workspace.drafts(version), self._workspace.version(version)
+        pairs = ((drafts.analysis, accepted.analysis), (drafts.action, accepted.action))
+        waiting = drafts.review.exists()
+        paths = [first if (waiting or not second.exists()) else second for first, second in pairs]
+        signature = (waiting, *(_stamp(path) for path in paths))
+        if signature == self._signature:
+            return False
+        self._signature = signature
+        self._documents = replace(
+            self._documents,
+            analysis=_text(paths[0]),
+            action=_text(paths[1]),
+            drafted=paths[1] == drafts.action,
+        )
+        return True
+
+
+def _with_event(documents: Documents, event: dict[str, object]) -> Documents:
+    kind, text = event.get("event"), str(event.get("text") or event.get("name") or "")
+    if kind == "start":
+        return replace(documents, stream="", section="", notes=())
+    if kind == "section":
+        heading = text.replace("_", " ").strip()
+        return replace(
+            documents, section=heading, stream=f"{documents.stream}\n\n## {heading.capitalize()}\n\n"[-_MOST:]
+        )
+    if kind == "text":
+        return replace(documents, stream=(documents.stream + text)[-_MOST:])
+    if kind == "note":
+        return replace(documents, notes=(*documents.notes, text)[-20:])
+    return documents
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes()[:_MOST].decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,50 @@
+"""Pictures as half-block cells. Pillow is imported by the first picture, in its thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_MOST_PIXELS = 40_000_000
+
+Pixel = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Rows of pixels, two rows to a line of cells; `problem` where there is nothing to show."""
+
+    rows: tuple[tuple[Pixel, ...], ...] = ()
+    problem: str = ""
+    width: int = 0
+    height: int = 0
+
+
+def read_picture(path: Path, columns: int, lines: int) -> Picture:
+    """Fitted into `columns` x `lines` cells; small pictures are enlarged by whole factors."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                return Picture(problem=f"{image.width} x {image.height} pixels are too many to draw here")
+            width, height = image.size
+            fitted = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        return Picture(problem=f"cannot be drawn: {error}")
+    target = _fit(width, height, max(1, columns), max(1, lines) * 2)
+    enlarged = target[0] >= width
+    fitted = fitted.resize(target, Image.Resampling.NEAREST if enlarged else Image.Resampling.BOX)
+    data = fitted.tobytes()
+    rows = tuple(
+        tuple((data[i], data[i + 1], data[i + 2]) for i in range(y * target[0] * 3, (y + 1) * target[0] * 3, 3))
+        for y in range(target[1])
+    )
+    return Picture(rows, "", width, height)
+
+
+def _fit(width: int, height: int, across: int, down: int) -> tuple[int, int]:
+    factor = min(across / width, down / height)
+    if factor >= 1:
+        factor = int(factor)
+    return max(1, round(width * factor)), max(1, round(height * factor))

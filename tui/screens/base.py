@@ -1,0 +1,127 @@
+"""What all screens share: the status line on top, keys at the bottom, the model in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from engine.workspace import Workspace
+from tui import words
+from tui.model import Model
+from tui.widgets.notice import Notice
+from tui.widgets.status_bar import StatusBar
+
+if TYPE_CHECKING:
+    from tui.app import ProgtrainApp
+
+T = TypeVar("T")
+
+
+class BaseScreen(Screen[None]):
+    """Subclasses compose `body` and show the model in `show`, which is called when something is new."""
+
+    #: for the help screen
+    TITLE = ""
+    AUTO_FOCUS: ClassVar[str | None] = None
+
+    @property
+    def host(self) -> ProgtrainApp:
+        return cast("ProgtrainApp", self.app)
+
+    @property
+    def model(self) -> Model:
+        return self.host.model
+
+    @property
+    def signs(self) -> words.Signs:
+        return self.host.signs
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.host.workspace
+
+    def compose(self) -> ComposeResult:
+        yield StatusBar(signs=self.host.signs, readonly=self.host.readonly)
+        yield Notice()
+        yield from self.body()
+        yield Footer(show_command_palette=False, compact=True)
+
+    def body(self) -> ComposeResult:
+        raise NotImplementedError
+
+    def on_screen_resume(self) -> None:
+        self.refresh_view()
+
+    def refresh_view(self) -> None:
+        """Called by the app with every update, and when the screen comes back to the front."""
+        if not self.is_mounted or not self.query(StatusBar):
+            return
+        with self.app.batch_update():
+            self.query_one(StatusBar).show(self.model)
+            self.query_one(Notice).show(self.model)
+            self.show(self.model)
+
+    def show(self, model: Model) -> None:
+        raise NotImplementedError
+
+    def read(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        """Work that waits for the disk, in a thread; `done` gets its result if the screen is still there."""
+
+        def if_mounted(result: T) -> None:
+            if self.is_mounted:
+                done(result)
+
+        self.host.in_thread(work, if_mounted)
+
+
+class PaneScreen(BaseScreen):
+    """In a narrow terminal one pane is seen at a time; `tab` goes to the next. Where there is room all are."""
+
+    #: ids of the panes' focus widgets, in the order of `tab`; their nearest `.pane` is what is shown or hidden
+    PANES: ClassVar[tuple[str, ...]] = ()
+    AUTO_FOCUS: ClassVar[str | None] = ""
+    pane = 0
+
+    @property
+    def narrow(self) -> bool:
+        return self.app.size.width < 100
+
+    def on_mount(self) -> None:
+        self.show_pane(0)
+
+    def on_resize(self) -> None:
+        self.show_pane(self.pane, focus=False)
+
+    def show_pane(self, number: int, *, focus: bool = True) -> None:
+        self.pane = number % len(self.PANES)
+        for index, name in enumerate(self.PANES):
+            for widget in self.query(f"#{name}"):
+                _pane_of(widget).set_class(index == self.pane, "-front")
+        # a container none of whose panes is in front takes no room
+        for holder in self.query("#left, #right, #middle"):
+            fronts = holder.query(".-front")
+            holder.set_class(not fronts and not holder.has_class("-front"), "-empty")
+        if focus:
+            for widget in self.query(f"#{self.PANES[self.pane]}"):
+                widget.focus(scroll_visible=False)
+
+    def action_pane(self, by: int) -> None:
+        self.show_pane(self.pane + by)
+
+    def on_descendant_focus(self) -> None:
+        focused = self.focused.id if self.focused else None
+        if focused in self.PANES and self.PANES.index(focused) != self.pane:
+            self.show_pane(self.PANES.index(focused), focus=False)
+
+
+def _pane_of(widget: Widget) -> Widget:
+    """The nearest container of class `pane`; the widget itself where there is none."""
+    for node in (widget, *widget.ancestors):
+        if isinstance(node, Widget) and node.has_class("pane"):
+            return node
+    return widget

@@ -1,0 +1,56 @@
+"""The facts behind the numbers of a draft, each with the file that it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from engine.workspace import Workspace
+from tui.colours import NEEDS_YOU
+from tui.reading.facts import Fact, read_facts
+from tui.sanitize import as_text, clean_line
+from tui.widgets.row_list import Column, Row, RowList
+
+if TYPE_CHECKING:
+    from tui.app import ProgtrainApp
+
+
+class FactsScreen(ModalScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f,q", "dismiss", "Back", id="back")]
+
+    def __init__(self, workspace: Workspace, version: str, notes: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self._workspace, self._version, self._notes = workspace, version, notes
+        self._facts: dict[str, Fact] = {}
+
+    def compose(self) -> ComposeResult:
+        columns = [Column("fact"), Column("value"), Column("means", stretch=True)]
+        with Vertical(classes="dialog tall"):
+            yield Static(Text("\n".join(map(clean_line, self._notes)), style=NEEDS_YOU), markup=False)
+            yield RowList(columns, id="facts", empty="no facts were worked out for this version")
+            yield Static("", id="source", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(RowList).focus()
+        self.query_one(RowList).border_title = f"facts of {self._version}"
+        app = cast("ProgtrainApp", self.app)
+        app.in_thread(lambda: read_facts(self._workspace, self._version), self._show)
+
+    def _show(self, facts: tuple[Fact, ...]) -> None:
+        if self.is_mounted:
+            self._facts = {fact.key: fact for fact in facts}
+            self.query_one(RowList).show_rows(
+                [Row(f.key, (as_text(f.key), as_text(f.display, "bold"), as_text(f.meaning))) for f in facts]
+            )
+
+    def on_row_list_highlighted(self, event: RowList.Highlighted) -> None:
+        fact = self._facts.get(event.key or "")
+        if fact is not None:
+            told = f"{clean_line(fact.meaning)}\nfrom {clean_line(fact.source) or 'the files of this version'}"
+            self.query_one("#source", Static).update(told)

@@ -1,0 +1,201 @@
+"""Every version and every model from elsewhere (T4)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from engine.metrics import higher_is_better, normalised
+from engine.view import VersionView
+from tui import words
+from tui.colours import QUIET, verdict_colour, version_colour
+from tui.model import Model
+from tui.reading.board import External, read_external
+from tui.sanitize import as_text, clean_line, shorten
+from tui.screens.ask import AskLine
+from tui.screens.base import BaseScreen
+from tui.widgets.row_list import Column, Row, RowList
+
+
+class LeaderboardScreen(BaseScreen):
+    TITLE = "leaderboard"
+    AUTO_FOCUS = "#board"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("o", "sort(1)", "Sort by next", id="board.sort"),
+        Binding("O", "reverse", "Reverse", show=False, id="board.reverse"),
+        Binding("slash", "filter", "Filter", id="filter"),
+        Binding("space", "mark", "Mark", id="mark"),
+        Binding("c", "compare", "Compare", id="compare"),
+        Binding("p", "samples", "Samples", show=False, id="board.samples"),
+        Binding("y", "copy", "Copy as CSV", show=False, id="copy"),
+        Binding("escape", "back", "Back", show=False, id="back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._external: tuple[External, ...] = ()
+        self._sort = 0
+        self._reverse = False
+        self._filter = ""
+        self._state: tuple[object, ...] = ()
+
+    def body(self) -> ComposeResult:
+        yield RowList([], id="board", empty="no version is evaluated yet")
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        workspace = self.workspace
+        self.read(lambda: read_external(workspace), self._found_external)
+
+    def _found_external(self, external: tuple[External, ...]) -> None:
+        self._external = external
+        self.refresh_view()
+
+    def _metrics(self, model: Model) -> list[str]:
+        """The primary one first."""
+        snapshot = model.snapshot
+        rows: list[VersionView | External] = [*(snapshot.versions if snapshot else ()), *self._external]
+        names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+        primary = normalised(snapshot.primary_metric or "") if snapshot else ""
+        return sorted(names, key=lambda name: normalised(name) != primary)
+
+    def sort_keys(self, model: Model) -> list[str]:
+        return [*self._metrics(model), "version", "latency", "trained"]
+
+    def show(self, model: Model) -> None:
+        snapshot = model.snapshot
+        if snapshot is None:
+            return
+        state = (snapshot.versions, self._external, self._sort, self._reverse, self._filter, frozenset(model.marked))
+        if state == self._state:
+            return
+        self._state = state
+        board = self.query_one("#board", RowList)
+        metrics = self._metrics(model)
+        keys = self.sort_keys(model)
+        by = keys[self._sort % len(keys)]
+        rows: list[VersionView | External] = [*snapshot.versions, *self._external]
+        rows = [row for row in rows if self._filter.casefold() in _searchable(row)]
+        ordered = self._ordered(rows, by, model)
+        board.show_rows([self._row(row, metrics, model) for row in ordered], _columns(metrics, by))
+        direction = "worst first" if self._reverse else "best first"
+        board.border_title = f"leaderboard  sorted by {clean_line(by)}, {direction}"
+        board.border_subtitle = f"filter: {clean_line(self._filter)}" if self._filter else ""
+
+    def _ordered(self, rows: list[VersionView | External], by: str, model: Model) -> list[VersionView | External]:
+        """Rows without a number stay at the bottom, whatever the direction (L41)."""
+        values = {id(row): _value(row, by) for row in rows}
+        known = [row for row in rows if values[id(row)] is not None]
+        up = model.snapshot.higher_is_better if model.snapshot else True
+        if model.snapshot is None or normalised(by) != normalised(model.snapshot.primary_metric or ""):
+            # versions the newest first; times the shortest first
+            up = by == "version" or bool(higher_is_better(by))
+        known.sort(key=lambda row: values[id(row)] or 0.0, reverse=up != self._reverse)
+        return [*known, *(row for row in rows if values[id(row)] is None)]
+
+    def _row(self, row: VersionView | External, metrics: list[str], model: Model) -> Row:
+        name = _name(row)
+        mark = self.signs.marked if name in model.marked else " "
+        best = self.signs.best if isinstance(row, VersionView) and row.is_best else " "
+        verdict = row.verdict_previous if isinstance(row, VersionView) else None
+        action = row.action if isinstance(row, VersionView) else "model from elsewhere"
+        cells: list[Text] = [Text(f"{mark}{best}", end=""), as_text(shorten(name, 24), f"bold {version_colour(name)}")]
+        cells += [as_text(words.metric_value(row.metrics.get(metric), self.signs)) for metric in metrics]
+        cells.append(as_text(verdict or "", verdict_colour(verdict)))
+        latency = row.latency_ms
+        cells.append(as_text(f"{latency:.2f}" if latency is not None else self.signs.none, QUIET))
+        seconds = row.train_seconds if isinstance(row, VersionView) else None
+        cells.append(as_text(words.clock(seconds) if seconds is not None else self.signs.none, QUIET))
+        cells.append(as_text(action, QUIET))
+        return Row(name, tuple(cells))
+
+    # keys
+
+    def action_sort(self, by: int) -> None:
+        self._sort += by
+        self._reverse = False
+        self.refresh_view()
+
+    def action_reverse(self) -> None:
+        self._reverse = not self._reverse
+        self.refresh_view()
+
+    def action_filter(self) -> None:
+        help = "enter filters by version, action or verdict; empty shows all    esc goes back"
+        self.app.push_screen(AskLine("filter", help, self._filter), self._filtered)
+
+    def _filtered(self, text: str | None) -> None:
+        if text is not None:
+            self._filter = text
+            self.refresh_view()
+
+    def action_mark(self) -> None:
+        key = self.query_one("#board", RowList).key
+        if key and self.model.version(key):
+            self.host.toggle_mark(key)
+
+    def action_compare(self) -> None:
+        self.host.compare(self.query_one("#board", RowList).key)
+
+    def on_row_list_selected(self, event: RowList.Selected) -> None:
+        if event.key and self.model.version(event.key):
+            self.host.compare_with_base(event.key)
+
+    def action_samples(self) -> None:
+        key = self.query_one("#board", RowList).key
+        if key:
+            self.host.show_sample(key, None)
+
+    def action_copy(self) -> None:
+        metrics = self._metrics(self.model)
+        rows = [",".join(["version", *metrics])]
+        for view in self.model.snapshot.versions if self.model.snapshot else ():
+            values = [view.metrics.get(metric) for metric in metrics]
+            rows.append(",".join([view.version, *("" if v is None else str(v) for v in values)]))
+        self.host.copy("\n".join(rows) + "\n", "the leaderboard")
+
+    def action_back(self) -> None:
+        if self._filter:
+            self._filtered("")
+        else:
+            self.host.action_screen("loop")
+
+
+def _name(row: VersionView | External) -> str:
+    return row.version if isinstance(row, VersionView) else row.name
+
+
+def _searchable(row: VersionView | External) -> str:
+    if isinstance(row, External):
+        return row.name.casefold()
+    return f"{row.version} {row.action} {row.verdict_previous or ''} {row.state}".casefold()
+
+
+def _value(row: VersionView | External, by: str) -> float | None:
+    if by == "version":
+        digits = "".join(c for c in _name(row) if c.isdigit())
+        return float(digits) if digits and isinstance(row, VersionView) else math.inf
+    if by == "latency":
+        return row.latency_ms
+    if by == "trained":
+        return row.train_seconds if isinstance(row, VersionView) else None
+    value = row.metrics.get(by)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _columns(metrics: list[str], by: str) -> list[Column]:
+    columns = [Column(""), Column("version")]
+    for place, metric in enumerate(metrics):
+        title = shorten(clean_line(metric), 14)
+        columns.append(Column(f"{title}*" if metric == by else title, "right", spare=10 + place if place > 1 else 0))
+    return [
+        *columns,
+        Column("verdict"),
+        Column("ms", "right", spare=3),
+        Column("trained", "right", spare=4),
+        Column("action", stretch=True, spare=2),
+    ]

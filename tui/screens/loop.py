@@ -1,0 +1,196 @@
+"""What runs, how far it is, whether it gets better, and what is wanted from the user (T2)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+
+from tui import words
+from tui.colours import version_colour
+from tui.model import Model
+from tui.screens.ask import AskLine, Confirm
+from tui.screens.base import PaneScreen
+from tui.widgets.curve import CurveView
+from tui.widgets.log_view import LogView
+from tui.widgets.steps import StepStrip
+from tui.widgets.versions import ActionNote, VersionLine, VersionTable
+
+
+class LoopScreen(PaneScreen):
+    TITLE = "loop"
+    PANES: ClassVar[tuple[str, ...]] = ("curve", "versions", "log")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "start_or_stop", "Start/stop", id="loop.start_or_stop"),
+        Binding("r", "app.review", "Review", id="review"),
+        Binding("tab", "pane(1)", "Next pane", id="pane.next"),
+        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
+        Binding("space", "mark", "Mark", id="mark"),
+        Binding("c", "compare", "Compare", id="compare"),
+        Binding("slash", "search", "Search output", show=False, id="filter"),
+        Binding("left_square_bracket", "chart(-1)", "Previous chart", show=False, id="chart.previous"),
+        Binding("right_square_bracket", "chart(1)", "Next chart", show=False, id="chart.next"),
+        Binding("L", "log_scale", "Log scale", show=False, id="chart.log"),
+        Binding("w", "smooth", "Smoothing", show=False, id="chart.smooth"),
+        Binding("x", "axis", "Steps or epochs", show=False, id="chart.axis"),
+        Binding("z", "zoom_pane", "Maximise the pane", show=False, id="maximise"),
+        Binding("enter", "go_on", "Go on", show=False, id="go_on"),
+        Binding("escape", "back", "Back", show=False, id="back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._chart = 0
+        self._by_epoch = False
+
+    def body(self) -> ComposeResult:
+        signs = self.signs
+        yield StepStrip(signs=signs)
+        yield VersionLine(signs=signs)
+        with Horizontal(id="middle"):
+            with Vertical(id="left", classes="pane"):
+                yield VersionTable(signs=signs)
+                yield ActionNote(signs=signs)
+            with Vertical(id="right", classes="pane"):
+                yield CurveView(id="curve", signs=signs)
+                with Horizontal(id="small_curves"):
+                    yield CurveView(id="curve_2", signs=signs)
+                    yield CurveView(id="curve_3", signs=signs)
+        with Vertical(id="bottom", classes="pane"):
+            yield LogView(id="log", signs=signs)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        for name in ("curve_2", "curve_3"):
+            self.query_one(f"#{name}").can_focus = False
+
+    # showing
+
+    def show(self, model: Model) -> None:
+        self.query_one(StepStrip).show(model)
+        self.query_one(VersionLine).show(model)
+        self.query_one(VersionTable).show(model)
+        self.query_one(ActionNote).show(model, self.query_one(VersionTable).key)
+        self.query_one(LogView).show(model)
+        self._show_curves(model)
+
+    def curve_versions(self) -> tuple[str, ...]:
+        """The current version and the marked ones."""
+        model = self.model
+        current = model.snapshot.version if model.snapshot else None
+        with_rows = [v.version for v in model.snapshot.versions] if model.snapshot else []
+        if current is None and with_rows:
+            current = with_rows[-1]
+        return tuple(sorted({*model.marked, *([current] if current else [])}))
+
+    def _show_curves(self, model: Model) -> None:
+        versions = self.curve_versions()
+        self.host.want_curves(versions)
+        charts = model.charts(versions)
+        views = (self.query_one("#curve", CurveView), *(self.query_one(f"#curve_{n}", CurveView) for n in (2, 3)))
+        self.query_one("#small_curves").set_class(len(charts) < 2, "-hidden")
+        current = versions[-1] if versions else ""
+        unit = (model.steps_per_epoch(current) or 1.0) if self._by_epoch else 1.0
+        best = model.best_epoch(current) if current else None
+        for offset, view in enumerate(views):
+            name = charts[(self._chart + offset) % len(charts)] if offset < len(charts) else ""
+            view.set_class(bool(offset) and not name, "-hidden")
+            lines = model.lines(name, versions, {v: version_colour(v) for v in versions}) if name else ()
+            view.show(name, lines, best=best[0] if best and not offset else None, unit=unit)
+
+    def on_row_list_highlighted(self) -> None:
+        self.query_one(ActionNote).show(self.model, self.query_one(VersionTable).key)
+
+    # keys
+
+    def action_start_or_stop(self) -> None:
+        snapshot = self.model.snapshot
+        if snapshot is None:
+            return
+        if snapshot.running or snapshot.status in words.WORKING - {"orphan training"}:
+            about = f"{snapshot.version} is {words.headline(snapshot).removeprefix(f'{snapshot.version} ')}."
+            self.app.push_screen(
+                Confirm(
+                    f"Stop the loop? {about}\nIt ends after the batch that runs; what is finished is kept.",
+                    "stop it",
+                    "go on",
+                ),
+                self._stop,
+            )
+        elif snapshot.status == "waiting":
+            self.host.action_review()
+        else:
+            self.host.start_loop()
+
+    def _stop(self, yes: bool | None) -> None:
+        if yes:
+            self.host.stop_loop()
+
+    def action_go_on(self) -> None:
+        """Enter does what the second line says: start, resume, or answer."""
+        snapshot = self.model.snapshot
+        if snapshot is None:
+            return
+        if snapshot.status in {"waiting", "drafting"}:
+            self.host.action_review()
+        elif snapshot.status in {"not started", "stopped", "runner gone", "orphan training"}:
+            self.host.start_loop()
+        elif snapshot.status == "finished":
+            self.host.action_screen("reports")
+
+    def on_row_list_selected(self, event: VersionTable.Selected) -> None:
+        snapshot = self.model.snapshot
+        if snapshot and snapshot.review and event.key == snapshot.review.version:
+            self.host.action_review()
+        elif event.key:
+            self.host.compare_with_base(event.key)
+
+    def action_mark(self) -> None:
+        if key := self.query_one(VersionTable).key:
+            self.host.toggle_mark(key)
+
+    def action_compare(self) -> None:
+        self.host.compare(self.query_one(VersionTable).key)
+
+    def action_search(self) -> None:
+        self.show_pane(self.PANES.index("log"))
+        self.app.push_screen(AskLine("search the output", "enter: last hit, then n and N    esc goes back"), self._find)
+
+    def _find(self, text: str | None) -> None:
+        if text is not None:
+            self.query_one(LogView).find(text)
+
+    def action_chart(self, by: int) -> None:
+        charts = self.model.charts(self.curve_versions())
+        if charts:
+            self._chart = (self._chart + by) % len(charts)
+            self._show_curves(self.model)
+
+    def _views(self) -> list[CurveView]:
+        return list(self.query(CurveView))
+
+    def action_log_scale(self) -> None:
+        for view in self._views():
+            view.change(log=not view.look.log)
+
+    def action_smooth(self) -> None:
+        for view in self._views():
+            view.next_smoothing()
+
+    def action_axis(self) -> None:
+        self._by_epoch = not self._by_epoch
+        self._show_curves(self.model)
+
+    def action_zoom_pane(self) -> None:
+        if self.maximized is not None:
+            self.minimize()
+        elif self.focused is not None:
+            self.maximize(self.focused)
+
+    def action_back(self) -> None:
+        if self.maximized is not None:
+            self.minimize()
+        elif self.pane:
+            self.show_pane(0)

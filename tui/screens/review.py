@@ -1,0 +1,357 @@
+"""The open question: what was drafted, what it would change, what else is on offer (T3)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
+
+from engine.clock import now
+from engine.schema import CandidateCard, Decision, Review
+from tui.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
+from tui.model import Model
+from tui.port import Check
+from tui.sanitize import as_text, clean_line, clean_text, shorten
+from tui.screens.ask import AskLine, Confirm
+from tui.screens.base import PaneScreen
+from tui.screens.edit import EditScreen
+from tui.screens.facts import FactsScreen
+from tui.widgets.diff import DiffView
+from tui.widgets.document import Document
+from tui.widgets.row_list import Column, Row, RowList
+
+_COLUMNS = [
+    Column(""),
+    Column("", "right"),
+    Column("candidate", stretch=True),
+    Column("advisor", "right"),
+    Column("rules", "right"),
+    Column("risk", spare=1),
+]
+
+
+class CandidateList(RowList):
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Choose", id="review.choose")]
+
+
+class ReviewScreen(PaneScreen):
+    TITLE = "review"
+    PANES: ClassVar[tuple[str, ...]] = ("diff", "candidates", "action", "analysis")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "answer('accept')", "Accept", id="review.accept"),
+        Binding("e", "edit", "Edit", id="review.edit"),
+        Binding("enter", "choose", "Choose", show=False, id="review.choose"),
+        Binding("h", "hint", "Hint", tooltip="Hint: ask the advisor again", id="review.hint"),
+        Binding("b", "back_to_best", "Best", tooltip="Go back to the best version", id="review.best"),
+        Binding("n", "answer('skip')", "Do without", id="review.skip"),
+        Binding("t", "answer('retry')", "Try again", id="review.retry"),
+        Binding("x", "stop", "Stop", tooltip="Stop the loop", id="review.stop"),
+        Binding("tab", "pane(1)", "Pane", tooltip="Next pane", id="pane.next"),
+        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
+        Binding("u", "split", "Unified or split diff", show=False, id="diff.split"),
+        Binding("f", "facts", "Facts behind the numbers", show=False, id="review.facts"),
+        Binding("E", "edit_analysis", "Edit the analysis", show=False, id="review.edit_analysis"),
+        Binding("y", "copy", "Copy the diff", show=False, id="copy"),
+        *(
+            Binding(str(n), f"highlight({n})", "Look at candidate 1 to 9", show=False, id=f"review.candidate_{n}")
+            for n in range(1, 10)
+        ),
+        Binding("escape", "back", "Back", show=False, id="back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._review: Review | None = None
+        #: question that was answered: until the next one comes, nothing can be answered twice
+        self._answered = ""
+        self._preview: tuple[str, Check] | None = None
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#candidates_pane").border_title = "candidates"
+
+    def body(self) -> ComposeResult:
+        yield Static("", id="question", markup=False)
+        with Horizontal(id="middle"):
+            with Vertical(id="left"):
+                with Vertical(classes="pane", id="analysis_pane"):
+                    yield Document(id="analysis", empty="no analysis yet")
+                with Vertical(classes="pane", id="action_pane"):
+                    yield Document(id="action", empty="no action yet")
+            with Vertical(id="right"):
+                with Vertical(classes="pane", id="diff_pane"):
+                    yield DiffView(id="diff", empty="nothing would be changed")
+                    yield Static("", id="checks", markup=False)
+                with Vertical(classes="pane", id="candidates_pane"):
+                    yield CandidateList(_COLUMNS, id="candidates", empty="no other candidate")
+                    yield Static("", id="card", markup=False)
+
+    # showing
+
+    def show(self, model: Model) -> None:
+        review = model.snapshot.review if model.snapshot else None
+        if review != self._review:
+            self._new_question(review)
+        self.query_one("#question", Static).update(self._question(model))
+        self._show_documents(model)
+        self._show_diff()
+
+    def _new_question(self, review: Review | None) -> None:
+        old, self._review, self._preview = self._review, review, None
+        rows = [self._row(number, card) for number, card in enumerate(review.candidates, 1)] if review else []
+        candidates = self.query_one("#candidates", RowList)
+        candidates.show_rows(rows)
+        if review and review.chosen:
+            candidates.move_to(review.chosen)
+        is_review = review is None or review.kind == "review"
+        self.set_class(not is_review, "-plain-question")
+        if old is None or (review and review.kind != old.kind):
+            self.show_pane(0)
+        self.refresh_bindings()
+
+    def _question(self, model: Model) -> Text:
+        review = self._review
+        if review is None:
+            drafting = model.snapshot is not None and model.snapshot.status in {"drafting", "analyzing"}
+            words = (
+                "the advisor is drafting: it comes by itself"
+                if drafting
+                else "no question is open: this was decided last"
+            )
+            return Text(f" {words}", style=NOW if drafting else QUIET)
+        if review.question == self._answered:
+            return Text(" answered: the loop goes on", style=GOOD)
+        text = Text(f" {clean_line(review.title)}", style=f"bold {NEEDS_YOU}")
+        if review.author:
+            text.append(f"   by {clean_line(review.author)}", style=QUIET)
+        if review.base:
+            text.append(f"   on {clean_line(review.base)}", style=QUIET)
+        lines = [clean_text(review.text)] if review.text else []
+        lines += [f"advisor: {clean_line(note)}" for note in review.notes]
+        lines += [f"not enforced: {clean_line(line)}" for line in review.not_enforced]
+        room = 2 if self.app.size.height < 30 else 5
+        shown = "\n".join(lines).splitlines()
+        for line in shown[:room]:
+            text.append(f"\n {shorten(line, max(20, self.app.size.width - 20))}", style="not bold")
+        if len(shown) > room:
+            text.append(f"  ({len(shown) - room} more lines: f)", style=QUIET)
+        return text
+
+    def _show_documents(self, model: Model) -> None:
+        documents = model.documents
+        analysis, action = self.query_one("#analysis", Document), self.query_one("#action", Document)
+        writing = self._review is None and model.snapshot is not None and model.snapshot.status == "drafting"
+        if documents is None:
+            return
+        if writing and documents.stream:
+            analysis.show(documents.stream, follow=True)
+        else:
+            analysis.show(documents.analysis)
+            action.show(documents.action)
+        state = "being written" if writing else "drafted" if documents.drafted else "accepted"
+        self.query_one("#analysis_pane").border_title = f"result-analysis.md  {state}"
+        self.query_one("#action_pane").border_title = f"action-extract.md  {state}"
+
+    def _show_diff(self) -> None:
+        review = self._review
+        diff, title, checks = "", "next script", Text("")
+        if review is not None:
+            shown = self._preview
+            if shown is not None and shown[0] != review.chosen:
+                diff, title = shown[1].diff, f"{shown[1].target}  if {shown[0]} is chosen"
+                checks = _checks(shown[1].checks, shown[1].problems)
+            else:
+                diff, title = review.diff, clean_line(review.target) or "diff"
+                checks = _checks(review.checks, review.problems)
+        self.query_one("#diff", DiffView).show(diff)
+        self.query_one("#diff_pane").border_title = title
+        self.query_one("#checks", Static).update(checks)
+
+    def _row(self, number: int, card: CandidateCard) -> Row:
+        chosen = self._review is not None and card.id == self._review.chosen
+        signs = self.signs
+        cells = (
+            as_text(signs.running if chosen else " ", NOW),
+            as_text(str(number) if number < 10 else "", QUIET),
+            as_text(card.id, "bold" if chosen else ""),
+            as_text(f"{card.probability:.0%}" if card.probability is not None else signs.none),
+            as_text(f"#{card.rank}"),
+            as_text(card.risk, {"high": BAD, "medium": NEEDS_YOU}.get(card.risk, QUIET)),
+        )
+        return Row(card.id, cells)
+
+    def on_row_list_highlighted(self, event: RowList.Highlighted) -> None:
+        review = self._review
+        card = next((c for c in review.candidates if c.id == event.key), None) if review else None
+        self.query_one("#card", Static).update(_card(card) if card else Text(""))
+        if review is None or card is None:
+            return
+        if card.id == review.chosen:
+            self._preview = None
+            self._show_diff()
+        else:
+            self._look_at(review.version, card.id)
+
+    def _look_at(self, version: str, candidate: str) -> None:
+        def seen(check: Check) -> None:
+            if self.query_one("#candidates", RowList).key == candidate:
+                self._preview = (candidate, check)
+                self._show_diff()
+
+        self.read(lambda: self.host.engine.preview_candidate(version, candidate), seen)
+
+    # keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        wanted = {
+            "edit": "edit",
+            "edit_analysis": "edit",
+            "choose": "choose",
+            "hint": "redraft",
+            "stop": "stop",
+            "back_to_best": "choose",
+        }.get(action)
+        if action == "answer":
+            wanted = str(parameters[0])
+        if wanted is None:
+            return True
+        if self.host.readonly or not self._open:
+            return False
+        return self._review is not None and wanted in self._review.answers
+
+    @property
+    def _open(self) -> bool:
+        return self._review is not None and self._review.question != self._answered
+
+    def action_answer(self, answer: str) -> None:
+        if self._review is None:
+            return
+        if answer == "accept" and self._review.problems:
+            self.host.say("the action cannot be applied as it is: choose another candidate, or edit it", bad=True)
+            return
+        self._send(Decision.model_validate({"question": self._review.question, "answer": answer, "at": now()}))
+        if answer in {"accept", "skip", "retry"}:
+            self.host.action_screen("loop")
+
+    def _send(self, decision: Decision) -> None:
+        def sent(_: None) -> None:
+            self._answered = decision.question
+            self.refresh_bindings()
+            self.refresh_view()
+
+        self.host.answer(decision, sent)
+
+    def action_highlight(self, number: int) -> None:
+        candidates = self.query_one("#candidates", RowList)
+        if number <= len(candidates.rows):
+            candidates.cursor = number - 1
+
+    def on_row_list_selected(self) -> None:
+        if self.check_action("choose", ()):
+            self.action_choose()
+
+    def action_choose(self) -> None:
+        review, key = self._review, self.query_one("#candidates", RowList).key
+        if review is None or key is None:
+            return
+        if key == review.chosen:
+            self.host.say(f"{key} is the one that is drafted: a accepts it")
+            return
+        self._choose(key)
+
+    def _choose(self, candidate: str) -> None:
+        if self._review:
+            question = self._review.question
+            self._send(Decision(question=question, answer="choose", candidate=candidate, at=now()))
+            self.host.say(f"{candidate}: its action is drafted now")
+
+    def action_back_to_best(self) -> None:
+        review = self._review
+        found = next((c.id for c in review.candidates if c.id.startswith("back_to_")), None) if review else None
+        if found:
+            self._choose(found)
+            return
+        best = self.model.best_version()
+        current = review.version if review else None
+        if review is None or best is None or best == current:
+            self.host.say("this version is the best so far")
+        else:
+            self._send(Decision(question=review.question, answer="redraft", base=best, at=now()))
+            self.host.say(f"drafted anew, to be applied to {best}")
+
+    def action_hint(self) -> None:
+        self.app.push_screen(
+            AskLine("a hint to the advisor; it drafts again", "enter: draft again    esc: go back"), self._hinted
+        )
+
+    def _hinted(self, hint: str | None) -> None:
+        if hint is not None and self._review is not None and self._open:
+            text = clean_line(hint).strip() or None
+            self._send(Decision(question=self._review.question, answer="redraft", hint=text, at=now()))
+
+    def action_stop(self) -> None:
+        self.app.push_screen(
+            Confirm("Stop the loop here?\nThe draft stays; start goes on from it.", "stop", "go on"), self._stop
+        )
+
+    def _stop(self, yes: bool | None) -> None:
+        if yes and self._review is not None and self._open:
+            self._send(Decision(question=self._review.question, answer="stop", at=now()))
+            self.host.action_screen("loop")
+
+    def action_edit(self) -> None:
+        review, documents = self._review, self.model.documents
+        if review is None or documents is None:
+            return
+        text, version = documents.action, review.version
+        screen = EditScreen(
+            "action-extract.md", text, lambda edited: self.host.engine.preview(version, edited), suffix=".md"
+        )
+        self.app.push_screen(screen, self._edited)
+
+    def _edited(self, text: str | None) -> None:
+        if text is not None and self._review is not None and self._open:
+            self._send(Decision(question=self._review.question, answer="accept", action=text, at=now()))
+            self.host.action_screen("loop")
+
+    def action_edit_analysis(self) -> None:
+        if self.model.documents is not None:
+            screen = EditScreen("result-analysis.md", self.model.documents.analysis, None, suffix=".md")
+            self.app.push_screen(screen, self._edited_analysis)
+
+    def _edited_analysis(self, text: str | None) -> None:
+        if text is not None and self._review is not None and self._open:
+            self._send(Decision(question=self._review.question, answer="edit", analysis=text, at=now()))
+
+    def action_split(self) -> None:
+        self.query_one("#diff", DiffView).toggle_split()
+
+    def action_facts(self) -> None:
+        version = self._review.version if self._review else self.model.snapshot.version if self.model.snapshot else None
+        if version:
+            notes = tuple(self._review.notes + self._review.not_enforced) if self._review else ()
+            self.app.push_screen(FactsScreen(self.workspace, version, notes))
+
+    def action_copy(self) -> None:
+        self.host.copy(self.query_one("#diff", DiffView).source, "the diff")
+
+    def action_back(self) -> None:
+        self.host.action_screen("loop")
+
+
+def _checks(checks: list[str] | tuple[str, ...], problems: list[str] | tuple[str, ...]) -> Text:
+    if problems:
+        return Text("\n".join(clean_text(p) for p in problems), style=BAD)
+    return Text("checked: " + ", ".join(clean_line(c) for c in checks), style=GOOD) if checks else Text("")
+
+
+def _card(card: CandidateCard) -> Text:
+    text = Text(clean_line(card.change), style="bold")
+    text.append(f"\n{clean_line(card.why)}", style="not bold")
+    for reason in card.reasons[:4]:
+        text.append(f"\n- {shorten(clean_line(reason), 200)}", style=f"not bold {QUIET}")
+    return text

@@ -1,0 +1,157 @@
+"""Rules and instruction: what they lock, what is not enforced, and a way to edit them (T6)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Static
+
+from tui.colours import BAD, GOOD, NEEDS_YOU, QUIET
+from tui.model import Model
+from tui.port import Check, RulesCheck, save
+from tui.reading.rules import RuleFiles, read_rule_files
+from tui.sanitize import as_text, clean_line, clean_text
+from tui.screens.base import PaneScreen
+from tui.screens.edit import EditScreen
+from tui.widgets.row_list import Column, Row, RowList
+
+
+class RulesScreen(PaneScreen):
+    TITLE = "rules"
+    PANES: ClassVar[tuple[str, ...]] = ("locks", "rule_text", "instruction_lines")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "edit", "Edit rules", id="rules.edit"),
+        Binding("i", "edit_instruction", "Edit instruction", id="rules.edit_instruction"),
+        Binding("tab", "pane(1)", "Next pane", id="pane.next"),
+        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
+        Binding("y", "copy", "Copy the rules", show=False, id="copy"),
+        Binding("escape", "back", "Back", show=False, id="back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files = RuleFiles(None, None)
+        self.check: RulesCheck | None = None
+        self._state: tuple[object, ...] = ()
+
+    def body(self) -> ComposeResult:
+        yield Static("", id="rules_head", markup=False)
+        with Horizontal(id="middle"):
+            with Vertical(id="left"):
+                with Vertical(classes="pane"):
+                    yield RowList([Column("locked"), Column("to", stretch=True)], id="locks", empty="nothing is locked")
+                with Vertical(classes="pane"):
+                    yield RowList([Column("", stretch=True)], id="instruction_lines", empty="no instruction")
+            with Vertical(id="right", classes="pane"), VerticalScroll(id="rule_text"):
+                yield Static("", id="rule_source", markup=False)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#locks").border_title = "locks"
+        self.query_one("#instruction_lines").border_title = self.workspace.instruction.name
+        self.query_one("#rule_text").border_title = self.workspace.rules.name
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self._reread()
+
+    def show(self, model: Model) -> None:
+        snapshot = model.snapshot
+        state = (snapshot.locks, snapshot.rules_notes, snapshot.warnings, snapshot.mend) if snapshot else ()
+        if state != self._state:
+            self._state = state
+            self._reread()
+
+    def _reread(self) -> None:
+        workspace, engine = self.workspace, self.host.engine
+
+        def work() -> tuple[RuleFiles, RulesCheck]:
+            files = read_rule_files(workspace)
+            return files, engine.check_rules(files.rules, files.instruction)
+
+        self.read(work, lambda found: self._found(*found))
+
+    def _found(self, files: RuleFiles, check: RulesCheck) -> None:
+        self.files, self.check = files, check
+        self.query_one("#rules_head", Static).update(self._head(files, check))
+        self.query_one("#locks", RowList).show_rows(
+            [Row(key, (as_text(key, "bold"), as_text(value))) for key, value in check.locks]
+        )
+        rows = []
+        for number, line in enumerate(check.lines):
+            sign, style = (self.signs.done, GOOD) if line.enforced else (self.signs.off, NEEDS_YOU)
+            told = line.understood if line.enforced else "not enforced: goes to the advisor"
+            text = as_text(f"{sign} {line.text}", style)
+            rows += [Row(f"{number}", (text,)), Row(f"{number} read", (as_text(f"    {told}", QUIET),))]
+        self.query_one("#instruction_lines", RowList).show_rows(rows)
+        source = clean_text(files.rules) if files.rules is not None else "there is no such file: only the defaults hold"
+        self.query_one("#rule_source", Static).update(Text(source))
+
+    def _head(self, files: RuleFiles, check: RulesCheck) -> Text:
+        if check.problem:
+            return Text(clean_text(check.problem), style=BAD)
+        lines = [Text(clean_line(note), style=QUIET) for note in check.notes if "not enforced" not in note]
+        lines += [Text(clean_line(warning), style=NEEDS_YOU) for warning in check.warnings]
+        if not lines:
+            lines = [Text("rules and instruction are read and hold in every step", style=GOOD)]
+        return Text("\n").join(lines[:4])
+
+    # keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return not (self.host.readonly and action.startswith("edit"))
+
+    def action_edit(self) -> None:
+        files, engine = self.files, self.host.engine
+
+        def check(text: str) -> Check:
+            return _as_check(engine.check_rules(text, files.instruction))
+
+        screen = EditScreen(self.workspace.rules.name, files.rules or "{\n}\n", check, suffix=".json")
+        self.app.push_screen(screen, self._save_rules)
+
+    def _save_rules(self, text: str | None) -> None:
+        if text is not None:
+            path, seen = self.workspace.rules, self.files.rules
+            self.host.in_thread(lambda: save(path, text, seen), self._saved)
+
+    def action_edit_instruction(self) -> None:
+        files, engine = self.files, self.host.engine
+
+        def check(text: str) -> Check:
+            return _as_check(engine.check_rules(files.rules, text))
+
+        screen = EditScreen(self.workspace.instruction.name, files.instruction or "", check, suffix=".md")
+        self.app.push_screen(screen, self._save_instruction)
+
+    def _save_instruction(self, text: str | None) -> None:
+        if text is not None:
+            path, seen = self.workspace.instruction, self.files.instruction
+            self.host.in_thread(lambda: save(path, text, seen), self._saved)
+
+    def _saved(self, _: None) -> None:
+        self.host.say("saved; it holds from the next step on")
+        self.host.look_now()
+        self._reread()
+
+    def action_copy(self) -> None:
+        self.host.copy(self.files.rules or "", "the rules")
+
+    def action_back(self) -> None:
+        if self.pane:
+            self.show_pane(0)
+        else:
+            self.host.action_screen("loop")
+
+
+def _as_check(found: RulesCheck) -> Check:
+    if found.problem:
+        return Check(problems=(found.problem,))
+    locks = [f"{key} = {value}" for key, value in found.locks]
+    lines = [f"{'enforced' if line.enforced else 'not enforced'}: {line.text}" for line in found.lines]
+    told = "\n".join([*(f"locks {lock}" for lock in locks), *lines, *found.warnings])
+    return Check(diff=told, target="", checks=(f"valid: {len(locks)} locks, {len(found.warnings)} warnings",))

@@ -1,0 +1,38 @@
+"""What is wrong and how to mend it, where it cannot be overlooked. Takes no room when nothing is."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.widget import Widget
+
+from tui.colours import BAD, NEEDS_YOU
+from tui.model import Model
+from tui.sanitize import clean_text
+
+
+class Notice(Widget):
+    DEFAULT_CSS = "Notice { height: auto; max-height: 6; display: none; padding: 0 1; }"
+
+    def __init__(self) -> None:
+        super().__init__(id="notice")
+        self.text = ""
+
+    def show(self, model: Model) -> None:
+        text = clean_text(_told(model))
+        if text != self.text:
+            self.text = text
+            self.display = bool(text)
+            self.refresh(layout=True)
+
+    def render(self) -> Text:
+        first, _, rest = self.text.partition("\n")
+        return Text(first, style=f"bold {BAD}").append(f"\n{rest}" if rest else "", style=NEEDS_YOU)
+
+
+def _told(model: Model) -> str:
+    if model.problem:
+        return f"{model.problem}\nShown is what was last seen; it is looked for again every second."
+    snapshot = model.snapshot
+    if snapshot is None or snapshot.status not in {"failed", "not ready", "repairing"}:
+        return ""
+    return "\n".join(part for part in (snapshot.reason, f"mend: {snapshot.mend}" if snapshot.mend else "") if part)

@@ -1,0 +1,198 @@
+"""A table with a cursor. Rows have keys: new rows keep the cursor where its key is, and cost no widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import reactive
+
+from tui.sanitize import shorten
+from tui.widgets.line_view import LineView
+
+
+@dataclass(frozen=True)
+class Column:
+    title: str
+    align: Literal["left", "right"] = "left"
+    #: gets what is left of the width; its cells are shortened in the middle
+    stretch: bool = False
+    #: may be left out where the width does not suffice; the highest goes first
+    spare: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    key: str
+    cells: tuple[Text, ...]
+
+
+class RowList(LineView):
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"row-list--cursor", "row-list--header"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "cursor(-1)", "Up", show=False, id="up"),
+        Binding("down,j", "cursor(1)", "Down", show=False, id="down"),
+        Binding("pageup,ctrl+u", "cursor_page(-1)", "Page up", show=False, id="page_up"),
+        Binding("pagedown,ctrl+d", "cursor_page(1)", "Page down", show=False, id="page_down"),
+        Binding("g,home", "cursor_to(0)", "First", show=False, id="first"),
+        Binding("G,end", "cursor_to(-1)", "Last", show=False, id="last"),
+        Binding("enter", "select", "Open", show=False, id="open"),
+    ]
+
+    cursor: reactive[int] = reactive(0)
+
+    class Highlighted(Message):
+        """The cursor moved to another key."""
+
+        def __init__(self, rows: RowList, key: str | None) -> None:
+            super().__init__()
+            self.rows, self.key = rows, key
+
+        @property
+        def control(self) -> RowList:
+            return self.rows
+
+    class Selected(Highlighted):
+        """Enter on a row."""
+
+    def __init__(self, columns: Sequence[Column], *, id: str | None = None, empty: str = "") -> None:
+        super().__init__(id=id)
+        self.columns = tuple(columns)
+        self.rows: tuple[Row, ...] = ()
+        self.empty = empty
+        self._widths: tuple[int, ...] = ()
+        self._told: str | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.rows) or 1
+
+    @property
+    def header_height(self) -> int:
+        return 1 if any(column.title for column in self.columns) else 0
+
+    @property
+    def key(self) -> str | None:
+        """Of the row under the cursor."""
+        return self.rows[self.cursor].key if self.cursor < len(self.rows) else None
+
+    def show_rows(self, rows: Sequence[Row], columns: Sequence[Column] | None = None) -> None:
+        """Repaints only when something differs."""
+        rows = tuple(rows)
+        if rows == self.rows and (columns is None or tuple(columns) == self.columns):
+            return
+        before = self.key
+        self.rows = rows
+        self.columns = tuple(columns) if columns is not None else self.columns
+        self._widths = ()
+        if before is not None:
+            place = next((i for i, row in enumerate(rows) if row.key == before), None)
+            self.cursor = place if place is not None else min(self.cursor, max(0, len(rows) - 1))
+        else:
+            self.cursor = 0
+        self.renew()
+        self.call_after_refresh(self._keep_in_view)
+        self._tell()
+
+    def move_to(self, key: str) -> None:
+        place = next((i for i, row in enumerate(self.rows) if row.key == key), None)
+        if place is not None:
+            self.cursor = place
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._widths = ()
+        self.call_after_refresh(self._keep_in_view)
+
+    def validate_cursor(self, cursor: int) -> int:
+        return max(0, min(cursor, len(self.rows) - 1)) if self.rows else 0
+
+    def watch_cursor(self) -> None:
+        self._keep_in_view()
+        self.refresh()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.key != self._told:
+            self._told = self.key
+            self.post_message(self.Highlighted(self, self.key))
+
+    def _keep_in_view(self) -> None:
+        height = self.scrollable_content_region.height - self.header_height
+        top = self.scroll_offset.y
+        if height <= 0 or top <= self.cursor < top + height:
+            return
+        top = self.cursor if self.cursor < top else self.cursor - height + 1
+        self.scroll_to(y=top, animate=False, force=True)
+
+    def action_cursor(self, by: int) -> None:
+        self.cursor += by
+
+    def action_cursor_page(self, pages: int) -> None:
+        self.cursor += pages * max(1, self.scrollable_content_region.height - self.header_height - 1)
+
+    def action_cursor_to(self, place: int) -> None:
+        self.cursor = place if place >= 0 else len(self.rows) - 1
+
+    def action_select(self) -> None:
+        if self.key is not None:
+            self.post_message(self.Selected(self, self.key))
+
+    def on_click(self, event: events.Click) -> None:
+        index = event.y + self.scroll_offset.y - self.header_height
+        if 0 <= index < len(self.rows):
+            if index == self.cursor and event.chain == 2:
+                self.action_select()
+            self.cursor = index
+
+    # drawing
+
+    def header(self, width: int) -> Text:
+        style = self.get_component_rich_style("row-list--header", partial=True)
+        return self._row_text([Text(column.title) for column in self.columns], width, style)
+
+    def line(self, index: int, width: int) -> Text:
+        if not self.rows:
+            return Text(shorten(self.empty, width), style="dim")
+        text = self._row_text(list(self.rows[index].cells), width, Style())
+        if index == self.cursor:
+            text.append(" " * max(0, width - text.cell_len))
+            text.stylize(self.get_component_rich_style("row-list--cursor", partial=not self.has_focus))
+        return text
+
+    def _row_text(self, cells: list[Text], width: int, style: Style) -> Text:
+        line = Text(style=style, no_wrap=True)
+        for column, cell, room in zip(self.columns, cells, self._column_widths(width), strict=False):
+            if room <= 0:
+                continue
+            shown = cell.copy()
+            if shown.cell_len > room:
+                shown = Text(shorten(cell.plain, room), style=cell.style)
+            space = " " * (room - shown.cell_len)
+            line.append_text(Text(space) + shown if column.align == "right" else shown + Text(space))
+            line.append(" ")
+        return line
+
+    def _column_widths(self, width: int) -> tuple[int, ...]:
+        if self._widths:
+            return self._widths
+        wanted = []
+        for index, column in enumerate(self.columns):
+            longest = max((r.cells[index].cell_len for r in self.rows[:500] if index < len(r.cells)), default=0)
+            wanted.append(max(longest, cell_len(column.title)))
+        for spare in sorted({c.spare for c in self.columns if c.spare}, reverse=True):
+            if sum(wanted) + len([w for w in wanted if w]) <= width:
+                break
+            wanted = [0 if c.spare == spare else w for c, w in zip(self.columns, wanted, strict=True)]
+        free = width - sum(wanted) - len([w for w in wanted if w])
+        for index, column in enumerate(self.columns):
+            if column.stretch and wanted[index]:
+                wanted[index] = max(4, wanted[index] + free)
+        self._widths = tuple(wanted)
+        return self._widths

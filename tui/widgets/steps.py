@@ -1,0 +1,148 @@
+"""The steps of the current version, and how far its training is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual.widget import Widget
+
+from tui import words
+from tui.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
+from tui.model import Model
+from tui.sanitize import clean_line
+
+if TYPE_CHECKING:
+    from engine.view import Progress, Snapshot
+
+_STYLE = {"done": GOOD, "running": f"bold {NOW}", "waiting": f"bold {NEEDS_YOU}", "failed": f"bold {BAD}"}
+_WIDE = 104
+_STEP_NAMES = ("initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report")
+_SHORT = {"initialize": "init", "evaluate": "eval", "analyze": "analyse", "extract": "action"}
+
+
+class StepStrip(Widget):
+    """Two lines: the steps; progress, or what to do."""
+
+    DEFAULT_CSS = "StepStrip { height: 2; }"
+
+    def __init__(self, *, signs: words.Signs) -> None:
+        super().__init__(id="steps")
+        self._signs = signs
+        self._snapshot: Snapshot | None = None
+        self._since: datetime | None = None
+
+    def show(self, model: Model) -> None:
+        if model.snapshot is not self._snapshot:
+            self._snapshot, self._since = model.snapshot, model.since
+            self.refresh()
+
+    @property
+    def plain(self) -> str:
+        return self.render().plain
+
+    def render(self) -> Text:
+        width = max(20, self.content_size.width)
+        if self._snapshot is None:
+            return Text("")
+        first = self.step_line(self._snapshot, width)
+        second = self.progress_line(self._snapshot, width)
+        first.truncate(width, overflow="ellipsis")
+        second.truncate(width, overflow="ellipsis")
+        return first.append("\n").append_text(second)
+
+    def step_line(self, snapshot: Snapshot, width: int) -> Text:
+        line = Text(no_wrap=True)
+        line.append(f" {snapshot.version or 'v001'} of {snapshot.max_versions} ", style="bold")
+        steps: list[tuple[int, str, str, float | None]]
+        steps = [(s.number, clean_line(s.name), s.state, s.seconds) for s in snapshot.steps]
+        steps = steps or [(i, name, "pending", None) for i, name in enumerate(_STEP_NAMES)]
+        for number, name, state, seconds in steps:
+            line.append(" " if width < _WIDE else "  ")
+            line.append_text(self._step(number, name, state, seconds, width))
+        return line
+
+    def _step(self, number: int, name: str, state: str, seconds: float | None, width: int) -> Text:
+        sign = words.step_sign(state, self._signs)
+        style = _STYLE.get(state, QUIET)
+        if width >= _WIDE:
+            text = f"{sign} {number} {name}"
+            timed = seconds is not None and (state == "running" or width >= 150)
+            return Text(f"{text} {words.clock(seconds)}" if timed else text, style=style)
+        if state in {"running", "waiting", "failed"}:
+            text = f"{sign}{number} {_SHORT.get(name, name)}"
+            return Text(f"{text} {words.clock(seconds)}" if seconds is not None else text, style=style)
+        return Text(f"{sign}{number}", style=style)
+
+    def progress_line(self, snapshot: Snapshot, width: int) -> Text:
+        if snapshot.progress is not None and snapshot.status in {"training", "stopping"}:
+            return self._progress(snapshot.progress, width)
+        return Text(f" {what_to_do(snapshot, self._since)}", style=_TONE.get(snapshot.status, QUIET), no_wrap=True)
+
+    def _progress(self, progress: Progress, width: int) -> Text:
+        parts = []
+        if progress.epoch is not None:
+            parts.append(f"epoch {progress.epoch}{f'/{progress.epochs}' if progress.epochs else ''}")
+        if progress.step is not None:
+            of = f"/{words.big(progress.steps)}" if progress.steps else ""
+            parts.append(f"step {words.big(progress.step)}{of}")
+        tail = []
+        if progress.samples_per_second:
+            tail.append(f"{words.big(progress.samples_per_second)} samples/s")
+        if progress.seconds_left is not None:
+            tail.append(f"left {words.clock(progress.seconds_left)}")
+        line = Text(f" {'  '.join(parts)}  ", no_wrap=True)
+        if progress.step is not None and progress.steps:
+            share = progress.step / progress.steps
+            room = width - line.cell_len - sum(len(t) + 2 for t in tail) - 8
+            if room >= 8:
+                line.append(words.bar(share, min(room, 48), self._signs), style=NOW)
+            line.append(f" {share:4.0%}  ")
+        return line.append("  ".join(tail), style=QUIET)
+
+
+_TONE = {
+    "waiting": f"bold {NEEDS_YOU}",
+    "failed": BAD,
+    "not ready": BAD,
+    "runner gone": NEEDS_YOU,
+    "orphan training": NEEDS_YOU,
+    "not started": NOW,
+    "finished": GOOD,
+}
+
+
+def what_to_do(snapshot: Snapshot, since: datetime | None = None) -> str:
+    """One line for each state: what happens, and what the user can do."""
+    lasting = f" for {words.clock(snapshot.since_seconds)}" if snapshot.since_seconds is not None else ""
+    at = f" at {since:%H:%M}" if since else ""
+    reason = clean_line(snapshot.reason)
+    match snapshot.status:
+        case "not ready":
+            return "mend it; it is looked at again every second"
+        case "not started":
+            return f"enter starts the loop: audit, train, evaluate, review, up to {snapshot.max_versions} versions"
+        case "waiting":
+            title = clean_line(snapshot.review.title) if snapshot.review else "your decision is needed"
+            return f"{title}: press enter or r"
+        case "drafting":
+            return f"the advisor drafts analysis and action{lasting}: r reads along"
+        case "repairing":
+            return f"repairing{lasting}, then the same version runs again"
+        case "stopping":
+            return "stopping after this batch; what is finished is kept"
+        case "stopped":
+            return f"stopped{at}{f', {reason}' if reason else ''}: enter goes on where it stood"
+        case "failed":
+            return f"failed{at}; s tries again once it is mended"
+        case "finished":
+            best = next((v.version for v in snapshot.versions if v.is_best), None)
+            return f"finished{f': best is {best}' if best else ''}. 6 shows the report, 2 the leaderboard"
+        case "runner gone":
+            heard = f", last heard of{at}" if at else ""
+            return f"the runner is gone{heard}: enter resumes, nothing is lost"
+        case "orphan training":
+            return "its training goes on without a runner: enter takes it over"
+        case _:
+            return f"{words.headline(snapshot)}{lasting}"

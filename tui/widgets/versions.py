@@ -1,0 +1,183 @@
+"""The version history: a table, the note on the version under the cursor, and one folded line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual.widget import Widget
+
+from tui import words
+from tui.colours import NEEDS_YOU, NOW, QUIET, verdict_colour, version_colour
+from tui.model import Model
+from tui.sanitize import as_text, clean_line, shorten
+from tui.widgets.row_list import Column, Row, RowList
+
+if TYPE_CHECKING:
+    from engine.view import Snapshot, VersionView
+
+_SHORT_VERDICT = {"within noise": "noise"}
+
+
+class VersionTable(RowList):
+    def __init__(self, *, signs: words.Signs) -> None:
+        super().__init__([], id="versions", empty="no version yet")
+        self.border_title = "versions"
+        self._signs = signs
+        self._source: tuple[object, ...] = ()
+
+    def show(self, model: Model) -> None:
+        snapshot = model.snapshot
+        if snapshot is None:
+            return
+        source = (snapshot.versions, snapshot.primary_metric, frozenset(model.marked), snapshot.version)
+        if source != self._source:
+            self._source = source
+            newest = self.cursor == 0
+            self.show_rows(version_rows(snapshot, model.marked, self._signs), version_columns(snapshot))
+            if newest:
+                self.cursor = 0  # who looks at the newest goes on with the newest
+
+
+def version_columns(snapshot: Snapshot) -> list[Column]:
+    metric = shorten(clean_line(snapshot.primary_metric or "metric"), 12)
+    return [
+        Column(""),
+        Column("ver"),
+        Column(metric, "right"),
+        Column("Δprev", "right"),
+        Column("Δbest", "right", spare=1),
+        Column("verdict"),
+        Column("action", stretch=True, spare=2),
+    ]
+
+
+def version_rows(snapshot: Snapshot, marked: set[str], signs: words.Signs) -> list[Row]:
+    """The newest first."""
+    return [Row(v.version, _cells(v, snapshot, v.version in marked, signs)) for v in reversed(snapshot.versions)]
+
+
+def _cells(view: VersionView, snapshot: Snapshot, marked: bool, signs: words.Signs) -> tuple[Text, ...]:
+    up = snapshot.higher_is_better
+    colour = version_colour(view.version)
+    verdict = view.verdict_previous
+    shown = _SHORT_VERDICT.get(verdict or "", verdict or "")
+    if not shown:
+        shown = (
+            "first" if view.base is None and view.value is not None else "" if view.value is not None else view.state
+        )
+    return (
+        version_mark(view, marked, signs),
+        as_text(view.version, f"bold {colour}"),
+        as_text(words.metric_value(view.value, signs)),
+        _change(view.delta_previous, verdict, up, signs),
+        _change(view.delta_best, view.verdict_best, up, signs),
+        as_text(shown, _state_style(view) if view.value is None else verdict_colour(verdict)),
+        as_text(view.action, QUIET),
+    )
+
+
+def version_mark(view: VersionView, marked: bool, signs: words.Signs) -> Text:
+    sign = signs.best if view.is_best else ""
+    if not sign:
+        sign = {"waiting": signs.waiting, "failed": signs.failed, "done": " ", "pending": signs.pending}.get(
+            view.state, signs.running if view.state not in {"stopped"} else signs.off
+        )
+    return Text(f"{signs.marked if marked else ' '}{sign}", style=_state_style(view), end="")
+
+
+def _state_style(view: VersionView) -> str:
+    if view.state == "waiting":
+        return f"bold {NEEDS_YOU}"
+    if view.state in {"done", "pending", "stopped"}:
+        return "bold" if view.is_best else QUIET
+    return f"bold {verdict_colour('worse')}" if view.state == "failed" else f"bold {NOW}"
+
+
+def _change(delta: float | None, verdict: str | None, up: bool, signs: words.Signs) -> Text:
+    if delta is None:
+        return as_text(signs.none, QUIET)
+    sign = words.change_sign(delta, verdict, up, signs)
+    return as_text(f"{sign}{words.signed(delta, signs)}", verdict_colour(verdict))
+
+
+class ActionNote(Widget):
+    """What was changed in the version under the cursor, and why."""
+
+    DEFAULT_CSS = "ActionNote { height: auto; max-height: 8; }"
+
+    def __init__(self, *, signs: words.Signs) -> None:
+        super().__init__(id="action_note")
+        self._signs = signs
+        self._view: VersionView | None = None
+
+    def show(self, model: Model, version: str | None) -> None:
+        view = model.version(version)
+        if view != self._view:
+            self._view = view
+            self.refresh(layout=True)
+
+    @property
+    def plain(self) -> str:
+        return self.render().plain
+
+    def render(self) -> Text:
+        view = self._view
+        if view is None:
+            return Text("")
+        text = Text(f"action of {view.version}", style=QUIET)
+        if view.base:
+            text.append(f"  from {view.base}")
+        text.append(f"\n{clean_line(view.action) or 'the baseline, as it is'}", style="bold")
+        if view.reason:
+            text.append(f"\n{clean_line(view.reason)}", style=QUIET)
+        facts = []
+        if view.train_seconds is not None:
+            facts.append(f"trained {words.clock(view.train_seconds)}")
+        if view.latency_ms is not None:
+            facts.append(f"{view.latency_ms:.2f} ms a sample")
+        if view.attempts > 1:
+            facts.append(f"{view.attempts} attempts")
+        if facts:
+            text.append(f"\n{'  '.join(facts)}", style=QUIET)
+        for warning in view.warnings[:2]:
+            text.append(f"\n{clean_line(warning)}", style=NEEDS_YOU)
+        return text
+
+
+class VersionLine(Widget):
+    """The history folded to one line, for small terminals: `★ v003 0.9611 ▲  ▶ v004 training`."""
+
+    DEFAULT_CSS = "VersionLine { height: 1; }"
+
+    def __init__(self, *, signs: words.Signs) -> None:
+        super().__init__(id="version_line")
+        self._signs = signs
+        self._snapshot: Snapshot | None = None
+
+    def show(self, model: Model) -> None:
+        if model.snapshot is not self._snapshot:
+            self._snapshot = model.snapshot
+            self.refresh()
+
+    def render(self) -> Text:
+        text = Text(" ", no_wrap=True, overflow="ellipsis")
+        snapshot = self._snapshot
+        if snapshot is None or not snapshot.versions:
+            return text.append("no version yet", QUIET)
+        best = next((v for v in snapshot.versions if v.is_best), None)
+        last = snapshot.versions[-1]
+        for view in [best, last] if best is not None and best is not last else [last]:
+            text.append_text(version_mark(view, False, self._signs)).append(" ")
+            text.append(view.version, f"bold {version_colour(view.version)}").append(" ")
+            if view.value is not None:
+                sign = words.change_sign(
+                    view.delta_previous, view.verdict_previous, snapshot.higher_is_better, self._signs
+                )
+                text.append(f"{words.metric_value(view.value)} {sign}", verdict_colour(view.verdict_previous))
+            else:
+                text.append(view.state, _state_style(view))
+            text.append("   ")
+        if last.action:
+            text.append(clean_line(last.action), QUIET)
+        return text

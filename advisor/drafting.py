@@ -11,13 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from advisor import chat, grammar, instruct, prompts, ranking, rules_only
 from advisor.grounding import PAST, Grounding
 from advisor.interface import Briefing, Draft, Ranked, Settings
 from advisor.known import Known
-from advisor.llama import Grammar, Model, ModelError, Session
+from advisor.llama import Grammar, Model, ModelError, Session, chance
 from advisor.phrasing import KEY, same_figures
 
 Emit = Callable[[dict[str, Any]], None]
@@ -61,7 +59,7 @@ class Drafter:
         self._complaints: list[str] = []
         self._raw: list[str] = []
         self._seconds: dict[str, float] = {}
-        self._chance = np.random.default_rng(settings.seed)
+        self._chance = chance(settings.seed)
         # far down the rules' ranking lies what hardly anybody would try next
         briefing = briefing.model_copy(update={"options": prompts.offered(briefing)})
         self._briefing, self._prompt = self._fitted(briefing)

@@ -352,6 +352,11 @@ def _log_softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return result
 
 
+def chance(seed: int) -> np.random.Generator:
+    """What words are drawn with: the same seed, the same words."""
+    return np.random.default_rng(seed)
+
+
 def default_threads(parameters: int) -> int:
     """One for a small model: more only wait for each other, above all while something else runs."""
     if parameters < _SMALL:

@@ -165,7 +165,7 @@ def _try_out(model: Model) -> None:
 
 
 def _bench(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
-    import numpy as np
+    from advisor.llama import chance
 
     settings = Settings.model_validate(request["settings"])
     started = time.monotonic()
@@ -180,7 +180,7 @@ def _bench(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> N
         session.logits()
         speed["read_per_second"] = len(tokens) / (time.monotonic() - started)
         started = time.monotonic()
-        for _ in session.write(np.random.default_rng(1), 128, rules, 0.7):
+        for _ in session.write(chance(1), 128, rules, 0.7):
             pass
         speed[f"{name}write_per_second"] = session.written / (time.monotonic() - started)
         emit({"event": "speed", "speed": speed})

@@ -29,7 +29,7 @@ def test_a_script_is_described(
 
 
 def test_a_shared_step_belongs_to_the_training_path_and_validation_does_not() -> None:
-    facts = describe((STYLES / "dataclass_images.py").read_text())
+    facts = describe((STYLES / "dataclass_images.txt").read_text())
     assert "Classifier._step" in facts.training_path
     assert "Classifier.validation_step" not in facts.training_path
     assert facts.modules == {"ConvNet", "Classifier"}

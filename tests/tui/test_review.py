@@ -17,7 +17,7 @@ from tui.screens.edit import EditScreen, edit_outside
 from tui.screens.facts import FactsScreen
 from tui.screens.review import ReviewScreen
 from tui.widgets.diff import DiffView, pair_up
-from tui.widgets.document import Document
+from tui.widgets.document import Document, lay_out
 from tui.widgets.row_list import RowList
 
 
@@ -310,3 +310,29 @@ async def test_a_draft_is_read_while_it_is_written(ws: Workspace) -> None:
             file.write('{"event": "text", "text": "better."}\n')
         await settle(pilot, lambda: document.source.endswith("It got better."))
         assert "drafting" in str(app.screen.query_one("#question", Static).render())
+
+
+@pytest.mark.parametrize("width", [30, 58, 120])
+def test_documents_are_laid_out_without_cutting_tables(width: int) -> None:
+    table = "| metric | value | change | verdict |\n|---|---|---|---|\n| accuracy | 0.9611 | +0.0139 | within noise |\n"
+    lines = [line.plain for line in lay_out(f"## Metric deltas\n\n{table}\n\ntext after it\n", width)]
+    assert lines[0].strip() == "Metric deltas" and lines[1].strip()
+    row = next(line for line in lines if "accuracy" in line)
+    assert all(word in row for word in ("0.9611", "+0.0139", "within noise"))
+    assert not any(a.strip() == "" == b.strip() for a, b in zip(lines, lines[1:], strict=False))
+
+
+async def test_without_a_question_the_last_decision_is_read(ws: Workspace) -> None:
+    fill(ws)
+    ws.version("v003").analysis.write_text("## Summary\n\nAccepted words.\n")
+    ws.version("v003").action.write_text("## Selected Action (only 1)\n")
+    ws.drafts("v003").review.unlink()
+    app = make_app(ws, snapshot(ws.root, "finished"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        document = app.screen.query_one("#analysis", Document)
+        await settle(pilot, lambda: "Accepted words." in document.source)
+        assert document.region.area
+        assert "accepted" in str(app.screen.query_one("#analysis_pane").border_title)

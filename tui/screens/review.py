@@ -66,6 +66,7 @@ class ReviewScreen(PaneScreen):
     def __init__(self) -> None:
         super().__init__()
         self._review: Review | None = None
+        self._begun = False
         #: question that was answered: until the next one comes, nothing can be answered twice
         self._answered = ""
         self._preview: tuple[str, Check] | None = None
@@ -94,7 +95,8 @@ class ReviewScreen(PaneScreen):
 
     def show(self, model: Model) -> None:
         review = model.snapshot.review if model.snapshot else None
-        if review != self._review:
+        if review != self._review or not self._begun:
+            self._begun = True
             self._new_question(review)
         self.query_one("#question", Static).update(self._question(model))
         self._show_documents(model)
@@ -109,7 +111,9 @@ class ReviewScreen(PaneScreen):
             candidates.move_to(review.chosen)
         is_review = review is None or review.kind == "review"
         self.set_class(not is_review, "-plain-question")
-        if old is None or (review and review.kind != old.kind):
+        if review is None:
+            self.show_pane(self.PANES.index("analysis"))
+        elif old is None or review.kind != old.kind:
             self.show_pane(0)
         self.refresh_bindings()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -319,7 +320,7 @@ def test_documents_are_laid_out_without_cutting_tables(width: int) -> None:
     assert lines[0].strip() == "Metric deltas" and lines[1].strip()
     row = next(line for line in lines if "accuracy" in line)
     assert all(word in row for word in ("0.9611", "+0.0139", "within noise"))
-    assert not any(a.strip() == "" == b.strip() for a, b in zip(lines, lines[1:], strict=False))
+    assert not any(a.strip() == "" == b.strip() for a, b in pairwise(lines))
 
 
 async def test_without_a_question_the_last_decision_is_read(ws: Workspace) -> None:

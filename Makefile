@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 DEMO ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-all lint types bench model screenshots clean
+.PHONY: setup demo test test-all lint types bench model pictures clean
 
 setup: $(READY)
 
@@ -41,6 +41,9 @@ bench: $(READY)
 
 model: $(READY)
 	$(BIN)/python -m models.recipe
+
+pictures: $(READY)
+	$(BIN)/python -m benchmarks.pictures
 
 clean:
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache

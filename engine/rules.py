@@ -25,7 +25,7 @@ _FOLDER_NAME = re.compile(r"[^/\\\0]+")
 
 class _Section(BaseModel):
     # strict: `"3"` is not 3; unknown keys are kept, and warned of
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
 
 
 class LoopConfig(_Section):

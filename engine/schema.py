@@ -19,7 +19,7 @@ Verdict = Literal["better", "worse", "within noise"]
 
 
 class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Metric(_File):
@@ -46,7 +46,7 @@ class EvalScore(_File):
 class Protocol(BaseModel):
     """`_eval/protocol.json`: scores are comparable where evaluator, data and seed agree (L38)."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     evaluator_sha256: str
     data_sha256: str

@@ -93,7 +93,7 @@ def _mends(context: Context) -> list[str]:
     found = audit(
         ws,
         dataset_id=context.dataset_id,
-        settings=context.rules.file.training_config,
+        settings=initialize.settings_for(context.rules, read_text(ws.baseline_script)),
         locked=context.rules.instruction.locked,
     )
     errors = [f"cannot be mended: {f.problem}" for f in found.findings if f.error]

@@ -221,8 +221,12 @@ class WorkspaceView:
 
     @staticmethod
     def _max_versions(story: Story, rules: Rules | None) -> int:
-        bound = rules.file.loop_config.max_versions if rules else 10
-        return min(story.max_versions_asked or bound, bound) if rules else story.max_versions or bound
+        if rules is None:
+            return story.max_versions or 10
+        bound = rules.file.loop_config.max_versions
+        stated = "max_versions" in rules.file.loop_config.model_fields_set
+        asked = story.max_versions_asked
+        return bound if asked is None else min(asked, bound) if stated else asked
 
     def _orphan(self, story: Story) -> JobState | None:
         if not story.runner_open or story.version is None or not self.ws.jobs.is_dir():

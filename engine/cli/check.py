@@ -20,6 +20,7 @@ from engine import drafting, rules
 from engine.cli.common import json_option, print_json, run_options, say, workspace
 from engine.cli.model import described
 from engine.errors import ProgtrainError
+from engine.files import read_text
 from engine.options import Options
 from engine.rules import Rules
 from engine.runner import prepare
@@ -129,7 +130,7 @@ def _audit(ws: Workspace, dataset_id: str, present: Rules) -> Iterator[Item]:
         found = audit(
             ws,
             dataset_id=dataset_id,
-            settings=present.file.training_config,
+            settings=initialize.settings_for(present, read_text(ws.baseline_script)),
             locked=present.instruction.locked,
         )
     except ProgtrainError as error:

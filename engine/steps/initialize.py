@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine import data
 from engine.context import Context
 from engine.errors import InputError
 from engine.files import read_text, sha256_text, try_read_json, write_text
+from engine.rules import Rules
 from engine.schema import Review
 from engine.script.audit import Audit, audit
 from engine.script.header import set_version, with_header
@@ -68,7 +71,7 @@ def run(context: Context, version: str) -> str:
     found = audit(
         ws,
         dataset_id=context.dataset_id,
-        settings=context.rules.file.training_config,
+        settings=settings_for(context.rules, read_text(ws.baseline_script)),
         locked=context.rules.instruction.locked,
     )
     errors = [finding for finding in found.findings if finding.error]
@@ -95,6 +98,14 @@ def run(context: Context, version: str) -> str:
     write_text(ws.script(version), header)
     count = len(mended.summary)
     return f"{ws.script(version).name} from the baseline, {count} thing{'s' if count != 1 else ''} mended"
+
+
+def settings_for(rules: Rules, source: str) -> dict[str, Any]:
+    """What a script is to be set to: `training_config`, and the seed where it is stated and the script has one."""
+    stated = rules.file.training_config
+    if "seed" in rules.locked and find_setting(source, "seed") is not None:
+        return {**stated, "seed": rules.locked["seed"]}
+    return dict(stated)
 
 
 def first_version() -> str:

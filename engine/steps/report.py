@@ -12,6 +12,7 @@ from engine.context import Context, Stopped
 from engine.decisions import stop_requested
 from engine.errors import StepFailed
 from engine.files import storage_errors, write_bytes
+from engine.jobs import local
 from engine.steps import evaluate
 from engine.text import tail
 from engine.workspace import Workspace
@@ -37,12 +38,14 @@ def run(context: Context, version: str) -> str:
             "note", text=f"{ws.report_script.name} was missing and has been written; it is yours to edit"
         )
     partial = ws.reports / f".report-after-{version}"
-    with storage_errors(ws.reports):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
     job = f"report-{version}"
-    # its result is used once: another loop's report is another job
-    shutil.rmtree(ws.job(job).path, ignore_errors=True)
+    state = local.poll(ws.job(job))
+    if state is None or not local.alive(state):
+        # a result is used once: another loop's report is another job
+        with storage_errors(ws.reports):
+            shutil.rmtree(ws.job(job).path, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
     state = context.run_script(job, [ws.report_script.name, "--output", str(partial)])
     if stop_requested(ws):
         raise Stopped

@@ -12,7 +12,7 @@ from engine.files import read_text
 from engine.insight.types import Limits, VersionRecord
 from engine.rules import Rules
 from engine.script import difference, operations
-from engine.script.header import set_version, with_header
+from engine.script.header import set_version, with_header, without_header
 from engine.script.operations import Operation
 from engine.script.settings import find_setting
 from engine.spec import same_value
@@ -28,7 +28,7 @@ class Planned:
     base: str
     operation: Operation
     source: str
-    #: unified diff against the base's script
+    #: unified diff against the base's script, their change summaries left out
     diff: str
     action_text: str
     checks: tuple[str, ...]
@@ -86,7 +86,8 @@ def plan(
     target = version_id(number)
     source = with_header(set_version(changed, target), target, base, action_text, reason)
     checks = _check(ws, rules, old, source, operation, lineage, target)
-    diff = unified_diff(old, source, ws.script(target).name, ws.script(base).name)
+    # the summaries at the top say what stands beside the diff anyway, and would hide the change on a small screen
+    diff = unified_diff(without_header(old), without_header(source), ws.script(target).name, ws.script(base).name)
     return Planned(target, base, operation, source, diff, action_text, checks)
 
 

@@ -54,6 +54,11 @@ class Journal:
             self._warned.add(text)
             self.write("warning", text=text)
 
+    def note_once(self, text: str) -> None:
+        """Unless it was said before: a loop is taken up again many times."""
+        if not any(e.get("event") == "note" and e.get("text") == text for e in self.events()):
+            self.write("note", text=text)
+
     def events(self) -> list[dict[str, Any]]:
         return LineReader(self.path).read()
 

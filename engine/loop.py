@@ -72,7 +72,7 @@ def run(context: Context, until: StepName | None = None) -> str:
     Raises what the steps raise: `DecisionNeeded`, `InputError`, `StepFailed`, `Stopped`.
     """
     for note in initialize.look(context):
-        context.journal.write("note", text=note)
+        context.journal.note_once(note)
     for warning in context.rules.warnings:
         context.journal.warn(warning)
     while True:

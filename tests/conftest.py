@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.jobs import detached
 from engine.workspace import Workspace
 
 PLAIN = Path(__file__).parent / "plain"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_running() -> Iterator[None]:
+    """Guards and runners that tests started have ended before the tests do."""
+    yield
+    for child in detached.children():
+        child.wait(timeout=60)
 
 
 @pytest.fixture

@@ -10,12 +10,18 @@ from pathlib import Path
 _children: list[subprocess.Popen[bytes]] = []
 
 
+def children() -> list[subprocess.Popen[bytes]]:
+    """Those that have not ended yet."""
+    _children[:] = [child for child in _children if child.poll() is None]
+    return list(_children)
+
+
 def spawn(module: str, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Starts one of our own modules in a session of its own, with its output in `log`.
 
     `-P` keeps the folder it is started in off the module path: a user's own `engine/` is never taken for ours.
     """
-    _children[:] = [child for child in _children if child.poll() is None]
+    children()
     with log.open("wb") as output:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],

@@ -45,11 +45,11 @@ class ProgtrainLive(Callback):
         self._write(trainer)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if self._batch_size is None:
+            self._batch_size = _length(batch) or 0
         now = time.time()
         if now - self._written < _SECONDS_BETWEEN_WRITES:
             return
-        if self._batch_size is None:
-            self._batch_size = _length(batch)
         self._write(trainer)
         if self._stop_path and os.path.exists(self._stop_path):  # noqa: PTH110
             trainer.should_stop = True
@@ -92,7 +92,7 @@ class ProgtrainLive(Callback):
         return {
             "t": round(time.time(), 3),
             "seconds": round(seconds, 3),
-            "epoch": trainer.current_epoch + 1,
+            "epoch": _epoch(trainer),
             "epochs": trainer.max_epochs,
             "step": trainer.global_step,
             "steps": total,
@@ -123,6 +123,12 @@ def _setup(trainer, module):
             "mode": getattr(checkpoint, "mode", None),
         },
     }
+
+
+def _epoch(trainer):
+    """Counted from 1; after the last one Lightning has counted on already."""
+    epoch, limit = trainer.current_epoch + 1, trainer.max_epochs
+    return min(epoch, limit) if limit and limit > 0 else epoch
 
 
 def _length(batch):

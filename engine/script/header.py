@@ -58,6 +58,11 @@ def read_header(source: str) -> Header | None:
     return Header(title[1], title[2], parts["action"], parts["why"]) if title else None
 
 
+def without_header(source: str) -> str:
+    """The script below its change summary: what a reader wants to compare."""
+    return "".join(_without_header(source.splitlines(keepends=True)))
+
+
 def set_version(source: str, version: str, filename: str = "") -> str:
     """The script with its VERSION constant moved. Raises `InputError` when it has none."""
     for statement in parse_script(source, filename).body:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,8 +113,13 @@ def read_text(path: Path) -> str:
 
 def read_json(path: Path) -> Any:
     """Raises `InputError` with line and column when it is missing or not JSON."""
+    return parse_json(read_text(path), path)
+
+
+def parse_json(text: str, path: Path, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """`pairs` sees the keys of each object with their values, doubles included. Raises `InputError`."""
     try:
-        return json.loads(read_text(path))
+        return json.loads(text, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         raise InputError(
             f"not valid JSON: {error.msg}",

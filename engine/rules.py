@@ -15,7 +15,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from engine import instruction, metrics
 from engine.errors import InputError
-from engine.files import read_text, sha256_text
+from engine.files import parse_json, read_text, sha256_text
 from engine.schema import EvalScore, first_problem
 from engine.script.names import canonical
 from engine.workspace import Workspace
@@ -218,15 +218,7 @@ def _parse(text: str, path: Path) -> Any:
             seen[key] = value
         return seen
 
-    try:
-        data = json.loads(text, object_pairs_hook=no_duplicates)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"not valid JSON: {error.msg}",
-            file=path,
-            place=f"line {error.lineno}, column {error.colno}",
-            mend="correct the JSON at that place",
-        ) from error
+    data = parse_json(text, path, no_duplicates)
     if not isinstance(data, dict):
         raise InputError("the rules are one JSON object", file=path, place="line 1", mend="begin with { and end with }")
     return data

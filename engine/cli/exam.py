@@ -1,65 +1,247 @@
-"""A small fixed briefing that any model is asked to draft over: does it serve at all?"""
+"""A small fixed exam for any model: five briefings on which engineers agree, marked for facts, diagnosis, choice, form.
+
+The right answer never stands first in the rules' ranking, so that a model cannot pass by leaning on it.
+"""
 
 from __future__ import annotations
 
+import re
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from advisor import process
-from advisor.interface import Briefing, Draft, Fact, Finding, Option, Settings
-from engine.insight.vocabulary import CANDIDATES, FACTS
+from pydantic import BaseModel, ConfigDict
 
-_FACTS = {
-    "version": ("v003", "v003", None),
-    "previous": ("v002", "v002", None),
-    "best": ("v002", "v002", None),
-    "metric": ("accuracy", "accuracy", None),
-    "value": (0.9122, "0.9122", None),
-    "previous_value": (0.9306, "0.9306", None),
-    "delta_previous": (-0.0184, "-0.0184", "down"),
-    "verdict_previous": ("worse", "worse", None),
-    "train_loss": (0.0312, "0.0312", None),
-    "val_loss": (0.4127, "0.4127", None),
-    "gap": (0.924, "0.924", "large"),
-    "best_epoch": (6, "6", "early"),
-    "epochs": (30, "30", None),
-    "rise": (0.38, "0.38", "large"),
-    "weight_decay": (0.0, "0", None),
+from advisor import process, prompts
+from advisor.grounding import Grounding
+from advisor.interface import Briefing, Draft, Fact, Finding, Option, Risk, Settings
+from engine.insight.vocabulary import CANDIDATES, DIAGNOSES, FACTS, bucket
+
+Value = float | int | str
+
+#: What most questions share; a question adds to it.
+_COMMON: dict[str, Value] = {
+    "version": "v003",
+    "previous": "v002",
+    "best": "v003",
+    "task": "classification",
+    "metric": "accuracy",
+    "value": 0.9122,
+    "previous_value": 0.9067,
+    "delta_previous": 0.0055,
+    "verdict_previous": "within noise",
+    "delta_low": -0.0061,
+    "delta_high": 0.0167,
+    "epochs": 30,
+    "optimizer": "Adam",
+    "schedule": "none (constant)",
+    "train_samples": 1200,
+    "val_samples": 360,
 }
-_OPTIONS = {
-    "add_weight_decay": "no weight decay holds the weights back while @gap is large",
-    "add_early_stopping": "validation turned at @best_epoch of @epochs",
-    "learning_rate_up": "steps could be larger",
-    "epochs_up": "more epochs could help",
-}
+#: So many questions without anything usable, and a model does not serve.
+_FAILED = 2
+_SECTIONS = (*prompts.BEFORE, *prompts.AFTER)
 
 
-def briefing() -> Briefing:
-    """An overfitted version: every engineer would know what to do."""
-    return Briefing(
-        version="v003",
-        facts=tuple(
-            Fact(key=key, value=value, display=shown, meaning=FACTS[key], bucket=bucket)
-            for key, (value, shown, bucket) in _FACTS.items()
-        ),
-        findings=(
-            Finding(
-                id="overfitting",
-                strength=0.9,
-                text="training loss is @train_loss while validation loss rose by @rise after epoch @best_epoch",
-                evidence=("gap", "rise", "best_epoch"),
-            ),
-        ),
-        options=tuple(
-            Option(id=name, change=CANDIDATES[name], why=why, risk="low", rank=rank)
-            for rank, (name, why) in enumerate(_OPTIONS.items(), 1)
-        ),
+class _Question(NamedTuple):
+    finding: str
+    facts: dict[str, Value]
+    #: in the rules' order
+    options: tuple[str, ...]
+    right: frozenset[str]
+    #: a summary that has understood holds one of these
+    words: str
+
+
+_QUESTIONS = (
+    _Question(
+        "overfitting",
+        {"train_loss": 0.0312, "val_loss": 0.4127, "gap": 0.924, "rise": 0.38, "best_epoch": 6, "weight_decay": 0.0},
+        ("learning_rate_up", "add_weight_decay", "epochs_up", "add_dropout", "hidden_size_up"),
+        frozenset({"add_weight_decay", "add_dropout"}),
+        r"overfit|memoris|memoriz|generalis|generaliz|capacity",
+    ),
+    _Question(
+        "learning_rate_too_high",
+        {"train_loss": 0.71, "val_loss": 0.78, "gap": 0.09, "roughness": 0.83, "learning_rate": 0.1, "best_epoch": 11},
+        ("epochs_up", "learning_rate_down", "hidden_size_up", "learning_rate_up"),
+        frozenset({"learning_rate_down"}),
+        r"learning rate|steps? (?:are|is) too|too large|too high",
+    ),
+    _Question(
+        "too_few_epochs",
+        {"train_loss": 0.42, "val_loss": 0.44, "gap": 0.05, "late_slope": 0.09, "best_epoch": 30, "roughness": 0.1},
+        ("add_dropout", "epochs_up", "learning_rate_down", "add_weight_decay"),
+        frozenset({"epochs_up"}),
+        r"too soon|too few epochs|still (?:improv|fall)|not finished|more epochs|longer",
+    ),
+    _Question(
+        "unscaled_inputs",
+        {"train_loss": 0.55, "val_loss": 0.58, "input_scale": 2400.0, "input_offset": 12.0, "first_drop": 0.02},
+        ("hidden_size_up", "add_input_standardisation", "add_label_smoothing", "epochs_down"),
+        frozenset({"add_input_standardisation"}),
+        r"scale|standardi|features",
+    ),
+    _Question(
+        "class_imbalance",
+        {"imbalance": 9.0, "worst_class": "class 3", "worst_class_recall": 0.31, "class_spread": 0.62, "wrong": 32},
+        ("learning_rate_down", "add_class_weights", "add_warmup", "batch_size_up"),
+        frozenset({"add_class_weights"}),
+        r"class|rare|recall",
+    ),
+)
+
+
+class Mark(BaseModel):
+    """How one question was answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    question: str
+    #: sentences as the model wrote them, and how many of them keep to the facts
+    sentences: int
+    true_to_facts: int
+    diagnosed: bool
+    chosen: str
+    chosen_well: bool
+    #: sections that the model wrote itself; the others were filled by the rules
+    sections: int
+    seconds: float
+    notes: tuple[str, ...]
+    by_model: bool
+
+
+class Result(BaseModel):
+    """The whole exam."""
+
+    model_config = ConfigDict(frozen=True)
+
+    marks: tuple[Mark, ...]
+
+    @property
+    def serves(self) -> bool:
+        return sum(not mark.by_model for mark in self.marks) < _FAILED
+
+    @property
+    def line(self) -> str:
+        """What a user reads."""
+        count = len(_QUESTIONS)
+        said = sum(mark.sentences for mark in self.marks)
+        true = sum(mark.true_to_facts for mark in self.marks)
+        form = sum(mark.sections for mark in self.marks) / (count * len(_SECTIONS))
+        return (
+            f"exam: facts {100 * true / max(1, said):.0f} % ({said} sentences), "
+            f"diagnosis {sum(mark.diagnosed for mark in self.marks)} of {count}, "
+            f"choice {sum(mark.chosen_well for mark in self.marks)} of {count}, form {100 * form:.0f} %"
+        )
+
+    @property
+    def verdict(self) -> str:
+        if not self.serves:
+            return "does not serve: drafts would be written by the rules alone"
+        most = len(_QUESTIONS) - 1
+        weak = [
+            name
+            for name, good in (
+                ("diagnosis", sum(mark.diagnosed for mark in self.marks)),
+                ("choice", sum(mark.chosen_well for mark in self.marks)),
+                ("form", sum(mark.sections > len(_SECTIONS) / 2 for mark in self.marks)),
+            )
+            if good < most
+        ]
+        return (
+            f"serves, but is weak in {' and '.join(weak)}: the bundled model or the rules do better"
+            if weak
+            else "serves"
+        )
+
+
+def briefings() -> Iterator[Briefing]:
+    return map(_briefing, _QUESTIONS)
+
+
+def sit(settings: Settings, progress: Callable[[str], None] = lambda line: None) -> Result:
+    """All questions, each in a process of its own; ends early with a model that has given nothing usable twice."""
+    marks: list[Mark] = []
+    for question in _QUESTIONS:
+        mark = _answered(question, settings)
+        marks.append(mark)
+        progress(_told(mark))
+        if sum(not mark.by_model for mark in marks) == _FAILED:
+            break
+    return Result(marks=tuple(marks))
+
+
+def _told(mark: Mark) -> str:
+    diagnosis = "understood" if mark.diagnosed else "not understood"
+    choice = f"{mark.chosen} ({'good' if mark.chosen_well else 'not what an engineer would do'})"
+    return f"{mark.question.replace('_', ' ')}: {diagnosis}, chose {choice}, {mark.seconds:.1f} s"
+
+
+def _answered(question: _Question, settings: Settings) -> Mark:
+    briefing = _briefing(question)
+    seen: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        draft = process.draft(
+            briefing,
+            settings,
+            events=Path(folder) / "events.jsonl",
+            log=Path(folder) / "advisor.log",
+            on_event=seen.append,
+        )
+    by_model = draft.model_sha256 is not None
+    said = _said(draft) if by_model else {}
+    grounding = Grounding(briefing)
+    lines = [(name, line) for name, found in said.items() for line in found]
+    chosen = _own_choice(draft)
+    return Mark(
+        question=question.finding,
+        sentences=len(lines),
+        true_to_facts=sum(grounding.problem(line, name) is None for name, line in lines),
+        diagnosed=bool(re.search(question.words, " ".join(said.get("summary", ())), re.IGNORECASE)),
+        chosen=chosen,
+        chosen_well=by_model and chosen in question.right,
+        sections=len({event["name"] for event in seen if event["event"] == "sentences"}) if by_model else 0,
+        seconds=draft.seconds["total"],
+        notes=draft.notes,
+        by_model=by_model,
     )
 
 
-def sit(settings: Settings) -> Draft:
-    """A draft over it, in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        return process.draft(
-            briefing(), settings, events=Path(folder) / "events.jsonl", log=Path(folder) / "advisor.log"
-        )
+def _said(draft: Draft) -> dict[str, list[str]]:
+    """Section -> lines as the model wrote them, before anything was refused."""
+    return {name: lines for name, lines in prompts.parse(draft.raw).items() if name in _SECTIONS}
+
+
+def _own_choice(draft: Draft) -> str:
+    """What the model alone puts first, the rules' order left aside."""
+    return max(draft.ranking, key=lambda r: r.probability if r.model is None else r.model).id
+
+
+def _briefing(question: _Question) -> Briefing:
+    return Briefing(
+        version="v003",
+        facts=tuple(_fact(key, value) for key, value in {**_COMMON, **question.facts}.items()),
+        findings=(
+            Finding(
+                id=question.finding, strength=0.9, text=DIAGNOSES[question.finding], evidence=tuple(question.facts)
+            ),
+        ),
+        options=tuple(_option(name, rank) for rank, name in enumerate(question.options, 1)),
+    )
+
+
+def _fact(key: str, value: Value) -> Fact:
+    shown = f"{value:+.4f}" if key.startswith("delta") and isinstance(value, float) else str(value)
+    word = None
+    if isinstance(value, (int, float)):
+        word = bucket(key, value)
+        if key == "best_epoch":
+            word = bucket("epoch_share", value / float(_COMMON["epochs"]))
+    return Fact(key=key, value=value, display=shown, meaning=FACTS[key], bucket=word)
+
+
+def _option(name: str, rank: int) -> Option:
+    risk: Risk = "medium" if name in ("learning_rate_up", "hidden_size_up", "add_class_weights") else "low"
+    return Option(id=name, change=CANDIDATES[name], why=f"{CANDIDATES[name]}.", risk=risk, rank=rank)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from engine.cli.common import json_option, number, print_json, say, table, workspace
-from engine.view import Snapshot, VersionView, WorkspaceView
+from engine.snapshot import Snapshot, VersionView
+from engine.view import WorkspaceView
 from engine.workspace import Workspace
 
 _SIGNS = {"better": "▲", "worse": "▼", "within noise": "≈"}

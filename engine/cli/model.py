@@ -36,27 +36,27 @@ def info(ctx: click.Context, path: Path | None, as_json: bool) -> int:
 @json_option
 @click.pass_context
 def check(ctx: click.Context, path: Path | None, as_json: bool) -> int:
-    """Will it serve? It is loaded, and drafts once over a small fixed briefing."""
-    from engine.cli.exam import sit
+    """Will it serve? It is loaded, and sits a small exam: facts, diagnosis, choice, form."""
+    from engine.cli import exam
 
     settings = _settings(ctx, path)
     found = process.inspect(settings.model or bundled_model())
-    result = None if found.problems else sit(settings)
-    if as_json:
-        print_json(
-            {**found.model_dump(mode="json"), "exam": None if result is None else result.model_dump(mode="json")}
-        )
-    else:
+    if not as_json:
         _tell(found, False)
-        if result is not None:
-            say(f"draft in {result.seconds['total']:.1f} s, by {result.author}; it chose {result.chosen}")
-            for note in result.notes:
-                say(f"  {note}")
-            say(
-                "serves" if result.model_sha256 else "does not serve: drafts would be written by the rules alone",
-                bold=True,
-            )
-    return 0 if result is not None and result.model_sha256 else 1
+    result = None if found.problems else exam.sit(settings, (lambda line: None) if as_json else _progress)
+    if as_json:
+        sat = None if result is None else {**result.model_dump(mode="json"), "line": result.line}
+        print_json({**found.model_dump(mode="json"), "exam": sat})
+    elif result is not None:
+        for note in result.marks[-1].notes if not result.serves else ():
+            say(f"  {note}")
+        say(result.line)
+        say(result.verdict, bold=True)
+    return 0 if result is not None and result.serves else 1
+
+
+def _progress(line: str) -> None:
+    say(f"  {line}")
 
 
 @command.command("bench")

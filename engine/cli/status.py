@@ -9,7 +9,8 @@ import time
 import click
 
 from engine.cli.common import json_option, number, print_json, say, table, workspace
-from engine.view import Snapshot, WorkspaceView
+from engine.snapshot import Snapshot
+from engine.view import WorkspaceView
 
 _MARKS = {"done": "✓", "running": "▶", "waiting": "?", "failed": "✗", "pending": "·"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from engine import launch, metrics
 from engine import rules as rules_module
 from engine.clock import Clock, now
 from engine.errors import InputError
-from engine.files import LineReader, try_read_json
+from engine.files import LineReader, sha256, try_read_json
 from engine.jobs import local
 from engine.rules import Rules
 from engine.schema import JobState, Review
@@ -203,7 +203,25 @@ class WorkspaceView:
             created_at=score.get("created_at"),
             latency_ms=score.get("latency_ms"),
             train_seconds=story.train_seconds.get(version),
+            warnings=tuple(self._doubts(version)),
         )
+
+    def _doubts(self, version: str) -> Iterator[str]:
+        """What a reader of its score should know (L21)."""
+        used = self._read(self.ws.version(version).protocol, lambda data: str(data["evaluator_sha256"]))
+        if used is not None and used != self._evaluator():
+            yield f"{version} was scored by another {self.ws.eval_script.name}: not comparable until evaluated again"
+
+    def _evaluator(self) -> str | None:
+        """Hash of the evaluator that lies there, worked out again only when the file has changed."""
+        path = self.ws.eval_script
+        stamp = _stamp(path)
+        held = self._cached.get(path)
+        if held is None or held[0] != stamp:
+            held = (stamp, sha256(path) if path.is_file() else None)
+            self._cached[path] = held
+        found: str | None = held[1]
+        return found
 
     def _read(self, path: Path, convert: Callable[[Any], Any]) -> Any:
         """A JSON file through `convert`, again only when it has changed; None where it is missing or wrong."""

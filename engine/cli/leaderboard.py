@@ -58,5 +58,8 @@ def show(ws: Workspace) -> None:
         for place, row in enumerate(ranked(snapshot), 1)
     ]
     say(table(("#", "version", metric, "change", "verdict", "action that made it"), rows, right=(0, 2, 3)))
+    for row in snapshot.versions:
+        for warning in row.warnings:
+            say(f"warning: {warning}")
     if snapshot.report:
         say(f"\nreport: {ws.relative(snapshot.report)}")

@@ -77,6 +77,7 @@ def described(snapshot: Snapshot) -> str:
         ]
         header = ("", "version", "state", snapshot.primary_metric or "metric", "change", "verdict", "action")
         lines += ["", table(header, rows, right=(3, 4))]
+    lines += [f"warning: {text}" for row in snapshot.versions for text in row.warnings]
     lines += [f"warning: {text}" for text in snapshot.warnings]
     lines += [f"note: {text}" for text in snapshot.rules_notes]
     if snapshot.report:

@@ -340,16 +340,16 @@ def why_high(entry: Entry, entries: Sequence[Entry], rules: Rules) -> list[str]:
     header = header_of(entry)
     told = {"What the analysis found": section(entry.folder / "result-analysis.md", "Summary")}
     lines = [f"- The starting point, without a change. {rules.primary} {shown(value)}."]
-    if header:
+    if header and header["base"] != "baseline":
         base = next((e for e in entries if e.trained and e.id == header["base"]), None)
         before = primary_value(base, rules.primary) if base else None
-        change = "" if value is None or before is None else f" ({value - before:+.4g})"
+        change = "" if value is None or before is None else f" ({value - before:+.4f})"
         moved = f"{rules.primary} {shown(before)} → {shown(value)}{change}"
         lines = [f"- Made from {header['base']} by one change: {header.get('action', 'not said')}. {moved}."]
-        action = ARTIFACTS / header["base"] / "action-extract.md"
+        # the action stands with the version that was reviewed, whichever one it was then applied to
+        action = ARTIFACTS / f"v{int(entry.id[1:]) - 1:03d}" / "action-extract.md"
         told = {
-            "Why it was tried": header.get("why", ""),
-            "Its goal": section(action, "Goal"),
+            "Why it was tried": section(action, "Goal") or header.get("why", ""),
             "What was expected": section(action, "Expected impact"),
             **told,
         }

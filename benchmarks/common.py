@@ -17,8 +17,9 @@ from engine import examples, runner
 from engine.options import Options
 from engine.workspace import Workspace
 
-#: One thread: these machines are small and shared, and more threads make runs less alike.
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+# one thread, for whatever is started from here, under the engine or bare: more make runs less alike
+os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT = dict(os.environ)
 
 
 @contextmanager

@@ -1,22 +1,26 @@
 """Writes a draft with a model, section by section: prose first, then the choice, then what follows from it.
 
-Each sentence is checked as soon as its section stands. A section with bad sentences is written once more; what is
-still missing then comes from the rules, and a note says so.
+The bundled model writes along the outline (`composing`). Any other writes freely, and each sentence is checked as soon
+as its section stands: a section with bad sentences is written once more; what is still missing then comes from the
+rules, and a note says so.
 """
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from advisor import chat, grammar, instruct, prompts, ranking, rules_only
+from advisor import chat, grammar, instruct, prompts, ranking, rules_only, subjects, wellformed
+from advisor.composing import Composer
 from advisor.grounding import PAST, Grounding
 from advisor.interface import Briefing, Draft, Ranked, Settings
 from advisor.known import Known
 from advisor.llama import Grammar, Model, ModelError, Session, chance
-from advisor.phrasing import KEY, same_figures
+from advisor.outline import Outline
+from advisor.phrasing import KEY, same_figures, spell
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -25,8 +29,12 @@ _LINES = {"summary": 4, "deltas": 3, "evidence": 4, "hypotheses": 3, "focus": 3,
 _LINE_TOKENS = 60
 #: How freely words are drawn, at the first attempt and at the second.
 _HEAT = (0.7, 0.3)
-#: The bundled model writes so fast that it may try once more.
-_NATIVE_HEAT = (0.7, 0.5, 0.3)
+#: What a section must name, as far as the facts hold it: a summary without the result is none.
+_REQUIRED = {"summary": ("value", "delta_previous"), "deltas": ("delta_previous",)}
+#: Mean log-probability of the words on offer below which the bundled model is not itself; sound, it has -0.2 to -1.
+_STRANGE = -3.0
+#: Sentences to judge a model's writing by.
+_ENOUGH = 6
 #: Tokens kept free for the answer.
 _ROOM = {True: 512, False: 1024}
 _LEAST_ROOM = 64
@@ -56,7 +64,6 @@ class Drafter:
         self._emit = emit
         self._native = model.meta(prompts.FORMAT_KEY) == str(prompts.FORMAT)
         self._notes: list[str] = []
-        self._complaints: list[str] = []
         self._raw: list[str] = []
         self._seconds: dict[str, float] = {}
         self._chance = chance(settings.seed)
@@ -65,14 +72,20 @@ class Drafter:
         self._briefing, self._prompt = self._fitted(briefing)
         self._grounding = Grounding(self._briefing)
         self._known = Known(self._briefing)
+        self._outline = Outline(self._briefing)
+        #: section -> what was wrong with what the model wrote for it
+        self._missing: dict[str, str] = {}
         self._chosen = ""
         self._plain = plain or model.size > grammar.LARGEST_VOCABULARY
         self._grammars: dict[int, Grammar | None] = {}
         self._usable = 0
+        #: sentences that were written freely, and how many of them were refused
+        self._offered = self._refused = 0
 
     def write(self, author: str, sha256: str) -> Draft:
         """Raises `Unusable` when no section before the choice held up, `ModelError` when the model cannot go on."""
         self._session = self._open()
+        self._composer = Composer(self._model, self._session, self._chance, _HEAT[0], self._said)
         try:
             return self._write(author, sha256)
         finally:
@@ -83,13 +96,20 @@ class Drafter:
         self._session.feed(self._prompt.tokens)
         self._clock("read", started)
         sections = self._sections(prompts.BEFORE)
+        if self._native and self._composer.familiar < _STRANGE:
+            raise Unusable("the sentences that it was trained on are strange to it: the weights are damaged")
         if not self._usable:
-            raise Unusable(f"it wrote nothing usable ({'; '.join(dict.fromkeys(self._complaints))})")
+            raise Unusable(f"it wrote nothing usable ({'; '.join(dict.fromkeys(self._missing.values()))})")
+        if self._offered >= _ENOUGH and self._refused >= self._offered / 2:
+            # what got through was chance: such a model has no say in the choice either
+            first = next(iter(self._missing.values()), "nonsense")
+            raise Unusable(f"{self._refused} of its {self._offered} sentences could not be used (at first: {first})")
         started = time.monotonic()
         ranked = self._choose()
         self._clock("rank", started)
         sections |= self._sections(prompts.AFTER if ranked else ())
-        sections = self._filled(sections, self._chosen)
+        sections = self._filled(self._consistent(sections))
+        self._tell_what_is_missing()
         return Draft(
             author=author,
             model_sha256=sha256,
@@ -143,27 +163,49 @@ class Drafter:
     def _section(self, name: str) -> list[str]:
         """Finished sentences; none when the model wrote nothing usable."""
         self._emit({"event": "section", "name": name})
+        kept = self._composed(name) if self._native else self._completed(name, self._written(name))
+        self._usable += bool(kept)
+        finished = [self._grounding.fill(line) for line in kept]
+        if kept:
+            self._emit({"event": "sentences", "name": name, "lines": finished})
+        return finished
+
+    def _composed(self, name: str) -> list[str]:
+        heading = prompts.heading(name)
+        self._session.feed(self._model.tokens(heading))
+        lines = self._composer.lines(self._outline.parts(name, self._chosen), self._outline.signals)
+        self._raw.append(heading + "".join(f"{line}\n" for line in lines))
+        return lines
+
+    def _written(self, name: str) -> list[str]:
+        """Freely, twice at most."""
         start, heading = len(self._session.read), prompts.heading(name)
         kept: list[str] = []
         complaint = "it wrote nothing"
-        for heat in _NATIVE_HEAT if self._native else _HEAT:
+        for heat in _HEAT:
             self._session.rewind(start)
             self._session.feed(self._model.tokens(heading))
-            lines = self._lines(name, heat)
-            good, problem = self._sorted_out(lines, name)
+            good, problem = self._sorted_out(self._lines(name, heat), name)
             complaint = problem or complaint
             kept = max((kept, good), key=len)
             if good and not problem:
                 break
         self._stand_on(start, heading, kept)
         if not kept:
-            self._complaints.append(complaint)
-            self._note(f"the model wrote no usable {_TITLES.get(name, name)} ({complaint}): drafted by the rules")
-        self._usable += bool(kept)
-        finished = [self._grounding.fill(line) for line in kept]
-        if kept:
-            self._emit({"event": "sentences", "name": name, "lines": finished})
-        return finished
+            self._missing[name] = complaint
+        return kept
+
+    def _completed(self, name: str, kept: list[str]) -> list[str]:
+        """With a sentence of the rules in front, where what the section must name is not named."""
+        wanted = set(_REQUIRED.get(name, ())) & set(self._outline.signals)
+        if not kept or wanted <= {key for line in kept for key in KEY.findall(line)}:
+            return kept
+        parts = self._outline.parts(name)
+        fitting = [text for text in parts[0].sentences if wanted <= set(KEY.findall(text))] if parts else []
+        if not fitting:
+            return kept
+        chance = random.Random(self._settings.seed)
+        return [spell(chance.choice(fitting), self._outline.signals, chance), *kept]
 
     def _lines(self, name: str, heat: float) -> list[str]:
         most = _LINES.get(name, 1)
@@ -189,12 +231,17 @@ class Drafter:
         good: list[str] = []
         problem: str | None = None
         for line in lines:
-            wrong = self._grounding.problem(line, name) or _aside(line)
+            phrase = name == "focus"
+            wrong = wellformed.problem(line, phrase=phrase) or self._grounding.problem(line, name)
+            wrong = wrong or (None if phrase else _unfinished(line)) or _aside(line)
             wrong = wrong or self._known.problem(line, name, self._chosen)
             problem = problem or wrong
+            self._offered += 1
+            self._refused += wrong is not None
             if not wrong and not (name in PAST and any(same_figures(line, other) for other in good)):
                 good.append(line)
         if name in ("summary", "evidence") and good and not any(KEY.search(line) for line in good):
+            self._refused += len(good)
             return [], "it rests on no fact"
         return good, problem
 
@@ -212,16 +259,30 @@ class Drafter:
         ids = [option.id for option in prompts.by_rank(self._briefing)]
         self._session.feed(self._model.tokens(prompts.heading(prompts.CHOICE)))
         scores = self._session.score([self._model.tokens(f"{option}\n") for option in ids])
-        ranked = ranking.from_scores(dict(zip(ids, scores, strict=True)))
+        ranked = ranking.combined(self._briefing, dict(zip(ids, scores, strict=True)))
         self._chosen = ranked[0].id
         line = f"{self._chosen}\n"
         self._session.feed(self._model.tokens(line))
         self._raw.append(prompts.heading(prompts.CHOICE) + line)
         self._emit({"event": "text", "text": line})
+        if told := ranking.disagreement(self._briefing, ranked):
+            self._note(told)
         return ranked
 
-    def _filled(self, sections: dict[str, list[str]], chosen: str) -> dict[str, list[str]]:
-        spare = rules_only.sections(self._briefing, chosen, seed=self._settings.seed)
+    def _consistent(self, sections: dict[str, list[str]]) -> dict[str, list[str]]:
+        """Without hypotheses that speak against the choice, which was made after them."""
+        lines = sections["hypotheses"]
+        kept = [line for line in lines if not subjects.contradicts(line, self._chosen)]
+        return {**sections, "hypotheses": kept}
+
+    def _tell_what_is_missing(self) -> None:
+        if self._missing:
+            names = ", ".join(_TITLES.get(name, name) for name in self._missing)
+            first = next(iter(self._missing.values()))
+            self._note(f"drafted by the rules, since the model wrote nothing usable there: {names} (at first: {first})")
+
+    def _filled(self, sections: dict[str, list[str]]) -> dict[str, list[str]]:
+        spare = rules_only.sections(self._briefing, self._chosen, seed=self._settings.seed)
         result = {}
         for name in (*prompts.BEFORE, *prompts.AFTER):
             lines = sections.get(name) or spare[name]
@@ -229,6 +290,9 @@ class Drafter:
             clean = [line for line in lines if not self._grounding.foreign_numbers(line)]
             result[name] = clean or [rules_only.LAST_RESORT[name]]
         return result
+
+    def _said(self, line: str) -> None:
+        self._emit({"event": "text", "text": self._grounding.fill(line) + "\n"})
 
     def _grammar(self, lines: int) -> Grammar | None:
         if self._plain:
@@ -278,6 +342,10 @@ class Shown:
 def _done(text: str, lines: int) -> bool:
     """Whether the section is over: the next heading's mark, or enough lines."""
     return grammar.END in text or text.lstrip("\n").count("\n") >= lines
+
+
+def _unfinished(line: str) -> str | None:
+    return None if re.search(r"[.!?][\"')]*$", line) else "it has no end"
 
 
 def _aside(line: str) -> str | None:

@@ -63,6 +63,8 @@ _BEYOND = re.compile(
 )
 #: Names that hold a digit and are no numbers.
 _NAMES = frozenset({"f1", "r2", "l1", "l2", "f1-score", "f1_score"})
+#: Up to so many letters a metric's name is taken for an abbreviation.
+_LONGEST_SHORT_NAME = 5
 #: Nouns that name a measured figure: which keys may follow them directly.
 _NOUNS = {
     "roughness": {"roughness"},
@@ -129,7 +131,10 @@ class Grounding:
         text = KEY.sub(lambda match: self.shown[match[1]], sentence)
         # a display may carry the unit that the sentence adds
         text = re.sub(r"(%|\bms)(\s*)\1", r"\1", text)
-        return text[:1].upper() + text[1:] if sentence[:1] != "@" else text
+        # names such as rmse or v002 keep their small letter
+        first = re.match(r"\w+", text)
+        keep = sentence[:1] == "@" and not (first and first[0].isalpha() and len(first[0]) > _LONGEST_SHORT_NAME)
+        return text if keep else text[:1].upper() + text[1:]
 
     def foreign_numbers(self, text: str) -> list[str]:
         """Numbers in finished prose that no fact shows."""

@@ -102,6 +102,8 @@ class Ranked(_Frozen):
     id: str
     #: probability among the options on offer; they sum to 1
     probability: float
+    #: what the model alone gives it, where the rules' order had a say in `probability`
+    model: float | None = None
 
 
 class Prose(_Frozen):

@@ -21,6 +21,9 @@ from advisor.interface import Settings
 
 _c: Any = _untyped
 
+#: What words are drawn with.
+Chance = np.random.Generator
+
 #: Tokens that are read at once.
 BATCH = 512
 #: Smaller files are read into memory: a mapped file that shrinks while in use ends the process.
@@ -49,7 +52,7 @@ _FILE_TYPES = {
 }
 
 #: ggml_log_level
-_WARN, _ERROR = 3, 4
+_DEBUG, _WARN, _ERROR = 1, 3, 4
 #: llama_token_data
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
@@ -69,6 +72,9 @@ class Log:
         _c.llama_log_set(self._callback, ctypes.c_void_p(0))
 
     def _take(self, level: int, text: bytes, _: object) -> None:
+        if level == _DEBUG:
+            # hundreds of lines about the graph, at each start of a session
+            return
         line = text.decode("utf-8", "replace")
         if level in (_WARN, _ERROR):
             (self._errors if level == _ERROR else self._warnings).append(line.strip())
@@ -308,7 +314,16 @@ class Session:
             totals.append(total)
         return totals
 
-    def write(self, chance: np.random.Generator, limit: int, grammar: Grammar | None, heat: float) -> Iterator[str]:
+    def choose(self, tokens: Sequence[int], chance: Chance, heat: float) -> tuple[int, float]:
+        """One of these tokens, and the log-probability that the next one is among them. Nothing is read."""
+        logits = self.logits().astype(np.float64)
+        if not np.isfinite(logits).all():
+            raise ModelError("its output is not finite: the weights are damaged")
+        offered = logits[list(tokens)]
+        likely = float(np.logaddexp.reduce(offered) - np.logaddexp.reduce(logits))
+        return tokens[_sample(offered, chance, heat)], likely
+
+    def write(self, chance: Chance, limit: int, grammar: Grammar | None, heat: float) -> Iterator[str]:
         """Text, piece by piece, until the model ends, the grammar is done or `limit` tokens are out."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for _ in range(min(limit, self.context - len(self.read))):
@@ -320,7 +335,7 @@ class Session:
             if text := decoder.decode(self.model.piece(token)):
                 yield text
 
-    def _draw(self, chance: np.random.Generator, grammar: Grammar | None, heat: float) -> int | None:
+    def _draw(self, chance: Chance, grammar: Grammar | None, heat: float) -> int | None:
         logits = self.logits().astype(np.float64)
         token = _sample(logits, chance, heat)
         if grammar is None:
@@ -336,7 +351,7 @@ class Session:
         return token
 
 
-def _sample(logits: np.ndarray[Any, Any], chance: np.random.Generator, heat: float) -> int:
+def _sample(logits: np.ndarray[Any, Any], chance: Chance, heat: float) -> int:
     """Greedy without heat; else from the tokens that are at least a twentieth as likely as the likeliest."""
     if heat <= 0:
         return int(np.argmax(logits))
@@ -352,7 +367,7 @@ def _log_softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return result
 
 
-def chance(seed: int) -> np.random.Generator:
+def chance(seed: int) -> Chance:
     """What words are drawn with: the same seed, the same words."""
     return np.random.default_rng(seed)
 

@@ -1,4 +1,9 @@
-"""From scores to a ranking, and what to say where the model and the rules disagree."""
+"""From scores to a ranking, and what to say where the model and the rules disagree.
+
+The chance of an option is the model's probability times the rules' prior, made to sum to one: a product of experts.
+The rules' prior halves with each place of their ranking. So a model that is sure has its way, and one that wavers
+between two options takes the one that the evidence speaks for.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +25,40 @@ def from_scores(scores: Mapping[str, float]) -> tuple[Ranked, ...]:
     return tuple(sorted(ranked, key=lambda r: -r.probability))
 
 
+def prior(briefing: Briefing) -> dict[str, float]:
+    """The rules' order as log-probabilities, not yet summing to one: each place counts half of the one before."""
+    return {option.id: -place * math.log(2) for place, option in enumerate(by_rank(briefing))}
+
+
 def from_rules(briefing: Briefing) -> tuple[Ranked, ...]:
-    """The rules' own order. They give no probabilities: each place counts half of the one before."""
-    return from_scores({option.id: -place * math.log(2) for place, option in enumerate(by_rank(briefing))})
+    """The rules' own order."""
+    return from_scores(prior(briefing))
+
+
+def combined(briefing: Briefing, scores: Mapping[str, float]) -> tuple[Ranked, ...]:
+    """The model's scores and the rules' prior together, with what the model alone gives each option."""
+    rules = prior(briefing)
+    alone = {ranked.id: ranked.probability for ranked in from_scores(scores)}
+    both = from_scores({option: score + rules[option] for option, score in scores.items()})
+    return tuple(ranked.model_copy(update={"model": alone[ranked.id]}) for ranked in both)
 
 
 def disagreement(briefing: Briefing, ranking: tuple[Ranked, ...]) -> str | None:
-    """A note where the model's first choice is not the rules'."""
+    """A note where the model and the rules do not put the same option first."""
     if not ranking or not briefing.options:
         return None
-    first = by_rank(briefing)[0].id
     chosen = ranking[0]
-    if chosen.id == first:
+    rules = by_rank(briefing)[0].id
+    model = max(ranking, key=lambda r: r.model if r.model is not None else r.probability)
+    if chosen.id == rules == model.id:
         return None
     place = next(o.rank for o in briefing.options if o.id == chosen.id)
-    own = next((r.probability for r in ranking if r.id == first), 0.0)
-    return (
-        f"the model chooses {chosen.id} ({chosen.probability:.0%}, rank {place} of the rules); "
-        f"the rules put {first} first (the model gives it {own:.0%})"
-    )
+    told = f"{chosen.id} is chosen by both rankings together (model {_share(chosen)}, rules place {place})"
+    others = [f"the rules alone would have chosen {rules}"] if rules != chosen.id else []
+    if model.id != chosen.id:
+        others.append(f"the model alone {'' if others else 'would have chosen '}{model.id} ({_share(model)})")
+    return f"{told}; {', '.join(others)}"
+
+
+def _share(ranked: Ranked) -> str:
+    return f"{100 * (ranked.probability if ranked.model is None else ranked.model):.0f} %"

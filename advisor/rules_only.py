@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
-from advisor import ranking, wording
+from advisor import ranking
 from advisor.grounding import Grounding
 from advisor.interface import Briefing, Draft, Prose
-from advisor.phrasing import KEY, Writer
+from advisor.phrasing import KEY
 from advisor.prompts import AFTER, by_rank
+from advisor.writing import Writer
 
 AUTHOR = "rules only"
 
@@ -31,10 +32,10 @@ def sections(briefing: Briefing, chosen: str, *, seed: int = 42) -> dict[str, li
     """Finished sentences for every section. Each briefing has its own wording, the same every time."""
     grounding = Grounding(briefing)
     writer = Writer(briefing, random.Random(f"{seed} {briefing.version}"))
-    written = writer.before()
+    written = writer.before() | {"hypotheses": writer.section("hypotheses", chosen)}
     findings = sorted(briefing.findings, key=lambda finding: -finding.strength)
     written["evidence"] = _adding([finding.text for finding in findings[:2]], written["evidence"])
-    written |= after(briefing, chosen, writer)
+    written |= writer.after(chosen) if chosen else {name: [] for name in AFTER}
     return {name: _finished(lines, name, grounding) for name, lines in written.items()}
 
 
@@ -45,15 +46,6 @@ def _adding(told: list[str], more: Iterable[str]) -> list[str]:
         if not keys or keys - {key for text in told for key in KEY.findall(text)}:
             told = [*told, line]
     return told
-
-
-def after(briefing: Briefing, chosen: str, writer: Writer) -> dict[str, list[str]]:
-    """The sections on the choice, keys in place."""
-    option = next((o for o in briefing.options if o.id == chosen), None)
-    written = writer.after(chosen)
-    if option and chosen not in wording.written_about() and not chosen.startswith(("undo_v", "back_to_v")):
-        written["goal"] = [option.why] if option.why else written["goal"]
-    return {name: written[name] for name in AFTER} if option else {name: [] for name in AFTER}
 
 
 def _finished(lines: Sequence[str], name: str, grounding: Grounding) -> list[str]:

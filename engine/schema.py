@@ -106,7 +106,7 @@ class CandidateCard(_File):
     risk: Literal["low", "medium", "high"]
     #: place in the rules' ranking, from 1
     rank: int
-    #: of the model; None when the rules alone drafted
+    #: model and rules together; None when the rules alone drafted
     probability: float | None
     base: str | None = None
 

@@ -151,7 +151,12 @@ def _model(ws: Workspace, present: Rules, options: Options) -> Iterator[Item]:
     path = Path(options.model) if options.model else settings.model or bundled_model()
     info = process.inspect(path)
     for problem in info.problems:
-        yield Item("model", "warning", f"{path}: {problem}", "until then the rules alone draft")
+        yield Item(
+            "model",
+            "warning",
+            problem if str(path) in problem else f"{path}: {problem}",
+            "until then the rules alone draft",
+        )
     if not info.problems:
         yield Item("model", "ok", described(info)[0])
     for remark in info.remarks:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +17,21 @@ from engine.plain import clean_line, clean_text
 from engine.workspace import Workspace, version_number
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def interpreter(python: str | None) -> str | None:
+    """A path as seen from here: the scripts run in the workspace. A bare name is looked up when it is run.
+
+    Raises `InputError` when it cannot be run: the loop would keep it.
+    """
+    if python is None:
+        return None
+    path = str(Path(python).expanduser().absolute()) if os.sep in python or python.startswith("~") else python
+    if shutil.which(path) is None:
+        raise InputError(
+            "there is no such program that could be run", file=path, place="--python", mend="name a Python interpreter"
+        )
+    return path
 
 
 def workspace(ctx: click.Context) -> Workspace:

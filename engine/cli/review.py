@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from engine import launch
-from engine.cli.common import json_option, print_json, say, table, workspace
+from engine.cli.common import chosen_version, json_option, print_json, say, table, workspace
 from engine.cli.follow import Follower
 from engine.clock import now
 from engine.errors import DecisionNeeded, InputError
@@ -57,6 +57,8 @@ def choose(ctx: click.Context, candidate: str, base: str | None) -> int:
     ws = workspace(ctx)
     review = _open(ws)
     _known(review, candidate)
+    if base is not None:
+        base = chosen_version(ws, base)
     return _answer(ws, review, answer="choose", candidate=candidate, base=base)
 
 
@@ -127,9 +129,16 @@ def _refuse_what_cannot_be_done(ws: Workspace, review: Review) -> None:
     from engine.review import preview
 
     path = ws.drafts(review.version).action
+    if not path.is_file():
+        raise InputError("the drafted action is gone", file=path, mend="progtrain review redraft makes another")
     found = preview(ws, review.version, read_text(path), None)
     if found.problems:
-        raise InputError(found.problems[0], mend="edit the draft, or choose another candidate")
+        raise _refused(found.problems[0], "edit the draft, or choose another candidate")
+
+
+def _refused(problem: str, otherwise: str) -> InputError:
+    """A problem as the engine told it; most say themselves what mends them, and one mend is enough."""
+    return InputError(problem, mend=None if "\n  mend: " in problem else otherwise)
 
 
 def _edited(ws: Workspace, review: Review, analysis: str | None, action: str | None) -> int:
@@ -138,7 +147,7 @@ def _edited(ws: Workspace, review: Review, analysis: str | None, action: str | N
     if action is not None:
         found = preview(ws, review.version, action, None)
         if found.problems:
-            raise InputError(found.problems[0], mend="nothing was taken over; edit again")
+            raise _refused(found.problems[0], "edit again; nothing was taken over")
         say(found.diff)
     return _answer(ws, review, answer="edit", analysis=analysis, action=action)
 
@@ -185,7 +194,7 @@ def _show(ws: Workspace, as_json: bool) -> None:
             )
             for card in review.candidates
         ]
-        say("\n" + table(("", "candidate", "rules", "advisor", "risk", "change"), rows, right=(2, 3)))
+        say("\n" + table(("", "candidate", "rules", "chance", "risk", "change"), rows, right=(2, 3)))
     if review.diff:
         say(f"\n── {review.target}", bold=True)
         say(review.diff)

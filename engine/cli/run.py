@@ -8,7 +8,7 @@ import click
 
 from engine import launch
 from engine.cli import leaderboard
-from engine.cli.common import print_json, run_options, say, workspace
+from engine.cli.common import interpreter, print_json, run_options, say, workspace
 from engine.cli.follow import Follower
 from engine.errors import Busy
 from engine.options import Options
@@ -49,7 +49,7 @@ def command(
             "dataset_id": dataset_id,
             "max_versions": max_versions,
             "until": until,
-            "python": python,
+            "python": interpreter(python),
             "model": None if model is None else str(Path(model).expanduser().absolute()),
         }
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.common import run_options, say, version_option, workspace
+from engine.cli.common import interpreter, run_options, say, version_option, workspace
 from engine.cli.follow import told
 from engine.cli.run import STEPS
 
@@ -35,7 +35,7 @@ def command(
     options = Options.model_validate(
         {
             "autopilot": autopilot,
-            "python": python,
+            "python": interpreter(python),
             "dataset_id": dataset_id,
             "model": None if model is None else str(Path(model).expanduser().absolute()),
         }

@@ -73,8 +73,14 @@ def learning_rate_too_high(m: Measurements) -> tuple[float, str, tuple[str, ...]
     """With steps too large for the curvature, the loss jumps back up or stays high instead of falling (Y. Bengio:
     Practical recommendations for gradient-based training of deep architectures, 2012, 3.1.1: the largest rate that
     does not make the training criterion diverge, and divide when it does). A training loss that rises in 30 % of
-    the epochs while it fell by less than half in all is the clear sign; noise of single steps alone is not."""
+    the epochs while it fell by less than half in all is the clear sign; noise of single steps alone is not. A version
+    that got worse by a change of the rate and now does no better than a constant guess needs no further sign."""
     shape = m.shape
+    if m.verdict_previous == "worse" and "learning_rate" in m.last_action and m.skill is not None:
+        collapsed = 1.0 - ramp(m.skill, 0.05, 0.3)
+        if collapsed >= TOLD:
+            evidence = ("last_action", "value", "previous_value", "learning_rate")
+            return collapsed, "Steps are too large: since the last change nothing is learned any more", evidence
     rises = ramp(shape.rises, 0.25, 0.5)
     not_learned = 1.0 - ramp(shape.total_drop, 0.3, 0.9)
     jumps = ramp(_noise(m), 0.1, 0.4) if not shape.stepwise else ramp(shape.roughness, 0.3, 0.9)

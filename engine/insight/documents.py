@@ -229,14 +229,15 @@ def _warnings(insight: Insight) -> list[str]:
 
 def _candidate_table(insight: Insight, draft: Draft) -> str:
     # what the rules alone drafted has no opinion of a model to show
-    chances = {r.id: r.probability for r in draft.ranking} if draft.model_sha256 else {}
+    ranking = draft.ranking if draft.model_sha256 else ()
+    chances = {r.id: (r.probability, r.model) for r in ranking}
     rows = []
     for c in insight.candidates:
-        chance = chances.get(c.id)
+        chance = chances.get(c.id, (None, None))
         cells = [str(c.rank), f"`{c.id}`", plain(c.change), c.risk, f"{c.score:.2f}"]
-        model = ["–" if chance is None else f"{chance:.2f}"] if chances else []
-        rows.append([*cells, *model, plain("; ".join(c.reasons), 300)])
-    header = ["rank", "candidate", "change", "risk", "score", *(["model"] if chances else []), "reasons"]
+        told = ["–" if value is None else f"{value:.2f}" for value in chance] if chances else []
+        rows.append([*cells, *told, plain("; ".join(c.reasons), 300)])
+    header = ["rank", "candidate", "change", "risk", "score", *(["chance", "model"] if chances else []), "reasons"]
     return table(header, rows) if rows else ""
 
 

@@ -9,8 +9,8 @@ import random
 from dataclasses import dataclass
 
 from advisor.interface import Briefing
-from advisor.phrasing import Writer
 from advisor.prompts import AFTER, BEFORE, CHOICE, heading, render
+from advisor.writing import Writer
 from models.recipe import policy, scenario
 
 #: Seeds from here on are never trained on.

@@ -7,8 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from advisor import prompts, wording
+from advisor import prompts, wellformed, wording
 from advisor.drafting import Drafter, Unusable
 from advisor.grounding import Grounding
 from advisor.interface import Briefing, Draft, Settings
@@ -21,16 +22,18 @@ def evaluate(path: Path, count: int = 200, first: int = corpus.HELD_OUT) -> dict
     """Shares are 0 to 1. Prints nothing; see the keys."""
     model = Model(path)
     totals: Counter[str] = Counter()
+    written: list[str] = []
     started = time.monotonic()
     for seed in range(first, first + count):
         briefing = corpus.example(seed).briefing
-        drafter = Drafter(model, briefing, Settings(seed=seed), lambda event: None)
+        written.clear()
+        drafter = Drafter(model, briefing, Settings(seed=seed), lambda event: _note_section(event, written))
         try:
             draft = drafter.write("", "")
         except Unusable:
             totals["unusable"] += 1
             continue
-        totals += _judged(briefing, draft)
+        totals += _judged(briefing, draft, len(set(written)))
         totals["tokens"] += drafter.tokens[1]
         totals["seconds_in_all"] += sum(draft.seconds.values())
     drafts = count - totals["unusable"]
@@ -41,8 +44,12 @@ def evaluate(path: Path, count: int = 200, first: int = corpus.HELD_OUT) -> dict
         "sections from the model": 1 - totals["filled"] / sections,
         "sentences that hold for the briefing word for word": totals["true"] / max(1, totals["sentences"]),
         "drafts with a number that no fact shows": totals["foreign"] / count,
+        "sentences that say a word twice or break off": totals["clumsy"] / max(1, totals["sentences"]),
+        "summaries with result and, from the second version on, change": totals["told"] / count,
         "choice agrees with the policy": totals["agrees"] / count,
         "policy's choice among the first two": totals["near"] / count,
+        "the model alone agrees with the policy": totals["alone"] / count,
+        "policy's choice among the model's own first two": totals["alone_near"] / count,
         "rules' first agrees with the policy": totals["rules"] / count,
         "a random choice would agree": totals["chance"] / count,
         "the same model without findings agrees": _without_findings(model, range(first, first + count)),
@@ -51,12 +58,21 @@ def evaluate(path: Path, count: int = 200, first: int = corpus.HELD_OUT) -> dict
     }
 
 
-def _judged(briefing: Briefing, draft: Draft) -> Counter[str]:
+def _note_section(event: dict[str, Any], written: list[str]) -> None:
+    """A section's sentences are announced when the model wrote it."""
+    if event["event"] == "sentences":
+        written.append(event["name"])
+
+
+def _judged(briefing: Briefing, draft: Draft, written: int) -> Counter[str]:
     grounding = Grounding(briefing)
     chosen = policy.choose(briefing)
     sentences = _sentences(draft)
     fine = {grounding.fill(text) for text in _true_sentences(briefing, draft.chosen)}
-    filled = sum("drafted by the rules" in note for note in draft.notes)
+    filled = len(prompts.BEFORE) + len(prompts.AFTER) - written
+    alone = [r.id for r in sorted(draft.ranking, key=lambda r: -(r.model or 0.0))]
+    shown = {fact.key: fact.display for fact in briefing.facts}
+    wanted = [shown[key] for key in ("value", "delta_previous") if key in shown]
     return Counter(
         {
             "filled": filled,
@@ -64,6 +80,10 @@ def _judged(briefing: Briefing, draft: Draft) -> Counter[str]:
             "sentences": len(sentences),
             "true": sum(sentence in fine for sentence in sentences),
             "foreign": any(grounding.foreign_numbers(sentence) for sentence in sentences),
+            "clumsy": sum(wellformed.problem(s, phrase=s in draft.prose.next_focus) is not None for s in sentences),
+            "told": all(text in draft.prose.summary for text in wanted),
+            "alone": alone[0] == chosen,
+            "alone_near": chosen in alone[:2],
             "agrees": draft.chosen == chosen,
             "near": chosen in [ranked.id for ranked in draft.ranking[:2]],
             "rules": prompts.by_rank(briefing)[0].id == chosen,

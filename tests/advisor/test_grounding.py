@@ -78,7 +78,7 @@ def test_plans_may_speak_of_directions(make_briefing: Make) -> None:
 
 def test_keys_become_values(make_briefing: Make) -> None:
     grounding = Grounding(make_briefing())
-    assert grounding.fill("@metric reaches @value.") == "accuracy reaches 0.9611."
+    assert grounding.fill("@metric reaches @value.") == "Accuracy reaches 0.9611."
     assert grounding.fill("the epoch @best_epoch's loss.") == "The epoch 6's loss."
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from advisor import ranking, rules_only
+from advisor import rules_only
 from advisor.grounding import Grounding
 from advisor.interface import Briefing, Option, Prose
 
@@ -60,14 +60,3 @@ def test_a_candidate_that_nobody_wrote_about_is_told_in_its_own_words(make_brief
     option = Option(id="use_lion", change="use Lion", why="Lion needs less memory.", risk="high", rank=1)
     draft = rules_only.draft(make_briefing().model_copy(update={"options": (option,)}))
     assert draft.prose.goal == "Lion needs less memory."
-
-
-def test_disagreement_with_the_rules_is_told_with_both_sides(make_briefing: Make) -> None:
-    # A4
-    ranked = ranking.from_scores({"add_dropout": -2.0, "add_weight_decay": -1.0})
-    told = ranking.disagreement(make_briefing(), ranked)
-    assert told == (
-        "the model chooses add_weight_decay (73%, rank 2 of the rules); "
-        "the rules put add_dropout first (the model gives it 27%)"
-    )
-    assert ranking.disagreement(make_briefing(), ranking.from_rules(make_briefing())) is None

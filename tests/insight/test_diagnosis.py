@@ -204,3 +204,21 @@ def test_evidence_names_facts_only_and_its_text_their_keys(lab: Lab) -> None:
         assert set(finding.evidence) <= keys
         assert all(f"@{key}" in finding.text for key in finding.evidence)
         assert finding.strength >= TOLD
+
+
+@pytest.mark.parametrize(
+    ("action", "verdict", "first"),
+    [
+        ("learning_rate 0.2 → 2.0", "worse", "learning_rate_too_high"),
+        ("hidden_size 32 → 64", "worse", "underfitting"),
+        ("learning_rate 0.2 → 2.0", "within noise", "underfitting"),
+    ],
+)
+def test_a_collapse_after_a_change_of_the_rate_is_put_down_to_the_rate(
+    lab: Lab, action: str, verdict: str, first: str
+) -> None:
+    """L28: the loss sits at that of a constant guess."""
+    nothing_learned = replace(GOOD, mean_loss=1.1, wrong=180)
+    flat = [1.1, 1.1, 1.1, 1.1, 1.1, 1.1]
+    m = measured(lab, flat, flat, value=0.1, failures=nothing_learned, last_action=action, verdict_previous=verdict)
+    assert diagnose(m, frozenset())[0].id == first

@@ -1,0 +1,47 @@
+"""The model's ranking and the rules', together (A4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from advisor import ranking
+from advisor.interface import Briefing
+
+Make = Callable[..., Briefing]
+
+#: In the rules' order: add_dropout, add_weight_decay, learning_rate_up, undo_v003.
+SURE = {"add_dropout": -5.0, "add_weight_decay": -0.1, "learning_rate_up": -5.0, "undo_v003": -5.0}
+WAVERING = {"add_dropout": -1.0, "add_weight_decay": -0.9, "learning_rate_up": -2.0, "undo_v003": -3.0}
+
+
+def test_a_model_that_is_sure_has_its_way_and_both_sides_are_told(make_briefing: Make) -> None:
+    ranked = ranking.combined(make_briefing(), SURE)
+    assert ranked[0].id == "add_weight_decay"
+    assert ranking.disagreement(make_briefing(), ranked) == (
+        "add_weight_decay is chosen by both rankings together (model 98 %, rules place 2); "
+        "the rules alone would have chosen add_dropout"
+    )
+
+
+def test_a_model_that_wavers_takes_what_the_rules_put_first(make_briefing: Make) -> None:
+    ranked = ranking.combined(make_briefing(), WAVERING)
+    assert ranked[0].id == "add_dropout"
+    assert ranking.disagreement(make_briefing(), ranked) == (
+        "add_dropout is chosen by both rankings together (model 38 %, rules place 1); "
+        "the model alone would have chosen add_weight_decay (42 %)"
+    )
+
+
+def test_the_chance_is_the_product_of_both(make_briefing: Make) -> None:
+    ranked = {r.id: r for r in ranking.combined(make_briefing(), WAVERING)}
+    assert sum(r.probability for r in ranked.values()) == pytest.approx(1)
+    assert sum(r.model or 0 for r in ranked.values()) == pytest.approx(1)
+    first, third = ranked["add_dropout"], ranked["learning_rate_up"]
+    assert first.probability / third.probability == pytest.approx(4 * math.e)
+
+
+def test_agreement_needs_no_note(make_briefing: Make) -> None:
+    assert ranking.disagreement(make_briefing(), ranking.from_rules(make_briefing())) is None

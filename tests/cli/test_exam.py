@@ -1,0 +1,52 @@
+"""`progtrain model check`: the small exam that any model sits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from advisor.interface import Settings
+from advisor.prompts import by_rank
+from engine.cli import exam
+
+
+def test_the_bundled_model_passes() -> None:
+    told: list[str] = []
+    result = exam.sit(Settings(), told.append)
+    assert result.serves and result.verdict == "serves"
+    assert result.line.startswith("exam: facts 100 %")
+    assert "form 100 %" in result.line
+    assert len(told) == len(result.marks) == 5
+
+
+def test_a_model_that_cannot_be_used_fails_early(tmp_path: Path) -> None:
+    path = tmp_path / "none.gguf"
+    path.write_bytes(b"import torch\n" * 100)
+    result = exam.sit(Settings(model=path))
+    assert not result.serves
+    assert len(result.marks) == 2
+    assert "diagnosis 0 of 5, choice 0 of 5, form 0 %" in result.line
+    assert result.verdict.startswith("does not serve")
+
+
+def test_leaning_on_the_rules_does_not_pass() -> None:
+    questions = list(zip(exam.briefings(), exam._QUESTIONS, strict=True))
+    assert [q.finding for b, q in questions if by_rank(b)[0].id in q.right] == []
+    assert all(q.right < {option.id for option in b.options} for b, q in questions)
+
+
+def test_a_weak_model_is_told_in_what() -> None:
+    mark = exam.Mark(
+        question="overfitting",
+        sentences=10,
+        true_to_facts=9,
+        diagnosed=True,
+        chosen="epochs_up",
+        chosen_well=False,
+        sections=9,
+        seconds=1.0,
+        notes=(),
+        by_model=True,
+    )
+    result = exam.Result(marks=(mark,) * 5)
+    assert result.line == "exam: facts 90 % (50 sentences), diagnosis 5 of 5, choice 0 of 5, form 100 %"
+    assert result.verdict == "serves, but is weak in choice: the bundled model or the rules do better"

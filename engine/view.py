@@ -142,6 +142,8 @@ class WorkspaceView:
         rows = []
         for number, name in enumerate(STEP_NAMES):
             seconds, done = story.steps.get(name, (None, False))
+            # it is done once, for the first version
+            done = done or (name == "initialize" and story.step not in (None, "initialize"))
             state = "done" if done else "pending"
             if name == story.step and not done:
                 state = "running" if status in ACTIVE or status == "orphan training" else ended

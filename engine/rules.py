@@ -179,6 +179,10 @@ class Rules:
 
 def load(ws: Workspace) -> Rules:
     """Reads both files. Raises `InputError` with file, key, value and mend when one is broken (L3)."""
+    # what is there and is no file must not pass for "no rules"
+    for path in (ws.rules, ws.instruction):
+        if (path.is_symlink() or path.exists()) and not path.is_file():
+            raise InputError("not a file that can be read", file=path, mend="put the file there, or take it away")
     has_rules, has_instruction = ws.rules.is_file(), ws.instruction.is_file()
     text = read_text(ws.rules) if has_rules else "{}"
     data = _parse(text, ws.rules)
@@ -218,7 +222,10 @@ def _parse(text: str, path: Path) -> Any:
             seen[key] = value
         return seen
 
-    data = parse_json(text, path, no_duplicates)
+    try:
+        data = parse_json(text, path, no_duplicates)
+    except RecursionError as error:
+        raise InputError("nested too deeply to be rules", file=path, mend="correct the JSON") from error
     if not isinstance(data, dict):
         raise InputError("the rules are one JSON object", file=path, place="line 1", mend="begin with { and end with }")
     return data

@@ -39,11 +39,14 @@ Status = Literal[
 ]
 
 
+StepState = Literal["done", "running", "waiting", "failed", "pending"]
+
+
 @dataclass(frozen=True)
 class StepView:
     number: int
     name: str
-    state: Literal["done", "running", "waiting", "failed", "pending"]
+    state: StepState
     seconds: float | None = None
 
 

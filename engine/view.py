@@ -16,7 +16,7 @@ from engine.files import LineReader, sha256, try_read_json
 from engine.jobs import local
 from engine.rules import Rules
 from engine.schema import JobState, Review
-from engine.snapshot import ACTIVE, STEP_NAMES, Progress, Snapshot, Status, StepView, VersionView
+from engine.snapshot import ACTIVE, STEP_NAMES, Progress, Snapshot, Status, StepState, StepView, VersionView
 from engine.story import Story
 from engine.workspace import Workspace
 
@@ -138,16 +138,16 @@ class WorkspaceView:
         return None if since is None else (self._clock() - datetime.fromisoformat(since)).total_seconds()
 
     def _steps(self, story: Story, status: Status) -> tuple[StepView, ...]:
-        ended = {"waiting": "waiting", "failed": "failed", "not ready": "failed"}.get(status, "pending")
+        ends: dict[str, StepState] = {"waiting": "waiting", "failed": "failed", "not ready": "failed"}
         rows = []
         for number, name in enumerate(STEP_NAMES):
             seconds, done = story.steps.get(name, (None, False))
             # it is done once, for the first version
             done = done or (name == "initialize" and story.step not in (None, "initialize"))
-            state = "done" if done else "pending"
+            state: StepState = "done" if done else "pending"
             if name == story.step and not done:
-                state = "running" if status in ACTIVE or status == "orphan training" else ended
-            rows.append(StepView(number, name, state, seconds))  # type: ignore[arg-type]
+                state = "running" if status in ACTIVE or status == "orphan training" else ends.get(status, "pending")
+            rows.append(StepView(number, name, state, seconds))
         return tuple(rows)
 
     def _review(self, story: Story) -> Review | None:

@@ -62,7 +62,7 @@ ITEMS = {
     "C1": ("everything without a screen", "engine/cli/"),
     "C2": ("--dry-run", "engine/plan.py"),
     "C3": ("errors with file, place, reason, mend", "engine/errors.py, engine/cli/main.py"),
-    "T1": ("the app holds nothing", "tui/app.py, engine/launch.py"),
+    "T1": ("the app holds nothing", "tui/start.py, tui/app.py, engine/launch.py"),
     "T2": ("loop screen", "tui/screens/"),
     "T3": ("review screen", "tui/screens/"),
     "T4": ("leaderboard screen", "tui/screens/"),

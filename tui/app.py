@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -18,14 +15,15 @@ from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
 
-from engine.errors import InputError, ProgtrainError
+from engine.errors import ProgtrainError
 from engine.workspace import Workspace
 from tui import clipboard, preferences, words
 from tui.commands import SCREENS, Commands
 from tui.filters import OnlyAscii, OnlyText
 from tui.messages import Update, Updated
 from tui.model import Model
-from tui.port import Engine, RealEngine, View, workspace_problem
+from tui.port import Engine, RealEngine, View
+from tui.reading.ahead import Ahead
 from tui.sanitize import clean_line, clean_text
 from tui.screens.base import BaseScreen
 from tui.watch import Watcher
@@ -94,7 +92,10 @@ class ProgtrainApp(App[None]):
         ascii_only: bool = False,
         keys: dict[str, str] | None = None,
         every: float = 1.0,
+        ahead: Ahead | None = None,
+        seen: dict[str, Any] | None = None,
     ) -> None:
+        """`seen`: how this workspace was looked at the last time; changes to it are kept where it is given."""
         super().__init__()
         self.animation_level = "none"
         self.workspace = Workspace(root)
@@ -102,12 +103,15 @@ class ProgtrainApp(App[None]):
         self.engine: Engine = engine or RealEngine(self.workspace)
         self.readonly = readonly
         self.letters = ascii_only
+        self._keeps_view = seen is not None
+        self._seen: dict[str, Any] = seen or {}
         self.signs = words.ASCII if ascii_only else words.UNICODE
         self.watcher = Watcher(
             self.workspace,
             lambda: view or _view_of(root),
             lambda update: self.post_message(Updated(update)),
             every=every,
+            ahead=ahead,
         )
         if keys:
             self.set_keymap(keys)
@@ -116,10 +120,19 @@ class ProgtrainApp(App[None]):
         own: list[LineFilter] = [OnlyText(), OnlyAscii()] if self.letters else [OnlyText()]
         return [*super().get_line_filters(), *own]
 
+    def on_load(self) -> None:
+        if (theme := self._seen.get("theme")) in self.available_themes:
+            self.theme = theme
+        marked = self._seen.get("marked")
+        self.model.marked = {v for v in marked if isinstance(v, str)} if isinstance(marked, list) else set()
+        if first := self.watcher.first():
+            self.model.apply(first)
+        self.watcher.start()
+
     def on_mount(self) -> None:
         self.switch_mode("loop")
-        # the first look begins once the first frame has been asked for
-        self.call_after_refresh(self.watcher.start)
+        self.call_after_refresh(self.watcher.drawn.set)
+        self.watch(self, "theme", lambda theme: self.remember("theme", theme), init=False)
 
     def on_unmount(self) -> None:
         self.watcher.stop()
@@ -190,6 +203,20 @@ class ProgtrainApp(App[None]):
     def want_curves(self, versions: Iterable[str]) -> None:
         self.watcher.want(versions)
 
+    # the view of each workspace
+
+    def recalled(self, screen: str) -> dict[str, Any]:
+        found = self._seen.get(screen)
+        return found if isinstance(found, dict) else {}
+
+    def remember(self, name: str, value: Any) -> None:
+        if self._seen.get(name) == value:
+            return
+        self._seen[name] = value
+        if self._keeps_view:
+            seen = dict(self._seen)
+            self.in_thread(lambda: preferences.write_view(self.workspace.root, seen), lambda _: None)
+
     # going about
 
     def action_screen(self, name: str) -> None:
@@ -209,6 +236,7 @@ class ProgtrainApp(App[None]):
 
     def toggle_mark(self, version: str) -> None:
         self.model.marked ^= {version}
+        self.remember("marked", sorted(self.model.marked))
         self._show(Update())
 
     def compare(self, version: str | None) -> None:
@@ -282,40 +310,6 @@ def _view_of(root: Path) -> View:
     return WorkspaceView(root)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="progtrain-tui",
-        description="Look at a workspace and drive its loop by keyboard. It starts nothing by itself.",
-    )
-    parser.add_argument("workspace", nargs="?", default=".", help="the workspace's folder (default: this one)")
-    parser.add_argument("--readonly", action="store_true", help="only look")
-    parser.add_argument("--ascii", action="store_true", help="no characters beyond ASCII")
-    parser.add_argument("--keys", action="store_true", help="list names and keys, for keys.toml in the config folder")
-    options = parser.parse_args(arguments)
-    if options.keys:
-        sys.stdout.write(f"# {preferences.config_folder() / 'keys.toml'}\n[keys]\n" + "".join(key_names()))
-        return
-    root = Path(options.workspace).expanduser().resolve()
-    problem = workspace_problem(root)
-    if problem is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        problem = "this is not a terminal: progtrain status and progtrain review work without one"
-    keys: dict[str, str] = {}
-    try:
-        keys = preferences.read_keys(preferences.config_folder())
-    except InputError as error:
-        problem = problem or str(error).replace("\n", ";")
-    if problem:
-        _give_up(problem)
-    ascii_only = options.ascii or "UTF-8" not in (sys.stdout.encoding or "").upper()
-    app = ProgtrainApp(root, readonly=options.readonly, ascii_only=ascii_only, keys=keys)
-    app.run()
-    if text := app.farewell():
-        sys.stdout.write(f"{text}\n")
-    # a look at a dead network folder must not keep the process
-    sys.stdout.flush()
-    os._exit(app.return_code or 0)
-
-
 def key_names() -> list[str]:
     """Every binding that can be given other keys, as lines of `keys.toml`."""
     from tui.screens.ask import AskLine, Confirm
@@ -336,10 +330,8 @@ def key_names() -> list[str]:
     return [found[name] for name in sorted(found)]
 
 
-def _give_up(problem: str) -> None:
-    sys.stderr.write(f"progtrain-tui: {clean_line(problem)}\n")
-    raise SystemExit(2)
+def main(arguments: list[str] | None = None) -> None:
+    """`tui.start.main`, which is quicker where it is called itself: it reads ahead while this module is imported."""
+    from tui import start
 
-
-if __name__ == "__main__":
-    main()
+    start.main(arguments)

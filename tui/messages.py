@@ -13,7 +13,7 @@ from tui.reading.log import LogRows
 from tui.reading.machine import Machine
 
 if TYPE_CHECKING:
-    from engine.view import Snapshot
+    from engine.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

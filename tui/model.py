@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from engine.clock import Clock, now
 from tui.messages import Update
+from tui.plot.axis import OverTime, seconds_at
 from tui.plot.chart import Line
 from tui.plot.series import Series
-from tui.reading.curves import LEARNING_RATE, LOSS, CurveKey, CurveRows, Role
+from tui.reading.curves import LEARNING_RATE, LOSS, SECONDS, CurveKey, CurveRows, Role
 from tui.reading.drafts import Documents
 from tui.reading.machine import Machine
 
 if TYPE_CHECKING:
-    from engine.view import Snapshot, VersionView
+    from engine.snapshot import Snapshot, VersionView
 
 _LOG_LINES = 5000
 
@@ -40,6 +41,7 @@ class Model:
     marked: set[str] = field(default_factory=set)
     curves: dict[CurveKey, Series] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    _over_time: dict[CurveKey, OverTime] = field(default_factory=dict)
 
     def apply(self, update: Update) -> None:
         if update.snapshot is not None:
@@ -81,7 +83,11 @@ class Model:
     def charts(self, versions: tuple[str, ...]) -> list[str]:
         """Names of what can be drawn: loss first, the primary metric next, the learning rate last."""
         primary = (self.snapshot.primary_metric or "").casefold() if self.snapshot else ""
-        names = {key.chart for key, series in self.curves.items() if key.version in versions and len(series)}
+        names = {
+            key.chart
+            for key, series in self.curves.items()
+            if key.version in versions and len(series) and key.chart != SECONDS
+        }
 
         def order(name: str) -> tuple[int, str]:
             return (0 if name == LOSS else 1 if name == primary else 3 if name == LEARNING_RATE else 2), name
@@ -89,21 +95,53 @@ class Model:
         return sorted(names, key=order)
 
     def curve(self, version: str, chart: str, role: Role) -> Series | None:
-        """The log's curve, or the live one while that is ahead of it."""
+        """The log's curve, or the live one while that tells more: CSVLogger writes each hundred steps."""
         log = self.curves.get(CurveKey(version, chart, role, "log"))
         live = self.curves.get(CurveKey(version, chart, role, "live"))
-        if log and len(log) and (not live or not len(live) or log.xs[-1] >= live.xs[-1]):
+        if log and len(log) and (not live or len(live) <= len(log) or log.xs[-1] + 1 >= live.xs[-1]):
             return log
         return live if live and len(live) else None
 
-    def lines(self, chart: str, versions: tuple[str, ...], colour: dict[str, str]) -> tuple[Line, ...]:
+    def lines(
+        self, chart: str, versions: tuple[str, ...], colour: dict[str, str], *, by_time: bool = False
+    ) -> tuple[Line, ...]:
         roles: tuple[Role, ...] = ("train", "", "val")
         found = [(v, role, s) for v in versions for role in roles if (s := self.curve(v, chart, role))]
+        if by_time:
+            timed = [(v, role, self._timed(CurveKey(v, chart, role, "log"), s)) for v, role, s in found]
+            found = [(v, role, s) for v, role, s in timed if s is not None]
         both = len({role for _, role, _ in found}) > 1
         return tuple(
             Line(f"{version} {role}".strip(), series, colour[version], both and role == "val")
             for version, role, series in found
         )
+
+    def _timed(self, key: CurveKey, series: Series) -> Series | None:
+        """None for a version whose times nobody told."""
+        times = self.curves.get(CurveKey(key.version, SECONDS, "", "live"))
+        if times is None or not len(times):
+            return None
+        held = self._over_time.get(key)
+        if held is None or held.source is not series or held.times is not times:
+            held = self._over_time[key] = OverTime(series, times)
+        return held.series()
+
+    def second(self, version: str, step: float) -> float | None:
+        times = self.curves.get(CurveKey(version, SECONDS, "", "live"))
+        return seconds_at(times, step) if times is not None else None
+
+    def plateau(self, version: str) -> float | None:
+        """The step from which the validation loss hardly fell any more, where that was a fifth of the training or more.
+
+        Hardly: by less than a fiftieth of all that it fell.
+        """
+        series = self.curve(version, LOSS, "val")
+        low = series.lowest() if series and len(series) >= 5 else None
+        if series is None or low is None:
+            return None
+        enough = low[1] + (series.ys[0] - low[1]) / 50
+        place = next((i for i, y in enumerate(series.ys) if y <= enough), len(series) - 1)
+        return series.xs[place] if place <= 0.8 * (len(series) - 1) else None
 
     def best_epoch(self, version: str) -> tuple[float, float] | None:
         """Step and value of the lowest validation loss."""

@@ -15,7 +15,7 @@ from engine.workspace import Workspace
 
 if TYPE_CHECKING:
     from engine.schema import Decision
-    from engine.view import Snapshot
+    from engine.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

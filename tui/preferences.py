@@ -9,11 +9,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from engine.errors import InputError
+from engine.files import try_read_json, write_json
 
 
 def config_folder() -> Path:
@@ -24,6 +27,23 @@ def config_folder() -> Path:
 def cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "progtrain"
+
+
+def _view_file(root: Path) -> Path:
+    base = os.environ.get("XDG_STATE_HOME")
+    folder = (Path(base) if base else Path.home() / ".local" / "state") / "progtrain" / "views"
+    return folder / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
+
+
+def read_view(root: Path) -> dict[str, Any]:
+    """How the user looked at this workspace the last time; empty where that is not known."""
+    data = try_read_json(_view_file(root))
+    return data if isinstance(data, dict) else {}
+
+
+def write_view(root: Path, view: dict[str, Any]) -> None:
+    """Raises `StorageError` where nothing can be written."""
+    write_json(_view_file(root), {**view, "workspace": str(root)})
 
 
 def read_keys(folder: Path) -> dict[str, str]:

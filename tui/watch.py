@@ -12,17 +12,20 @@ from engine.workspace import Workspace
 from tui import words
 from tui.messages import Update
 from tui.port import View
+from tui.reading.ahead import Ahead
 from tui.reading.curves import CurveFeed, CurveRows
 from tui.reading.drafts import DraftReader
 from tui.reading.log import LogTail
 from tui.reading.machine import MachineReader
 
 if TYPE_CHECKING:
-    from engine.view import Snapshot
+    from engine.snapshot import Snapshot
 
 _EVERY_SECONDS = 1.0
 #: while somebody works on the workspace there is no need to hurry either
 _AT_MOST_EVERY = 0.25
+#: a child that hangs on a dead network folder is not waited for any longer
+_AHEAD_SECONDS = 5.0
 
 
 class Watcher:
@@ -35,6 +38,7 @@ class Watcher:
         post: Callable[[Update], object],
         *,
         every: float = _EVERY_SECONDS,
+        ahead: Ahead | None = None,
     ) -> None:
         self._workspace = workspace
         # made by the thread: its imports must not hold up the first frame
@@ -42,6 +46,9 @@ class Watcher:
         self._view: View | None = None
         self._post = post
         self._every = every
+        self._ahead = ahead
+        #: set by the app once its first frame is out
+        self.drawn = threading.Event()
         self._wanted: frozenset[str] = frozenset()
         self._feeds: dict[str, CurveFeed] = {}
         self._log = LogTail()
@@ -60,6 +67,7 @@ class Watcher:
     def stop(self) -> None:
         self._ended.set()
         self._wake.set()
+        self.drawn.set()
 
     def nudge(self) -> None:
         """Look now: something was just done."""
@@ -73,6 +81,7 @@ class Watcher:
         self._wanted = wanted
 
     def _run(self) -> None:
+        self._first_look()
         while not self._ended.is_set():
             update = self.look()
             if self._ended.is_set():
@@ -82,6 +91,37 @@ class Watcher:
             self._ended.wait(_AT_MOST_EVERY)
             self._wake.wait(max(0.0, self._every - _AT_MOST_EVERY))
             self._wake.clear()
+
+    def first(self) -> Update | None:
+        """What was read ahead, where all of it is there already: the first frame can hold it."""
+        return self._take_ahead() if self._ahead is not None and self._ahead.done() else None
+
+    def _take_ahead(self) -> Update | None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return None
+        try:
+            seen = ahead.snapshot()
+            feed = ahead.feed(seen) if seen else None
+            if seen is None or seen.version is None or feed is None:
+                return Update(snapshot=seen)
+            self._feeds[seen.version] = feed
+            return Update(snapshot=seen, curves=tuple(feed.read()))
+        except OSError:
+            return None  # the look that follows says what is wrong
+        finally:
+            ahead.close()
+
+    def _first_look(self) -> None:
+        """What was read ahead, before the engine's own view is imported: that would hold up the first frame."""
+        ahead = self._ahead
+        if ahead is not None and (seen := ahead.snapshot()) is not None:
+            self._post(Update(snapshot=seen))
+        self.drawn.wait(_AHEAD_SECONDS)
+        if ahead is not None:
+            ahead.done(_AHEAD_SECONDS)
+            if update := self._take_ahead():
+                self._post(update)
 
     def look(self) -> Update:
         """One look at the disk."""
@@ -120,7 +160,7 @@ class Watcher:
         rows: list[CurveRows] = []
         for version in sorted((self._wanted & known) | current):
             feed = self._feeds.get(version) or self._feeds.setdefault(version, CurveFeed(self._workspace, version))
-            rows += feed.read(live=version in current)
+            rows += feed.read()
         return rows
 
 

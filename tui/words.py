@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.view import Snapshot, Status
+    from engine.snapshot import Snapshot, Status
 
 
 @dataclass(frozen=True)

@@ -155,5 +155,26 @@ def _now() -> str:
     return datetime.now(UTC).astimezone().isoformat()
 
 
+def _claim(folder: Path) -> bool:
+    """Whether this guard is the first of its job.
+
+    A runner that is killed before its guard has written a word leaves it starting; the next runner knows nothing of
+    it and starts another. The script must run once all the same.
+    """
+    try:
+        os.close(os.open(folder / "claimed", os.O_CREAT | os.O_EXCL))
+    except (FileExistsError, FileNotFoundError):
+        return False
+    return True
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    # read before the claim: the folder may be in the middle of being made anew
+    guard = Guard(folder)
+    if _claim(folder):
+        guard.run()
+
+
 if __name__ == "__main__":
-    Guard(Path(sys.argv[1])).run()
+    main()

@@ -84,6 +84,10 @@ def _apply_setting(desk: Desk, key: str, value: Any) -> None:
             _absent(desk, key, value)
         return
     module, setting = found[0], found[1]
+    if isinstance(wanted, str) and isinstance(setting.value, int | float):
+        problem = f"training_config.{key}: {setting.name} is a number in the script, the rules give the text {wanted!r}"
+        desk.rules_problem(_rules_line(desk, key), problem, "write the number without quotes, or take the key out")
+        return
     for place in (setting, *duplicates(find_settings(module.text), setting)):
         if not same_value(place.value, wanted):
             problem = f"{place.name} is {place.value!r}, the rules say {value!r}"

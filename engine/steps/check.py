@@ -13,6 +13,6 @@ def is_last(context: Context, version: str) -> bool:
 def run(context: Context, version: str) -> str:
     limit = context.rules.file.loop_config.max_versions
     if is_last(context, version):
-        return f"{version} is the last of {limit} versions: the report is next"
+        return f"{version} is the last of {limit} version{'s' if limit > 1 else ''}: the report is next"
     following = version_id((version_number(version) or 0) + 1)
     return f"{version} of {limit} versions: {following} is next"

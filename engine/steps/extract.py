@@ -5,7 +5,7 @@ Writes `result-analysis.md` and `action-extract.md` into the version's folder on
 
 from __future__ import annotations
 
-from engine import authoring, drafting, history, marks
+from engine import authoring, decisions, drafting, history, marks
 from engine.authoring import Planned
 from engine.context import Context
 from engine.drafting import DraftRecord
@@ -37,20 +37,29 @@ def run(context: Context, version: str) -> str:
         elif _texts(decision):
             drafting.write_edit(context, version, record, decision.analysis, decision.action)
         else:
-            drafting.draft(
-                context,
-                version,
-                insight,
-                origin="choice" if decision.candidate else "advisor",
-                candidate=decision.candidate,
-                base=decision.base,
-                hint=decision.hint,
-            )
+            _draft_as_asked(context, version, insight, decision)
         record = _present(context, version)
         if decision.answer == "accept":
             planned = _plan(context, version)[0]
             if planned:
                 return _accept(context, version, record, planned, decision)
+
+
+def _draft_as_asked(context: Context, version: str, insight: Insight, decision: Decision) -> None:
+    """Another round. An answer that cannot be followed is taken back, so that the question is asked again."""
+    try:
+        drafting.draft(
+            context,
+            version,
+            insight,
+            origin="choice" if decision.candidate else "advisor",
+            candidate=decision.candidate,
+            base=decision.base,
+            hint=decision.hint,
+        )
+    except InputError:
+        decisions.withdraw(context.ws, decision.question)
+        raise
 
 
 def _draft_under_present_rules(context: Context, version: str) -> tuple[DraftRecord, Insight]:

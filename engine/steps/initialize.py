@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
-from engine import data
+from engine import data, marks
 from engine.context import Context
 from engine.errors import InputError
-from engine.files import read_text, sha256_text, try_read_json, write_text
+from engine.files import read_text, sha256, sha256_text, try_read_json, write_text
 from engine.rules import Rules
 from engine.schema import Review
 from engine.script.audit import Audit, audit
@@ -41,6 +42,12 @@ def look(context: Context) -> list[str]:
     """Reads stats, scripts and the baseline's record; plain words on each. Raises `InputError` for what is broken."""
     ws = context.ws
     _check_data(context)
+    if shutil.which(context.python) is None:
+        raise InputError(
+            "the interpreter of the scripts is not there, or cannot be run",
+            file=context.python,
+            mend="name another: progtrain run --python PATH",
+        )
     stats = data.read_stats(ws.stats(context.dataset_id))
     counts = ", ".join(f"{count} {split}" for split, count in stats.counts.items()) or "counts unknown"
     notes = [f"dataset {context.dataset_id}: {counts}, task {stats.task_type or 'not stated'}"]
@@ -51,6 +58,8 @@ def look(context: Context) -> list[str]:
     versions = ws.versions()
     if versions:
         _same_dataset(context, versions[-1])
+        for version in versions:
+            _tell_if_changed(context, version)
     return notes
 
 
@@ -97,7 +106,8 @@ def run(context: Context, version: str) -> str:
     context.journal.write("version_authored", version=version, base=None, action="baseline", reason="", operation=None)
     write_text(ws.script(version), header)
     count = len(mended.summary)
-    return f"{ws.script(version).name} from the baseline, {count} thing{'s' if count != 1 else ''} mended"
+    done = f"{count} thing{'s' if count != 1 else ''} mended" if count else "nothing had to be mended"
+    return f"{ws.script(version).name} from the baseline, {done}"
 
 
 def settings_for(rules: Rules, source: str) -> dict[str, Any]:
@@ -140,6 +150,17 @@ def _check_data(context: Context) -> None:
     else:
         mend = "put the prepared data there, with train/ and valid/"
     raise InputError(f"there is no dataset {context.dataset_id!r}", file=folder, mend=mend)
+
+
+def _tell_if_changed(context: Context, version: str) -> None:
+    """A finished version is not trained again, so a later edit of its script would go unnoticed."""
+    mark = marks.read(context.ws, version, "train")
+    script = context.ws.script(version)
+    if mark is not None and mark.inputs.get("script") not in (None, "", sha256(script)):
+        context.journal.warn(
+            f"{script.name} was changed after its training: {version}'s numbers come from the script as it was, "
+            "and versions made from it now inherit the edit"
+        )
 
 
 def _same_dataset(context: Context, version: str) -> None:

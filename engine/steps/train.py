@@ -40,11 +40,12 @@ def run(context: Context, version: str) -> str:
     Raises `DecisionNeeded`, `StepFailed` when no attempt is left and nobody can be asked, `Stopped`.
     """
     folder = context.ws.version(version)
+    started_again = attempts.count(context.ws, version)
     while True:
         context.check_stop()
         last = attempts.last(context.ws, version)
         if last is not None and not last.resolved:
-            _resolve(context, version, last)
+            _resolve(context, version, last, started_again=last.number == started_again)
             continue
         number = attempts.count(context.ws, version) + 1
         name = f"{version}-train-{number}"
@@ -177,13 +178,13 @@ def _reset(folder: VersionFolder) -> None:
         folder.path.mkdir(parents=True)
 
 
-def _resolve(context: Context, version: str, attempt: attempts.Attempt) -> None:
+def _resolve(context: Context, version: str, attempt: attempts.Attempt, *, started_again: bool) -> None:
     """After a failed attempt: repair, repeat, or ask (L18, L19)."""
     script = context.ws.script(version)
     failure = attempt.failure()
     used_up = attempt.number % context.rules.file.loop_config.max_train_attempts == 0
     if used_up:
-        _ask_after_last(context, version, attempt)
+        _ask_after_last(context, version, attempt, started_again)
         return
     current = script.read_text(encoding="utf-8")
     repair = propose(failure, current, locked=_locks(context, current), root=context.ws.root)
@@ -191,7 +192,7 @@ def _resolve(context: Context, version: str, attempt: attempts.Attempt) -> None:
         attempts.resolve(context.ws, version, attempt, "none: the same script is run again")
         return
     if repair is None:
-        _ask_after_last(context, version, attempt)
+        _ask_after_last(context, version, attempt, started_again)
         return
     review = Review(
         question=f"{version}-repair-{attempt.number}-{attempt.digest}",
@@ -222,7 +223,11 @@ def _locks(context: Context, source: str) -> dict[str, Any]:
         return context.rules.locks_in(())
 
 
-def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt) -> None:
+def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt, started_again: bool) -> None:
+    if context.autopilot and started_again:
+        # the loop had failed with it, and whoever starts it again has mended something, or wants to see it again
+        attempts.resolve(context.ws, version, attempt, "by hand, or none: the loop was started again")
+        return
     limit = context.rules.file.loop_config.max_train_attempts
     log = context.ws.relative(context.ws.attempt(version, attempt.number) / "output.log")
     script = context.ws.script(version)
@@ -230,7 +235,7 @@ def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt) -
     advised = advice(attempt.failure(), locked=locks)
     if context.autopilot:
         raise StepFailed(
-            f"training failed (attempt {attempt.number} of {limit}), and no repair is known: {attempt.error_summary}",
+            f"the training failed {_times(attempt.number, limit)}, and no repair is known: {attempt.error_summary}",
             file=script,
             place=f"line {attempt.line}" if attempt.line else None,
             mend=f"{advised}; then start again; the whole output is in {log}",
@@ -240,15 +245,26 @@ def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt) -
             question=f"{version}-attempts-{attempt.number}-{attempt.digest}",
             kind="attempts",
             version=version,
-            title=f"{version}: the training failed, attempt {attempt.number} of {limit}",
-            text=f"{attempt.error_summary}\n\n{attempt.root_cause_hypothesis}\n\n"
-            f"{advised}; mend {script.name} and answer retry; the whole output is in {log}",
+            title=f"{version}: the training failed {_times(attempt.number, limit)}",
+            text="\n\n".join(
+                [
+                    attempt.error_summary,
+                    # some advice begins with the cause: once is enough
+                    *([] if attempt.root_cause_hypothesis in advised else [attempt.root_cause_hypothesis]),
+                    f"{advised}; then answer retry ({script.name} is yours to edit); the whole output is in {log}",
+                ]
+            ),
             target=script.name,
             answers=["retry", "stop"],
         ),
         None,
     )
     attempts.resolve(context.ws, version, attempt, "by hand, or none: the user asked for another attempt")
+
+
+def _times(number: int, limit: int) -> str:
+    """How often, in words that stay true after a retry beyond the limit."""
+    return f"(attempt {number} of {limit})" if number <= limit else f"(attempt {number})"
 
 
 def _seconds(state: JobState | None) -> float:

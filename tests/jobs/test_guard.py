@@ -128,3 +128,14 @@ def test_the_same_pid_of_another_process_is_not_taken_for_the_guard(folder: JobF
     _begin(folder, "pass")
     state = _finish(folder).model_copy(update={"status": "running", "pid": os.getpid(), "create_time": 1.0})
     assert not local.alive(state)
+
+
+def test_a_job_that_is_submitted_again_while_its_guard_starts_runs_once(folder: JobFolder) -> None:
+    """L11, T1: the runner was killed before the guard had written a word, and the next one knows nothing of it."""
+    count = folder.path.parent / "count"
+    code = f"import time; open({str(count)!r}, 'a').write('x'); time.sleep(0.5)"
+    _begin(folder, code)
+    _begin(folder, code)
+    assert _finish(folder).exit_code == 0
+    time.sleep(1.0)
+    assert count.read_text() == "x"

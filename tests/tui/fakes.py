@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from engine.errors import InputError
 from engine.schema import CandidateCard, Decision, Review
-from engine.view import Progress, Snapshot, StepView, VersionView
+from engine.snapshot import Progress, Snapshot, StepView, VersionView
 from engine.workspace import Workspace
 from tui.app import ProgtrainApp
 from tui.port import Check, Instruction, RulesCheck

@@ -16,11 +16,12 @@ from engine.errors import InputError
 from engine.workspace import Workspace
 from tests.tui.fakes import FakeEngine, fill, make_app, settle, snapshot
 from tui import clipboard
-from tui.app import key_names, main
+from tui.app import key_names
 from tui.commands import Commands, dataset_of
 from tui.preferences import read_keys
 from tui.screens.help import HelpScreen
 from tui.screens.review import ReviewScreen
+from tui.start import main
 
 
 @pytest.mark.parametrize(
@@ -249,7 +250,7 @@ def run_in_terminal(arguments: list[str], keys: list[bytes], seconds: float = 20
     pid, master = pty.fork()
     if pid == 0:
         os.environ.update(TERM="xterm-256color", COLUMNS="80", LINES="24")
-        os.execv(sys.executable, [sys.executable, "-m", "tui.app", *arguments])
+        os.execv(sys.executable, [sys.executable, "-m", "tui.start", *arguments])
     return asyncio.run(_talk(pid, master, keys, seconds))
 
 

@@ -72,14 +72,14 @@ def test_logged_names_find_their_chart(name: str, chart: str, role: str) -> None
 def test_curves_come_once_and_then_only_what_is_new(ws: Workspace) -> None:
     write_curves(ws, "v001", rows=120)
     feed, model = CurveFeed(ws, "v001"), Model(ws.root)
-    first = feed.read(live=False)
+    first = feed.read()
     model.apply(Update(curves=tuple(first)))
     assert {row.key.chart for row in first} == {"loss", "accuracy", "learning rate"}
-    assert feed.read(live=False) == []
+    assert feed.read() == []
     path = ws.version("v001").logs / "version_0" / "metrics.csv"
     with path.open("a") as file:
         file.write("12,120,0.5,,,\n")
-    model.apply(Update(curves=tuple(feed.read(live=False))))
+    model.apply(Update(curves=tuple(feed.read())))
     series = model.curves[CurveKey("v001", "loss", "train", "log")]
     assert len(series) == 121 and series.ys[-1] == 0.5
 
@@ -87,10 +87,10 @@ def test_curves_come_once_and_then_only_what_is_new(ws: Workspace) -> None:
 def test_a_rewritten_metrics_file_replaces_the_curve(ws: Workspace) -> None:
     write_curves(ws, "v001", rows=240)
     feed, model = CurveFeed(ws, "v001"), Model(ws.root)
-    model.apply(Update(curves=tuple(feed.read(live=False))))
+    model.apply(Update(curves=tuple(feed.read())))
     path = ws.version("v001").logs / "version_0" / "metrics.csv"
     path.write_text("epoch,step,grad_norm,train_loss\n0,0,1.0,2.0\n0,1,1.1,1.9\n")
-    model.apply(Update(curves=tuple(feed.read(live=False))))
+    model.apply(Update(curves=tuple(feed.read())))
     assert list(model.curves[CurveKey("v001", "loss", "train", "log")].ys) == [2.0, 1.9]
 
 
@@ -99,12 +99,12 @@ def test_the_live_file_is_drawn_while_it_is_ahead_of_the_log(ws: Workspace) -> N
     live.parent.mkdir(parents=True)
     live.write_text('{"step": 5, "epoch": 1, "metrics": {"train_loss": 0.9}, "learning_rate": [0.1]}\n{"torn')
     feed, model = CurveFeed(ws, "v001"), Model(ws.root)
-    model.apply(Update(curves=tuple(feed.read(live=True))))
+    model.apply(Update(curves=tuple(feed.read())))
     curve = model.curve("v001", "loss", "train")
     assert curve is not None and list(curve.ys) == [0.9]
     assert model.charts(("v001",)) == ["loss", "learning rate"]
     write_curves(ws, "v001", rows=120)
-    model.apply(Update(curves=tuple(feed.read(live=True))))
+    model.apply(Update(curves=tuple(feed.read())))
     curve = model.curve("v001", "loss", "train")
     assert curve is not None and len(curve) == 120
 
@@ -141,8 +141,8 @@ def test_flips_are_the_samples_whose_outcome_changed(ws: Workspace) -> None:
 
 def test_a_comparison_tells_settings_and_script(ws: Workspace) -> None:
     fill(ws)
-    found = compare(ws, "v001", "v002")
-    assert found.settings == (("LEARNING_RATE", "0.001", "0.002"),)
+    found = compare(ws, ("v001", "v002"))
+    assert found.settings == (("LEARNING_RATE", ("0.001", "0.002")),)
     assert "+LEARNING_RATE = 0.002" in found.diff
 
 

@@ -39,8 +39,12 @@ class Look:
     cursor: float | None = None
     #: x values are shown divided by this: steps as epochs
     unit: float = 1.0
+    #: "step", "epoch" or "time"
+    axis: str = "step"
     #: x of the best epoch
     best: float | None = None
+    #: x from which the validation loss hardly falls
+    plateau: float | None = None
     ascii: bool = False
 
 
@@ -75,7 +79,9 @@ def draw(lines: tuple[Line, ...], look: Look, width: int, height: int) -> Drawin
     for line in lines:
         _draw_line(canvas, line, look, left, right, scale)
     rows = [_axis_label(row, canvas.height, margin, scale) + canvas.segments(row) for row in range(canvas.height)]
-    rows.append([Segment(_x_axis(left / look.unit, right / look.unit, margin, canvas.width), _QUIET)])
+    rows.append(
+        [Segment(_x_axis(left / look.unit, right / look.unit, margin, canvas.width, look.axis == "time"), _QUIET)]
+    )
     return Drawing(rows, left, right)
 
 
@@ -116,10 +122,15 @@ class _Scale:
 
 
 def _draw_marks(canvas: Canvas, look: Look, left: float, right: float) -> None:
-    if look.best is not None and left <= look.best <= right:
-        column = _cell(look.best, left, right, canvas.width)
+    marks = ((look.plateau, "flat", 1 if canvas.height > 2 else 0), (look.best, "best", 0))
+    for x, label, row_of_label in marks:
+        if x is None or not left <= x <= right:
+            continue
+        column = _cell(x, left, right, canvas.width)
         for row in range(canvas.height):
             canvas.put(column, row, "|" if look.ascii else "┊", _QUIET)
+        beside = column + 1 if column + 1 + len(label) <= canvas.width else column - len(label)
+        canvas.put(beside, row_of_label, label, _QUIET)
     if look.cursor is not None and left <= look.cursor <= right:
         column = _cell(look.cursor, left, right, canvas.width)
         for row in range(canvas.height):
@@ -155,13 +166,19 @@ def _axis_label(row: int, height: int, margin: int, scale: _Scale) -> list[Segme
     return [Segment(text.rjust(margin - 1) + " ", _QUIET)]
 
 
-def _x_axis(left: float, right: float, margin: int, width: int) -> str:
+def _x_axis(left: float, right: float, margin: int, width: int, time: bool) -> str:
     """Round numbers below the places where they lie."""
     cells = [" "] * (margin + width)
-    step = _round_step((right - left) / max(2, min(8, width // 12)))
+    step = _round_step((right - left) / max(3, min(8, width // 12)))
     value = math.ceil(left / step) * step
     while value <= right + step * 1e-9:
-        text = words.big(value) if step >= 1 else f"{value:.{max(0, -math.floor(math.log10(step)))}f}"
+        text = (
+            words.clock(value)
+            if time
+            else words.big(value)
+            if step >= 1
+            else f"{value:.{max(0, -math.floor(math.log10(step)))}f}"
+        )
         at = margin + _cell(value, left, right, width)
         at = min(at, margin + width - len(text))
         if all(cell == " " for cell in cells[max(0, at - 1) : at + len(text)]):

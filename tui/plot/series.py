@@ -7,6 +7,10 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from operator import le
+
+_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,31 @@ class Column:
     last: float
 
 
+class _Extremes:
+    """Minimum and maximum of every whole block of values, so that a million points are not looked at for each frame."""
+
+    def __init__(self) -> None:
+        self._lows = array("d")
+        self._highs = array("d")
+
+    def between(self, ys: array[float], start: int, end: int) -> tuple[float, float]:
+        """Of `ys[start:end]`, which must hold something."""
+        if end - start <= 2 * _BLOCK:
+            part = ys[start:end]
+            return min(part), max(part)
+        self._follow(ys)
+        first, last = -(-start // _BLOCK), end // _BLOCK
+        edges = ys[start : first * _BLOCK] + ys[last * _BLOCK : end]
+        lows, highs = self._lows[first:last] + edges, self._highs[first:last] + edges
+        return min(lows), max(highs)
+
+    def _follow(self, ys: array[float]) -> None:
+        for block in range(len(self._lows), len(ys) // _BLOCK):
+            part = ys[block * _BLOCK : (block + 1) * _BLOCK]
+            self._lows.append(min(part))
+            self._highs.append(max(part))
+
+
 class Series:
     """Points in the order of their x. Values that are not finite are counted and left out."""
 
@@ -28,12 +57,22 @@ class Series:
         self.ys = array("d")
         self.nonfinite = 0
         self._smoothed: dict[float, array[float]] = {}
+        self._extremes: dict[float, _Extremes] = {}
+        self._low_at = 0
+        self._low_seen = 0
 
     def __len__(self) -> int:
         return len(self.xs)
 
     def extend(self, xs: Iterable[float], ys: Iterable[float]) -> None:
-        for x, y in zip(xs, ys, strict=True):
+        new_xs, new_ys = array("d", xs), array("d", ys)
+        if len(new_xs) != len(new_ys):
+            raise ValueError("as many x as y are needed")
+        if self._in_order(new_xs, new_ys):
+            self.xs.extend(new_xs)
+            self.ys.extend(new_ys)
+            return
+        for x, y in zip(new_xs, new_ys, strict=True):
             if not math.isfinite(y):
                 self.nonfinite += 1
             elif not self.xs or x >= self.xs[-1]:
@@ -42,11 +81,18 @@ class Series:
             else:
                 self._insert(x, y)
 
+    def _in_order(self, xs: array[float], ys: array[float]) -> bool:
+        if not xs or not math.isfinite(sum(ys)) or (self.xs and xs[0] < self.xs[-1]):
+            return False
+        return all(map(le, xs, islice(xs, 1, None)))
+
     def _insert(self, x: float, y: float) -> None:
         place = bisect_right(self.xs, x)
         self.xs.insert(place, x)
         self.ys.insert(place, y)
         self._smoothed.clear()
+        self._extremes.clear()
+        self._low_at = self._low_seen = 0
 
     def smooth(self, weight: float) -> array[float]:
         """Exponential moving average with bias correction; `weight` 0 leaves the values as they are.
@@ -56,8 +102,8 @@ class Series:
         if weight <= 0:
             return self.ys
         done = self._smoothed.setdefault(weight, array("d"))
-        if len(done) > len(self.ys):
-            del done[:]
+        if len(done) == len(self.ys):
+            return done
         power = weight ** len(done)
         average = done[-1] * (1 - power) if done else 0.0
         for value in self.ys[len(done) :]:
@@ -69,20 +115,21 @@ class Series:
     def columns(self, left: float, right: float, count: int, weight: float = 0.0) -> Iterator[Column]:
         """The points between `left` and `right` gathered into `count` columns of equal width."""
         ys = self.smooth(weight)
+        extremes = self._extremes.setdefault(weight, _Extremes())
         width = (right - left) / count if right > left else 1.0
         at = bisect_left(self.xs, left)
         end = bisect_right(self.xs, right)
         while at < end:
             index = min(count - 1, max(0, int((self.xs[at] - left) / width)))
             stop = bisect_left(self.xs, left + (index + 1) * width, at + 1, end) if index < count - 1 else end
-            part = ys[at:stop]
-            yield Column(index, part[0], min(part), max(part), part[-1])
+            yield Column(index, ys[at], *extremes.between(ys, at, stop), ys[stop - 1])
             at = stop
 
     def extremes(self, left: float, right: float, weight: float = 0.0) -> tuple[float, float] | None:
         start, end = bisect_left(self.xs, left), bisect_right(self.xs, right)
-        part = self.smooth(weight)[start:end]
-        return (min(part), max(part)) if part else None
+        if end <= start:
+            return None
+        return self._extremes.setdefault(weight, _Extremes()).between(self.smooth(weight), start, end)
 
     def value_at(self, x: float, weight: float = 0.0) -> tuple[float, float] | None:
         """The logged point nearest to x: its own x and its value."""
@@ -94,7 +141,12 @@ class Series:
         return self.xs[nearest], self.smooth(weight)[nearest]
 
     def lowest(self) -> tuple[float, float] | None:
+        """x and value of the smallest value, the first of equals."""
         if not self.ys:
             return None
-        low = min(self.ys)
-        return self.xs[self.ys.index(low)], low
+        if new := self.ys[self._low_seen :]:
+            low = min(new)
+            if self._low_seen == 0 or low < self.ys[self._low_at]:
+                self._low_at = self._low_seen + new.index(low)
+            self._low_seen = len(self.ys)
+        return self.xs[self._low_at], self.ys[self._low_at]

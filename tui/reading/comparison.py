@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.errors import InputError
@@ -25,30 +25,34 @@ class Interval:
 class Comparison:
     before: str
     after: str
-    #: setting -> value in each, only those that differ
-    settings: tuple[tuple[str, str, str], ...] = ()
+    #: setting, and its value in each version; only those that differ
+    settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
     diff: str = ""
     flips: tuple[tuple[Outcome, Outcome], ...] = ()
     interval: Interval | None = None
     problem: str = ""
 
 
-def compare(workspace: Workspace, before: str, after: str) -> Comparison:
-    """Imports the code that reads scripts: call it from a thread."""
+def compare(workspace: Workspace, versions: Sequence[str]) -> Comparison:
+    """Settings of all; script, samples and verdict of the first and the last.
+
+    Imports the code that reads scripts: call it from a thread.
+    """
     from engine.text import unified_diff
 
-    sources = [_source(workspace, version) for version in (before, after)]
+    before, after = versions[0], versions[-1]
+    sources = [_source(workspace, version) for version in versions]
     problem = ""
-    settings: tuple[tuple[str, str, str], ...] = ()
+    settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
     try:
-        settings = _settings(*sources)
+        settings = _settings(sources)
     except InputError as error:
         problem = str(error)
     return Comparison(
         before,
         after,
         settings,
-        unified_diff(sources[0], sources[1], workspace.script(after).name, workspace.script(before).name),
+        unified_diff(sources[0], sources[-1], workspace.script(after).name, workspace.script(before).name),
         flips(read_outcomes(workspace, before), read_outcomes(workspace, after)),
         _interval(workspace, before, after),
         problem,
@@ -62,18 +66,13 @@ def _source(workspace: Workspace, version: str) -> str:
         return ""
 
 
-def _settings(before: str, after: str) -> tuple[tuple[str, str, str], ...]:
+def _settings(sources: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     from engine.script.settings import find_settings
 
-    old = {s.name: s.value for s in find_settings(before)} if before else {}
-    new = {s.name: s.value for s in find_settings(after)} if after else {}
-    names = [name for name in {**old, **new} if name.casefold() != "version"]
-    return tuple(
-        (name, _value(old, name), _value(new, name)) for name in names if old.get(name, _NONE) != new.get(name, _NONE)
-    )
-
-
-_NONE = object()
+    found = [{s.name: s.value for s in find_settings(source)} if source else {} for source in sources]
+    names = dict.fromkeys(name for settings in found for name in settings if name.casefold() != "version")
+    rows = [(name, tuple(_value(settings, name) for settings in found)) for name in names]
+    return tuple((name, values) for name, values in rows if len(set(values)) > 1)
 
 
 def _value(settings: Mapping[str, object], name: str) -> str:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.files import LineReader
-from engine.insight.curves import CurveReader, Curves
 from engine.workspace import Workspace
+from tui.reading.metrics_file import EPOCH, STEP, MetricsFile
 
 Role = Literal["train", "val", ""]
 Source = Literal["log", "live"]
 
 LOSS = "loss"
 LEARNING_RATE = "learning rate"
+#: not a curve to draw: the second at which each step was
+SECONDS = "\0seconds"
 
+_AXES = {*STEP, *EPOCH}
 _TRAIN = {"train", "training", "tr"}
 _VALIDATION = {"val", "valid", "validation", "eval", "dev"}
 
@@ -36,8 +39,8 @@ class CurveRows:
     """Points that are new since the last time. `fresh`: forget those known before."""
 
     key: CurveKey
-    xs: tuple[float, ...]
-    ys: tuple[float, ...]
+    xs: Sequence[float]
+    ys: Sequence[float]
     fresh: bool = False
     #: epochs logged so far, for an axis of epochs
     epochs: int = 0
@@ -46,53 +49,51 @@ class CurveRows:
 class CurveFeed:
     """Follows one version's curves."""
 
-    def __init__(self, workspace: Workspace, version: str) -> None:
+    def __init__(self, workspace: Workspace, version: str, file: MetricsFile | None = None) -> None:
+        """`file`: one that is partly read already."""
         self._workspace = workspace
         self._version = version
-        self._reader: CurveReader | None = None
-        self._curves: Curves | None = None
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._file = file
+        self._names: tuple[str, ...] = ()
+        #: logged name -> its curve
+        self._keys: dict[str, CurveKey] = {}
         self._live = _LiveFeed(workspace, version)
 
-    def read(self, *, live: bool) -> list[CurveRows]:
-        return [*self._read_log(), *(self._live.read() if live else [])]
+    def read(self) -> list[CurveRows]:
+        return [*self._read_log(), *self._live.read()]
 
     def _read_log(self) -> Iterator[CurveRows]:
         folders = self._workspace.version(self._version).log_dirs()
-        if not folders:
+        path = folders[-1] / "metrics.csv" if folders else None
+        gone = self._file is not None and self._file.path != path
+        if path is not None and (self._file is None or gone):
+            self._file = MetricsFile(path)
+        news = self._file.read() if self._file else None
+        if news is None:
             return
-        path = folders[-1] / "metrics.csv"
-        if self._reader is None or self._reader.path != path:
-            self._reader = CurveReader(path)
-        curves = self._reader.read()
-        if curves is self._curves:
-            return
-        self._curves = curves
-        chosen = {curves.train_loss_steps: "train", curves.val_loss: "val"}
-        taken: set[tuple[str, Role]] = set()
-        # step-wise columns before epoch-wise ones: of two for the same curve, the finer is drawn
-        for name in sorted(curves.names, key=lambda n: (n not in chosen, n.endswith("epoch"), n)):
-            chart, role = chart_of(name)
-            if name == curves.learning_rate:
-                chart, role = LEARNING_RATE, ""
-            if (chart, role) in taken:
-                continue
-            taken.add((chart, role))
-            key = CurveKey(self._version, chart, role, "log")
-            if rows := self._new(key, name, curves):
-                yield rows
+        before = self._keys
+        if news.names != self._names:
+            self._names, self._keys = news.names, self._chosen(news.names)
+        if news.fresh:
+            for key in {*before.values()} - {*self._keys.values()}:
+                yield CurveRows(key, (), (), True)
+        for name, key in self._keys.items():
+            points = news.columns.get(name)
+            if points is not None:
+                yield CurveRows(key, points.xs, points.ys, news.fresh, news.epochs)
 
-    def _new(self, key: CurveKey, name: str, curves: Curves) -> CurveRows | None:
-        series = curves.raw(name)
-        count, last = self._seen.get(name, (0, 0.0))
-        fresh = count == 0 or count > len(series.values) or _differs(series.values[count - 1], last)
-        start = 0 if fresh else count
-        if start == len(series.values):
-            return None
-        self._seen[name] = (len(series.values), series.values[-1])
-        return CurveRows(
-            key, tuple(map(float, series.steps[start:])), tuple(series.values[start:]), fresh, curves.epochs
-        )
+    def _chosen(self, names: tuple[str, ...]) -> dict[str, CurveKey]:
+        """Step-wise columns before epoch-wise ones: of two for the same curve, the finer is drawn."""
+        chosen: dict[str, CurveKey] = {}
+        taken: set[CurveKey] = set()
+        for name in sorted(filter(None, names), key=lambda n: (n.endswith("epoch"), not n.endswith("step"), n)):
+            if name.casefold() in _AXES:
+                continue
+            key = CurveKey(self._version, *chart_of(name), "log")
+            if key not in taken:
+                taken.add(key)
+                chosen[name] = key
+        return chosen
 
 
 class _LiveFeed:
@@ -114,7 +115,7 @@ class _LiveFeed:
                 if before is not None and x < before[0]:
                     fresh.add(key)
                     points[key] = []
-                elif before is not None and y == before[1] and key.chart != LEARNING_RATE:
+                elif before is not None and y == before[1] and key.chart not in {LEARNING_RATE, SECONDS}:
                     continue  # a metric that is logged once an epoch is told with every line
                 self._last[key] = (x, y)
                 points.setdefault(key, []).append((x, y))
@@ -128,6 +129,9 @@ class _LiveFeed:
         step = line.get("step")
         if not isinstance(step, int | float):
             return
+        seconds = line.get("seconds")
+        if isinstance(seconds, int | float):
+            yield CurveKey(self._version, SECONDS, "", "live"), float(step), float(seconds)
         metrics = line.get("metrics")
         for name, value in (metrics if isinstance(metrics, dict) else {}).items():
             # Lightning's validation metrics of the first steps are those of the sanity check: none
@@ -154,10 +158,6 @@ def chart_of(name: str) -> tuple[str, Role]:
     if chart == LOSS and not role:
         role = "train"
     return {"acc": "accuracy"}.get(chart, chart), role
-
-
-def _differs(a: float, b: float) -> bool:
-    return a != b and not (a != a and b != b)
 
 
 def _int(value: object) -> int:

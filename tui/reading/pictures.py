@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _MOST_PIXELS = 40_000_000
 
@@ -28,13 +33,33 @@ def read_picture(path: Path, columns: int, lines: int) -> Picture:
         with Image.open(path) as image:
             if image.width * image.height > _MOST_PIXELS:
                 return Picture(problem=f"{image.width} x {image.height} pixels are too many to draw here")
-            width, height = image.size
             fitted = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         return Picture(problem=f"cannot be drawn: {error}")
+    return _cells(fitted, columns, lines)
+
+
+def draw_values(values: list[list[Any]], columns: int, lines: int) -> Picture:
+    """Numbers as a picture, dark for the smallest: rows of grey values, or of red, green and blue."""
+    from PIL.Image import frombytes
+
+    flat = [v for row in values for cell in row for v in (cell if isinstance(cell, list) else [cell])]
+    depth = len(values[0][0]) if values and values[0] and isinstance(values[0][0], list) else 1
+    if not flat or depth not in (1, 3) or not all(math.isfinite(v) for v in flat):
+        return Picture(problem="these numbers are no picture")
+    low, high = min(flat), max(flat)
+    grey = bytes(round((v - low) / (high - low) * 255) if high > low else 0 for v in flat)
+    image = frombytes("RGB" if depth == 3 else "L", (len(values[0]), len(values)), grey)
+    return _cells(image.convert("RGB"), columns, lines)
+
+
+def _cells(fitted: Image, columns: int, lines: int) -> Picture:
+    from PIL.Image import Resampling
+
+    width, height = fitted.size
     target = _fit(width, height, max(1, columns), max(1, lines) * 2)
     enlarged = target[0] >= width
-    fitted = fitted.resize(target, Image.Resampling.NEAREST if enlarged else Image.Resampling.BOX)
+    fitted = fitted.resize(target, Resampling.NEAREST if enlarged else Resampling.BOX)
     data = fitted.tobytes()
     rows = tuple(
         tuple((data[i], data[i + 1], data[i + 2]) for i in range(y * target[0] * 3, (y + 1) * target[0] * 3, 3))

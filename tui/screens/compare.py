@@ -75,8 +75,8 @@ class CompareScreen(PaneScreen):
             "#compare_diff"
         ).border_title = f"script {self.versions[0]} {self.signs.arrow} {self.versions[-1]}"
         self.query_one("#flips").border_title = "samples whose outcome changed"
-        workspace, before, after = self.workspace, self.versions[0], self.versions[-1]
-        self.read(lambda: compare(workspace, before, after), self._read)
+        workspace, versions = self.workspace, self.versions
+        self.read(lambda: compare(workspace, versions), self._read)
 
     def _read(self, comparison: Comparison) -> None:
         self.comparison = comparison
@@ -138,10 +138,9 @@ class CompareScreen(PaneScreen):
                 as_text(words.metric_value(view.metrics.get(name) if view else None, self.signs)) for view in views
             ]
             rows.append(Row(f"metric {name}", (as_text(name, "bold"), *values)))
-        middle = [as_text("") for _ in self.versions[1:-1]]
         rows += [
-            Row(f"setting {name}", (as_text(name), as_text(old), *middle, as_text(new)))
-            for name, old, new in (self.comparison.settings if self.comparison else ())
+            Row(f"setting {name}", (as_text(name), *map(as_text, values)))
+            for name, values in (self.comparison.settings if self.comparison else ())
         ]
         for view in views[-1:]:
             if view and view.action:

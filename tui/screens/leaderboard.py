@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from engine.metrics import higher_is_better, normalised
-from engine.view import VersionView
+from engine.snapshot import VersionView
 from tui import words
 from tui.colours import QUIET, verdict_colour, version_colour
 from tui.model import Model
@@ -38,7 +38,8 @@ class LeaderboardScreen(BaseScreen):
     def __init__(self) -> None:
         super().__init__()
         self._external: tuple[External, ...] = ()
-        self._sort = 0
+        #: place in `sort_keys`; below 0: what the user chose the last time
+        self._sort = -1
         self._reverse = False
         self._filter = ""
         self._state: tuple[object, ...] = ()
@@ -77,6 +78,9 @@ class LeaderboardScreen(BaseScreen):
         board = self.query_one("#board", RowList)
         metrics = self._metrics(model)
         keys = self.sort_keys(model)
+        if self._sort < 0:
+            sort = self.host.recalled("leaderboard").get("sort")
+            self._sort = keys.index(sort) if sort in keys else 0
         by = keys[self._sort % len(keys)]
         rows: list[VersionView | External] = [*snapshot.versions, *self._external]
         rows = [row for row in rows if self._filter.casefold() in _searchable(row)]
@@ -116,8 +120,10 @@ class LeaderboardScreen(BaseScreen):
     # keys
 
     def action_sort(self, by: int) -> None:
-        self._sort += by
+        keys = self.sort_keys(self.model)
+        self._sort = (self._sort + by) % len(keys)
         self._reverse = False
+        self.host.remember("leaderboard", {"sort": keys[self._sort]})
         self.refresh_view()
 
     def action_reverse(self) -> None:

@@ -13,10 +13,12 @@ from tui.colours import version_colour
 from tui.model import Model
 from tui.screens.ask import AskLine, Confirm
 from tui.screens.base import PaneScreen
-from tui.widgets.curve import CurveView
+from tui.widgets.curve import SMOOTHINGS, CurveView
 from tui.widgets.log_view import LogView
 from tui.widgets.steps import StepStrip
 from tui.widgets.versions import ActionNote, VersionLine, VersionTable
+
+_AXES = ("step", "epoch", "time")
 
 
 class LoopScreen(PaneScreen):
@@ -34,7 +36,7 @@ class LoopScreen(PaneScreen):
         Binding("right_square_bracket", "chart(1)", "Next chart", show=False, id="chart.next"),
         Binding("L", "log_scale", "Log scale", show=False, id="chart.log"),
         Binding("w", "smooth", "Smoothing", show=False, id="chart.smooth"),
-        Binding("x", "axis", "Steps or epochs", show=False, id="chart.axis"),
+        Binding("x", "axis", "Steps, epochs or time", show=False, id="chart.axis"),
         Binding("z", "zoom_pane", "Maximise the pane", show=False, id="maximise"),
         Binding("enter", "go_on", "Go on", show=False, id="go_on"),
         Binding("escape", "back", "Back", show=False, id="back"),
@@ -43,7 +45,7 @@ class LoopScreen(PaneScreen):
     def __init__(self) -> None:
         super().__init__()
         self._chart = 0
-        self._by_epoch = False
+        self._axis = "step"
 
     def body(self) -> ComposeResult:
         signs = self.signs
@@ -65,6 +67,7 @@ class LoopScreen(PaneScreen):
         super().on_mount()
         for name in ("curve_2", "curve_3"):
             self.query_one(f"#{name}").can_focus = False
+        self._recall()
 
     # showing
 
@@ -92,13 +95,20 @@ class LoopScreen(PaneScreen):
         views = (self.query_one("#curve", CurveView), *(self.query_one(f"#curve_{n}", CurveView) for n in (2, 3)))
         self.query_one("#small_curves").set_class(len(charts) < 2, "-hidden")
         current = versions[-1] if versions else ""
-        unit = (model.steps_per_epoch(current) or 1.0) if self._by_epoch else 1.0
-        best = model.best_epoch(current) if current else None
+        unit = (model.steps_per_epoch(current) or 1.0) if self._axis == "epoch" else 1.0
+        low = model.best_epoch(current) if current else None
+        best, flat = low[0] if low else None, model.plateau(current)
+        by_time = self._axis == "time"
+        if by_time:
+            best, flat = (None if x is None else model.second(current, x) for x in (best, flat))
         for offset, view in enumerate(views):
             name = charts[(self._chart + offset) % len(charts)] if offset < len(charts) else ""
             view.set_class(bool(offset) and not name, "-hidden")
-            lines = model.lines(name, versions, {v: version_colour(v) for v in versions}) if name else ()
-            view.show(name, lines, best=best[0] if best and not offset else None, unit=unit)
+            lines = (
+                model.lines(name, versions, {v: version_colour(v) for v in versions}, by_time=by_time) if name else ()
+            )
+            marks = {} if offset else {"best": best, "plateau": flat}
+            view.show(name, lines, unit=unit, axis=self._axis, **marks)
 
     def on_row_list_highlighted(self) -> None:
         self.query_one(ActionNote).show(self.model, self.query_one(VersionTable).key)
@@ -174,13 +184,28 @@ class LoopScreen(PaneScreen):
     def action_log_scale(self) -> None:
         for view in self._views():
             view.change(log=not view.look.log)
+        self._remember()
 
     def action_smooth(self) -> None:
         for view in self._views():
             view.next_smoothing()
+        self._remember()
+
+    def _remember(self) -> None:
+        look = self.query_one("#curve", CurveView).look
+        self.host.remember("loop", {"axis": self._axis, "log": look.log, "smoothing": look.smoothing})
+
+    def _recall(self) -> None:
+        seen = self.host.recalled("loop")
+        if seen.get("axis") in _AXES:
+            self._axis = seen["axis"]
+        for view in self._views():
+            smoothing = seen.get("smoothing") if seen.get("smoothing") in SMOOTHINGS else 0.0
+            view.change(log=seen.get("log") is True, smoothing=smoothing)
 
     def action_axis(self) -> None:
-        self._by_epoch = not self._by_epoch
+        self._axis = _AXES[(_AXES.index(self._axis) + 1) % len(_AXES)]
+        self._remember()
         self._show_curves(self.model)
 
     def action_zoom_pane(self) -> None:

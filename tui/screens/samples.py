@@ -18,6 +18,7 @@ from tui import words
 from tui.colours import BAD, GOOD, QUIET, version_colour
 from tui.model import Model
 from tui.reading.pictures import Picture, read_picture
+from tui.reading.raw import Raw, find_raw
 from tui.reading.samples import Kept, Outcome, kept_ids, read_kept, read_outcomes
 from tui.sanitize import as_text, clean_line, clean_text
 from tui.screens.ask import AskLine
@@ -164,9 +165,11 @@ class SamplesScreen(PaneScreen):
         outcome = next((o for o in self._outcomes if o.sample_id == sample_id), None)
         self.query_one("#sample_head", Static).update(self._head(outcome) if outcome else Text(""))
         folder = self._kept.get(sample_id or "")
-        if sample_id is None or folder is None:
-            note = "no picture or text was kept of it: infer_samples in the rules says how many are kept"
-            self._show_files([Static(Text(note, style=QUIET), markup=False)] if sample_id else [])
+        if sample_id is None:
+            self._show_files([])
+            return
+        if folder is None:
+            self._show_raw(sample_id)
             return
         columns, lines = self._room()
 
@@ -180,6 +183,32 @@ class SamplesScreen(PaneScreen):
                 self._show_files(self._file_widgets(*found))
 
         self.read(work, done)
+
+    def _show_raw(self, sample_id: str) -> None:
+        """Of most samples nothing is kept: they are looked up in the prepared data."""
+        number, workspace = self._round, self.workspace
+        dataset = self.model.snapshot.dataset_id if self.model.snapshot else None
+        columns, lines = self._room()
+
+        def done(raw: Raw | None) -> None:
+            if number == self._round:
+                self._show_files(self._raw_widgets(raw))
+
+        if dataset is None:
+            done(None)
+        else:
+            self.read(lambda: find_raw(workspace, dataset, sample_id, columns, lines), done)
+
+    def _raw_widgets(self, raw: Raw | None) -> list[Widget]:
+        if raw is None:
+            note = "its id leads to no file, row or item of the validation data, and nothing was kept of it"
+            return [Static(Text(note, style=QUIET), markup=False)]
+        widgets: list[Widget] = [Static(Text(clean_line(raw.source), style=QUIET), markup=False)]
+        if raw.picture is not None:
+            widgets.append(PictureView(raw.picture, letters=self.host.letters))
+        if raw.text:
+            widgets.append(Static(Text(clean_text(raw.text)), markup=False))
+        return widgets
 
     def _room(self) -> tuple[int, int]:
         """Cells for a picture, also while the pane is still hidden."""

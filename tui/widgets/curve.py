@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -42,14 +42,14 @@ class CurveView(Widget, can_focus=True):
         self._drawing: Drawing | None = None
         self._state: tuple[object, ...] = ()
 
-    def show(self, chart: str, lines: tuple[Line, ...], *, best: float | None = None, unit: float = 1.0) -> None:
-        """Redraws only when a curve has new points or is another one."""
-        look = replace(self.look, best=best, unit=unit)
+    def show(self, chart: str, lines: tuple[Line, ...], **marks: Any) -> None:
+        """Redraws only when a curve has new points or is another one. `marks`: fields of `Look`."""
+        look = replace(self.look, **{"best": None, "plateau": None, "unit": 1.0, "axis": "step", **marks})
         state = (chart, look, tuple((line.label, id(line.series), len(line.series)) for line in lines))
         if state == self._state:
             return
-        if chart != self.chart:
-            look = replace(look, left=None, right=None)
+        if chart != self.chart or look.axis != self.look.axis:
+            look = replace(look, left=None, right=None, cursor=None)
         self._state = state
         self.chart, self.lines, self.look = chart, lines, look
         self._redraw()
@@ -103,9 +103,9 @@ class CurveView(Widget, can_focus=True):
                 if len(line.series)
             ]
             return "  ".join(shown)
-        unit = "epoch" if self.look.unit != 1.0 else "step"
         at = self.look.cursor / self.look.unit
-        parts = [f"{unit} {words.big(at) if unit == 'step' else f'{at:.1f}'}"]
+        told = {"step": words.big(at), "epoch": f"{at:.1f}", "time": words.clock(at)}
+        parts = [f"{self.look.axis} {told[self.look.axis]}"]
         for line in self.lines:
             found = line.series.value_at(self.look.cursor, self.look.smoothing)
             if found:

@@ -14,7 +14,7 @@ from tui.model import Model
 from tui.sanitize import clean_line
 
 if TYPE_CHECKING:
-    from engine.view import Progress, Snapshot
+    from engine.snapshot import Progress, Snapshot
 
 _STYLE = {"done": GOOD, "running": f"bold {NOW}", "waiting": f"bold {NEEDS_YOU}", "failed": f"bold {BAD}"}
 _WIDE = 104

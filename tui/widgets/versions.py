@@ -14,7 +14,7 @@ from tui.sanitize import as_text, clean_line, shorten
 from tui.widgets.row_list import Column, Row, RowList
 
 if TYPE_CHECKING:
-    from engine.view import Snapshot, VersionView
+    from engine.snapshot import Snapshot, VersionView
 
 _SHORT_VERDICT = {"within noise": "noise"}
 

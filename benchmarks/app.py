@@ -1,0 +1,168 @@
+"""(e) The app in a terminal: first frame, memory, keys, bytes, each beside an empty Textual app in the same run."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from benchmarks.common import alternate, told, verdict
+from benchmarks.status_time import make_versions
+from benchmarks.terminal import Terminal, app_command, empty_command, first_frame, has_curve
+from engine.workspace import Workspace, version_id
+
+VERSIONS = 50
+ROUNDS = 5
+_KEYS = 60
+_MANY_VERSIONS, _MANY_SAMPLES = 1000, 10_000
+
+#: appends 1,000 rows a second to a metrics file, in tenths of a second
+_WRITER = """
+import random, sys, time
+step, path = int(sys.argv[2]), sys.argv[1]
+while True:
+    begun = time.time()
+    with open(path, "a") as file:
+        for _ in range(100):
+            file.write(f"{step // 1000},0.001,{step},{random.random()},,\\n")
+            step += 1
+    time.sleep(max(0, 0.1 - (time.time() - begun)))
+"""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_STATE_HOME"] = folder
+        small = make(Path(folder) / "small", VERSIONS, 100_000)
+        large = make(Path(folder) / "large", VERSIONS, 1_000_000)
+        _first_frames(small, large)
+        _idle(small)
+        for name, ws in (("100,000 rows", small), ("1,000,000 rows", large)):
+            _training(name, ws)
+        many = make(Path(folder) / "many", _MANY_VERSIONS, 1000)
+        make_samples(many, version_id(_MANY_VERSIONS), _MANY_SAMPLES)
+        _browse(many)
+
+
+def make(root: Path, versions: int, rows: int) -> Workspace:
+    """A loop whose last version trains, with so many rows logged."""
+    root.mkdir()
+    ws = Workspace(root)
+    make_versions(ws, versions)
+    version = version_id(versions)
+    folder = ws.version(version).logs / "version_0"
+    folder.mkdir(parents=True)
+    with (folder / "metrics.csv").open("w") as file:
+        file.write("epoch,lr-Adam,step,train_loss,val_acc,val_loss\n")
+        for step in range(rows):
+            loss = math.exp(-5 * step / rows) + 0.05 * math.sin(step)
+            file.write(f"{step // 1000},0.001,{step},{loss},,\n")
+            if step % 1000 == 999:
+                file.write(f"{step // 1000},,{step},,{step / rows},{1.1 - step / rows}\n")
+    with ws.journal.open("a") as journal:
+        for event in (
+            {"event": "runner_started"},
+            {"event": "step_started", "version": version, "step": "train", "reasons": []},
+        ):
+            journal.write(json.dumps({"at": "2026-01-01T00:00:00+00:00", **event}) + "\n")
+    return ws
+
+
+def make_samples(ws: Workspace, version: str, count: int) -> None:
+    path = ws.version(version).per_sample
+    path.parent.mkdir(parents=True)
+    rows = [
+        f"sample-{i:05d},{i % 10},{(i + (i % 7 == 0)) % 10},{int(i % 7 != 0)},{i / count},0.9" for i in range(count)
+    ]
+    path.write_text("sample_id,truth,prediction,correct,loss,confidence\n" + "\n".join(rows) + "\n")
+
+
+def _drawn(text: str) -> bool:
+    return has_curve(text) and version_id(VERSIONS) in text and version_id(VERSIONS - 1) in text
+
+
+def _first_frames(small: Workspace, large: Workspace) -> None:
+    empty, hundred, million = alternate(
+        ROUNDS,
+        lambda: first_frame(empty_command(), lambda text: "first frame" in text),
+        lambda: first_frame(app_command(small.root), _drawn),
+        lambda: first_frame(app_command(large.root), _drawn),
+    )
+    told("an empty Textual app, first frame", empty)
+    told("50 versions, 100,000 rows: history and curve", hundred)
+    told("50 versions, 1,000,000 rows: history and curve", million)
+    middle = statistics.median
+    verdict("100,000 rows beside the empty app", middle(hundred) / middle(empty), 1.5, " x")
+    verdict("1,000,000 rows, more than 100,000", middle(million) - middle(hundred), 1.0, " s")
+
+
+def _idle(ws: Workspace) -> None:
+    """No runner: the app says that it is gone, and nothing moves."""
+    with Terminal(app_command(ws.root)) as terminal:
+        terminal.seconds_until(_drawn)
+        terminal.settle()
+        verdict("bytes a second when idle", terminal.drain(5.0) / 5.0, 0)
+
+
+@contextmanager
+def _runs(ws: Workspace, rows: int) -> Iterator[None]:
+    """The runner's lock is held, and a script writes a thousand rows a second."""
+    path = ws.version(version_id(VERSIONS)).logs / "version_0" / "metrics.csv"
+    with ws.lock.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(path), str(rows)])
+        try:
+            yield
+        finally:
+            writer.kill()
+            writer.wait()
+
+
+def _training(name: str, ws: Workspace) -> None:
+    rows = 1_000_000 if "1,000,000" in name else 100_000
+    with _runs(ws, rows), Terminal(app_command(ws.root)) as terminal:
+        terminal.seconds_until(_drawn)
+        terminal.drain(4.0)
+        process = psutil.Process(terminal.process.pid)
+        before, used = process.memory_info().rss, process.cpu_times().user
+        verdict(f"{name}: KiB a second in training", terminal.drain(10.0) / 10.0 / 1024, 8)
+        print(f"{name + ': CPU for 10,000 new rows':46} {process.cpu_times().user - used:8.3f} s", flush=True)
+        times = sorted(_key_to_frame(terminal) * 1000 for _ in range(_KEYS))
+        verdict(f"{name}: key to frame, median", statistics.median(times), 50, " ms")
+        verdict(f"{name}: key to frame, 99th percentile", times[math.ceil(0.99 * len(times)) - 1], 50, " ms")
+        mib = process.memory_info().rss / 2**20
+        verdict(f"{name}: resident memory", mib, 120, " MiB")
+        print(f"{name + ': grew meanwhile by':46} {mib - before / 2**20:8.3f} MiB", flush=True)
+
+
+def _key_to_frame(terminal: Terminal) -> float:
+    """The cursor of the curve moves: the title says another step."""
+    terminal.drain(0.07)
+    terminal.send("h")
+    return terminal.seconds_until(lambda text: "step " in text, 5.0)
+
+
+def _browse(ws: Workspace) -> None:
+    with Terminal(app_command(ws.root)) as terminal:
+        last = version_id(_MANY_VERSIONS)
+        shown = terminal.seconds_until(lambda text: last in text, 30.0)
+        print(f"{f'{_MANY_VERSIONS} versions: on screen after':46} {shown:8.3f} s", flush=True)
+        terminal.settle(2.5)
+        steps = (("2", "leaderboard"), ("G", "v0"), ("g", "v"), ("3", "wrong of"), ("G", "sample-"), ("g", "sample-"))
+        for keys, expected in steps:
+            terminal.send(keys)
+            spent = terminal.seconds_until(lambda text, expected=expected: expected in text, 10.0)  # type: ignore[misc]
+            print(f"{f'  key {keys}: {expected}':46} {spent * 1000:8.1f} ms", flush=True)
+            time.sleep(0.2)
+            terminal.drain(0.5)

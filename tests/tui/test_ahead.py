@@ -1,0 +1,171 @@
+"""What is read before the first frame, and what is kept of a view (T1, T2, T5, T7)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.insight.curves import CurveReader
+from engine.view import Snapshot, StepView, VersionView
+from engine.workspace import Workspace
+from tests.tui.fakes import FakeEngine, FakeView, fill, settle, snapshot, write_curves
+from tui.app import ProgtrainApp
+from tui.plot.axis import OverTime
+from tui.plot.series import Series
+from tui.preferences import read_view, write_view
+from tui.reading.ahead import Ahead
+from tui.reading.glance import glance
+from tui.reading.metrics_file import MetricsFile
+from tui.reading.raw import find_raw
+
+
+def test_a_glance_has_the_fields_of_a_snapshot(ws: Workspace) -> None:
+    fill(ws)
+    _trains(ws)
+    seen = glance(ws)
+    assert seen is not None and [v.version for v in seen.versions] == ["v001", "v002", "v003", "v004"]
+    for light, whole in ((seen, Snapshot), (seen.versions[0], VersionView), (seen.steps[0], StepView)):
+        assert [f.name for f in dataclasses.fields(light)] == [f.name for f in dataclasses.fields(whole)]
+
+
+def test_a_child_hands_over_history_and_curves_and_reading_goes_on_from_there(ws: Workspace) -> None:
+    fill(ws)
+    _trains(ws)
+    ahead = Ahead(ws.root)
+    assert ahead.done(20.0)
+    seen = ahead.snapshot()
+    assert seen is not None and seen.version == "v004" and seen == glance(ws, lambda: _at(seen))
+    feed = ahead.feed(seen)
+    ahead.close()
+    assert feed is not None and {row.key.chart for row in feed.read()} == {"loss", "accuracy", "learning rate"}
+    with (ws.version("v004").logs / "version_0" / "metrics.csv").open("a") as file:
+        file.write("12,400,0.5,,,\n")
+    assert [list(row.ys) for row in feed.read()] == [[0.5]]
+
+
+def _trains(ws: Workspace) -> None:
+    event = {"at": "2026-11-20T17:42:00+00:00", "event": "step_started", "version": "v004", "step": "train"}
+    with ws.journal.open("a") as journal:
+        journal.write(json.dumps(event) + "\n")
+
+
+def _at(seen: Snapshot) -> datetime:
+    return datetime.fromisoformat("2026-11-20T17:42:00+00:00") + timedelta(seconds=seen.since_seconds or 0)
+
+
+def test_an_empty_workspace_gives_no_history(ws: Workspace) -> None:
+    ahead = Ahead(ws.root)
+    assert ahead.done(20.0) and ahead.snapshot() is None
+    ahead.close()
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["epoch,step,a,b", "0,0,1.0,", "0,1,,2.0", "1,2,nan,inf"],
+        ["epoch,step,a", "0,0,1", "0,1,2,3", "0", "", "0,3,word", "0,4,5"],
+        ["step,a", "0,1", "step,b", "1,2"],
+        ['step,"a b"', '0,"1.5"'],
+        ["a", "1", "2"],
+        ["step,a", *(f"{i},{random.Random(i).random()}" for i in range(20_000))],
+    ],
+)
+def test_it_reads_what_the_engine_reads(tmp_path: Path, rows: list[str], ending: str) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text(ending.join(rows) + ending, newline="")
+    news, engine = MetricsFile(path).read(), CurveReader(path).read()
+    assert news is not None and set(news.columns) == set(engine.names) and news.epochs == engine.epochs
+    for name in engine.names:
+        found, wanted = news.columns[name], engine.raw(name)
+        assert list(found.xs) == wanted.steps
+        assert repr(list(found.ys)) == repr(wanted.values)
+
+
+def test_new_rows_come_alone_and_a_torn_one_waits(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,a\n0,1\n1,2")
+    file = MetricsFile(path)
+    first = file.read()
+    assert first is not None and first.fresh and list(first.columns["a"].ys) == [1.0]
+    assert file.read() is None
+    with path.open("a") as more:
+        more.write("5\n")
+    second = file.read()
+    assert second is not None and not second.fresh and list(second.columns["a"].ys) == [25.0]
+    path.unlink()
+    gone = file.read()
+    assert gone is not None and gone.fresh and not gone.columns
+
+
+def test_steps_become_seconds_between_known_moments() -> None:
+    steps, times = Series(), Series()
+    steps.extend([0, 50, 100, 200], [4.0, 3.0, 2.0, 1.0])
+    times.extend([0, 100], [0.0, 10.0])
+    over = OverTime(steps, times)
+    assert list(over.series().xs) == [0.0, 5.0, 10.0]
+    times.extend([200], [40.0])
+    assert list(over.series().xs) == [0.0, 5.0, 10.0, 40.0]
+
+
+def test_a_sample_is_found_in_the_validation_data(ws: Workspace) -> None:
+    import numpy as np
+
+    folder = ws.split("d", "valid")
+    folder.mkdir(parents=True)
+    (folder / "rows.csv").write_text("id,x\ns-1,2.5\n")
+    (folder / "s-2.txt").write_text("a text")
+    np.savez(folder / "all.npz", ids=np.array(["s-3"]), images=np.zeros((1, 4, 4)), labels=np.array([7]))
+    row, text, item = (find_raw(ws, "d", name, 20, 10) for name in ("s-1", "s-2", "s-3"))
+    assert row and row.text == "id: s-1\nx: 2.5"
+    assert text and text.text == "a text"
+    assert item and item.picture and item.picture.width == 4 and "labels: 7" in item.text
+    assert find_raw(ws, "d", "s-4", 20, 10) is None
+
+
+async def test_a_workspace_is_looked_at_as_it_was_the_last_time(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    fill(ws)
+    for expected in ("step", "epoch"):
+        app = ProgtrainApp(
+            ws.root, view=FakeView(snapshot(ws.root)), engine=FakeEngine(), every=0.3, seen=read_view(ws.root)
+        )
+        async with app.run_test(size=(120, 40)) as pilot:
+            await settle(pilot, lambda app=app: bool(app.model.curves))  # type: ignore[misc]
+            assert app.screen.query_one("#curve").look.axis == expected  # type: ignore[attr-defined]
+            if expected == "step":
+                await pilot.press("x")
+                await settle(pilot, lambda: read_view(ws.root).get("loop", {}).get("axis") == "epoch")
+
+
+def test_a_broken_view_is_no_view(ws: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    write_view(ws.root, {"theme": "nord"})
+    assert read_view(ws.root)["theme"] == "nord"
+    for path in tmp_path.rglob("*.json"):
+        path.write_text(json.dumps([1])[:-1])
+    assert read_view(ws.root) == {}
+
+
+async def test_files_that_vanish_under_the_app_are_states(ws: Workspace) -> None:
+    """The whole workspace goes; then it is there again with other columns."""
+    fill(ws)
+    app = ProgtrainApp(ws.root, engine=FakeEngine(), every=0.3)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, lambda: bool(app.model.curves))
+        away = ws.root.with_name("away")
+        ws.root.rename(away)
+        await pilot.pause(1.0)
+        for key in ("2", "3", "4", "5", "6", "r", "1"):
+            await pilot.press(key)
+            await pilot.pause(0.1)
+        away.rename(ws.root)
+        write_curves(ws, "v004", rows=120)
+        await settle(pilot, lambda: bool(app.model.snapshot and app.model.snapshot.versions))

@@ -1,0 +1,222 @@
+"""The real program in real terminals: in tmux, and over a line that breaks in mid-training (T1)."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from engine.view import WorkspaceView
+from engine.workspace import Workspace
+from tests.tui.fakes import fill
+
+_SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
+needs_sshd = pytest.mark.skipif(_SSHD is None or shutil.which("ssh") is None, reason="there is no sshd")
+
+
+class Tmux:
+    """A terminal multiplexer of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = str(folder / "tmux")
+
+    def run(self, *arguments: str) -> str:
+        command = ["tmux", "-S", self._socket, "-f", "/dev/null", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+
+    def open(self, command: list[str], size: tuple[int, int] = (80, 24)) -> None:
+        # the shell stays when the program has ended: its last words can be read
+        line = f"env -u COLUMNS -u LINES {shlex.join(command)}; echo ended with $?; exec cat"
+        self.run("new-session", "-d", "-x", str(size[0]), "-y", str(size[1]), line)
+
+    def screen(self) -> str:
+        return self.run("capture-pane", "-p")
+
+    def press(self, *keys: str) -> None:
+        self.run("send-keys", *keys)
+
+    def until(self, shown: Callable[[str], bool], seconds: float = 30.0) -> str:
+        deadline = time.monotonic() + seconds
+        while not shown(screen := self.screen()):
+            assert time.monotonic() < deadline, screen
+            time.sleep(0.1)
+        return screen
+
+
+@pytest.fixture
+def tmux() -> Iterator[Tmux]:
+    # the path of a socket has to be short
+    with tempfile.TemporaryDirectory(prefix="pt-", dir="/tmp") as folder:
+        made = Tmux(Path(folder))
+        yield made
+        subprocess.run(
+            ["tmux", "-S", str(Path(folder) / "tmux"), "kill-server"], capture_output=True, timeout=20, check=False
+        )
+
+
+def app(ws: Workspace, *more: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "tui.start", str(ws.root), *more]
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    # a size in the environment would win over the terminal's own
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.delenv("LINES", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+@needs_tmux
+def test_in_tmux_every_screen_opens_and_the_terminal_is_left_as_it_was(ws: Workspace, tmux: Tmux) -> None:
+    fill(ws)
+    tmux.open(app(ws))
+    tmux.until(lambda screen: "v004" in screen)
+    for key, told in (("2", "leaderboard"), ("3", "sample"), ("4", "epochs"), ("5", "journal"), ("6", "2026-11-20")):
+        tmux.press(key)
+        tmux.until(lambda screen, told=told: told in screen)  # type: ignore[misc]
+    tmux.press("?")
+    tmux.until(lambda screen: "keys of this screen" in screen)
+    tmux.press("Escape")
+    tmux.until(lambda screen: "keys of this screen" not in screen)
+    tmux.press("q")
+    screen = tmux.until(lambda screen: "ended with 0" in screen)
+    assert "leaderboard" not in screen
+
+
+@needs_tmux
+@pytest.mark.parametrize("variable", ["NO_COLOR=1", "TERM=screen", "LC_ALL=C"])
+def test_it_is_readable_without_colours_with_few_and_in_ascii(ws: Workspace, tmux: Tmux, variable: str) -> None:
+    fill(ws)
+    tmux.open(["env", "-u", "COLORTERM", variable, *app(ws)])
+    screen = tmux.until(lambda screen: "v004" in screen)
+    assert "Traceback" not in screen
+    if variable == "NO_COLOR=1":
+        assert "\x1b[38;2" not in tmux.run("capture-pane", "-p", "-e")
+
+
+@needs_tmux
+def test_a_terminal_made_tiny_and_large_again_shows_all_again(ws: Workspace, tmux: Tmux) -> None:
+    fill(ws)
+    tmux.open(app(ws), (120, 40))
+    tmux.until(lambda screen: "v004" in screen and "output" in screen)
+    tmux.run("resize-window", "-x", "20", "-y", "5")
+    time.sleep(0.5)
+    for key in ("2", "3", "1", "Tab"):
+        tmux.press(key)
+        time.sleep(0.2)
+    tmux.run("resize-window", "-x", "120", "-y", "40")
+    tmux.until(lambda screen: "v001" in screen and "output" in screen and "loss" in screen)
+
+
+@needs_tmux
+def test_a_kill_leaves_the_training_alone_and_the_next_look_shows_it(plain: Workspace, tmux: Tmux) -> None:
+    tmux.open(["env", "SECONDS_PER_EPOCH=0.4", *app(plain)])
+    tmux.until(lambda screen: "enter starts the loop" in screen)
+    tmux.press("Enter")
+    _until(lambda: status(plain) in {"training", "waiting"})
+    if status(plain) == "waiting":
+        _accept_audit(plain, tmux)
+    tmux.run("kill-server")
+    _until(lambda: status(plain) == "waiting" and plain.version("v001").eval_score.exists(), 60)
+
+
+def _accept_audit(ws: Workspace, tmux: Tmux) -> None:
+    tmux.press("r")
+    tmux.until(lambda screen: "accept" in screen.casefold())
+    time.sleep(1)
+    tmux.press("a")
+    _until(lambda: status(ws) == "training")
+
+
+@needs_tmux
+@needs_sshd
+def test_a_broken_line_does_not_end_a_training_and_the_app_finds_it_again(plain: Workspace, tmux: Tmux) -> None:
+    with _sshd() as ssh:
+        state = [f"{name}={os.environ[name]}" for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "PYTHONPATH")]
+        remote = shlex.join(["env", *state, "SECONDS_PER_EPOCH=0.6", "LC_ALL=C.UTF-8", *app(plain)])
+        tmux.open([*ssh, remote])
+        tmux.until(lambda screen: "enter starts the loop" in screen)
+        tmux.press("Enter")
+        _until(lambda: status(plain) in {"training", "waiting"})
+        if status(plain) == "waiting":
+            _accept_audit(plain, tmux)
+        tmux.until(lambda screen: "training" in screen)
+        # the line is dead, without a word to either side
+        pane = tmux.run("list-panes", "-F", "#{pane_pid}").strip()
+        clients = subprocess.run(["pgrep", "-P", pane, "ssh"], capture_output=True, text=True, check=True).stdout
+        for client in clients.split():
+            os.kill(int(client), signal.SIGKILL)
+        tmux.until(lambda screen: "Killed" in screen)
+        assert status(plain) == "training"
+        tmux.run("kill-server")
+        time.sleep(1)
+
+        tmux.open([*ssh, remote])
+        tmux.until(lambda screen: "v001" in screen)
+        tmux.until(lambda screen: "waiting for you" in screen, 60)
+        tmux.press("q")
+        tmux.until(lambda screen: "ended with 0" in screen)
+    assert plain.version("v001").eval_score.exists()
+
+
+@contextmanager
+def _sshd() -> Iterator[list[str]]:
+    """A server on loopback with keys of its own; gives the client's command. Skips where it cannot be started."""
+    with tempfile.TemporaryDirectory(prefix="pt-ssh-", dir="/tmp") as name:
+        folder = Path(name)
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        (folder / "config").write_text(
+            f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
+            f"PidFile {folder}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+        )
+        assert _SSHD is not None
+        server = subprocess.Popen(
+            [_SSHD, "-D", "-f", str(folder / "config")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes"]
+        client = ["ssh", "-tt", "-F", "/dev/null", "-p", str(port), "-i", str(folder / "user")]
+        client += [part for option in options for part in ("-o", option)]
+        client.append(f"{getpass.getuser()}@127.0.0.1")
+        try:
+            for _ in range(50):
+                if subprocess.run([*client, "true"], capture_output=True, check=False).returncode == 0:
+                    break
+                if server.poll() is not None:
+                    pytest.skip("sshd does not start here")
+                time.sleep(0.1)
+            else:
+                pytest.skip("sshd lets nobody in here")
+            yield client
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def status(ws: Workspace) -> str:
+    return WorkspaceView(ws.root).snapshot().status
+
+
+def _until(there: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -12,7 +12,7 @@ from advisor import process
 from advisor.interface import Briefing, Draft, Settings
 from engine import authoring, decisions
 from engine.context import Context, Stopped
-from engine.errors import InputError
+from engine.errors import InputError, NothingToTry
 from engine.files import read_text, sha256_text, write_text
 from engine.insight import documents
 from engine.insight.types import Candidate, Insight
@@ -90,10 +90,10 @@ def draft(
             # all candidates stay in the documents, also when one alone was asked for
             shown = present if candidate is None else insight
             return write_round(context, version, shown, made, chosen, number, origin=origin, base=base, hint=hint)
-    raise InputError(
+    raise NothingToTry(
         "no candidate is left that the rules allow and the script can take",
         file=context.rules.path,
-        mend="unlock a setting, or write an action by hand: progtrain review edit",
+        mend="unlock a setting in rules or instruction, and run again to go on",
     )
 
 

@@ -2,6 +2,7 @@
 
     ProgtrainError
     ├── InputError      something the user wrote is wrong: rules, script, action, data (exit code 2)
+    │   └── NothingToTry    rules, script and history leave no action: the loop ends with its report
     ├── StepFailed      a step did its work and the work failed: training, evaluation (1)
     ├── DecisionNeeded  the loop waits for the user (3)
     ├── Busy            another runner holds this workspace (4)
@@ -45,6 +46,10 @@ class ProgtrainError(Exception):
 
 class InputError(ProgtrainError):
     exit_code = 2
+
+
+class NothingToTry(InputError):
+    pass
 
 
 class StepFailed(ProgtrainError):

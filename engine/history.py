@@ -36,7 +36,7 @@ def records(ws: Workspace, rules: Rules, *, until: str | None = None) -> list[Ve
             VersionRecord(
                 version=version,
                 source=source,
-                metrics={m.name: m.value for m in score.metrics},
+                metrics={m.name: metrics.finite(m.value) for m in score.metrics},
                 primary=primary_value(score, rules.primary_metric),
                 base=how.get("base") or (header.base if header else None),
                 operation=how.get("operation"),
@@ -57,7 +57,7 @@ def authored(ws: Workspace) -> dict[str, dict[str, Any]]:
 
 def primary_value(score: EvalScore, name: str) -> float | None:
     wanted = metrics.normalised(name)
-    return next((m.value for m in score.metrics if metrics.normalised(m.name) == wanted), None)
+    return next((metrics.finite(m.value) for m in score.metrics if metrics.normalised(m.name) == wanted), None)
 
 
 def best(found: Sequence[VersionRecord], higher_is_better: bool) -> VersionRecord | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.context import Context, Stopped
-from engine.errors import InputError, ProgtrainError
+from engine.errors import InputError, NothingToTry, ProgtrainError
 from engine.files import LineReader
 from engine.schema import StepName
 from engine.steps import analyze, author, check, evaluate, extract, initialize, report, train
@@ -81,7 +81,12 @@ def run(context: Context, until: StepName | None = None) -> str:
         if chosen.step.name in {"author", "report"}:
             _do(context, Next(BY_NAME["check"], chosen.version, chosen.reasons))
             _stop_after("check", until)
-        text = _do(context, chosen)
+        try:
+            text = _do(context, chosen)
+        except NothingToTry as nothing:
+            # a shorter loop than the rules allow, but a whole one
+            context.journal.warn(f"{chosen.version}: {nothing.reason}: the loop ends here; {nothing.mend}")
+            return _do(context, Next(BY_NAME["report"], chosen.version, (nothing.reason,)))
         if chosen.step.name == "report":
             return text
         _stop_after(chosen.step.name, until)

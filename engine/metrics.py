@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _HIGHER = """
@@ -45,6 +46,11 @@ def normalised(name: str) -> str:
 
 
 _DIRECTION = {normalised(name): True for name in _HIGHER.split()} | {normalised(name): False for name in _LOWER.split()}
+
+
+def finite(value: float | None) -> float | None:
+    """None for what is not a number: it ranks nowhere and is compared with nothing."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def higher_is_better(name: str) -> bool | None:

@@ -258,7 +258,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _score(data: dict[str, Any]) -> dict[str, Any]:
     return {
-        "metrics": {str(m["name"]): m["value"] for m in data["metrics"]},
+        "metrics": {str(m["name"]): metrics.finite(m["value"]) for m in data["metrics"]},
         "created_at": data.get("created_at"),
         "latency_ms": data.get("latency_ms"),
     }

@@ -242,13 +242,25 @@ def test_rules_that_change_under_a_draft_count(waiting: Workspace, edit_rules: C
     chosen = next(card for card in question(waiting).candidates if card.id == question(waiting).chosen)
     edit_rules(waiting, training_config={"learning_rate": 0.02, "epochs": 6, "weight_decay": 0.0})
     code = run(waiting)
+    assert code in {0, 3}
     if code == 3:
         review = question(waiting)
         assert not review.problems
         assert {card.change.split(" ")[0] for card in review.candidates}.isdisjoint({"LEARNING_RATE", "EPOCHS"}), chosen
     else:
-        assert "no candidate is left" in events(waiting, "loop_failed")[-1]["reason"]
+        assert any("no candidate is left" in e["text"] for e in events(waiting, "warning"))
     assert not waiting.script("v002").exists()
+
+
+def test_a_loop_that_has_nothing_left_to_try_ends_with_its_report(
+    plain: Workspace, edit_rules: Callable[..., None]
+) -> None:
+    """L4, L43: every setting is locked, and the script takes no recipe."""
+    edit_rules(plain, training_config={"epochs": 6, "weight_decay": 0.0})
+    plain.instruction.write_text("Never change the learning rate.\n")
+    assert run(plain, autopilot=True) == 0
+    assert set(scores(plain)) == {"v001"}
+    assert any("no candidate is left" in e["text"] for e in events(plain, "warning"))
 
 
 # failures

@@ -19,7 +19,7 @@ from advisor.interface import Finding, Risk
 from engine.errors import InputError
 from engine.insight.evidence import FLOOR, reasons, rests_on, score
 from engine.insight.measure import Measurements
-from engine.insight.tuning import TUNINGS, Situation, recipe_parameters
+from engine.insight.tuning import TUNINGS, Situation, nice, recipe_parameters
 from engine.insight.types import Candidate, Limits, VersionRecord
 from engine.insight.vocabulary import CANDIDATES
 from engine.script.catalogue import CATALOGUE
@@ -72,7 +72,7 @@ class _Proposal:
 def find_candidates(ground: Ground, *, base: str | None = None) -> tuple[Candidate, ...]:
     """Ranked, the best first; the same input gives the same list. `base` where it is not the latest version."""
     proposals = [p for p in _proposals(ground) if canonical(p.operation.get("setting", "")) not in _NO_ACTION]
-    legal = [checked for p in proposals if (checked := _checked(p, ground)) is not None]
+    legal = [checked for p in proposals if (checked := _checked(p, ground) or _half_way(p, ground)) is not None]
     weighed = [weighed for p in legal if (weighed := _with_memory(p, ground)) is not None]
     return rank(_candidate(p, base) for p in weighed)
 
@@ -210,6 +210,19 @@ def _checked(proposal: _Proposal, ground: Ground) -> _Proposal | None:
     if _tried_from_here(proposal.operation, ground):
         return None
     return replace(proposal, change=describe_operation(operation))
+
+
+def _half_way(proposal: _Proposal, ground: Ground) -> _Proposal | None:
+    """Where the usual step leads to what was trained already: half of it, for settings that are real numbers."""
+    before, after = proposal.operation.get("from"), proposal.operation.get("to")
+    if not isinstance(before, float) or not isinstance(after, float) or min(before, after) <= 0:
+        return None
+    if _tried_from_here(proposal.operation, ground):
+        return None
+    between = nice(math.sqrt(before * after))
+    if between in (before, after):
+        return None
+    return _checked(replace(proposal, operation={**proposal.operation, "to": between}), ground)
 
 
 def _applied(source: str, operation: Operation, line: tuple[Lineage, ...]) -> str | None:

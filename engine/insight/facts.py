@@ -144,7 +144,7 @@ def _primary(m: Measurements) -> Iterator[_Row]:
     yield from _metric("best_value", m.best_value, f"{m.sources.history}/{m.best}/eval_score.json, metrics.{m.metric}")
     yield from _metric("chance", m.chance, m.sources.per_sample)
     for key, delta in (("delta_previous", m.previous_delta), ("delta_best", m.best_delta)):
-        if delta is not None:
+        if delta is not None and math.isfinite(delta):
             text = signed_text(delta, m.value)
             yield key, text, delta, _direction(float(text), m.higher_is_better), source
     for key, verdict in (("verdict_previous", m.verdict_previous), ("verdict_best", m.verdict_best)):

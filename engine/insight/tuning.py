@@ -52,9 +52,9 @@ def _rate_down(value: float, s: Situation) -> float | None:
 
 
 def _rate_up(value: float, s: Situation) -> float | None:
-    factor = 10 if s.strength("learning_rate_too_low") >= 0.8 else 3
-    larger = nice(value * factor)
-    return larger if value < larger <= (3.0 if s.measured.is_sgd else 0.3) else None
+    most = 3.0 if s.measured.is_sgd else 0.3
+    factors = (10, 3) if s.strength("learning_rate_too_low") >= 0.8 else (3,)
+    return next((nice(value * f) for f in factors if value < nice(value * f) <= most), None)
 
 
 def _epochs_up(value: int, s: Situation) -> int:

@@ -63,7 +63,7 @@ def run(context: Context, version: str) -> str:
         seconds=0.0 if state.ended_at is None else (state.ended_at - state.started_at).total_seconds(),
         inputs={"evaluator": sha256(ws.eval_script), "checkpoint": sha256(folder.best_checkpoint)},
     )
-    return ", ".join(f"{m.name} {'–' if m.value is None else f'{m.value:.4f}'}" for m in score.metrics)
+    return ", ".join(f"{m.name} {'–' if metrics.finite(m.value) is None else f'{m.value:.4f}'}" for m in score.metrics)
 
 
 def check_score(context: Context, version: str) -> EvalScore:
@@ -86,7 +86,7 @@ def check_score(context: Context, version: str) -> EvalScore:
             f"{context.ws.relative(path)}: the primary metric {primary!r} is not among its metrics ({names}): "
             f"{version} ranks last; let 03_eval.py write it, or change eval_config.primary_metric"
         )
-    elif found.value is None:
+    elif metrics.finite(found.value) is None:
         context.journal.warn(f"{version}: {primary} is not a number: the version ranks last")
     return score
 

@@ -28,7 +28,7 @@ _COLUMNS = [
     Column(""),
     Column("", "right"),
     Column("candidate", stretch=True),
-    Column("advisor", "right"),
+    Column("chance", "right"),
     Column("rules", "right"),
     Column("risk", spare=1),
 ]

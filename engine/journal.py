@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,10 +54,12 @@ class Journal:
             self._warned.add(text)
             self.write("warning", text=text)
 
-    def note_once(self, text: str) -> None:
-        """Unless it was said before: a loop is taken up again many times."""
-        if not any(e.get("event") == "note" and e.get("text") == text for e in self.events()):
-            self.write("note", text=text)
+    def note_once(self, texts: Iterable[str]) -> None:
+        """Those that were not said before: a loop is taken up again many times."""
+        said = {e.get("text") for e in self.events() if e.get("event") == "note"}
+        for text in texts:
+            if text not in said:
+                self.write("note", text=text)
 
     def events(self) -> list[dict[str, Any]]:
         return LineReader(self.path).read()

@@ -71,8 +71,7 @@ def run(context: Context, until: StepName | None = None) -> str:
 
     Raises what the steps raise: `DecisionNeeded`, `InputError`, `StepFailed`, `Stopped`.
     """
-    for note in initialize.look(context):
-        context.journal.note_once(note)
+    context.journal.note_once(initialize.look(context))
     for warning in context.rules.warnings:
         context.journal.warn(warning)
     while True:

@@ -221,10 +221,6 @@ def canonical(name: str) -> str:
     return _CANONICAL.get(plain, plain)
 
 
-def same_name(one: str, other: str) -> bool:
-    return canonical(one) == canonical(other)
-
-
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """Known names that a typing error could have meant, the closest first."""
     by_plain = {normalised(candidate): candidate for candidate in known}

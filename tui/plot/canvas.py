@@ -59,9 +59,6 @@ class Canvas:
                 self._chars[row][column + offset] = char
                 self._styles[row][column + offset] = style
 
-    def is_free(self, column: int, row: int) -> bool:
-        return not self._bits[row][column] and not self._chars[row][column]
-
     def segments(self, row: int) -> list[Segment]:
         found: list[Segment] = []
         for bits, char, style in zip(self._bits[row], self._chars[row], self._styles[row], strict=True):

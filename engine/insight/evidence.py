@@ -1,7 +1,8 @@
 """Which diagnosis speaks for which change, and against which: the experience that ranks candidates.
 
 Weights are 0 to 1: how often an experienced engineer would try that first, given the diagnosis for sure. The table
-is what the ranking by rules amounts to; `benchmarks/` measures how good it is.
+is what the ranking by rules amounts to; `benchmarks/` measures how good it is. Weights fitted to thousands of short
+trainings (`models/recipe/experience`) ranked no better on families of tasks that they were not fitted to.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 from advisor.interface import Finding
+from engine.insight.measure import Measurements
 
 FOR: dict[str, dict[str, float]] = {
     "divergence": {
@@ -213,10 +215,36 @@ AGAINST: dict[str, dict[str, float]] = {
     "healthy": {},
 }
 
+_OF_PROBABILITIES = frozenset({"loss", "cross_entropy", "log_loss", "nll", "brier", "ece", "calibration_error"})
+_SOFTER = frozenset({"add_label_smoothing", "label_smoothing_up", "add_class_weights"})
+#: optimizer steps below which it brings less
+_NEED_STEPS = {"add_weight_averaging": 2000, "add_gradient_accumulation": 1000, "batch_size_up": 500}
+
 #: what a change without any evidence is worth, and how much of its standing in a healthy training comes on top
 FLOOR = 0.03
 _PRIOR = 0.1
 _RISK = {"low": 1.0, "medium": 0.92, "high": 0.8}
+
+
+def circumstances(candidate: str, m: Measurements) -> tuple[float, float, str]:
+    """What the metric and the length of the training leave of a score, 0 to 1, how much they give it at least, and
+    why, in words.
+
+    A loss judges probabilities: softer labels and weighted classes spoil them, whatever they do for the decisions
+    (R. Mueller et al.: When does label smoothing help?, 2019). Averages over hundreds of steps, and fewer, larger
+    steps, need a training that is long enough for them.
+    """
+    metric = m.metric.casefold()
+    if candidate in _SOFTER and metric in _OF_PROBABILITIES:
+        return 0.25, 0.0, f"against: {m.metric} judges probabilities, which this spoils"
+    if candidate == "add_class_weights" and "balanced" not in metric and metric in {*_OF_PROBABILITIES, "accuracy"}:
+        return 0.4, 0.0, f"against: {m.metric} counts every sample the same"
+    steps = m.steps
+    if candidate in _NEED_STEPS and steps is not None and steps < _NEED_STEPS[candidate]:
+        return max(0.1, steps / _NEED_STEPS[candidate]), 0.0, f"against: there are only {steps:.0f} steps in all"
+    if candidate == "label_smoothing_down" and metric in _OF_PROBABILITIES:
+        return 1.0, 0.5, f"for: {m.metric} judges probabilities, which softer labels spoil"
+    return 1.0, 0.0, ""
 
 
 def score(candidate: str, findings: Sequence[Finding], risk: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,6 +76,25 @@ class Measurements:
         """A setting as a number."""
         value = self.settings.get(key)
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    @property
+    def usual_rate(self) -> float:
+        """Where good learning rates of small networks lie, by the optimizer: where a search would begin (D. Kingma,
+        J. Ba: Adam, 2015; Y. Bengio: Practical recommendations for gradient-based training, 2012, 3.1.1)."""
+        return (0.03 if self.number("momentum") else 0.1) if self.is_sgd else 0.003
+
+    @property
+    def rate_away(self) -> float:
+        """How many powers of ten the learning rate lies above the usual one; 0 where there is none to read."""
+        rate = self.number("learning_rate")
+        return math.log10(rate / self.usual_rate) if rate is not None and rate > 0 else 0.0
+
+    @property
+    def steps(self) -> float | None:
+        """Optimizer steps of the whole training, about; None where they cannot be worked out."""
+        batch, samples = self.number("batch_size"), self.data.train_samples
+        epochs = self.shape.epochs or self.number("epochs")
+        return epochs * samples / batch if batch and samples and epochs else None
 
     @property
     def is_classification(self) -> bool | None:

@@ -46,20 +46,28 @@ def nice(value: float) -> float:
 
 
 def _rate_down(value: float, s: Situation) -> float | None:
-    hard = s.strength("divergence") >= 0.8 or s.strength("learning_rate_too_high") >= 0.9
-    smaller = nice(value / (10 if hard else 3))
+    clear = s.strength("divergence", "learning_rate_too_high")
+    smaller = nice(value / _rate_factor(value / s.measured.usual_rate, clear))
     return smaller if 1e-7 <= smaller < value else None
 
 
 def _rate_up(value: float, s: Situation) -> float | None:
     most = 3.0 if s.measured.is_sgd else 0.3
-    factors = (10, 3) if s.strength("learning_rate_too_low") >= 0.8 else (3,)
-    return next((nice(value * f) for f in factors if value < nice(value * f) <= most), None)
+    factor = _rate_factor(s.measured.usual_rate / value, s.strength("learning_rate_too_low")) if value > 0 else 3.0
+    return next((nice(value * f) for f in (factor, 3.0) if value < nice(value * f) <= most), None)
+
+
+def _rate_factor(away: float, clear: float) -> float:
+    """3 without evidence. With it, further the further the usual rate is away: half of the way on a logarithmic
+    scale, and all of it where the evidence is strong; never more than 30 at once."""
+    if clear < 0.4:
+        return 3.0
+    return min(30.0, max(10.0 if clear >= 0.8 else 3.0, away if clear >= 0.8 else math.sqrt(max(1.0, away))))
 
 
 def _epochs_up(value: int, s: Situation) -> int:
-    factor = 2.0 if s.strength("too_few_epochs", "learning_rate_too_low", "underfitting") >= 0.5 else 1.5
-    return _round_count(math.ceil(value * factor))
+    clear = s.strength("too_few_epochs", "learning_rate_too_low", "underfitting")
+    return _round_count(math.ceil(value * (3.0 if clear >= 0.8 else 2.0 if clear >= 0.5 else 1.5)))
 
 
 def _epochs_down(value: int, s: Situation) -> int | None:
@@ -104,6 +112,16 @@ def _at_least(low: int, size: _Size) -> _Size:
     return bounded
 
 
+def _wider(value: Any, s: Situation) -> Value | None:
+    factor = 4 if s.strength("too_little_capacity") >= 0.6 else 2
+    return _each(lambda n: n * (factor if n <= 64 else 2))(value, s)
+
+
+def _narrower(value: Any, s: Situation) -> Value | None:
+    factor = 4 if s.strength("too_much_capacity") >= 0.6 else 2
+    return _each(lambda n: n // (factor if n >= 64 else 2))(value, s)
+
+
 def _more_share(first: float, step: float, most: float, *ids: str) -> _Size:
     """For a rate between 0 and 1: from nothing to `first`, then in steps, twice as large where it is clear."""
 
@@ -115,9 +133,14 @@ def _more_share(first: float, step: float, most: float, *ids: str) -> _Size:
     return size
 
 
-def _less_share(step: float) -> _Size:
+def _less_share(none_below: float) -> _Size:
+    """Half of it; none where it was little, or where even the training data is clearly not fitted."""
+
     def size(value: float, s: Situation) -> float | None:
-        return round(max(0.0, value - step), 4) if value > 0 else None
+        if value <= 0:
+            return None
+        needless = value <= none_below or s.strength("underfitting", "too_little_capacity") >= 0.6
+        return 0.0 if needless else round(value / 2, 2)
 
     return size
 
@@ -133,7 +156,9 @@ def _decay_up(value: float, s: Situation) -> float | None:
 
 
 def _decay_down(value: float, s: Situation) -> float | None:
-    return nice(value / 10) if value > 1e-6 else None
+    if value <= 1e-6:
+        return None
+    return 0.0 if s.strength("underfitting", "too_little_capacity") >= 0.6 else nice(value / 10)
 
 
 def _momentum_up(value: float, s: Situation) -> float | None:
@@ -161,13 +186,13 @@ TUNINGS: tuple[Tuning, ...] = (
     Tuning(
         "batch_size_down", "batch_size", "medium", "more steps an epoch, and noise that helps to explore", _batch_down
     ),
-    Tuning("hidden_size_up", "hidden_size", "medium", "a wider model can express more", _each(lambda n: n * 2)),
+    Tuning("hidden_size_up", "hidden_size", "medium", "a wider model can express more", _wider),
     Tuning(
         "hidden_size_down",
         "hidden_size",
         "medium",
         "a narrower model can memorise less",
-        _at_least(4, _each(lambda n: n // 2)),
+        _at_least(4, _narrower),
     ),
     Tuning(
         "layers_up",
@@ -190,7 +215,7 @@ TUNINGS: tuple[Tuning, ...] = (
         "units that may be missing cannot rely on each other",
         _more_share(0.2, 0.1, 0.6, "overfitting", "too_much_capacity"),
     ),
-    Tuning("dropout_down", "dropout", "low", "less noise lets the model fit more", _less_share(0.1)),
+    Tuning("dropout_down", "dropout", "low", "less noise lets the model fit more", _less_share(0.2)),
     Tuning("weight_decay_up", "weight_decay", "low", "smaller weights make smoother functions", _decay_up),
     Tuning("weight_decay_down", "weight_decay", "low", "weights that may grow fit more", _decay_down),
     Tuning(
@@ -205,7 +230,7 @@ TUNINGS: tuple[Tuning, ...] = (
         "label_smoothing",
         "low",
         "lets the model be as sure as the data allows",
-        _less_share(0.05),
+        _less_share(0.1),
     ),
     Tuning("momentum_up", "momentum", "medium", "averages steps over a longer time", _momentum_up),
     Tuning("warmup_up", "warmup", "low", "keeps early steps small for longer", _double(0.4)),

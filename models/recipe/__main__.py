@@ -1,4 +1,8 @@
-"""`python -m models.recipe`: corpus → tokenizer → training → GGUF → evaluation. Finished stages are not repeated."""
+"""`python -m models.recipe`: experience → corpus → tokenizer → training → GGUF → evaluation.
+
+Finished stages are not repeated. The experience, a table of real trainings, is part of the repository; `--collect`
+makes it anew.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="fewer training steps, to try the recipe out")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--evaluate", type=int, default=200, help="held-out briefings to evaluate on")
+    parser.add_argument("--collect", type=int, metavar="N", help="try changes out on N new tasks first (10 s each)")
+    parser.add_argument("--first", type=int, default=10_000, help="seed of the first of these tasks")
     parser.add_argument("--show", type=int, metavar="N", help="print N examples of the corpus and stop")
     arguments = parser.parse_args()
     if arguments.show:
         show(arguments.show)
         return
+    if arguments.collect:
+        make_experience(arguments.out / "collected", arguments.first, arguments.collect)
     tokenizer_file = arguments.out / "tokenizer.json"
     make_tokenizer(tokenizer_file)
     checkpoint = make_checkpoint(arguments.out / "run", tokenizer_file, arguments.steps, arguments.threads)
@@ -38,6 +46,15 @@ def show(count: int) -> None:
     for seed in range(count):
         example = corpus.example(seed)
         print(example.prompt, example.answer, sep="\n", end="\n\n")
+
+
+def make_experience(folder: Path, first: int, count: int) -> None:
+    from models.recipe.lab.collect import collect
+    from models.recipe.lab.pack import pack
+
+    collect(folder, first, count)
+    states, trials = pack(folder)
+    print(f"experience: {trials} trials from {states} states")
 
 
 def make_tokenizer(path: Path) -> None:

@@ -9,12 +9,14 @@ import random
 from dataclasses import dataclass
 
 from advisor.interface import Briefing
-from advisor.prompts import AFTER, BEFORE, CHOICE, heading, render
+from advisor.prompts import AFTER, BEFORE, CHOICE, OFFERED, by_rank, heading, render
 from advisor.writing import Writer
-from models.recipe import policy, scenario
+from models.recipe import policy, scenario, words
 
 #: Seeds from here on are never trained on.
 HELD_OUT = 50_000_000
+#: so many of the examples tell of a state that was really reached; the others are made up
+REAL = 0.6
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,12 @@ class Example:
 def example(seed: int, *, short: bool = False) -> Example:
     """The same example for the same seed. A short one goes straight to the choice."""
     chance = random.Random(seed * 7919 + 1)
-    briefing = scenario.briefing(seed)
-    chosen = policy.choose(briefing)
+    if seed < HELD_OUT and chance.random() < REAL:
+        briefing, score = _from_life(chance)
+    else:
+        briefing = scenario.briefing(seed)
+        score = policy.scores(briefing)
+    chosen = policy.draw(score, chance)
     writer = Writer(briefing, chance)
     before, after = writer.before(), writer.after(chosen)
     told = () if short else BEFORE
@@ -47,6 +53,39 @@ def example(seed: int, *, short: bool = False) -> Example:
         choice=f"{chosen}\n",
         after="".join(_section(name, after[name]) for name in AFTER),
     )
+
+
+def _from_life(chance: random.Random) -> tuple[Briefing, dict[str, float]]:
+    """A state of the collected ones, never quite the same twice: fewer options, fewer facts, sometimes a hint. What
+    was measured counts as much as what the judge expects."""
+    state = chance.choice(policy.states())
+    briefing = state.briefing
+    ranked = by_rank(briefing)
+    if len(ranked) > 4 and chance.random() < 0.7:
+        kept = set(chance.sample(range(len(ranked)), chance.randint(4, len(ranked))))
+        ranked = [option for place, option in enumerate(ranked) if place in kept]
+    ranked = ranked[:OFFERED]
+    options = tuple(option.model_copy(update={"rank": place}) for place, option in enumerate(ranked, start=1))
+    facts = briefing.facts
+    if chance.random() < 0.4:
+        gone = set(chance.sample(range(4, len(facts)), min(len(facts) - 4, chance.randint(1, 10))))
+        facts = tuple(fact for place, fact in enumerate(facts) if place not in gone)
+    names = [option.id for option in options]
+    briefing = briefing.model_copy(
+        update={
+            "options": options,
+            "facts": facts,
+            "hints": words.hint(chance, names) if chance.random() < 0.1 else (),
+            "instruction": words.instruction(chance) if chance.random() < 0.2 else (),
+            "limits": words.limits(chance) if chance.random() < 0.2 else (),
+        }
+    )
+    score = policy.scores(briefing)
+    measured = [option for option in score if option in state.gains]
+    if measured:
+        level = sum(score[o] for o in measured) / len(measured) - sum(state.gains[o] for o in measured) / len(measured)
+        score |= {o: (score[o] + state.gains[o] + level) / 2 for o in measured}
+    return briefing, score
 
 
 def _section(name: str, lines: list[str]) -> str:

@@ -15,12 +15,51 @@ from advisor.grounding import Grounding
 from advisor.interface import Briefing, Draft, Settings
 from advisor.llama import Model
 from advisor.phrasing import holds, spellings
-from models.recipe import corpus, policy
+from models.recipe import corpus, experience, policy
 
 
 def evaluate(path: Path, count: int = 200, first: int = corpus.HELD_OUT) -> dict[str, float]:
-    """Shares are 0 to 1. Prints nothing; see the keys."""
+    """Shares are 0 to 1, gains log(error before / error after). Prints nothing; see the keys."""
     model = Model(path)
+    return _written(model, count, first) | outcomes(model)
+
+
+def outcomes(model: Model) -> dict[str, float]:
+    """What its choices brought where that was measured: on families of tasks that nothing was learned from.
+
+    Each chooser ranks all options; the first of them that was tried counts.
+    """
+    states = [s for s in experience.read_states() if s.family in experience.HELD_OUT_FAMILIES and s.gains]
+    ranked: dict[str, list[list[str]]] = {"model and rules together": [], "the model alone": [], "shuffled": []}
+    for place, state in enumerate(states):
+        draft = _drafted(model, state.briefing)
+        ranking = draft.ranking if draft else ()
+        ranked["model and rules together"].append([r.id for r in ranking])
+        ranked["the model alone"].append([r.id for r in sorted(ranking, key=lambda r: -(r.model or 0.0))])
+        # the same options, but the facts, findings and past of another state
+        other = states[(place + len(states) // 2) % len(states)].briefing
+        shuffled = _drafted(model, other.model_copy(update={"options": state.briefing.options}))
+        ranked["shuffled"].append([r.id for r in shuffled.ranking] if shuffled else [])
+    ranked["the rules alone"] = [experience.by_rules(state) for state in states]
+    order = experience.by_judge(policy.judge())
+    ranked["the judge"] = [order(state) for state in states]
+    found = {"held-out states": float(len(states))}
+    for name, orders in ranked.items():
+        gains = [next((s.gains[o] for o in ids if o in s.gains), 0.0) for s, ids in zip(states, orders, strict=True)]
+        found[f"gain of {name}"] = sum(gains) / len(gains)
+    found["gain of a random choice"] = sum(sum(s.gains.values()) / len(s.gains) for s in states) / len(states)
+    found["gain of the best that was tried"] = sum(s.best for s in states) / len(states)
+    return found
+
+
+def _drafted(model: Model, briefing: Briefing) -> Draft | None:
+    try:
+        return Drafter(model, briefing, Settings(), lambda event: None).write("", "")
+    except Unusable:
+        return None
+
+
+def _written(model: Model, count: int, first: int) -> dict[str, float]:
     totals: Counter[str] = Counter()
     written: list[str] = []
     started = time.monotonic()

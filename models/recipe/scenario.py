@@ -10,8 +10,9 @@ import random
 from dataclasses import dataclass, field
 
 from advisor.interface import Briefing, Fact, Finding, Option, Risk, Tried
+from engine.insight.evidence import FOR, score
 from engine.insight.vocabulary import CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS, bucket
-from models.recipe import policy, words
+from models.recipe import words
 
 #: Metric -> whether higher is better, and where its values lie.
 _METRICS: dict[str, dict[str, tuple[bool, float, float]]] = {
@@ -378,7 +379,7 @@ def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Option, ...]:
     never = {"add_class_weights", "add_label_smoothing", "label_smoothing_up", "label_smoothing_down"}
     pool = [c for c in CANDIDATES if scene.task == "classification" or c not in never]
     pool = [c for c in pool if scene.task == "regression" or c != "use_huber_loss"]
-    wanted = [c for name, _ in scene.findings for c in policy.AFFINITY[name] if c in pool]
+    wanted = [c for name, _ in scene.findings for c in FOR[name] if c in pool]
     count = chance.randint(4, 12)
     chosen = list(
         dict.fromkeys(chance.sample(wanted, min(len(wanted), chance.randint(1, 5))) + chance.sample(pool, count))
@@ -388,8 +389,8 @@ def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Option, ...]:
     if scene.best_number < scene.number and chance.random() < 0.7:
         chosen.append(f"back_to_v{scene.best_number:03d}")
     chosen = chosen[-12:]
-    strengths = dict(scene.findings)
-    noise = {c: policy.affinity(c, strengths) + chance.gauss(0, 0.25) for c in chosen}
+    findings = [Finding(id=name, strength=s, text="", evidence=()) for name, s in scene.findings]
+    noise = {c: score(c, findings, _RISKS.get(c, "low")) + chance.gauss(0, 0.15) for c in chosen}
     if scene.verdict in ("worse", "within noise"):
         noise |= {c: noise[c] + 0.5 for c in chosen if c.startswith(("undo", "back"))}
     ordered = sorted(chosen, key=lambda c: -noise[c])

@@ -96,6 +96,9 @@ def learning_rate_too_high(m: Measurements) -> tuple[float, str, tuple[str, ...]
     strength *= 1.0 - ramp(-m.rate_away, 0.5, 1.5)
     dead = ramp(m.rate_away, 0.3, 1.0) * (1.0 - ramp(m.skill, 0.1, 0.4)) if m.skill is not None else 0.0
     far = ramp(m.rate_away, 0.6, 1.3) * (1.0 - 0.5 * ramp(m.skill, 0.9, 0.98)) if shape.train_name else 0.0
+    # a loss that goes on falling at that rate says that it serves
+    if shape.best_epoch and shape.best_epoch > 0.8 * shape.epochs:
+        far *= 1.0 - 0.7 * ramp(shape.late_slope, 0.02, 0.1)
     if max(dead, far) > strength:
         text = "nothing was learned with them" if dead >= far else "many times the usual size"
         return max(dead, far), f"Steps are too large: {text}", ("learning_rate", "total_drop", "value")

@@ -26,45 +26,52 @@ FOR: dict[str, dict[str, float]] = {
     },
     "learning_rate_too_high": {
         "learning_rate_down": 0.95,
-        "add_cosine_schedule": 0.55,
-        "add_warmup": 0.5,
+        "add_cosine_schedule": 0.4,
+        "add_warmup": 0.35,
         "add_gradient_clipping": 0.5,
         "gradient_clip_down": 0.4,
-        "add_reduce_on_plateau": 0.45,
+        "add_reduce_on_plateau": 0.3,
         "warmup_up": 0.4,
         "batch_size_up": 0.35,
+        "hidden_size_up": 0.2,
+        "add_batch_norm": 0.3,
+        "use_adamw": 0.3,
     },
     "learning_rate_too_low": {
         "learning_rate_up": 0.95,
-        "use_adamw": 0.6,
-        "use_sgd_momentum": 0.55,
+        "use_adamw": 0.5,
+        "use_sgd_momentum": 0.6,
         "epochs_up": 0.4,
-        "momentum_up": 0.5,
-        "batch_size_down": 0.35,
+        "momentum_up": 0.6,
+        "batch_size_down": 0.5,
         "add_batch_norm": 0.3,
+        "hidden_size_up": 0.25,
     },
     "too_few_epochs": {
         "epochs_up": 0.9,
         "learning_rate_up": 0.65,
         "patience_up": 0.55,
-        "use_adamw": 0.4,
-        "use_sgd_momentum": 0.35,
+        "use_adamw": 0.3,
+        "use_sgd_momentum": 0.4,
         "momentum_up": 0.35,
-        "batch_size_down": 0.3,
+        "batch_size_down": 0.5,
+        "hidden_size_up": 0.3,
     },
     "overfitting": {
         "add_dropout": 0.75,
         "add_weight_decay": 0.72,
-        "dropout_up": 0.72,
-        "weight_decay_up": 0.7,
-        "add_early_stopping": 0.5,
+        "dropout_up": 0.55,
+        "weight_decay_up": 0.45,
+        "add_early_stopping": 0.4,
         "add_label_smoothing": 0.5,
         "label_smoothing_up": 0.4,
-        "hidden_size_down": 0.45,
+        "hidden_size_down": 0.3,
         "layers_down": 0.4,
         "epochs_down": 0.4,
-        "add_weight_averaging": 0.4,
-        "use_adamw": 0.3,
+        "add_weight_averaging": 0.3,
+        "use_adamw": 0.4,
+        "learning_rate_down": 0.35,
+        "add_batch_norm": 0.2,
     },
     "underfitting": {
         "learning_rate_up": 0.55,
@@ -77,6 +84,9 @@ FOR: dict[str, dict[str, float]] = {
         "dropout_down": 0.6,
         "weight_decay_down": 0.5,
         "label_smoothing_down": 0.35,
+        "batch_size_down": 0.35,
+        "use_sgd_momentum": 0.35,
+        "momentum_up": 0.35,
     },
     "too_little_capacity": {
         "hidden_size_up": 0.9,
@@ -107,8 +117,8 @@ FOR: dict[str, dict[str, float]] = {
         "momentum_up": 0.3,
     },
     "plateau": {
-        "add_reduce_on_plateau": 0.7,
-        "add_cosine_schedule": 0.65,
+        "add_reduce_on_plateau": 0.55,
+        "add_cosine_schedule": 0.5,
         "learning_rate_down": 0.45,
         "add_early_stopping": 0.4,
         "hidden_size_up": 0.4,
@@ -117,9 +127,9 @@ FOR: dict[str, dict[str, float]] = {
         "layers_up": 0.3,
     },
     "schedule_missing": {
-        "add_cosine_schedule": 0.85,
-        "add_reduce_on_plateau": 0.7,
-        "add_weight_averaging": 0.5,
+        "add_cosine_schedule": 0.65,
+        "add_reduce_on_plateau": 0.5,
+        "add_weight_averaging": 0.4,
         "learning_rate_down": 0.35,
     },
     "class_imbalance": {"add_class_weights": 0.9, "add_label_smoothing": 0.15, "hidden_size_up": 0.2},
@@ -139,16 +149,18 @@ FOR: dict[str, dict[str, float]] = {
         "epochs_down": 0.25,
     },
     "healthy": {
-        "add_cosine_schedule": 0.45,
-        "hidden_size_up": 0.4,
-        "epochs_up": 0.35,
+        "add_cosine_schedule": 0.3,
+        "hidden_size_up": 0.45,
+        "epochs_up": 0.4,
         "add_weight_averaging": 0.35,
         "use_adamw": 0.35,
         "add_weight_decay": 0.3,
-        "learning_rate_up": 0.3,
+        "learning_rate_up": 0.35,
         "add_label_smoothing": 0.28,
         "add_dropout": 0.25,
         "learning_rate_down": 0.2,
+        "batch_size_down": 0.3,
+        "add_batch_norm": 0.25,
     },
 }
 
@@ -217,6 +229,7 @@ AGAINST: dict[str, dict[str, float]] = {
 
 _OF_PROBABILITIES = frozenset({"loss", "cross_entropy", "log_loss", "nll", "brier", "ece", "calibration_error"})
 _SOFTER = frozenset({"add_label_smoothing", "label_smoothing_up", "add_class_weights"})
+_END_EARLIER = frozenset({"add_early_stopping", "epochs_down"})
 #: optimizer steps below which it brings less
 _NEED_STEPS = {"add_weight_averaging": 2000, "add_gradient_accumulation": 1000, "batch_size_up": 500}
 
@@ -242,6 +255,11 @@ def circumstances(candidate: str, m: Measurements) -> tuple[float, float, str]:
     steps = m.steps
     if candidate in _NEED_STEPS and steps is not None and steps < _NEED_STEPS[candidate]:
         return max(0.1, steps / _NEED_STEPS[candidate]), 0.0, f"against: there are only {steps:.0f} steps in all"
+    if candidate in _END_EARLIER and m.keeps_best:
+        return 0.1, 0.0, "against: the weights of the best epoch are kept anyway"
+    late = m.shape.best_epoch / m.shape.epochs if m.shape.best_epoch and m.shape.epochs else 0.0
+    if candidate == "add_reduce_on_plateau" and late > 0.7:
+        return 0.3, 0.0, "against: the validation loss has no plateau to speak of"
     if candidate == "label_smoothing_down" and metric in _OF_PROBABILITIES:
         return 1.0, 0.5, f"for: {m.metric} judges probabilities, which softer labels spoil"
     return 1.0, 0.0, ""

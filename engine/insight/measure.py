@@ -80,8 +80,18 @@ class Measurements:
     @property
     def usual_rate(self) -> float:
         """Where good learning rates of small networks lie, by the optimizer: where a search would begin (D. Kingma,
-        J. Ba: Adam, 2015; Y. Bengio: Practical recommendations for gradient-based training, 2012, 3.1.1)."""
-        return (0.03 if self.number("momentum") else 0.1) if self.is_sgd else 0.003
+        J. Ba: Adam, 2015; Y. Bengio: Practical recommendations for gradient-based training, 2012, 3.1.1). A training
+        of few steps needs larger ones: with the root of 500 steps over what there are, up to five times."""
+        rate = (0.03 if self.number("momentum") else 0.1) if self.is_sgd else 0.003
+        return rate * min(5.0, max(1.0, math.sqrt(500 / self.steps))) if self.steps else rate
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether what was evaluated are the weights of the best epoch rather than of the last one."""
+        loss, best, last = self.failures.mean_loss, self.shape.val_loss, self.shape.final_val_loss
+        if loss is None or best is None or last is None or best == last:
+            return False
+        return abs(loss - best) < 0.2 * abs(loss - last)
 
     @property
     def rate_away(self) -> float:

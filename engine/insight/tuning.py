@@ -47,7 +47,9 @@ def nice(value: float) -> float:
 
 def _rate_down(value: float, s: Situation) -> float | None:
     clear = s.strength("divergence", "learning_rate_too_high")
-    smaller = nice(value / _rate_factor(value / s.measured.usual_rate, clear))
+    lost = clear if s.measured.skill is None or s.measured.skill < 0.3 else min(clear, 0.79)
+    factor = _rate_factor(value / s.measured.usual_rate, lost)
+    smaller = nice(value / (max(10.0, factor) if s.strength("divergence") >= 0.8 else factor))
     return smaller if 1e-7 <= smaller < value else None
 
 
@@ -59,10 +61,10 @@ def _rate_up(value: float, s: Situation) -> float | None:
 
 def _rate_factor(away: float, clear: float) -> float:
     """3 without evidence. With it, further the further the usual rate is away: half of the way on a logarithmic
-    scale, and all of it where the evidence is strong; never more than 30 at once."""
+    scale, and all of it where the evidence is strong and nothing is to be lost; never more than 30 at once."""
     if clear < 0.4:
         return 3.0
-    return min(30.0, max(10.0 if clear >= 0.8 else 3.0, away if clear >= 0.8 else math.sqrt(max(1.0, away))))
+    return min(30.0, max(3.0, away if clear >= 0.8 else math.sqrt(max(1.0, away))))
 
 
 def _epochs_up(value: int, s: Situation) -> int:

@@ -201,9 +201,10 @@ def over_regularised(m: Measurements) -> float:
 
 
 def too_narrow(m: Measurements) -> float:
-    """A layer of one or two units passes on next to nothing, whatever the data; of six, it depends."""
+    """A layer of four units or fewer passes on little, whatever the data; of sixteen, it depends on them. Less where
+    the result is good all the same."""
     width = m.number("hidden_size")
-    return (1.0 - ramp(width, 2, 6)) * (1.0 - ramp(m.skill, 0.8, 0.95)) if width is not None else 0.0
+    return (1.0 - ramp(width, 4, 16)) * (1.0 - ramp(m.skill, 0.8, 0.95)) if width is not None else 0.0
 
 
 def too_little_capacity(m: Measurements) -> tuple[float, str, tuple[str, ...]]:

@@ -116,7 +116,7 @@ def _at_least(low: int, size: _Size) -> _Size:
 
 def _wider(value: Any, s: Situation) -> Value | None:
     factor = 4 if s.strength("too_little_capacity") >= 0.6 else 2
-    return _each(lambda n: n * (factor if n <= 64 else 2))(value, s)
+    return _each(lambda n: n * (4 if n <= 8 else factor if n <= 64 else 2))(value, s)
 
 
 def _narrower(value: Any, s: Situation) -> Value | None:

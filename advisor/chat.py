@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError
+from jinja2 import TemplateError, nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 if TYPE_CHECKING:
     from advisor.llama import Model
 
 Message = dict[str, str]
+_THOUGHT = "</think>"
+_RAISED = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 _PLACE = "PLACEHOLDER{}PLACEHOLDER"
 _PLACES = re.compile(r"PLACEHOLDER(\d+)PLACEHOLDER")
 
@@ -43,7 +47,7 @@ def prompt(model: Model, messages: Sequence[Message]) -> Prompt:
     for conversation in tried:
         try:
             return _joined(model, _rendered(model, template, conversation), conversation, None)
-        except (TemplateError, TypeError, ValueError, KeyError) as error:
+        except _RAISED as error:
             reason = str(error)
     note = f"the file's chat template could not be used ({reason}): the model was asked in plain text"
     return _joined(model, _plain(messages), messages, note)
@@ -54,7 +58,9 @@ def _rendered(model: Model, template: str, messages: Sequence[Message]) -> str:
         raise TemplateError(text)
 
     # the template comes with the file: it gets no way out of its sandbox
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation]
+    )
     values: dict[str, Any] = {
         "messages": [{"role": m["role"], "content": _PLACE.format(i)} for i, m in enumerate(messages)],
         "bos_token": model.text_of(model.bos),
@@ -68,7 +74,18 @@ def _rendered(model: Model, template: str, messages: Sequence[Message]) -> str:
     text = environment.from_string(template).render(values)
     if len(_PLACES.findall(text)) != len(messages):
         raise TemplateError("it leaves out a part of the conversation")
-    return text
+    # some open a block for thoughts: what is asked for here is the answer
+    return f"{text.rstrip()}\n\n{_THOUGHT}\n\n" if text.rstrip().endswith(f"<{_THOUGHT[2:]}") else text
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks what was said by the model, for whoever trains it; here it means nothing."""
+
+    tags = {"generation"}  # noqa: RUF012 - as the base class declares it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 def _plain(messages: Sequence[Message]) -> str:

@@ -11,7 +11,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from advisor import chat, grammar, instruct, prompts, ranking, rules_only, subjects, wellformed
 from advisor.composing import Composer
@@ -35,9 +35,34 @@ _REQUIRED = {"summary": ("value", "delta_previous"), "deltas": ("delta_previous"
 _STRANGE = -3.0
 #: Sentences to judge a model's writing by.
 _ENOUGH = 6
-#: Tokens kept free for the answer.
-_ROOM = {True: 512, False: 1024}
-_LEAST_ROOM = 64
+#: Tokens kept free for the answer of the bundled model, and the least that it can do with.
+_ROOM, _LEAST_ROOM = 512, 64
+#: Tokens that the choice needs, and without which a section is not begun.
+_CHOICE_ROOM, _SECTION_ROOM = 64, 12
+
+
+class _Way(NamedTuple):
+    """One way to put the briefing to a model that was not trained on ours."""
+
+    example: bool
+    short: bool
+    options: int
+    #: facts that must be left
+    facts: int
+    #: tokens that must be free for the answer
+    room: int
+
+
+_ALL = 1000
+#: From the whole briefing to what fits into 1024 tokens, the least important going first.
+_WAYS = (
+    _Way(example=True, short=False, options=prompts.OFFERED, facts=_ALL, room=1024),
+    _Way(example=False, short=False, options=prompts.OFFERED, facts=_ALL, room=1024),
+    _Way(example=False, short=False, options=prompts.OFFERED, facts=24, room=640),
+    _Way(example=False, short=True, options=prompts.OFFERED, facts=16, room=512),
+    _Way(example=False, short=True, options=6, facts=12, room=448),
+    _Way(example=False, short=True, options=6, facts=6, room=384),
+)
 #: What the sections are about; a sentence without any of it, and without a key, says nothing here.
 _FIELD = re.compile(
     r"loss|train|valid|learn|rate|epoch|gradient|weight|batch|overfit|underfit|capacity|regularis|regulariz|dropout"
@@ -129,28 +154,49 @@ class Drafter:
         return len(self._prompt.tokens), self._session.written
 
     def _fitted(self, briefing: Briefing) -> tuple[Briefing, chat.Prompt]:
-        """Leaves out the least important facts, then the example, until prompt and answer fit into the context."""
+        """Says less, the least important first, until prompt and answer fit into the context."""
         limit = self._settings.context_tokens or self._model.trained_context
-        for example in (True, False):
-
-            def ask(shorter: Briefing, example: bool = example) -> chat.Prompt:
-                own = [{"role": "user", "content": prompts.render(shorter)}]
-                return chat.prompt(self._model, own if self._native else instruct.messages(shorter, example=example))
-
-            fitted, dropped = prompts.shorten(briefing, lambda b: len(ask(b).tokens) + _ROOM[self._native] <= limit)
-            asked = ask(fitted)
-            if len(asked.tokens) + _LEAST_ROOM <= limit:
-                break
-        else:
-            raise ModelError(f"a context of {limit} tokens is too small for the briefing ({len(asked.tokens)} tokens)")
-        if dropped:
-            self._note(f"{dropped} of the less important facts were left out to fit {limit} tokens of context")
+        fitted, asked, told, room = (self._own_way if self._native else self._some_way)(briefing, limit)
+        if len(asked.tokens) + room > limit:
+            need = f"{len(asked.tokens)} tokens, and {room} for the answer"
+            raise ModelError(f"a context of {limit} tokens is too small for the briefing ({need})")
+        if told:
+            self._note(f"{told} to fit {limit} tokens of context")
         if asked.note:
             self._note(asked.note)
         return fitted, asked
 
+    def _own_way(self, briefing: Briefing, limit: int) -> tuple[Briefing, chat.Prompt, str, int]:
+        """As the bundled model was trained: facts alone are left out."""
+
+        def ask(shorter: Briefing) -> chat.Prompt:
+            return chat.prompt(self._model, [{"role": "user", "content": prompts.render(shorter)}])
+
+        fitted, dropped = prompts.shorten(briefing, lambda b: len(ask(b).tokens) + _ROOM <= limit)
+        return fitted, ask(fitted), _left_out(dropped), _LEAST_ROOM
+
+    def _some_way(self, briefing: Briefing, limit: int) -> tuple[Briefing, chat.Prompt, str, int]:
+        for way in _WAYS:
+            fewer = briefing.model_copy(update={"options": prompts.offered(briefing, way.options)})
+
+            def ask(shorter: Briefing, way: _Way = way) -> chat.Prompt:
+                return chat.prompt(self._model, instruct.messages(shorter, example=way.example, short=way.short))
+
+            def fits(shorter: Briefing, way: _Way = way) -> bool:
+                return len(ask(shorter, way).tokens) + way.room <= limit
+
+            fitted, dropped = prompts.shorten(fewer, fits, way.facts)
+            if fits(fitted):
+                break
+        told = _left_out(dropped)
+        if way.short:
+            told = ", ".join(filter(None, ("meanings and reasons were left out", told)))
+            gone = len(briefing.options) - len(fitted.options)
+            told += f", and {gone} of the candidates are not in the choice" if gone else ""
+        return fitted, ask(fitted), told, way.room
+
     def _open(self) -> Session:
-        need = len(self._prompt.tokens) + _ROOM[self._native]
+        need = len(self._prompt.tokens) + (_ROOM if self._native else _WAYS[0].room)
         context = self._settings.context_tokens or min(self._model.trained_context, -(-need // 256) * 256)
         return self._model.session(self._settings, context, lambda: self._emit({"event": "alive"}))
 
@@ -181,8 +227,8 @@ class Drafter:
         """Freely, twice at most."""
         start, heading = len(self._session.read), prompts.heading(name)
         kept: list[str] = []
-        complaint = "it wrote nothing"
-        for heat in _HEAT:
+        complaint = "it wrote nothing" if self._free(name) else "no room was left in its context"
+        for heat in _HEAT if self._free(name) else ():
             self._session.rewind(start)
             self._session.feed(self._model.tokens(heading))
             good, problem = self._sorted_out(self._lines(name, heat), name)
@@ -211,7 +257,8 @@ class Drafter:
         most = _LINES.get(name, 1)
         shown = Shown(self._grounding.shown)
         text = ""
-        for piece in self._session.write(self._chance, _LINE_TOKENS * most, self._grammar(most), heat):
+        limit = min(_LINE_TOKENS * most, self._free(name))
+        for piece in self._session.write(self._chance, limit, self._grammar(most), heat):
             text += piece
             if part := shown.add(piece.split(grammar.END)[0]):
                 self._emit({"event": "text", "text": part})
@@ -225,6 +272,14 @@ class Drafter:
             complete = complete[:-1]
         tidy = (self._grounding.tidy(line) for line in complete)
         return list(dict.fromkeys(line for line in tidy if line))[:most]
+
+    def _free(self, name: str) -> int:
+        """Tokens that this section may take, so that some are left for those that follow; 0 for too few."""
+        order = (*prompts.BEFORE, *prompts.AFTER)
+        left = self._session.context - len(self._session.read)
+        left -= _CHOICE_ROOM if name in prompts.BEFORE else 0
+        share = 2 * left // (len(order) - order.index(name) + 1)
+        return share if share >= _SECTION_ROOM else 0
 
     def _sorted_out(self, lines: Sequence[str], name: str) -> tuple[list[str], str | None]:
         """The usable lines, and what was wrong with the first of the others."""
@@ -337,6 +392,10 @@ class Shown:
         cut = unfinished.start() if unfinished else len(text)
         self._held = text[cut:]
         return KEY.sub(lambda match: self._values.get(match[1], match[0]), text[:cut])
+
+
+def _left_out(dropped: int) -> str:
+    return f"{dropped} of the less important facts were left out" if dropped else ""
 
 
 def _done(text: str, lines: int) -> bool:

@@ -33,13 +33,13 @@ REFUSE = ("\n", "# summary", "The loss is 0.9.\n", "It is <b>.\n", "At @ it.\n",
 
 
 def section(lines: int) -> str:
-    """One to `lines` lines of prose with `@key` references, then the mark of the next heading."""
+    """One to `lines` lines of prose with `@key` references, then the end or the mark of the next heading."""
     more = ""
     for _ in range(lines - 1):
         more = f"(line {more})?" if more else "line?"
     return "\n".join(
         (
-            f'root ::= line {more} "{END}"',
+            f'root ::= line {more} "{END}"?',
             # some tokenizers begin every text with a space
             'line ::= " "? first body last? "\\n"',
             "first ::= letter | reference",

@@ -4,8 +4,11 @@ the game, and one example of an answer.
 
 from __future__ import annotations
 
-from advisor.interface import Briefing, Fact, Finding, Option
+from advisor.interface import Briefing, Fact, Finding, Option, Tried
 from advisor.prompts import by_rank, clean, strength_word
+
+#: What a model answers that is asked for code and would leave it alone.
+NOTHING = "NO CHANGE"
 
 INSTRUCTIONS = """\
 You are a senior machine-learning engineer. You get the facts about one training run and a list of options. \
@@ -26,6 +29,21 @@ Rules:
 # impact: what should change if it works
 # risk: what could go wrong
 # verification: how to tell whether it worked"""
+
+#: The same for a context that has no room for it.
+SHORT_INSTRUCTIONS = """\
+You are a machine-learning engineer. Explain the training run and choose one option. \
+Short plain sentences, one a line. No numbers: write the key of a fact, such as @gap. Use these headings:
+# summary
+# deltas
+# evidence
+# hypotheses
+# focus
+# choice: the id of one option
+# goal
+# impact
+# risk
+# verification"""
 
 EXAMPLE = Briefing(
     version="v002",
@@ -78,8 +96,14 @@ Compare with @version on the same validation samples.
 """
 
 
-def messages(briefing: Briefing, *, example: bool = True) -> list[dict[str, str]]:
-    """The conversation up to the answer. What never changes comes first, so that a prefix can be reused."""
+def messages(briefing: Briefing, *, example: bool = True, short: bool = False) -> list[dict[str, str]]:
+    """The conversation up to the answer. What never changes comes first, so that a prefix can be reused.
+
+    `short` says the same in half the words.
+    """
+    if short:
+        question = render_short(briefing)
+        return [{"role": "system", "content": SHORT_INSTRUCTIONS}, {"role": "user", "content": question}]
     shown = [
         {"role": "user", "content": render_full(EXAMPLE)},
         {"role": "assistant", "content": _EXAMPLE_ANSWER.strip()},
@@ -97,12 +121,29 @@ def render_full(briefing: Briefing) -> str:
         ("FACTS", [_full_fact(fact) for fact in briefing.facts]),
         ("DIAGNOSIS", [f"{f.id} ({strength_word(f.strength)}): {clean(f.text)}" for f in briefing.findings]),
         ("OPTIONS", [f"{o.id}: {clean(o.change)} (risk {o.risk}). {clean(o.why)}" for o in by_rank(briefing)]),
-        ("TRIED", [f"{t.version}: {clean(t.action)}: {clean(t.verdict)}" for t in briefing.tried]),
+        ("TRIED", [_tried(t) for t in briefing.tried]),
         ("LOCKED BY THE USER", [clean(line) for line in briefing.limits]),
         ("THE USER'S INSTRUCTION", [clean(line) for line in briefing.instruction]),
         ("THE USER'S HINT", [clean(line) for line in briefing.hints[-2:]]),
     ]
     return "\n\n".join(f"{title}\n" + "\n".join(lines) for title, lines in parts if lines)
+
+
+def render_short(briefing: Briefing) -> str:
+    """The briefing without meanings and reasons."""
+    parts = [
+        ("FACTS", [f"@{f.key} {clean(f.display, 40)}" + (f" {f.bucket}" if f.bucket else "") for f in briefing.facts]),
+        ("DIAGNOSIS", [f"{f.id} ({strength_word(f.strength)})" for f in briefing.findings]),
+        ("OPTIONS", [f"{o.id}: {clean(o.change, 60)}" for o in by_rank(briefing)]),
+        ("TRIED", [f"{clean(t.action, 40)}: {clean(t.verdict, 20)}" for t in briefing.tried[-3:]]),
+        ("THE USER'S HINT", [clean(line) for line in briefing.hints[-1:]]),
+    ]
+    return "\n".join(f"{title}\n" + "\n".join(lines) for title, lines in parts if lines)
+
+
+def _tried(tried: Tried) -> str:
+    against = f" (the user's choice, against the advice to try {clean(tried.instead_of)})" if tried.instead_of else ""
+    return f"{tried.version}: {clean(tried.action)}: {clean(tried.verdict)}{against}"
 
 
 def _full_fact(fact: Fact) -> str:

@@ -63,6 +63,8 @@ class Tried(_Frozen):
     version: str
     action: str
     verdict: str
+    #: what had been proposed, where the user chose this against the advice
+    instead_of: str = ""
 
 
 class Briefing(_Frozen):
@@ -88,7 +90,8 @@ class Settings(_Frozen):
     model: Path | None = None
     #: None: fitted to the prompt
     context_tokens: int | None = None
-    gpu_layers: int = 0
+    #: -1: all; None: all where they fit, else none
+    gpu_layers: int | None = None
     #: None: as many as there are physical cores
     threads: int | None = None
     seed: int = 42
@@ -119,6 +122,25 @@ class Prose(_Frozen):
     expected_impact: str
     risk: str
     verification: str
+
+
+class Code(_Frozen):
+    """The script that a model may propose to change, where the user allows that."""
+
+    source: str
+    #: the functions and methods that may get another body -> their text, the likeliest first
+    functions: dict[str, str]
+
+
+class Proposal(_Frozen):
+    """What a model wrote when it was asked for code, as it is: nobody has looked at it yet."""
+
+    author: str
+    model_sha256: str
+    text: str
+    prompt: str
+    seed: int
+    notes: tuple[str, ...] = ()
 
 
 class Draft(_Frozen):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from llama_cpp import llama_cpp as _untyped
 
+from advisor import machine
 from advisor.interface import Settings
 
 _c: Any = _untyped
@@ -53,8 +55,19 @@ _FILE_TYPES = {
 
 #: ggml_log_level
 _DEBUG, _WARN, _ERROR = 1, 3, 4
+#: ggml_backend_dev_type
+_GPU = 1
 #: llama_token_data
+_FORBIDDEN = -1e30
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+#: What llama.cpp says -> what a person should know.
+_MEANINGS = (
+    ("CLIP cannot be used", "it is the part of a model that reads pictures, not a language model"),
+    ("unknown model architecture", "it is no language model that this llama.cpp knows"),
+    ("'token_embd.weight' not found", "it has no weights: a vocabulary alone, or something else than a language model"),
+)
 
 
 class ModelError(Exception):
@@ -84,7 +97,9 @@ class Log:
         """What llama.cpp complained about first."""
         told = [line for line in (*self._errors, *self._warnings) if "failed to load model" not in line]
         # "llama_model_load: error loading model: ..."
-        return re.sub(r"^(\w+: )+(error loading model: )?", "", told[0]) if told else "llama.cpp gave no reason"
+        said = re.sub(r"^(\w+: )+(error loading model: )?", "", told[0]) if told else "llama.cpp gave no reason"
+        meant = next((meaning for words, meaning in _MEANINGS if words in said), None)
+        return f"{meant} ({said})" if meant else said
 
 
 class Model:
@@ -93,15 +108,20 @@ class Model:
     Raises `ModelError` for a file that llama.cpp refuses, or that it takes but that cannot be written with.
     """
 
-    def __init__(self, path: Path, *, gpu_layers: int = 0, alive: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: Path, *, gpu_layers: int | None = 0, alive: Callable[[], None] = lambda: None) -> None:
         self.log = Log()
         _c.llama_backend_init()
+        size = path.stat().st_size
+        self.gpu_layers = machine.layers_on_gpu(gpu_layers, size, _graphics_memory())
+        # layers that lie on the GPU take no memory here
+        if self.gpu_layers == 0 and (problem := machine.too_large(size, machine.free_memory())):
+            raise ModelError(problem)
         parameters = _c.llama_model_default_params()
         # repacked weights crash on machines with AMX when the file is quantised
         parameters.use_extra_bufts = False
-        parameters.n_gpu_layers = gpu_layers
-        large = path.stat().st_size >= _MAPPED_FROM
-        parameters.load_mode = _c.LLAMA_LOAD_MODE_MMAP if large else _c.LLAMA_LOAD_MODE_NONE
+        parameters.n_gpu_layers = self.gpu_layers
+        mapped = size >= _MAPPED_FROM
+        parameters.load_mode = _c.LLAMA_LOAD_MODE_MMAP if mapped else _c.LLAMA_LOAD_MODE_NONE
 
         def progressed(_share: float, _data: object) -> bool:
             alive()
@@ -114,13 +134,17 @@ class Model:
             raise ModelError(f"llama.cpp cannot load it: {self.log.reason()}")
         self._vocabulary = _c.llama_model_get_vocab(self._model)
         self.size: int = _c.llama_vocab_n_tokens(self._vocabulary)
+        self._piece = ctypes.create_string_buffer(256)
         self._check()
 
     def _check(self) -> None:
         if _c.llama_vocab_type(self._vocabulary) == _c.LLAMA_VOCAB_TYPE_NONE or not self.size:
             raise ModelError("the file carries no vocabulary")
-        if _c.llama_model_has_encoder(self._model):
+        if _c.llama_model_has_encoder(self._model) or not _c.llama_model_has_decoder(self._model):
             raise ModelError("an encoder model: it cannot write on from a prompt")
+        causal = self.meta(f"{self.architecture}.attention.causal")
+        if causal == "false" or self.meta(f"{self.architecture}.pooling_type") not in (None, "0"):
+            raise ModelError("an embedding model: it makes vectors of texts and writes none")
         for name in ("eos", "bos"):
             token = self.meta(f"tokenizer.ggml.{name}_token_id")
             if token is not None and not 0 <= int(token) < self.size:
@@ -187,9 +211,12 @@ class Model:
         return list(buffer[:count])
 
     def piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(256)
-        length = _c.llama_token_to_piece(self._vocabulary, token, buffer, len(buffer), 0, False)
-        return buffer.raw[:length] if length > 0 else b""
+        length = _c.llama_token_to_piece(self._vocabulary, token, self._piece, len(self._piece), 0, False)
+        if length < 0:
+            # longer than any token so far
+            self._piece = ctypes.create_string_buffer(-length)
+            return self.piece(token)
+        return ctypes.string_at(self._piece, length)
 
     def grammar(self, text: str) -> Grammar | None:
         """None when llama.cpp does not take it."""
@@ -209,12 +236,19 @@ class Grammar:
 
     def __init__(self, sampler: Any) -> None:
         self._sampler = sampler
+        # kept for the question that is asked at each token
+        self._one = np.zeros(1, dtype=_CANDIDATE)
+        data = self._one.ctypes.data_as(_c.llama_token_data_p)
+        self._asked = _c.llama_token_data_array(data, 1, -1, False)
+        self._array = ctypes.byref(self._asked)
 
     def restart(self) -> None:
         _c.llama_sampler_reset(self._sampler)
 
     def allows(self, token: int) -> bool:
-        return bool(self.allowed(np.array([token]))[0])
+        self._one[0] = (token, 0, 0)
+        _c.llama_sampler_apply(self._sampler, self._array)
+        return bool(self._one["logit"][0] > _FORBIDDEN)
 
     def allowed(self, tokens: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Which of these tokens may come next."""
@@ -223,7 +257,7 @@ class Grammar:
         data = candidates.ctypes.data_as(_c.llama_token_data_p)
         array = _c.llama_token_data_array(data, len(tokens), -1, False)
         _c.llama_sampler_apply(self._sampler, ctypes.byref(array))
-        allowed: np.ndarray[Any, Any] = candidates["logit"] > -1e30
+        allowed: np.ndarray[Any, Any] = candidates["logit"] > _FORBIDDEN
         return allowed
 
     def take(self, token: int) -> None:
@@ -251,6 +285,8 @@ class Session:
         self.context = int(parameters.n_ctx)
         self._memory = _c.llama_get_memory(self._context)
         self._batch = _c.llama_batch_init(BATCH, 0, 1)
+        self._row = ctypes.c_float * model.size
+        self._one = (_c.llama_token * 1)()
         self.read: list[int] = []
         #: tokens that were written, whether kept or not
         self.written = 0
@@ -268,14 +304,19 @@ class Session:
             self._decode(tokens[start : start + BATCH], all_logits)
 
     def _decode(self, tokens: Sequence[int], all_logits: bool) -> None:
-        batch, at = self._batch, len(self.read)
-        batch.n_tokens = len(tokens)
-        for i, token in enumerate(tokens):
-            batch.token[i] = token
-            batch.pos[i] = at + i
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = 0
-            batch.logits[i] = all_logits or i == len(tokens) - 1
+        if len(tokens) == 1:
+            # every field of a batch that is set from here costs: while writing, llama.cpp fills them in itself
+            self._one[0] = tokens[0]
+            batch = _c.llama_batch_get_one(self._one, 1)
+        else:
+            batch, at = self._batch, len(self.read)
+            batch.n_tokens = len(tokens)
+            for i, token in enumerate(tokens):
+                batch.token[i] = token
+                batch.pos[i] = at + i
+                batch.n_seq_id[i] = 1
+                batch.seq_id[i][0] = 0
+                batch.logits[i] = all_logits or i == len(tokens) - 1
         if code := _c.llama_decode(self._context, batch):
             raise ModelError(f"llama.cpp could not go on reading (code {code})")
         self.read += tokens
@@ -297,7 +338,9 @@ class Session:
     def logits(self, place: int = -1) -> np.ndarray[Any, Any]:
         """Of the last token read, or of one in the batch just fed with `all_logits`."""
         pointer = _c.llama_get_logits_ith(self._context, place)
-        return np.ctypeslib.as_array(pointer, shape=(self.model.size,))
+        # `as_array` makes a type at each call, which takes longer than a small model's token
+        row: Any = self._row.from_address(ctypes.addressof(pointer.contents))
+        return np.frombuffer(row, dtype=np.float32)
 
     def score(self, continuations: Sequence[Sequence[int]]) -> list[float]:
         """Log-probability of each coming next. What was read stays as it was; the next call must be `feed`."""
@@ -335,10 +378,30 @@ class Session:
             if text := decoder.decode(self.model.piece(token)):
                 yield text
 
+    def own_loop(self, seed: int, count: int) -> None:
+        """llama.cpp's own way to write `count` tokens, as a yardstick: its samplers, and nothing of ours but the calls.
+
+        The end of the text is passed over, so that as many tokens are written as asked for.
+        """
+        chain = _c.llama_sampler_chain_init(_c.llama_sampler_chain_default_params())
+        for sampler in (
+            _c.llama_sampler_init_min_p(0.05, 1),
+            _c.llama_sampler_init_temp(0.7),
+            _c.llama_sampler_init_dist(seed),
+        ):
+            _c.llama_sampler_chain_add(chain, sampler)
+        token = (_c.llama_token * 1)()
+        for _ in range(count):
+            token[0] = _c.llama_sampler_sample(chain, self._context, -1)
+            if code := _c.llama_decode(self._context, _c.llama_batch_get_one(token, 1)):
+                raise ModelError(f"llama.cpp could not go on writing (code {code})")
+        _c.llama_sampler_free(chain)
+
     def _draw(self, chance: Chance, grammar: Grammar | None, heat: float) -> int | None:
-        logits = self.logits().astype(np.float64)
+        logits = self.logits()
         token = _sample(logits, chance, heat)
-        if grammar is None:
+        # a model that wants to end is not made to go on: what it wrote then would be chance
+        if grammar is None or self.model.ends(token):
             return token
         # asking about one token is cheap, asking about all of them is not
         if not grammar.allows(token):
@@ -346,19 +409,28 @@ class Session:
             if not allowed.any():
                 return None
             token = _sample(np.where(allowed, logits, -np.inf), chance, heat)
-        if not self.model.ends(token):
-            grammar.take(token)
+        grammar.take(token)
         return token
+
+
+#: What is less likely than a twentieth of the likeliest is not drawn.
+_RARE = math.log(0.05)
 
 
 def _sample(logits: np.ndarray[Any, Any], chance: Chance, heat: float) -> int:
     """Greedy without heat; else from the tokens that are at least a twentieth as likely as the likeliest."""
     if heat <= 0:
-        return int(np.argmax(logits))
-    top = logits.max()
-    near = np.flatnonzero(logits >= top + np.log(0.05))
-    weights = np.exp((logits[near] - top) / heat)
-    return int(near[np.searchsorted(np.cumsum(weights) / weights.sum(), chance.random())])
+        return int(logits.argmax())
+    top = float(logits.max())
+    near = (logits >= top + _RARE).nonzero()[0].tolist()
+    # a handful: plain numbers are quicker here than arrays
+    weights = [math.exp((value - top) / heat) for value in logits[near].tolist()]
+    left = chance.random() * math.fsum(weights)
+    for token, weight in zip(near, weights, strict=True):
+        left -= weight
+        if left < 0:
+            return int(token)
+    return int(near[-1])
 
 
 def _log_softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -374,7 +446,22 @@ def chance(seed: int) -> Chance:
 
 def default_threads(parameters: int) -> int:
     """One for a small model: more only wait for each other, above all while something else runs."""
-    if parameters < _SMALL:
-        return 1
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, available // 2 if available > 4 else available)
+    return 1 if parameters < _SMALL else machine.processors()
+
+
+def _graphics_memory() -> list[int]:
+    """Free bytes of each GPU that this build of llama.cpp can use."""
+    if not _c.llama_supports_gpu_offload():
+        return []
+    from llama_cpp._ggml import libggml
+
+    libggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    libggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    found = []
+    for number in range(libggml.ggml_backend_dev_count()):
+        device = ctypes.c_void_p(libggml.ggml_backend_dev_get(ctypes.c_size_t(number)))
+        if libggml.ggml_backend_dev_type(device) == _GPU:
+            free, total = ctypes.c_size_t(), ctypes.c_size_t()
+            libggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+            found.append(free.value)
+    return found

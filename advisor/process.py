@@ -20,7 +20,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from advisor import rules_only
-from advisor.interface import Briefing, Draft, Settings
+from advisor.interface import Briefing, Code, Draft, Proposal, Settings
 from advisor.locate import bundled_model
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -31,6 +31,10 @@ _PACKAGES = Path(__file__).resolve().parent.parent
 
 class Cancelled(Exception):
     """The draft was no longer wanted; the child is gone."""
+
+
+class NoProposal(Exception):
+    """The model was asked for code and gave none; the text says why."""
 
 
 class _Failed(Exception):
@@ -73,6 +77,10 @@ class Speed(BaseModel):
     read_per_second: float | None = None
     write_per_second: float | None = None
     grammar_write_per_second: float | None = None
+    #: llama.cpp's own loop, its samplers included
+    own_loop_write_per_second: float | None = None
+    #: how much of its speed is left with our sampling and text, in processor time
+    share_of_own_loop: float | None = None
     problem: str | None = None
 
 
@@ -154,6 +162,32 @@ def _by_rules(briefing: Briefing, notes: list[str], seed: int, tell: OnEvent) ->
         tell({"event": "section", "name": name})
         tell({"event": "sentences", "name": name, "lines": lines})
     return result
+
+
+def propose(
+    briefing: Briefing,
+    code: Code,
+    settings: Settings,
+    *,
+    log: Path,
+    should_cancel: Callable[[], bool] = lambda: False,
+) -> Proposal:
+    """What the model of the settings writes when it is asked for code. Raises `NoProposal` and `Cancelled`."""
+    model = settings.model or bundled_model()
+    request = {
+        "task": "propose",
+        "model": str(model.absolute()),
+        "briefing": briefing.model_dump(mode="json"),
+        "code": code.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
+    }
+    try:
+        for event in _Child(request, log, settings.timeout_seconds, should_cancel).events():
+            if event["event"] == "proposal":
+                return Proposal.model_validate(event["proposal"])
+        raise _Failed("it ended without an answer")
+    except _Failed as error:
+        raise NoProposal(f"{model.name}: {error}") from error
 
 
 def inspect(path: Path, *, log: Path | None = None, timeout_seconds: float = 120.0) -> ModelInfo:

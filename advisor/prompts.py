@@ -80,11 +80,16 @@ _NUMBER = re.compile(r"(?<![A-Za-z_])[-+]?\d[\d.,]*(?:[eE][-+]?\d+)?\s?%?")
 
 def clean(text: str, limit: int = 200) -> str:
     """A line of the user's, of a log or of a data set, without what a model could take for control tokens."""
+    text = " ".join(without_control(text).split())
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def without_control(text: str) -> str:
+    """Text of several lines, without what a model could take for control tokens."""
     previous = ""
     while previous != text:
         previous, text = text, _CONTROL.sub(" ", text)
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    return text
 
 
 def higher_is_better(briefing: Briefing) -> bool | None:
@@ -189,7 +194,8 @@ def offered(briefing: Briefing, limit: int = OFFERED) -> tuple[Option, ...]:
     """The options that a model chooses among: the first of the rules' ranking, and what the newest hint names."""
     ranked = by_rank(briefing)
     asked = set(re.findall(r"[a-z]{3,}", briefing.hints[-1].lower())) if briefing.hints else set()
-    named = [o for o in ranked[limit:] if _subject(o.id) and _subject(o.id) <= asked]
+    # a model that has proposed code of its own is asked about it too
+    named = [o for o in ranked[limit:] if o.id.startswith("edit_") or (_subject(o.id) and _subject(o.id) <= asked)]
     return (*ranked[: limit - len(named[:3])], *named[:3])
 
 
@@ -224,12 +230,12 @@ def _tried_verdict(verdict: str) -> str:
     return next((name for name in ("noise", "better", "worse") if name in verdict.lower()), "unknown")
 
 
-def shorten(briefing: Briefing, fits: Callable[[Briefing], bool]) -> tuple[Briefing, int]:
-    """Leaves out the least important facts until it fits; also returns how many went."""
+def shorten(briefing: Briefing, fits: Callable[[Briefing], bool], least: int = 4) -> tuple[Briefing, int]:
+    """Leaves out the least important facts until it fits, or `least` are left; also returns how many went."""
     kept = sorted(briefing.facts, key=lambda fact: fact.importance)
     dropped = 0
-    while not fits(briefing) and len(kept) > 4:
-        gone = max(1, len(kept) // 8)
+    while not fits(briefing) and len(kept) > least:
+        gone = min(max(1, len(kept) // 8), len(kept) - least)
         kept, dropped = kept[:-gone], dropped + gone
         keys = {fact.key for fact in kept}
         briefing = briefing.model_copy(update={"facts": tuple(f for f in briefing.facts if f.key in keys)})

@@ -18,8 +18,31 @@ _STUTTER = re.compile(r"[,;:]\s*[,;:.]|[.!?]{4,}")
 _FEWEST_WORDS = 3
 
 
+#: Small words that tell English from its neighbours; what two of the languages share is left out.
+_ENGLISH = frozenset(
+    re.findall(
+        r"\w+",
+        "the of is are was were to and by with for at than that this it its from not be after before should would too"
+        " which more while has have only",
+    )
+)
+_OTHER = frozenset(
+    re.findall(
+        r"\w+",
+        "der das und ist nicht ein eine einen zu mit von für auf wird werden sind bei nach über durch noch aber"
+        " le les des une est pas dans pour avec sur qui que sont plus aux cette mais très"
+        " el los las es con del muy como pero esta este una por más il della che sono questa"
+        " uma não para com dos het een van niet met voor",
+    )
+)
+#: Letters beyond the Latin ones; Greek stays, since sciences write with it.
+_OTHER_LETTERS = re.compile(r"[\u0400-\u1cff\u2c00-\ud7ff\uf900-\ufeff]")
+
+
 def problem(sentence: str, *, phrase: bool = False) -> str | None:
     """Why it does not read as a sentence (or, for a phrase, as one); None when it does."""
+    if _is_foreign(sentence):
+        return "it is not in English"
     words = re.findall(r"@?[A-Za-z_][\w'-]*", sentence)
     if match := _TWICE.search(sentence):
         return f'it says "{match[1]}" twice in a row'
@@ -35,6 +58,12 @@ def problem(sentence: str, *, phrase: bool = False) -> str | None:
     if not phrase and len(words) < _FEWEST_WORDS:
         return "it is too short for a sentence"
     return None
+
+
+def _is_foreign(sentence: str) -> bool:
+    words = re.findall(r"(?<!@)\b[^\W\d_]+\b", sentence.lower())
+    other = sum(word in _OTHER for word in words)
+    return bool(_OTHER_LETTERS.search(sentence)) or (other > 1 and other > sum(word in _ENGLISH for word in words))
 
 
 def _twice_over(words: list[str]) -> str | None:

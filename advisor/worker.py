@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import sys
 import threading
@@ -16,14 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from advisor import grammar, instruct, prompts
-from advisor.interface import Briefing, Settings
+from advisor.interface import Briefing, Code, Settings
 
 if TYPE_CHECKING:
-    from advisor.llama import Model
+    from advisor.llama import Grammar, Model, Session
 
 #: Text is sent in portions: a terminal shows no more than that, and a small model writes a thousand tokens a second.
 _PORTION_SECONDS = 0.04
 _ALIVE_SECONDS = 1.0
+_BENCH_TOKENS, _BENCH_ROUNDS = 128, 3
 
 
 class Stream:
@@ -70,7 +72,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     stream = Stream(out)
     request = json.loads(line)
-    task = {"draft": _draft, "inspect": _inspect, "bench": _bench}[request["task"]]
+    task = {"draft": _draft, "propose": _propose, "inspect": _inspect, "bench": _bench}[request["task"]]
     try:
         task(request, stream.emit)
     except _known_failures() as error:
@@ -97,8 +99,9 @@ def _draft(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> N
     settings = Settings.model_validate(request["settings"])
     path = Path(request["model"])
     imported = time.monotonic()
-    digest = _sha256(path, lambda: emit({"event": "alive"}))
+    # before its hash, which takes time with a large file: loading may refuse it at once
     model = _load(path, settings.gpu_layers, emit)
+    digest = _sha256(path, lambda: emit({"event": "alive"}))
     loaded = time.monotonic()
     drafter = Drafter(model, briefing, settings, emit, plain=request.get("plain", False))
     draft = drafter.write(_author(model, path), digest)
@@ -109,7 +112,26 @@ def _draft(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> N
     emit({"event": "draft", "draft": draft.model_dump(mode="json")})
 
 
-def _load(path: Path, gpu_layers: int, emit: Callable[[dict[str, Any]], None]) -> Model:
+def _propose(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
+    from advisor.llama import ModelError
+    from advisor.proposing import Proposer
+
+    settings = Settings.model_validate(request["settings"])
+    path = Path(request["model"])
+    model = _load(path, settings.gpu_layers, emit)
+    digest = _sha256(path, lambda: emit({"event": "alive"}))
+    if _native(model):
+        raise ModelError("it is trained to draft, not to write code: it is not asked for any")
+    briefing, code = Briefing.model_validate(request["briefing"]), Code.model_validate(request["code"])
+    proposal = Proposer(model, briefing, code, settings, emit).write(_author(model, path), digest)
+    emit({"event": "proposal", "proposal": proposal.model_dump(mode="json")})
+
+
+def _native(model: Model) -> bool:
+    return model.meta(prompts.FORMAT_KEY) == str(prompts.FORMAT)
+
+
+def _load(path: Path, gpu_layers: int | None, emit: Callable[[dict[str, Any]], None]) -> Model:
     from advisor.llama import Model
 
     return Model(path, gpu_layers=gpu_layers, alive=lambda: emit({"event": "alive"}))
@@ -133,11 +155,12 @@ def _author(model: Model, path: Path) -> str:
 
 def _inspect(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
     path = Path(request["model"])
-    info: dict[str, Any] = {"sha256": _sha256(path, lambda: emit({"event": "alive"})), "size": path.stat().st_size}
+    info: dict[str, Any] = {"size": path.stat().st_size}
     # what is known so far reaches the parent even if loading ends this process
     emit({"event": "info", "info": info})
-    model = _load(path, 0, emit)
+    model = _load(path, None, emit)
     info |= {
+        "sha256": _sha256(path, lambda: emit({"event": "alive"})),
         "name": prompts.clean(model.meta("general.name") or path.stem, 60),
         "architecture": model.architecture,
         "parameters": model.parameters,
@@ -145,7 +168,7 @@ def _inspect(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) ->
         "context": model.trained_context,
         "vocabulary": model.size,
         "chat_template": model.chat_template is not None,
-        "native": model.meta(prompts.FORMAT_KEY) == str(prompts.FORMAT),
+        "native": _native(model),
     }
     emit({"event": "info", "info": info})
     _try_out(model)
@@ -165,25 +188,55 @@ def _try_out(model: Model) -> None:
 
 
 def _bench(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
-    from advisor.llama import chance
-
     settings = Settings.model_validate(request["settings"])
     started = time.monotonic()
     model = _load(Path(request["model"]), settings.gpu_layers, emit)
     speed = {"load_seconds": time.monotonic() - started}
     context = min(1024, model.trained_context)
     tokens = model.tokens(instruct.render_full(instruct.EXAMPLE) * 8)[: context - 160]
-    for name, rules in (("", None), ("grammar_", _some_grammar(model))):
-        session = model.session(settings, context, lambda: emit({"event": "alive"}))
-        started = time.monotonic()
-        session.feed(tokens)
-        session.logits()
-        speed["read_per_second"] = len(tokens) / (time.monotonic() - started)
-        started = time.monotonic()
-        for _ in session.write(chance(1), 128, rules, 0.7):
-            pass
-        speed[f"{name}write_per_second"] = session.written / (time.monotonic() - started)
+    ways: dict[str, Callable[[Session], None]] = {
+        "": lambda session: _write(session, None),
+        "own_loop_": lambda session: session.own_loop(1, _BENCH_TOKENS),
+    }
+    if rules := _some_grammar(model):
+        ways["grammar_"] = lambda session: _write(session, rules)
+    best: dict[str, float] = {}
+    for _ in range(_BENCH_ROUNDS):
+        for name, write in ways.items():
+            session = model.session(settings, context, lambda: emit({"event": "alive"}))
+            started = time.monotonic()
+            session.feed(tokens)
+            session.logits()
+            speed["read_per_second"] = max(
+                speed.get("read_per_second", 0.0), len(tokens) / (time.monotonic() - started)
+            )
+            started, worked = time.monotonic(), time.process_time()
+            write(session)
+            speed[f"{name}write_per_second"] = max(
+                speed.get(f"{name}write_per_second", 0.0), _BENCH_TOKENS / (time.monotonic() - started)
+            )
+            best[name] = min(best.get(name, math.inf), time.process_time() - worked)
+            session.close()
+        # in processor time: on a machine that has other things to do as well, seconds say little
+        speed["share_of_own_loop"] = best["own_loop_"] / best[""]
         emit({"event": "speed", "speed": speed})
+
+
+def _write(session: Session, rules: Grammar | None) -> None:
+    """As in a draft, whatever the model would rather do than go on."""
+    from advisor.llama import chance
+
+    drawn = chance(1)
+    while session.written < _BENCH_TOKENS:
+        before = session.written
+        if rules:
+            rules.restart()
+        for _ in session.write(drawn, _BENCH_TOKENS - before, rules, 0.7):
+            pass
+        if session.written == before:
+            # it would end: it is given a word, as the next heading would be
+            session.feed(session.model.tokens("The"))
+            session.written += 1
 
 
 def _some_grammar(model: Model) -> Any:

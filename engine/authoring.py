@@ -11,9 +11,9 @@ from engine.errors import InputError
 from engine.files import read_text
 from engine.insight.types import Limits, VersionRecord
 from engine.rules import Rules
-from engine.script import difference, operations
+from engine.script import conduct, difference, operations
 from engine.script.header import set_version, with_header, without_header
-from engine.script.operations import Operation
+from engine.script.operations import EditOperation, Operation
 from engine.script.settings import find_setting
 from engine.spec import same_value
 from engine.text import unified_diff
@@ -68,6 +68,13 @@ def plan(
     """What the version after `version` would be. Raises `InputError` for whatever forbids it."""
     if isinstance(operation, Mapping):
         operation = operations.parse_operation(dict(operation))
+    if isinstance(operation, EditOperation) and not rules.file.advisor_config.allow_code_edits:
+        raise InputError(
+            f"{operations.describe_operation(operation)} is not allowed: code edits are off",
+            file=ws.rules,
+            place="key advisor_config.allow_code_edits",
+            mend="set it to true, or choose another action",
+        )
     records = history.records(ws, rules, until=version)
     base = base or default_base(rules, records, version)
     old = read_text(_base_script(ws, base))
@@ -89,6 +96,21 @@ def plan(
     # the summaries at the top say what stands beside the diff anyway, and would hide the change on a small screen
     diff = unified_diff(without_header(old), without_header(source), ws.script(target).name, ws.script(base).name)
     return Planned(target, base, operation, source, diff, action_text, checks)
+
+
+def touches(
+    ws: Workspace,
+    rules: Rules,
+    version: str,
+    operation: Mapping[str, Any],
+    records: Sequence[VersionRecord],
+    *,
+    base: str | None = None,
+) -> frozenset[str]:
+    """What an action after `version` would touch (see `operations.touches`). Raises `InputError`."""
+    base = base or default_base(rules, records, version)
+    source = read_text(_base_script(ws, base))
+    return operations.touches(operations.parse_operation(dict(operation)), source, _lineage(records, base))
 
 
 def _base_script(ws: Workspace, base: str) -> Any:
@@ -132,6 +154,8 @@ def _check(
     except SyntaxError as error:
         raise InputError(f"the changed script does not compile: {error.msg}", file=name, place=error.lineno) from error
     difference.verify(old, source, operation, lineage=lineage)
+    if isinstance(operation, EditOperation):
+        conduct.check(old, operation)
     for key, wanted in rules.locked.items():
         setting = find_setting(source, key, name)
         if setting is None and find_setting(old, key) is None:
@@ -145,4 +169,7 @@ def _check(
                 mend="choose another action",
             )
     locked = ", ".join(sorted(rules.locked)) or "none locked"
-    return ("it compiles", "the difference is exactly the declared action", f"the rules hold ({locked})")
+    told = ["it compiles", "the difference is exactly the declared action", f"the rules hold ({locked})"]
+    if isinstance(operation, EditOperation):
+        told.append("the new body touches no seed, data, artifact, import, file or process")
+    return tuple(told)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
+from datetime import UTC, datetime
 
 from engine.errors import InputError
-from engine.files import storage_errors, try_read_json
+from engine.files import storage_errors, try_read_json, write_text
 from engine.schema import Decision, load
 from engine.workspace import Workspace
 
@@ -18,8 +20,8 @@ def decide(ws: Workspace, decision: Decision) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        temporary.write_bytes(data)
         try:
+            temporary.write_bytes(data)
             # a link fails where the name exists: of two people who answer at once, one is told
             os.link(temporary, path)
         except FileExistsError as error:
@@ -29,7 +31,7 @@ def decide(ws: Workspace, decision: Decision) -> None:
                 mend="look again: progtrain status",
             ) from error
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
 
 
 def answer_to(ws: Workspace, question: str) -> Decision | None:
@@ -57,12 +59,31 @@ def forget_stop(ws: Workspace) -> None:
 
 
 def hints(ws: Workspace) -> tuple[str, ...]:
-    """What the user told the advisor in this workspace, the oldest first."""
+    """What the user told the advisor in this workspace and has not taken back, the oldest first."""
     if not ws.inbox.is_dir():
         return ()
-    found = []
+    told: list[tuple[datetime, str, bool]] = []
     for path in ws.inbox.glob("*.json"):
         data = try_read_json(path)
-        if isinstance(data, dict) and data.get("hint"):
-            found.append((str(data.get("at")), str(data["hint"])))
-    return tuple(hint for _, hint in sorted(found))
+        if isinstance(data, dict):
+            told += [(_when(data), str(data[key]), key == "hint") for key in ("hint", "forget") if data.get(key)]
+    counts: dict[str, None] = {}
+    for _, hint, given in sorted(told):
+        counts.pop(hint, None)
+        if given:
+            counts[hint] = None
+    return tuple(counts)
+
+
+def _when(data: dict[str, object]) -> datetime:
+    try:
+        found = datetime.fromisoformat(str(data.get("at")))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def forget_hint(ws: Workspace, hint: str, at: datetime) -> None:
+    """Takes a hint back: from now on it counts no more, unless it is given again."""
+    path = ws.inbox / f"forget-{uuid.uuid4().hex}.json"
+    write_text(path, json.dumps({"forget": hint, "at": at.isoformat()}, ensure_ascii=False, indent=2) + "\n")

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
-from advisor import process
 from advisor.interface import Briefing, Draft, Settings
-from engine import authoring, decisions
-from engine.context import Context, Stopped
+from engine import authoring, decisions, hints, proposing
+from engine.context import Context
 from engine.errors import InputError, NothingToTry
 from engine.files import read_text, sha256_text, write_text
 from engine.insight import documents
+from engine.insight.action_file import CHANGE
 from engine.insight.types import Candidate, Insight
 from engine.rules import Rules
 from engine.schema import load
-from engine.workspace import DraftFolder, Workspace
+from engine.workspace import DraftFolder, Workspace, version_id, version_number
 
 
 class DraftRecord(BaseModel):
@@ -32,6 +33,8 @@ class DraftRecord(BaseModel):
     candidate: str | None
     base: str | None = None
     hint: str | None = None
+    #: what the advisor was run with, so that the draft can be made again
+    settings: Settings | None = None
     #: of both documents as they were drafted: tells whether somebody edited them since
     analysis_sha256: str
     action_sha256: str
@@ -44,7 +47,7 @@ def settings(rules: Rules, ws: Workspace, *, seed: int) -> Settings:
     return Settings(
         model=None if config.model is None else (ws.root / Path(config.model).expanduser()),
         context_tokens=config.context_tokens,
-        gpu_layers=config.gpu_layers or 0,
+        gpu_layers=config.gpu_layers,
         threads=config.threads,
         seed=seed,
     )
@@ -64,21 +67,33 @@ def draft(
     candidate: str | None = None,
     base: str | None = None,
     hint: str | None = None,
+    notes: Sequence[str] = (),
 ) -> DraftRecord:
     """Drafts both documents, for `candidate` where one is named.
 
-    Candidates that cannot be applied are dropped for the next best (L4). Raises `InputError` when none is left, or
-    when `candidate` is not on offer.
+    Candidates that cannot be applied are dropped for the next best (L4), and those that a hint rules out are not
+    offered. Raises `InputError` when none is left, or when `candidate` is not on offer. `notes` are told in the draft.
     """
     ws = context.ws
     number = _rounds(ws, version) + 1
-    offered = _offered(insight, candidate)
+    # what the user asks for by name counts for more than what was said before
+    left = {} if candidate else hints.left_out(ws, context.rules, insight, _hints(ws, hint))
+    offered = [c for c in _offered(insight, candidate) if c.id not in left]
+    notes = (*notes, *hints.told(left))
+    if hint and (first := hints.wanted(hint, [c.id for c in offered])):
+        notes = (*notes, f'put first because of your hint "{hint}": {", ".join(first)}')
     while offered:
         present = insight.model_copy(update={"candidates": tuple(offered)})
         briefing = _briefing(context, present, hint)
         context.journal.write("draft_started", version=version, round=number)
         made = _ask_advisor(context, version, briefing)
         chosen = present.candidate(made.chosen) or offered[0]
+        if candidate is None and proposing.is_edit(chosen) and made.model_sha256 is None:
+            # a model whose draft cannot be used has no say in code either
+            notes = (*notes, f"{chosen.id} is left out: the draft of the model that proposed it could not be used")
+            offered.remove(chosen)
+            continue
+        made = made.model_copy(update={"notes": (*notes, *made.notes)})
         try:
             authoring.plan(ws, context.rules, version, chosen.operation, base=base or chosen.base)
         except InputError as error:
@@ -90,10 +105,17 @@ def draft(
             # all candidates stay in the documents, also when one alone was asked for
             shown = present if candidate is None else insight
             return write_round(context, version, shown, made, chosen, number, origin=origin, base=base, hint=hint)
+    if left and hint:
+        raise InputError(
+            f"with this hint no candidate is left: {hint}",
+            mend="give another hint, or take an earlier one back (progtrain review forget)",
+        )
     raise NothingToTry(
         "no candidate is left that the rules allow and the script can take",
         file=context.rules.path,
-        mend="unlock a setting in rules or instruction, and run again to go on",
+        mend="take a hint back (progtrain review forget), and run again to go on"
+        if left
+        else "unlock a setting in rules or instruction, and run again to go on",
     )
 
 
@@ -126,6 +148,7 @@ def write_round(
             "candidate": chosen.id,
             "base": chosen.base,
             "hint": hint,
+            "settings": settings(context.rules, context.ws, seed=made.seed),
             "analysis_sha256": sha256_text(analysis),
             "action_sha256": sha256_text(action),
             "draft": made,
@@ -167,7 +190,8 @@ def _keep_round(ws: Workspace, version: str, number: int) -> None:
     """Copies a round into `rounds/`, so that nothing which was drafted is lost whatever is edited later."""
     folder, target = ws.drafts(version), ws.drafts(version).round(number)
     target.path.mkdir(parents=True, exist_ok=True)
-    for source in (folder.briefing, folder.draft, folder.events, folder.log, folder.analysis, folder.action):
+    kept = (folder.briefing, folder.draft, folder.events, folder.log, folder.analysis, folder.action, folder.proposal)
+    for source in kept:
         if source.is_file():
             shutil.copy2(source, target.path / source.name)
 
@@ -181,30 +205,55 @@ def _offered(insight: Insight, only: str | None) -> list[Candidate]:
     return found
 
 
+def _hints(ws: Workspace, hint: str | None) -> tuple[str, ...]:
+    """All that count, a new one last."""
+    given = decisions.hints(ws)
+    return given if hint is None or hint in given else (*given, hint)
+
+
 def _briefing(context: Context, insight: Insight, hint: str | None) -> Briefing:
-    given = decisions.hints(context.ws)
-    hints = given if hint is None or hint in given else (*given, hint)
-    return insight.briefing(
+    briefing = insight.briefing(
         instruction=[line.text for line in context.rules.instruction.lines],
-        hints=hints,
+        hints=_hints(context.ws, hint),
         limits=[f"{key} stays {value}" for key, value in context.rules.locks_shown()],
     )
+    ids = [option.id for option in briefing.options]
+    first = hints.wanted(hint, ids) if hint else ()
+    order = sorted(briefing.options, key=lambda option: (option.id not in first, option.rank))
+    options = [option.model_copy(update={"rank": place}) for place, option in enumerate(order, start=1)]
+    tried = [t.model_copy(update={"instead_of": overruled(context.ws, t.version)}) for t in briefing.tried]
+    return briefing.model_copy(update={"tried": tuple(tried), "options": tuple(options)})
+
+
+def with_proposal(
+    context: Context, version: str, insight: Insight, *, hint: str | None = None
+) -> tuple[Insight, tuple[str, ...]]:
+    """The insight with a code edit among its candidates, where that is allowed and the model has one (A5)."""
+    briefing = _briefing(context, insight, hint)
+    asked = settings(context.rules, context.ws, seed=context.rules.file.seed)
+    return proposing.with_proposal(context, version, insight, asked, briefing)
+
+
+def overruled(ws: Workspace, version: str) -> str:
+    """What the advisor had proposed where the user made `version` with something else; "" where they agreed."""
+    before = version_id((version_number(version) or 1) - 1)
+    final = current(ws, before)
+    if final is None or final.origin == "advisor":
+        return ""
+    for number in range(final.round, 0, -1):
+        path = ws.drafts(before).round(number).draft
+        if path.is_file() and (found := load(path, DraftRecord)).origin == "advisor":
+            changed = any(line.endswith(CHANGE) or f"{CHANGE}," in line for line in changed_by_user(ws, final))
+            return found.candidate or "" if changed or found.candidate != final.candidate else ""
+    return ""
 
 
 def _ask_advisor(context: Context, version: str, briefing: Briefing) -> Draft:
     folder = context.ws.drafts(version)
     write_text(folder.briefing, briefing.model_dump_json(indent=2) + "\n")
     folder.events.unlink(missing_ok=True)
-    try:
-        return process.draft(
-            briefing,
-            settings(context.rules, context.ws, seed=context.rules.file.seed),
-            events=folder.events,
-            log=folder.log,
-            should_cancel=lambda: decisions.stop_requested(context.ws),
-        )
-    except process.Cancelled as error:
-        raise Stopped from error
+    asked = settings(context.rules, context.ws, seed=context.rules.file.seed)
+    return context.draft(briefing, asked, events=folder.events, log=folder.log)
 
 
 def changed_by_user(ws: Workspace, record: DraftRecord) -> list[str]:

@@ -14,7 +14,7 @@ Kind = Literal[
     "loop_waiting",  # question, version
     "loop_stopped",  # by
     "loop_failed",  # reason, mend, file, place, exit_code, version, step
-    "loop_finished",  # report, best, loop
+    "loop_finished",  # report, versions
     "runner_started",  # pid, host, create_time, autopilot
     "runner_ended",
     "step_started",  # version, step, reasons

@@ -126,6 +126,11 @@ class DraftFolder:
         return self.path / "advisor.log"
 
     @property
+    def proposal(self) -> Path:
+        """What the advisor wrote when it was asked for code, and what came of it."""
+        return self.path / "proposal.json"
+
+    @property
     def analysis(self) -> Path:
         return self.path / "result-analysis.md"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,3 +89,12 @@ def edit_rules() -> Callable[..., None]:
         ws.rules.write_text(json.dumps(rules))
 
     return edit
+
+
+@pytest.fixture
+def extra_model() -> Path:
+    """A model of whoever runs the tests."""
+    path = os.environ.get("PROGTRAIN_TEST_GGUF")
+    if not path or not Path(path).is_file():
+        pytest.skip("PROGTRAIN_TEST_GGUF names no file")
+    return Path(path)

@@ -161,6 +161,10 @@ def _model(ws: Workspace, present: Rules, options: Options) -> Iterator[Item]:
         yield Item("model", "ok", described(info)[0])
     for remark in info.remarks:
         yield Item("model", "note", remark)
+    if present.file.advisor_config.allow_code_edits:
+        none = "allow_code_edits has no effect: the bundled model cannot write code"
+        some = "allow_code_edits: this model may propose code; with --yes it runs without anybody having read it"
+        yield Item("model", "note", none if info.native else some)
 
 
 def _machine(ws: Workspace, python: str) -> Iterator[Item]:

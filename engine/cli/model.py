@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from advisor.interface import Settings
 from advisor.locate import bundled_model
 from advisor.process import ModelInfo
 from engine import drafting, rules
-from engine.cli.common import json_option, print_json, say, workspace
+from engine.cli.common import chosen_version, json_option, print_json, say, workspace
 from engine.errors import InputError
 
 _path = click.argument("path", required=False, type=click.Path(path_type=Path))
@@ -51,6 +52,7 @@ def check(ctx: click.Context, path: Path | None, as_json: bool) -> int:
         for note in result.marks[-1].notes if not result.serves else ():
             say(f"  {note}")
         say(result.line)
+        say(result.pace)
         say(result.verdict, bold=True)
     return 0 if result is not None and result.serves else 1
 
@@ -75,12 +77,35 @@ def bench(ctx: click.Context, path: Path | None, as_json: bool) -> int:
             ("reads", speed.read_per_second, "tokens/s"),
             ("writes", speed.write_per_second, "tokens/s"),
             ("writes under a grammar", speed.grammar_write_per_second, "tokens/s"),
+            ("llama.cpp's own loop", speed.own_loop_write_per_second, "tokens/s"),
+            ("share of its speed", speed.share_of_own_loop, "in processor time"),
         ):
             if value is not None:
                 say(f"{label:24}{value:10.3g} {unit}" if value < 1 else f"{label:24}{value:10.0f} {unit}")
     else:
         say(f"progtrain: {speed.problem}", error=True)
     return 0 if speed.problem is None else 1
+
+
+@command.command("redo")
+@click.argument("version")
+@click.option("--round", "number", type=click.IntRange(min=1), help="Which round of the draft; by default the newest.")
+@json_option
+@click.pass_context
+def redo(ctx: click.Context, version: str, number: int | None, as_json: bool) -> int:
+    """Make a draft again from what is kept of it, and compare: token for token."""
+    from engine.redo import redo as again
+
+    ws = workspace(ctx)
+    found = again(ws, chosen_version(ws, version), number)
+    if as_json:
+        print_json({**asdict(found), "same": not found.differences})
+    else:
+        say(f"{found.version}, round {found.round}, drafted again by {found.author}")
+        for line in found.differences:
+            say(f"  {line}")
+        say("another draft" if found.differences else "the same draft, token for token", bold=True)
+    return 1 if found.differences else 0
 
 
 def _settings(ctx: click.Context, path: Path | None) -> Settings:

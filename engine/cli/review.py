@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from engine import launch
+from engine import decisions, launch
 from engine.cli.common import chosen_version, json_option, print_json, say, table, workspace
 from engine.cli.follow import Follower
 from engine.clock import now
@@ -91,6 +91,38 @@ def redraft(ctx: click.Context, hint: str | None) -> int:
     """Have the advisor draft again."""
     ws = workspace(ctx)
     return _answer(ws, _open(ws), answer="redraft", hint=hint)
+
+
+@command.command("hints")
+@json_option
+@click.pass_context
+def hints(ctx: click.Context, as_json: bool) -> None:
+    """The hints that count in this workspace, numbered, and what each takes out by itself."""
+    from engine.hints import veto
+
+    found = decisions.hints(workspace(ctx))
+    if as_json:
+        print_json(list(found))
+        return
+    for number, hint in enumerate(found, start=1):
+        ruled_out = sorted(veto(hint).locks | veto(hint).candidates)
+        say(f"{number}. {hint}" + (f"  (not offered: {', '.join(ruled_out)})" if ruled_out else ""))
+    if not found:
+        say("no hints: progtrain review redraft --hint TEXT gives one")
+
+
+@command.command("forget")
+@click.argument("hint")
+@click.pass_context
+def forget(ctx: click.Context, hint: str) -> None:
+    """Take a hint back: its number or its text. It counts no more in the drafts to come."""
+    ws = workspace(ctx)
+    found = decisions.hints(ws)
+    text = found[int(hint) - 1] if hint.isdigit() and 0 < int(hint) <= len(found) else hint
+    if text not in found:
+        raise InputError(f"there is no hint {hint!r}", mend="progtrain review hints lists them with their numbers")
+    decisions.forget_hint(ws, text, now())
+    say(f"taken back: {text}")
 
 
 @command.command("skip")

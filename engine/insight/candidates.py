@@ -17,7 +17,7 @@ from typing import Any
 
 from advisor.interface import Finding, Risk
 from engine.errors import InputError
-from engine.insight.evidence import FLOOR, reasons, rests_on, score
+from engine.insight.evidence import FLOOR, circumstances, reasons, rests_on, score
 from engine.insight.measure import Measurements
 from engine.insight.tuning import TUNINGS, Situation, nice, recipe_parameters
 from engine.insight.types import Candidate, Limits, VersionRecord
@@ -110,7 +110,7 @@ def _settings(ground: Ground) -> Iterator[_Proposal]:
         to = list(value) if isinstance(value, tuple) else value
         before = list(setting.value) if isinstance(setting.value, tuple) else setting.value
         operation = {"operation": "set", "setting": setting.key, "from": before, "to": to}
-        yield _proposal(tuning.candidate, operation, tuning.risk, tuning.why, ground.findings)
+        yield _proposal(tuning.candidate, operation, tuning.risk, tuning.why, ground)
 
 
 def _recipes(ground: Ground) -> Iterator[_Proposal]:
@@ -129,7 +129,7 @@ def _recipes(ground: Ground) -> Iterator[_Proposal]:
         operation: dict[str, Any] = {"operation": "recipe", "recipe": info.id}
         if parameters:
             operation["parameters"] = parameters
-        yield _proposal(info.candidate_id, operation, info.risk, info.why, ground.findings)
+        yield _proposal(info.candidate_id, operation, info.risk, info.why, ground)
 
 
 def _fits_the_task(recipe: str, measured: Measurements) -> bool:
@@ -142,12 +142,16 @@ def _fits_the_task(recipe: str, measured: Measurements) -> bool:
 
 def _is_even(measured: Measurements) -> bool:
     scale, offset = measured.data.input_scale, measured.data.input_offset
-    return measured.standardised and scale is not None and scale < 2 and (offset or 0.0) < 0.5
+    return scale is not None and scale < 2 and (offset or 0.0) < 0.5
 
 
-def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, findings: Sequence[Finding]) -> _Proposal:
-    value = score(name, findings, risk)
+def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, ground: Ground) -> _Proposal:
+    findings = ground.findings
+    share, least, because = circumstances(name, ground.measured)
     told = reasons(name, findings) or ("nothing in the evidence speaks for it",)
+    if because:
+        told = (*told, because)
+    value = max(least, share * score(name, findings, risk))
     return _Proposal(name, operation, risk, why, rests_on(name, findings), told, value)
 
 
@@ -269,7 +273,7 @@ def same_operation(one: Any, other: Any) -> bool:
         return one.get("recipe") == other.get("recipe") and (one.get("parameters") or {}) == (
             other.get("parameters") or {}
         )
-    return bool(one.get("version") == other.get("version"))
+    return all(one.get(key) == other.get(key) for key in ("version", "function", "body"))
 
 
 def _same_value(one: Any, other: Any) -> bool:
@@ -325,7 +329,7 @@ def kind_of(operation: Any) -> tuple[str, str]:
         known = before is not None and after is not None
         direction = ("up" if after > before else "down") if known else "to"  # type: ignore[operator]
         return canonical(str(operation.get("setting"))), direction
-    return str(operation.get("recipe") or operation.get("version")), str(kind)
+    return str(operation.get("recipe") or operation.get("version") or operation.get("function")), str(kind)
 
 
 def _size(value: Any) -> float | None:

@@ -26,7 +26,7 @@ from engine.insight.action_file import (
 from engine.insight.facts import metric_text, signed_text
 from engine.insight.text import plain
 from engine.insight.types import Candidate, Comparison, Insight, MetricRow
-from engine.script.operations import SetOperation, parse_operation, to_yaml
+from engine.script.operations import EditOperation, SetOperation, parse_operation, to_yaml
 from engine.script.settings import find_setting
 
 __all__ = ["ParsedAction", "parse_action", "render_action", "render_analysis", "with_facts"]
@@ -252,6 +252,8 @@ def _where(version: str, candidate: Candidate, source: str | None) -> str:
     base = candidate.base or version
     script = f"`02_train_{base}.py`"
     operation = parse_operation(candidate.operation)
+    if isinstance(operation, EditOperation):
+        return f"{script}: the body of `{operation.function}`, nothing else"
     if not isinstance(operation, SetOperation):
         return f"{script}, nothing else"
     try:

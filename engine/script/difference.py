@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import copy
 import difflib
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.errors import InputError
 from engine.script.footprints import allowed
 from engine.script.operations import (
+    EditOperation,
     Lineage,
     Operation,
     RecipeOperation,
@@ -171,6 +173,8 @@ def verify(old: str, new: str, operation: Operation, *, lineage: Sequence[Lineag
         _verify_set(old, new, operation)
     elif isinstance(operation, RecipeOperation):
         _verify_recipe(old, new, operation)
+    elif isinstance(operation, EditOperation):
+        _verify_edit(old, new, operation)
     else:
         _verify_revert(new, operation, lineage)
 
@@ -245,6 +249,34 @@ def _verify_recipe(old: str, new: str, operation: RecipeOperation) -> None:
             raise _refuse(operation, f"{change.path} changed where it may not: {shown}", change.line)
     if not same_program(apply_operation(old, operation), new):
         raise _refuse(operation, "applying it again gives another script")
+
+
+def _verify_edit(old: str, new: str, operation: EditOperation) -> None:
+    before, after = program(old), program(new)
+    if ast.dump(before) == ast.dump(after):
+        raise _refuse(operation, "nothing differs")
+    _emptied(before, operation)
+    written = ast.parse(f"def body():\n{textwrap.indent(operation.body, '    ')}").body[0]
+    found = _emptied(after, operation)
+    if [ast.dump(node) for node in found] != [ast.dump(node) for node in getattr(written, "body", [])]:
+        raise _refuse(operation, "the body is another than declared")
+    if ast.dump(before) != ast.dump(after):
+        change = next(iter(compare(ast.unparse(before), ast.unparse(after))), None)
+        place = change.path if change else "something"
+        raise _refuse(operation, f"{place} changed too", change.line if change else None)
+
+
+def _emptied(tree: ast.Module, operation: EditOperation) -> list[ast.stmt]:
+    """Takes the body out of the one function that the operation names, and returns it."""
+    scopes: list[ast.stmt] = tree.body
+    *around, name = operation.function.split(".")
+    for owner in around:
+        scopes = [s for c in scopes if isinstance(c, ast.ClassDef) and c.name == owner for s in c.body]
+    found = [s for s in scopes if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef) and s.name == name]
+    if len(found) != 1:
+        raise _refuse(operation, f"there is not one {operation.function}")
+    body, found[0].body = found[0].body, [ast.Pass()]
+    return body
 
 
 def _verify_revert(new: str, operation: RevertOperation, lineage: Sequence[Lineage]) -> None:

@@ -1,4 +1,4 @@
-"""What an action is: one of three operations, as written in `action-extract.md`."""
+"""What an action is: one of four operations, as written in `action-extract.md`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from engine.errors import InputError
 from engine.script.catalogue import CATALOGUE, RecipeInfo, find_recipe
@@ -23,6 +23,13 @@ def _number(value: Any) -> Any:
     if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
         return float(value)
     return [_number(item) for item in value] if isinstance(value, list) else value
+
+
+def _fenceless(body: str) -> str:
+    """Without what would end the block in `action-extract.md` that it stands in."""
+    if "```" in body or "~~~" in body:
+        raise ValueError("a body must not hold ``` or ~~~")
+    return "\n".join(line.rstrip() for line in body.strip("\n").split("\n")) + "\n"
 
 
 class _Operation(BaseModel):
@@ -59,13 +66,26 @@ class RevertOperation(_Operation):
     version: str = Field(pattern=r"^v\d{3,}$")
 
 
-Operation = Annotated[SetOperation | RecipeOperation | RevertOperation, Field(discriminator="operation")]
+class EditOperation(_Operation):
+    """Gives one function or method another body. Only where the rules allow code edits."""
+
+    operation: Literal["edit"] = "edit"
+    #: `step_size`, or `Net.forward`
+    function: str = Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")
+    #: its statements, not indented
+    body: Annotated[str, AfterValidator(_fenceless)] = Field(min_length=1, max_length=20_000)
+
+
+Operation = Annotated[
+    SetOperation | RecipeOperation | RevertOperation | EditOperation, Field(discriminator="operation")
+]
 _ADAPTER: TypeAdapter[Operation] = TypeAdapter(Operation)
 _Refusal = Callable[[str, str], InputError]
 _KINDS: dict[str, type[_Operation]] = {
     "set": SetOperation,
     "recipe": RecipeOperation,
     "revert": RevertOperation,
+    "edit": EditOperation,
 }
 
 
@@ -157,7 +177,19 @@ def to_yaml(operation: Operation) -> str:
         del data["from"]
     if isinstance(operation, RecipeOperation) and not operation.parameters:
         del data["parameters"]
-    return yaml.safe_dump(_plain(data), sort_keys=False, allow_unicode=True, default_flow_style=False, width=1000)
+    return yaml.dump(
+        _plain(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=1000
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Code stands in its block as a person would write it."""
+
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def _plain(value: Any) -> Any:
@@ -170,6 +202,9 @@ def describe_operation(operation: Operation) -> str:
     """In one line: `learning_rate 0.001 → 0.0003`, `add gradient_clipping (max_norm=1.0)`, `undo v002`."""
     if isinstance(operation, RevertOperation):
         return f"undo {operation.version}"
+    if isinstance(operation, EditOperation):
+        lines = operation.body.count("\n")
+        return f"new body for {operation.function} ({lines} line{'s' if lines > 1 else ''})"
     if isinstance(operation, SetOperation):
         before = f" {show(operation.from_)}" if operation.expects else ""
         return f"{operation.setting}{before} → {show(operation.to)}"

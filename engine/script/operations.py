@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.errors import InputError
+from engine.script.bodies import set_body, touched
 from engine.script.catalogue import PARTS
 from engine.script.kinds import (
+    EditOperation,
     Operation,
     RecipeOperation,
     RevertOperation,
@@ -22,6 +24,7 @@ from engine.script.settings import choose_setting, find_settings
 from engine.script.trees import same_program
 
 __all__ = [
+    "EditOperation",
     "Lineage",
     "Operation",
     "RecipeOperation",
@@ -64,6 +67,8 @@ def touches(
     if isinstance(operation, SetOperation):
         setting = choose_setting(find_settings(source), operation.setting)
         return _with_parts({canonical(operation.setting), *([setting.key] if setting else [])})
+    if isinstance(operation, EditOperation):
+        return touched(source, operation)
     from engine.script.recipes import get_recipe  # libcst takes a quarter of a second to import
 
     recipe = get_recipe(operation.recipe)
@@ -96,6 +101,8 @@ def apply_operation(
         from engine.script.edit import set_setting
 
         return set_setting(source, operation, filename=filename)
+    if isinstance(operation, EditOperation):
+        return set_body(source, operation, filename)
     from engine.script.recipes import get_recipe
 
     return get_recipe(operation.recipe).run(source, operation.parameters, filename=filename)

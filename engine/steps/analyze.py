@@ -28,7 +28,15 @@ def run(context: Context, version: str) -> str:
     begun = time.monotonic()
     insight = look(context, version)
     facts_seconds = time.monotonic() - begun
-    record = drafting.draft(context, version, insight)
+    insight, notes = with_proposal(context, version, insight)
+    record = drafting.draft(context, version, insight, notes=notes)
+    mark(context, version, time.monotonic() - begun)
+    for note in record.draft.notes:
+        context.journal.warn(f"{version}: {note}")
+    return f"facts in {facts_seconds:.2f} s, drafted by {record.draft.author}"
+
+
+def mark(context: Context, version: str, seconds: float) -> None:
     folder = context.ws.drafts(version)
     marks.write(
         context.ws,
@@ -36,12 +44,19 @@ def run(context: Context, version: str) -> str:
         "analyze",
         [context.ws.insight(version), folder.analysis, folder.action],
         clock=context.clock,
-        seconds=time.monotonic() - begun,
+        seconds=seconds,
         inputs={"rules": context.rules.sha256},
     )
-    for note in record.draft.notes:
-        context.journal.warn(f"{version}: {note}")
-    return f"facts in {facts_seconds:.2f} s, drafted by {record.draft.author}"
+
+
+def with_proposal(
+    context: Context, version: str, insight: Insight, *, hint: str | None = None
+) -> tuple[Insight, tuple[str, ...]]:
+    """The insight, kept anew where it has gained or lost a code edit, and what there is to say about that."""
+    found, notes = drafting.with_proposal(context, version, insight, hint=hint)
+    if found != insight:
+        write_text(context.ws.insight(version), found.to_json())
+    return found, notes
 
 
 def look(context: Context, version: str) -> Insight:

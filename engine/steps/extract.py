@@ -5,6 +5,8 @@ Writes `result-analysis.md` and `action-extract.md` into the version's folder on
 
 from __future__ import annotations
 
+import time
+
 from engine import authoring, decisions, drafting, history, marks
 from engine.authoring import Planned
 from engine.context import Context
@@ -37,7 +39,7 @@ def run(context: Context, version: str) -> str:
         elif _texts(decision):
             drafting.write_edit(context, version, record, decision.analysis, decision.action)
         else:
-            _draft_as_asked(context, version, insight, decision)
+            insight = _draft_as_asked(context, version, insight, decision)
         record = _present(context, version)
         if decision.answer == "accept":
             planned = _plan(context, version)[0]
@@ -45,9 +47,15 @@ def run(context: Context, version: str) -> str:
                 return _accept(context, version, record, planned, decision)
 
 
-def _draft_as_asked(context: Context, version: str, insight: Insight, decision: Decision) -> None:
+def _draft_as_asked(context: Context, version: str, insight: Insight, decision: Decision) -> Insight:
     """Another round. An answer that cannot be followed is taken back, so that the question is asked again."""
+    begun, before = time.monotonic(), insight
+    notes: tuple[str, ...] = ()
     try:
+        if decision.candidate is None:
+            insight, notes = analyze.with_proposal(context, version, insight, hint=decision.hint)
+            if insight != before:
+                analyze.mark(context, version, time.monotonic() - begun)
         drafting.draft(
             context,
             version,
@@ -56,10 +64,12 @@ def _draft_as_asked(context: Context, version: str, insight: Insight, decision: 
             candidate=decision.candidate,
             base=decision.base,
             hint=decision.hint,
+            notes=notes,
         )
     except InputError:
         decisions.withdraw(context.ws, decision.question)
         raise
+    return insight
 
 
 def _draft_under_present_rules(context: Context, version: str) -> tuple[DraftRecord, Insight]:
@@ -130,7 +140,11 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
             for c in insight.candidates
         ],
         author=record.draft.author,
-        notes=[*record.draft.notes, *(f"edited: {line}" for line in drafting.changed_by_user(context.ws, record))],
+        notes=[
+            *record.draft.notes,
+            *(f'your hint: "{hint}"' for hint in decisions.hints(context.ws)),
+            *(f"edited: {line}" for line in drafting.changed_by_user(context.ws, record)),
+        ],
         checks=list(planned.checks) if planned else [],
         problems=[problem] if problem else [],
         not_enforced=list(context.rules.instruction.not_enforced),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -102,15 +101,6 @@ def briefing(
 @pytest.fixture
 def bundled() -> Path:
     return bundled_model()
-
-
-@pytest.fixture
-def extra_model() -> Path:
-    """A model of whoever runs the tests."""
-    path = os.environ.get("PROGTRAIN_TEST_GGUF")
-    if not path or not Path(path).is_file():
-        pytest.skip("PROGTRAIN_TEST_GGUF names no file")
-    return Path(path)
 
 
 def _cut(share: float) -> Callable[[bytes], bytes]:

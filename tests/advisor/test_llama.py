@@ -125,12 +125,31 @@ def test_a_template_without_a_system_role_gets_it_in_the_first_question() -> Non
 
 
 @pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        (TEMPLATE.replace("{{ m.content | trim }}", "{% generation %}{{ m.content }}{% endgeneration %}"), "[answer]"),
+        (TEMPLATE.replace("{% endfor %}", "{% if loop.last %}{% break %}{% endif %}{% endfor %}"), "[answer]"),
+        (TEMPLATE + "<think>\n", "[answer]<think>\n\n</think>\n\n"),
+        ("{{ strftime_now('%Y-%m-%d') }}" + TEMPLATE + "{% if tools is defined %}no{% endif %}", "[answer]"),
+    ],
+    ids=["generation", "loop controls", "thinking aloud", "date and tools"],
+)
+def test_what_templates_of_today_hold_is_understood(template: str, text: str) -> None:
+    asked = chat.prompt(FakeModel(template), MESSAGES)  # type: ignore[arg-type]
+    assert asked.note is None
+    assert "Be brief." in asked.text and asked.text.endswith(text)
+
+
+@pytest.mark.parametrize(
     ("template", "note"),
     [
         (None, "the file carries no chat template: the model was asked in plain text"),
         ("{% for %}", "the file's chat template could not be used"),
         ("{{ bos_token }}", "it leaves out a part of the conversation"),
         ("{{ ''.__class__.__mro__ }}", "the file's chat template could not be used"),
+        ("{{ 1 / 0 }}", "the file's chat template could not be used (division by zero)"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "the file's chat template could not be used"),
+        ("{{ [][7:8][0] }}", "the file's chat template could not be used"),
     ],
 )
 def test_without_a_usable_template_the_model_is_asked_in_plain_text_and_the_user_told(

@@ -17,6 +17,7 @@ import pytest
 from engine import runner
 from engine.options import Options
 from engine.workspace import Workspace
+from tests.advisor import scripted
 
 
 def progtrain(ws: Workspace, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -71,6 +72,12 @@ def test_the_loop_by_hand(plain: Workspace) -> None:
     assert progtrain(plain, "review", "choose", other).returncode == 0
     assert as_json(plain, "review", "show", "--json")["chosen"] == other
     assert progtrain(plain, "review", "redraft", "--hint", "smaller steps").returncode == 0
+    assert progtrain(plain, "review", "hints").stdout == "1. smaller steps\n"
+    assert progtrain(plain, "review", "forget", "2").returncode == 2
+    assert progtrain(plain, "review", "forget", "1").stdout == "taken back: smaller steps\n"
+    assert as_json(plain, "review", "hints", "--json") == []
+    assert "the same draft, token for token" in progtrain(plain, "model", "redo", "v001").stdout
+    assert as_json(plain, "model", "redo", "v001", "--round", "1", "--json")["same"] is True
     assert progtrain(plain, "review", "accept").returncode == 0
     assert plain.script("v002").is_file()
     assert as_json(plain, "status", "--json")["status"] == "waiting"
@@ -130,6 +137,15 @@ def test_check_lists_what_is_to_be_mended(plain: Workspace, edit_rules: Callable
     assert "warp_factor" in done.stdout and "mend:" in done.stdout
     assert "Never change the batch size." in done.stdout and "batch_size" in done.stdout
     assert "told to the advisor, not enforced" in done.stdout
+
+
+def test_check_says_what_code_edits_mean(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+    """A5"""
+    edit_rules(plain, advisor_config={"allow_code_edits": True})
+    assert "the bundled model cannot write code" in progtrain(plain, "check").stdout
+    scripted.write(plain.root / "mine.gguf", {})
+    edit_rules(plain, advisor_config={"allow_code_edits": True, "model": "mine.gguf"})
+    assert "with --yes it runs without anybody having read it" in progtrain(plain, "check").stdout
 
 
 def test_dry_run_tells_and_writes_nothing(plain: Workspace) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 from engine.files import LineReader
+from engine.metrics import finite
 from engine.workspace import Workspace
 
 _MOST = 5000
@@ -24,19 +26,23 @@ class Entry:
 
 
 class JournalReader:
-    """Gives all entries, reading only what is new."""
+    """Gives all entries, reading only what is new. Two threads may ask at once."""
 
     def __init__(self, workspace: Workspace) -> None:
+        self._lock = threading.Lock()
         self._reader = LineReader(workspace.journal)
         self._entries: list[Entry] = []
         self._count = 0
 
     def read(self) -> tuple[Entry, ...]:
-        for line in self._reader.read():
-            self._count += 1
-            self._entries.append(_entry(self._count, line))
-        del self._entries[:-_MOST]
-        return tuple(self._entries)
+        with self._lock:
+            if self._reader.restarted():
+                self._entries.clear()
+            for line in self._reader.read():
+                self._count += 1
+                self._entries.append(_entry(self._count, line))
+            del self._entries[:-_MOST]
+            return tuple(self._entries)
 
 
 def _entry(number: int, line: dict[str, Any]) -> Entry:
@@ -63,12 +69,13 @@ def _words(event: str, line: dict[str, Any]) -> str:
         case "loop_failed":
             return str(get("reason") or "")
         case "loop_finished":
-            return f"best {get('best')}, report {get('report')}"
+            return f"{get('versions')} versions, report {get('report')}"
         case "step_started":
-            return f"{get('step')} begins: {'; '.join(map(str, get('reasons') or []))}"
+            reasons = get("reasons")
+            return f"{get('step')} begins: {'; '.join(map(str, reasons if isinstance(reasons, list) else []))}"
         case "step_done":
-            took = get("seconds")
-            told = f"{get('step')} done" + (f" in {took:.1f} s" if isinstance(took, int | float) else "")
+            took = finite(get("seconds"))
+            told = f"{get('step')} done" + (f" in {took:.1f} s" if took is not None else "")
             return f"{told}: {get('text')}" if get("text") else told
         case "attempt_failed":
             return f"attempt {get('attempt')} failed: {get('summary') or get('cause')}"

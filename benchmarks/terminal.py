@@ -105,9 +105,11 @@ def app_command(root: Path, *more: str) -> list[str]:
 
 
 def empty_command() -> list[str]:
+    """An app of nothing but one line, which a key changes."""
     code = (
         "from textual.app import App\nfrom textual.widgets import Static\n"
-        "class Empty(App):\n    def compose(self):\n        yield Static('first frame')\n"
+        "class Empty(App):\n    keys = 0\n    def compose(self):\n        yield Static('first frame')\n"
+        "    def on_key(self):\n        self.keys += 1\n        self.query_one(Static).update(f'step {self.keys}')\n"
         "Empty().run()"
     )
     return [sys.executable, "-P", "-c", code]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from advisor import process
+from advisor.interface import Briefing, Draft, Settings
 from engine import decisions
 from engine.clock import Clock
 from engine.errors import DecisionNeeded
@@ -109,7 +111,7 @@ class Context:
                 "PROGTRAIN_LIVE_FILE": str(live),
                 "PROGTRAIN_STOP_FILE": str(stop),
             }
-        local.submit(
+        self.start(
             folder,
             JobRequest(
                 name=name,
@@ -119,6 +121,19 @@ class Context:
                 timeout_seconds=self.rules.timeout_seconds,
             ),
         )
+
+    def start(self, folder: JobFolder, request: JobRequest) -> None:
+        """Where scripts run: on this machine, under a guard."""
+        local.submit(folder, request)
+
+    def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:
+        """Who drafts: the advisor in a process of its own. Raises `Stopped` when the user asked for it."""
+        try:
+            return process.draft(
+                briefing, settings, events=events, log=log, should_cancel=lambda: decisions.stop_requested(self.ws)
+            )
+        except process.Cancelled as error:
+            raise Stopped from error
 
     def _stopper(self, folder: JobFolder, live_version: str | None) -> Callable[[], None]:
         """A check for each poll: on a stop request the script is asked to end, then ended."""

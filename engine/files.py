@@ -20,6 +20,10 @@ _STORAGE = {
         "the disk quota is used up",
         "free some space and start again: nothing that was finished is lost",
     ),
+    errno.EFBIG: (
+        "the file would become larger than is allowed here",
+        "raise the limit (ulimit -f) and start again: nothing that was finished is lost",
+    ),
     errno.EROFS: (
         "the file system is read-only",
         "use a workspace that can be written, or look at it with --readonly",
@@ -127,13 +131,15 @@ def parse_json(text: str, path: Path, pairs: Callable[[list[tuple[str, Any]]], A
             place=f"line {error.lineno}, column {error.colno}",
             mend="correct the JSON at that place",
         ) from error
+    except RecursionError as error:
+        raise InputError("not JSON that anybody wrote: nested too deeply", file=path, mend="correct it") from error
 
 
 def try_read_json(path: Path) -> Any:
     """None when it is missing or torn: for files that another process may be writing."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -176,7 +182,7 @@ class LineReader:
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -48,9 +48,14 @@ def normalised(name: str) -> str:
 _DIRECTION = {normalised(name): True for name in _HIGHER.split()} | {normalised(name): False for name in _LOWER.split()}
 
 
-def finite(value: float | None) -> float | None:
+def finite(value: object) -> float | None:
     """None for what is not a number: it ranks nowhere and is compared with nothing."""
-    return value if value is not None and math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # an integer of hundreds of digits
+        return None
 
 
 def higher_is_better(name: str) -> bool | None:

@@ -158,6 +158,7 @@ class JobState(_File):
     host: str
     #: the guard's own process
     pid: int
+    #: seconds after the machine's start
     create_time: float
     script_pid: int | None = None
     started_at: datetime

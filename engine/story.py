@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from engine.metrics import finite
+from engine.workspace import version_number
+
 #: Step -> what the status line calls it while it runs.
 _ACTIVITY: dict[str, Any] = {
     "initialize": "initializing",
@@ -56,22 +59,23 @@ class Story:
         return "drafting" if self.drafting else _ACTIVITY.get(self.step, "starting")
 
     def add(self, event: dict[str, Any]) -> None:
+        """Values of another kind than the runner writes count as not there: the file may have been edited."""
         handle = getattr(self, f"_on_{event.get('event')}", None)
         if handle is not None:
             handle(event)
 
     def _end(self, event: dict[str, Any], outcome: Literal["waiting", "stopped", "failed", "finished"]) -> None:
-        self.outcome, self.since = outcome, event.get("at")
+        self.outcome, self.since = outcome, _text(event, "at")
         self.reason = str(event.get("reason") or "")
         self.mend = str(event.get("mend") or "")
 
     def _on_loop_started(self, event: dict[str, Any]) -> None:
-        self.dataset_id = event.get("dataset_id")
-        self.max_versions = event.get("max_versions")
-        self.max_versions_asked = event.get("max_versions_asked")
+        self.dataset_id = _text(event, "dataset_id")
+        self.max_versions = _count(event, "max_versions")
+        self.max_versions_asked = _count(event, "max_versions_asked")
 
     def _on_runner_started(self, event: dict[str, Any]) -> None:
-        self.runner_open, self.runner_at, self.since = True, event.get("at"), event.get("at")
+        self.runner_open, self.runner_at, self.since = True, _text(event, "at"), _text(event, "at")
         self.autopilot = bool(event.get("autopilot"))
         self.outcome, self.reason, self.mend, self.step = "", "", "", None
         self.drafting = self.repairing = False
@@ -95,17 +99,18 @@ class Story:
 
     def _on_loop_finished(self, event: dict[str, Any]) -> None:
         self._end(event, "finished")
-        self.report = event.get("report")
+        self.report = _text(event, "report")
 
     def _on_step_started(self, event: dict[str, Any]) -> None:
-        if event.get("version") != self.version:
+        version = _version(event, "version")
+        if version != self.version:
             self.steps = {}
-        self.version, self.step, self.since = event.get("version"), event.get("step"), event.get("at")
+        self.version, self.step, self.since = version, _text(event, "step"), _text(event, "at")
         self.steps[str(self.step)] = (None, False)
         self.drafting = self.repairing = False
 
     def _on_step_done(self, event: dict[str, Any]) -> None:
-        seconds = event.get("seconds")
+        seconds = finite(event.get("seconds"))
         self.steps[str(event.get("step"))] = (seconds, True)
         if event.get("step") == "train" and seconds is not None:
             self.train_seconds[str(event.get("version"))] = seconds
@@ -123,7 +128,23 @@ class Story:
         self.drafting = False
 
     def _on_version_authored(self, event: dict[str, Any]) -> None:
-        self.authored[str(event.get("version"))] = event
+        self.authored[str(event.get("version"))] = {**event, "base": _version(event, "base")}
 
     def _on_warning(self, event: dict[str, Any]) -> None:
         self.warnings.append(str(event.get("text")))
+
+
+def _text(event: dict[str, Any], key: str) -> str | None:
+    value = event.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _version(event: dict[str, Any], key: str) -> str | None:
+    """What names no version leads to no path either."""
+    value = _text(event, key)
+    return value if value and version_number(value) else None
+
+
+def _count(event: dict[str, Any], key: str) -> int | None:
+    value = event.get(key)
+    return value if isinstance(value, int) else None

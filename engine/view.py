@@ -129,13 +129,19 @@ class WorkspaceView:
         if not story.runner_open or story.version is None or not self.ws.jobs.is_dir():
             return None
         for path in sorted(self.ws.jobs.glob(f"{story.version}-*"), reverse=True):
-            state = local.poll(self.ws.job(path.name))
+            try:
+                state = local.poll(self.ws.job(path.name))
+            except ValueError:  # not what a guard writes
+                continue
             if state is not None and local.alive(state):
                 return state
         return None
 
     def _age(self, since: str | None) -> float | None:
-        return None if since is None else (self._clock() - datetime.fromisoformat(since)).total_seconds()
+        try:
+            return None if since is None else (self._clock() - datetime.fromisoformat(since)).total_seconds()
+        except (ValueError, TypeError):  # edited by hand: no time, or one without its zone
+            return None
 
     def _steps(self, story: Story, status: Status) -> tuple[StepView, ...]:
         ends: dict[str, StepState] = {"waiting": "waiting", "failed": "failed", "not ready": "failed"}
@@ -179,7 +185,7 @@ class WorkspaceView:
         scored = [row for row in rows if row.value is not None]
         sign = 1 if higher else -1
         top = max(scored, key=lambda row: sign * (row.value or 0.0), default=None)
-        return tuple(replace(row, is_best=top is not None and row.version == top.version) for row in rows)
+        return tuple(replace(row, is_best=True) if row is top else row for row in rows)
 
     def _version(self, version: str, story: Story, status: Status, primary: str | None) -> VersionView:
         made = story.authored.get(version, {})
@@ -259,26 +265,29 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _score(data: dict[str, Any]) -> dict[str, Any]:
     return {
         "metrics": {str(m["name"]): metrics.finite(m["value"]) for m in data["metrics"]},
-        "created_at": data.get("created_at"),
-        "latency_ms": data.get("latency_ms"),
+        "created_at": str(data.get("created_at") or ""),
+        "latency_ms": metrics.finite(data.get("latency_ms")),
     }
 
 
 def _verdicts(data: dict[str, Any]) -> dict[str, Any]:
     wanted = metrics.normalised(data["primary_metric"])
     row: dict[str, Any] = next((r for r in data["metrics"] if metrics.normalised(r["name"]) == wanted), {})
-    return {
-        "delta_previous": row.get("delta_previous"),
-        "delta_best": row.get("delta_best"),
-        "verdict_previous": row.get("verdict_previous"),
-        "verdict_best": row.get("verdict_best"),
-    }
+    deltas = {key: metrics.finite(row.get(key)) for key in ("delta_previous", "delta_best")}
+    verdicts = {key: row.get(key) for key in ("verdict_previous", "verdict_best")}
+    return deltas | {key: value if isinstance(value, str) else None for key, value in verdicts.items()}
 
 
 def _progress(line: dict[str, Any]) -> Progress:
-    numbers = {k: v for k, v in line.get("metrics", {}).items() if isinstance(v, int | float)}
-    rates = line.get("learning_rate")
-    if isinstance(rates, list) and rates:
+    told, rates = line.get("metrics"), line.get("learning_rate")
+    numbers = {k: v for k, v in told.items() if metrics.finite(v) is not None} if isinstance(told, dict) else {}
+    if isinstance(rates, list) and rates and metrics.finite(rates[0]) is not None:
         numbers["learning_rate"] = rates[0]
-    keys = ("epoch", "epochs", "step", "steps", "samples_per_second", "seconds_left", "seconds")
-    return Progress(**{key: line.get(key) for key in keys}, metrics=numbers)
+    counts: dict[str, Any] = {key: _count(line.get(key)) for key in ("epoch", "epochs", "step", "steps")}
+    times: dict[str, Any] = {k: metrics.finite(line.get(k)) for k in ("samples_per_second", "seconds_left", "seconds")}
+    return Progress(**counts, **times, metrics=numbers)
+
+
+def _count(value: object) -> int | None:
+    found = metrics.finite(value)
+    return int(found) if found is not None and found >= 0 else None

@@ -74,6 +74,7 @@ ITEMS = {
     "A2": ("a process for one draft", "advisor/process.py"),
     "A3": ("numbers from facts alone", "advisor/grounding.py"),
     "A4": ("prose first, then the scored choice", "advisor/drafting.py, advisor/ranking.py"),
+    "A5": ("code edits of one function, where allowed", "engine/proposing.py, engine/script/conduct.py"),
     "A6": ("who wrote it, and the fallback", "advisor/rules_only.py, engine/drafting.py"),
 }
 _ITEM = re.compile(r"\b([LCTA]\d{1,2})\b(?:\s*(?:to|–)\s*\b[LCTA]?(\d{1,2})\b)?")

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.dom import DOMNode
-from textual.filter import LineFilter
+from textual.filter import LineFilter, NoColor
 from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 
+from engine.clock import Clock, now
 from engine.errors import ProgtrainError
 from engine.workspace import Workspace
-from tui import clipboard, preferences, words
+from tui import clipboard, preferences, themes, words
+from tui.actions import doings, named_bindings
+from tui.colours import version_colour
 from tui.commands import SCREENS, Commands
 from tui.filters import OnlyAscii, OnlyText
 from tui.messages import Update, Updated
-from tui.model import Model
+from tui.model import Model, in_order
 from tui.port import Engine, RealEngine, View
 from tui.reading.ahead import Ahead
-from tui.sanitize import clean_line, clean_text
+from tui.sanitize import as_text, clean_line, clean_text
 from tui.screens.base import BaseScreen
 from tui.watch import Watcher
 
@@ -44,6 +49,8 @@ _SCREENS = {
     "reports": ("tui.screens.reports", "ReportsScreen"),
     "review": ("tui.screens.review", "ReviewScreen"),
 }
+
+_FIRST = "loop"
 
 
 def screen_class(mode: str) -> type[BaseScreen]:
@@ -71,7 +78,10 @@ class ProgtrainApp(App[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-huge")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-middle"), (34, "-high")]  # noqa: RUF012
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Commands}
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {mode: _maker(mode) for mode in _SCREENS}
+    DEFAULT_MODE = _FIRST
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        mode: _maker(mode) for mode in _SCREENS if mode != _FIRST
+    }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c", "leave", "Quit", tooltip="Quit; what runs goes on", show=False, id="quit"),
         Binding("question_mark", "help", "Keys", id="help"),
@@ -80,6 +90,15 @@ class ProgtrainApp(App[None]):
             for number, name in enumerate(SCREENS, start=1)
         ),
         Binding("r", "review", "Review", show=False, id="review"),
+        Binding("c", "compare", "Compare", tooltip="Compare marked versions", show=False, id="compare"),
+        Binding(
+            "C",
+            "choose_versions",
+            "Compare versions",
+            tooltip="Choose versions to compare",
+            show=False,
+            id="compare.choose",
+        ),
     ]
 
     def __init__(
@@ -94,45 +113,95 @@ class ProgtrainApp(App[None]):
         every: float = 1.0,
         ahead: Ahead | None = None,
         seen: dict[str, Any] | None = None,
+        clock: Clock = now,
+        theme: str | None = None,
+        sixteen: str | None = None,
+        pixels: type[Widget] | None = None,
+        loaded: Callable[[], None] = lambda: None,
     ) -> None:
-        """`seen`: how this workspace was looked at the last time; changes to it are kept where it is given."""
+        """`seen`: how this workspace was looked at the last time; changes to it are kept where it is given.
+
+        `theme`: the user's, where none is remembered. `sixteen`: the one for a terminal of 16 colours; None where it
+        has more. `pixels`: draws pictures as pixels; None: half blocks do. `loaded` is called when what
+        stays in memory is there: after the first frame, and after the engine's first look.
+        """
         super().__init__()
+        self._loaded = loaded
+        for own in themes.THEMES:
+            self.register_theme(own)
+        self._theme, self._sixteen = theme, sixteen
         self.animation_level = "none"
         self.workspace = Workspace(root)
-        self.model = Model(root)
+        self.model = Model(root, clock)
         self.engine: Engine = engine or RealEngine(self.workspace)
         self.readonly = readonly
-        self.letters = ascii_only
+        self._ascii = ascii_only
+        self.pixels = None if ascii_only or sixteen is not None else pixels
         self._keeps_view = seen is not None
         self._seen: dict[str, Any] = seen or {}
         self.signs = words.ASCII if ascii_only else words.UNICODE
         self.watcher = Watcher(
             self.workspace,
-            lambda: view or _view_of(root),
+            lambda: view or _view_of(root, clock),
             lambda update: self.post_message(Updated(update)),
             every=every,
             ahead=ahead,
+            loaded=loaded,
         )
+        #: binding name -> the user's keys for it
+        self.keys = keys or {}
         if keys:
             self.set_keymap(keys)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        own: list[LineFilter] = [OnlyText(), OnlyAscii()] if self.letters else [OnlyText()]
-        return [*super().get_line_filters(), *own]
+        own: list[LineFilter] = [OnlyText(), OnlyAscii()] if self._ascii else [OnlyText()]
+        if self._plain:
+            return [NoColor(), *own]
+        fitted = themes.recolour(self.current_theme)
+        return [*super().get_line_filters(), *([fitted] if fitted else []), *own]
+
+    @property
+    def _plain(self) -> bool:
+        """Without any colour: on terminals that have more, Textual turns them into greys."""
+        return self.no_color and self.current_theme.ansi
+
+    @property
+    def letters(self) -> bool:
+        """Pictures are drawn with letters, for half blocks would say nothing."""
+        return self._ascii or self._plain
+
+    @property
+    def _theme_key(self) -> str:
+        return "theme" if self._sixteen is None else "theme_16"
+
+    def _first_theme(self) -> str:
+        """What was chosen for this workspace, or by the user for all; on 16 colours only what is made of them."""
+        for wanted in (self._seen.get(self._theme_key), self._theme):
+            found = self.available_themes.get(wanted) if isinstance(wanted, str) else None
+            if found is not None and (found.ansi or self._sixteen is None):
+                return found.name
+        return self._sixteen or self.theme
 
     def on_load(self) -> None:
-        if (theme := self._seen.get("theme")) in self.available_themes:
-            self.theme = theme
+        self.theme = self._first_theme()
         marked = self._seen.get("marked")
         self.model.marked = {v for v in marked if isinstance(v, str)} if isinstance(marked, list) else set()
-        if first := self.watcher.first():
-            self.model.apply(first)
-        self.watcher.start()
+        self.model.apply(self.watcher.first())
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The first screen. Were it a mode from the start, Textual would parse all CSS twice."""
+        return screen_class(_FIRST)()
 
     def on_mount(self) -> None:
-        self.switch_mode("loop")
-        self.call_after_refresh(self.watcher.drawn.set)
-        self.watch(self, "theme", lambda theme: self.remember("theme", theme), init=False)
+        self.add_mode(_FIRST, _maker(_FIRST))
+        self.model.apply(self.watcher.first())
+        self.watcher.start()
+        self.call_after_refresh(self._drawn)
+        self.watch(self, "theme", lambda theme: self.remember(self._theme_key, theme), init=False)
+
+    def _drawn(self) -> None:
+        self._loaded()
+        self.watcher.drawn.set()
 
     def on_unmount(self) -> None:
         self.watcher.stop()
@@ -152,7 +221,10 @@ class ProgtrainApp(App[None]):
         message.done()
 
     def in_thread(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
-        """`work` may wait for the disk or the engine; `done` gets its result on the app's thread."""
+        """`work` may wait for the disk or the engine; `done` gets its result on the app's thread.
+
+        Not one of Textual's workers: the app's end waits for those, and a dead network folder never answers.
+        """
 
         def run() -> None:
             try:
@@ -166,7 +238,7 @@ class ProgtrainApp(App[None]):
             else:
                 self.post_message(Finished(lambda: done(result)))
 
-        self.run_worker(run, thread=True, exit_on_error=False)
+        threading.Thread(target=run, name="work", daemon=True).start()
 
     def say(self, text: str, *, bad: bool = False) -> None:
         severity = "error" if bad else "information"
@@ -220,9 +292,9 @@ class ProgtrainApp(App[None]):
     # going about
 
     def action_screen(self, name: str) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
         if self.current_mode != name:
-            while len(self.screen_stack) > 1:
-                self.pop_screen()
             self.switch_mode(name)
 
     def action_review(self) -> None:
@@ -232,16 +304,17 @@ class ProgtrainApp(App[None]):
         from tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self.screen, self.signs))
+            self.push_screen(HelpScreen(doings(self.screen, self.keys), self.signs))
 
     def toggle_mark(self, version: str) -> None:
         self.model.marked ^= {version}
         self.remember("marked", sorted(self.model.marked))
         self._show(Update())
 
-    def compare(self, version: str | None) -> None:
-        """The marked versions; fewer than two: the one under the cursor against the one it was made from."""
-        versions = tuple(sorted(self.model.marked))
+    def action_compare(self) -> None:
+        """The marked versions; fewer than two: the one that the screen is about and the one it was made from."""
+        version = self.screen.version_here if isinstance(self.screen, BaseScreen) else None
+        versions = in_order(self.model.marked)
         if len(versions) >= 2:
             self._open_comparison(versions)
         elif versions and version and versions[0] != version:
@@ -259,9 +332,32 @@ class ProgtrainApp(App[None]):
         else:
             self._open_comparison((base, version))
 
+    def action_choose_versions(self) -> None:
+        from tui.screens.choose import Choose
+        from tui.widgets.row_list import Row
+
+        rows = [
+            Row(v.version, (as_text(v.version, version_colour(v.version)), as_text(v.action or v.state)))
+            for v in reversed(self.model.snapshot.versions if self.model.snapshot else ())
+        ]
+        if len(rows) < 2:
+            self.say("two versions are needed to compare")
+            return
+        title = "compare two or more versions; the earliest is the base"
+        choose = Choose(title, rows, many=True, marked=self.model.marked, sign=self.signs.marked)
+        self.push_screen(choose, self._versions_chosen)
+
+    def _versions_chosen(self, versions: tuple[str, ...] | None) -> None:
+        if versions and len(versions) == 1:
+            self.compare_with_base(versions[0])
+        elif versions:
+            self._open_comparison(in_order(versions))
+
     def _open_comparison(self, versions: tuple[str, ...]) -> None:
         from tui.screens.compare import CompareScreen
 
+        if isinstance(self.screen, CompareScreen):
+            self.pop_screen()
         self.push_screen(CompareScreen(versions))
 
     def show_sample(self, version: str, sample_id: str | None) -> None:
@@ -299,20 +395,17 @@ class ProgtrainApp(App[None]):
         about = clean_line(words.headline(snapshot))
         return f"{about}: it goes on without the app. See it again: progtrain-tui {clean_line(self.workspace.root)}"
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The palette's own commands are in `Commands`; of Textual's only the theme is of use here."""
-        yield SystemCommand("theme", "choose other colours", self.action_change_theme)
 
-
-def _view_of(root: Path) -> View:
+def _view_of(root: Path, clock: Clock) -> View:
     from engine.view import WorkspaceView
 
-    return WorkspaceView(root)
+    return WorkspaceView(root, clock)
 
 
-def key_names() -> list[str]:
-    """Every binding that can be given other keys, as lines of `keys.toml`."""
+def _holders() -> tuple[type[DOMNode], ...]:
+    """All that has keys. Imports every screen."""
     from tui.screens.ask import AskLine, Confirm
+    from tui.screens.choose import Choose
     from tui.screens.compare import CompareScreen
     from tui.screens.edit import EditScreen
     from tui.screens.facts import FactsScreen
@@ -320,14 +413,39 @@ def key_names() -> list[str]:
     from tui.widgets.log_view import LogView
     from tui.widgets.row_list import RowList
 
-    widgets = (RowList, CurveView, LogView, Confirm, AskLine, EditScreen, FactsScreen, CompareScreen)
-    found: dict[str, str] = {}
-    holders: tuple[type[DOMNode], ...] = (ProgtrainApp, *widgets, *map(screen_class, _SCREENS))
-    for holder in holders:
-        for binding in holder.BINDINGS:
-            if isinstance(binding, Binding) and binding.id:
-                found.setdefault(binding.id, f'"{binding.id}" = "{binding.key}"  # {binding.description}\n')
-    return [found[name] for name in sorted(found)]
+    screens = (Confirm, AskLine, Choose, EditScreen, FactsScreen, CompareScreen)
+    return (ProgtrainApp, RowList, CurveView, LogView, *screens, *map(screen_class, _SCREENS))
+
+
+def all_bindings() -> dict[str, Binding]:
+    """Every binding that can be given other keys, by its name."""
+    found: dict[str, Binding] = {}
+    for holder in _holders():
+        for binding in named_bindings(holder):
+            found.setdefault(binding.id or "", binding)
+    return dict(sorted(found.items()))
+
+
+def keymap_problem(keys: Mapping[str, str]) -> str | None:
+    """What keeps the user's keys from doing what they say: a name that nothing has, a key that is given away twice."""
+    known = all_bindings() if keys else {}
+    for name in keys:
+        if name not in known:
+            return f"key {name}: nothing is named so; progtrain-tui --keys lists all names"
+    for holder in _holders() if keys else ():
+        taken: dict[str, str] = {}
+        for name, binding in {b.id or "": b for b in reversed(list(named_bindings(holder)))}.items():
+            for key in (key.strip() for key in keys.get(name, binding.key).split(",")):
+                other = taken.setdefault(key, name)
+                if other != name and {name, other} & set(keys):
+                    mine, its = (name, other) if name in keys else (other, name)
+                    return f"key {mine}: {key} is taken by {its}; give {its} another one too"
+    return None
+
+
+def key_names() -> list[str]:
+    """Lines of `keys.toml`."""
+    return [f'"{name}" = "{binding.key}"  # {binding.description}\n' for name, binding in all_bindings().items()]
 
 
 def main(arguments: list[str] | None = None) -> None:

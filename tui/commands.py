@@ -1,13 +1,16 @@
-"""The palette: everything that has a key, and `/progressive-training` to start the loop (L1)."""
+"""The palette: everything that has a key on the screen below, and `/progressive-training` to start the loop (L1)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.widget import Widget
 
+from tui.actions import MOVING, Doing, doings
 from tui.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -31,9 +34,12 @@ class Commands(Provider):
         found += [
             ("review", "the open question, or the last draft", host.action_review),
             ("help", "all keys of this screen", host.action_help),
+            ("theme", "choose other colours", host.action_change_theme),
             ("quit", "leave; what runs goes on", host.action_leave),
         ]
-        return found
+        named = {"help", "quit", "review", *(f"screen.{name}" for name in SCREENS)} | MOVING
+        here = [doing for doing in doings(self.screen, host.keys) if doing.id not in named]
+        return found + [(_label(doing), _about(doing), partial(_do, host, doing)) for doing in here]
 
     async def discover(self) -> Hits:
         for name, about, run in self._all():
@@ -54,6 +60,22 @@ class Commands(Provider):
             score = max(matcher.match(name), matcher.match(about) * 0.7)
             if score > 0:
                 yield Hit(score, matcher.highlight(name), run, help=about)
+
+
+def _label(doing: Doing) -> str:
+    return f"{doing.pane}: {doing.label.casefold()}" if doing.pane else doing.label.casefold()
+
+
+def _about(doing: Doing) -> str:
+    keys = f"key {' or '.join(doing.keys)}"
+    return f"{doing.about}, {keys}" if doing.about != doing.label else keys
+
+
+async def _do(host: ProgtrainApp, doing: Doing) -> None:
+    """As if its key had been pressed in its pane."""
+    if isinstance(doing.node, Widget) and doing.node.can_focus:
+        doing.node.focus()
+    await host.run_action(doing.action, doing.node)
 
 
 SCREENS = {

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual.message import Message
 
-from tui.reading.curves import CurveRows
-from tui.reading.drafts import Documents
-from tui.reading.log import LogRows
-from tui.reading.machine import Machine
-
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot
+    from tui.reading.curves import CurveRows
+    from tui.reading.drafts import Documents
+    from tui.reading.log import LogRows
+    from tui.reading.machine import Machine
 
 
-@dataclass(frozen=True)
-class Update:
+class Update(NamedTuple):
     """What is new since the last one; None or empty where nothing is."""
 
     snapshot: Snapshot | None = None
     #: why the workspace cannot be read; "" when it can again
     problem: str | None = None
     curves: tuple[CurveRows, ...] = ()
+    #: of each version whose curves are not read to their end yet, the share that is
+    reading: dict[str, float] | None = None
     log: LogRows | None = None
     documents: Documents | None = None
     machine: Machine | None = None

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from engine.clock import Clock, now
+from engine.workspace import version_number
 from tui.messages import Update
 from tui.plot.axis import OverTime, seconds_at
 from tui.plot.chart import Line
 from tui.plot.series import Series
 from tui.reading.curves import LEARNING_RATE, LOSS, SECONDS, CurveKey, CurveRows, Role
-from tui.reading.drafts import Documents
-from tui.reading.machine import Machine
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot, VersionView
+    from tui.reading.drafts import Documents
+    from tui.reading.machine import Machine
 
 _LOG_LINES = 5000
+
+Axis = Literal["step", "epoch", "time"]
+#: in the order of the key that changes it
+AXES: tuple[Axis, ...] = ("step", "epoch", "time")
+
+
+def in_order(versions: Iterable[str]) -> tuple[str, ...]:
+    """By their numbers: v1000 after v999."""
+    return tuple(sorted(versions, key=lambda version: (version_number(version) or 0, version)))
 
 
 @dataclass
@@ -41,13 +52,14 @@ class Model:
     marked: set[str] = field(default_factory=set)
     curves: dict[CurveKey, Series] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    #: of each version whose log is still being read, the share that is
+    reading: dict[str, float] = field(default_factory=dict)
     _over_time: dict[CurveKey, OverTime] = field(default_factory=dict)
 
     def apply(self, update: Update) -> None:
         if update.snapshot is not None:
             self.snapshot = update.snapshot
-            age = update.snapshot.since_seconds
-            self.since = None if age is None else self.clock() - timedelta(seconds=age)
+            self.since = self._moment(update.snapshot.since_seconds)
             self.marked &= {v.version for v in update.snapshot.versions}
         if update.problem is not None:
             self.problem = update.problem
@@ -66,13 +78,27 @@ class Model:
             self.log.extend(update.log.lines)
             self.log_count += len(update.log.lines)
             self.log_open = update.log.open_line
+        if update.reading is not None:
+            self.reading = update.reading
         for rows in update.curves:
             self._add_curve(rows)
 
+    def _moment(self, age: float | None) -> datetime | None:
+        """None too for an age that no clock can tell, or one from the time to come: a clock was set."""
+        if age is None or age < 0:
+            return None
+        try:
+            return self.clock() - timedelta(seconds=age)
+        except OverflowError:
+            return None
+
     def _add_curve(self, rows: CurveRows) -> None:
-        if rows.fresh or rows.key not in self.curves:
-            self.curves[rows.key] = Series()
-        self.curves[rows.key].extend(rows.xs, rows.ys)
+        if rows.series is not None:
+            self.curves[rows.key] = rows.series
+        else:
+            if rows.fresh or rows.key not in self.curves:
+                self.curves[rows.key] = Series()
+            self.curves[rows.key].extend(rows.xs, rows.ys)
         version = rows.key.version
         self.epochs[version] = max(self.epochs.get(version, 0), rows.epochs)
 
@@ -103,18 +129,33 @@ class Model:
         return live if live and len(live) else None
 
     def lines(
-        self, chart: str, versions: tuple[str, ...], colour: dict[str, str], *, by_time: bool = False
+        self, chart: str, versions: tuple[str, ...], colour: dict[str, str], *, axis: Axis = "step"
     ) -> tuple[Line, ...]:
         roles: tuple[Role, ...] = ("train", "", "val")
         found = [(v, role, s) for v in versions for role in roles if (s := self.curve(v, chart, role))]
-        if by_time:
+        if axis == "time":
             timed = [(v, role, self._timed(CurveKey(v, chart, role, "log"), s)) for v, role, s in found]
             found = [(v, role, s) for v, role, s in timed if s is not None]
         both = len({role for _, role, _ in found}) > 1
+        several = len({version for version, _, _ in found}) > 1
         return tuple(
-            Line(f"{version} {role}".strip(), series, colour[version], both and role == "val")
+            Line(
+                label=f"{version} {role}".strip(),
+                series=series,
+                colour=colour[version],
+                dashed=both and role == "val",
+                version=version if several else "",
+                unit=(self.steps_per_epoch(version) or 1.0) if axis == "epoch" else 1.0,
+                read=self.reading.get(version, 1.0),
+            )
             for version, role, series in found
         )
+
+    def on_axis(self, version: str, step: float | None, axis: Axis) -> float | None:
+        """Where a step of that version is on the axis; None where that is not known."""
+        if step is None or axis == "step":
+            return step
+        return self.second(version, step) if axis == "time" else step / (self.steps_per_epoch(version) or 1.0)
 
     def _timed(self, key: CurveKey, series: Series) -> Series | None:
         """None for a version whose times nobody told."""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from engine.errors import InputError, ProgtrainError
 from engine.files import try_read_json, write_text
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
+    import subprocess
+
     from engine.schema import Decision
     from engine.snapshot import Snapshot
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """What the engine would do with an edit, or why it refuses."""
 
     diff: str = ""
@@ -28,8 +27,7 @@ class Check:
     checks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(NamedTuple):
     """One line of the instruction: what was understood, or that nothing enforces it."""
 
     text: str
@@ -37,15 +35,14 @@ class Instruction:
     enforced: bool
 
 
-@dataclass(frozen=True)
-class RulesCheck:
+class RulesCheck(NamedTuple):
     """How the engine reads rules and instruction."""
 
     problem: str = ""
     locks: tuple[tuple[str, str], ...] = ()
     lines: tuple[Instruction, ...] = ()
     warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 class View(Protocol):
@@ -161,11 +158,10 @@ def workspace_problem(root: Path) -> str | None:
 def save(path: Path, text: str, seen: str | None) -> None:
     """Writes a file of the user's. Raises `InputError` when it is no longer what was opened."""
     try:
-        there: str | None = path.read_text(encoding="utf-8")
+        # as it was read: with its own line ends, and whatever is no UTF-8
+        there: str | None = path.read_bytes().decode("utf-8", "replace")
     except FileNotFoundError:
         there = None
-    except UnicodeDecodeError:
-        there = ""
     if there != seen:
         raise InputError("somebody else has changed it meanwhile", file=path, mend="go back and edit again")
     write_text(path, text)

@@ -1,22 +1,31 @@
-"""The user's own settings of the app: `~/.config/progtrain/keys.toml` gives other keys to actions.
+"""The user's own settings of the app. `~/.config/progtrain/keys.toml` gives other keys to actions:
 
     [keys]
     "review.accept" = "ctrl+y"
     "up" = "up,k,p"
 
-`progtrain-tui --keys` lists all names with their keys.
+`progtrain-tui --keys` lists all names with their keys. `app.toml` beside it says how the app looks:
+
+    theme = "ansi-16"
+    pixels = false
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.errors import InputError
 from engine.files import try_read_json, write_json
+
+
+class Settings(NamedTuple):
+    #: for workspaces in which none was chosen from the palette; None: what fits the terminal
+    theme: str | None = None
+    #: pictures as pixels, where terminal and packages can
+    pixels: bool = True
 
 
 def config_folder() -> Path:
@@ -49,12 +58,7 @@ def write_view(root: Path, view: dict[str, Any]) -> None:
 def read_keys(folder: Path) -> dict[str, str]:
     """Binding name -> keys. Empty without a file. Raises `InputError` for one that cannot be read."""
     path = folder / "keys.toml"
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", file=path, mend="correct it, or remove the file") from error
+    data = _read_toml(path)
     keys = data.get("keys", data)
     if not isinstance(keys, dict):
         raise InputError("keys is a table of names and keys", file=path, place="key keys", mend='write "quit" = "q"')
@@ -62,3 +66,28 @@ def read_keys(folder: Path) -> dict[str, str]:
         if not isinstance(value, str) or not value.strip():
             raise InputError('a key is a text such as "ctrl+y" or "up,k"', file=path, place=f"key {name}")
     return {str(name): str(value) for name, value in keys.items()}
+
+
+def read_settings(folder: Path) -> Settings:
+    """Defaults without a file. Raises `InputError` for one that cannot be read, and for keys that mean nothing."""
+    path = folder / "app.toml"
+    data = _read_toml(path)
+    for name, value in data.items():
+        known = {"theme": str, "pixels": bool}.get(name)
+        if known is None:
+            raise InputError("there is no such setting", file=path, place=f"key {name}", mend="use theme or pixels")
+        if not isinstance(value, known):
+            mend = 'write theme = "ansi-16"' if name == "theme" else "write pixels = true, or false"
+            raise InputError(f"{value!r} does not fit", file=path, place=f"key {name}", mend=mend)
+    return Settings(**data)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    import tomllib  # most have no such file
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", file=path, mend="correct it, or remove the file") from error

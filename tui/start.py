@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from engine.errors import InputError
-from tui import preferences
+from engine.plain import clean_line
+from tui import terminal_guard
 from tui.port import workspace_problem
 from tui.reading.ahead import Ahead
-from tui.sanitize import clean_line
+
+if TYPE_CHECKING:
+    from tui.app import ProgtrainApp
+
+#: of the interpreter's lock: what draws must not wait long for what reads
+_SWITCH_SECONDS = 0.001
+#: the interpreter's own, but all generations are looked through three times as seldom: a key would wait for it
+_GARBAGE = (700, 10, 30)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,6 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--keys", action="store_true", help="list names and keys, for keys.toml in the config folder")
     options = parser.parse_args(arguments)
     if options.keys:
+        from tui import preferences
         from tui.app import key_names
 
         sys.stdout.write(f"# {preferences.config_folder() / 'keys.toml'}\n[keys]\n" + "".join(key_names()))
@@ -33,21 +44,17 @@ def main(arguments: list[str] | None = None) -> None:
     problem = workspace_problem(root)
     if problem is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         problem = "this is not a terminal: progtrain status and progtrain review work without one"
-    keys: dict[str, str] = {}
-    try:
-        keys = preferences.read_keys(preferences.config_folder())
-    except InputError as error:
-        problem = problem or str(error).replace("\n", ";")
     if problem:
         _give_up(problem)
+    # the parent waits; what follows is its child, whose own child reads ahead: both are forked from one thread
+    watch_parent = terminal_guard.stand_guard(f"What runs goes on. See it again: progtrain-tui {clean_line(root)}")
     # a second process reads while this one imports what draws
     ahead = Ahead(root)
-    from tui.app import ProgtrainApp
-
-    ascii_only = options.ascii or "UTF-8" not in (sys.stdout.encoding or "").upper()
-    app = ProgtrainApp(
-        root, readonly=options.readonly, ascii_only=ascii_only, keys=keys, ahead=ahead, seen=preferences.read_view(root)
-    )
+    watch_parent()
+    # what is imported stays: to look through it again and again would only take time
+    gc.disable()
+    _forget_size()
+    app = _app(root, options, ahead)
     app.run()
     if text := app.farewell():
         sys.stdout.write(f"{text}\n")
@@ -56,7 +63,65 @@ def main(arguments: list[str] | None = None) -> None:
     os._exit(app.return_code or 0)
 
 
-def _give_up(problem: str) -> None:
+def _app(root: Path, options: argparse.Namespace, ahead: Ahead) -> ProgtrainApp:
+    from tui import preferences, themes
+
+    folder = preferences.config_folder()
+    try:
+        keys, settings = preferences.read_keys(folder), preferences.read_settings(folder)
+    except InputError as error:
+        ahead.close()
+        _give_up(str(error).replace("\n", ";"))
+    from tui.app import ProgtrainApp, keymap_problem
+    from tui.pixels import pixel_widget
+
+    if problem := keymap_problem(keys):
+        ahead.close()
+        _give_up(f"{folder / 'keys.toml'}, {problem}")
+    app = ProgtrainApp(
+        root,
+        readonly=options.readonly,
+        ascii_only=options.ascii or _only_ascii(),
+        keys=keys,
+        ahead=ahead,
+        seen=preferences.read_view(root),
+        theme=settings.theme,
+        sixteen=themes.fitting(os.environ) if themes.few_colours(os.environ) else None,
+        pixels=pixel_widget(os.environ) if settings.pixels else None,
+        loaded=_settle,
+    )
+    if settings.theme not in {None, *app.available_themes}:
+        ahead.close()
+        known = ", ".join(sorted(app.available_themes))
+        _give_up(f"{folder / 'app.toml'}, key theme: no theme {settings.theme}; there are {known}")
+    return app
+
+
+def _settle() -> None:
+    """From here on answering soon counts, not starting soon: what is loaded is not looked through for garbage."""
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
+    gc.enable()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def _forget_size() -> None:
+    """Textual believes `COLUMNS` and `LINES` before the terminal; a shell that exports them never updates them."""
+    try:
+        columns, lines = os.get_terminal_size(sys.stdout.fileno())
+    except OSError:
+        return
+    if columns and lines:
+        os.environ.pop("COLUMNS", None)
+        os.environ.pop("LINES", None)
+
+
+def _only_ascii() -> bool:
+    """Other encodings have no more; the fonts of the Linux console have neither braille nor our signs."""
+    return "UTF-8" not in (sys.stdout.encoding or "").upper() or os.environ.get("TERM") == "linux"
+
+
+def _give_up(problem: str) -> NoReturn:
     sys.stderr.write(f"progtrain-tui: {clean_line(problem)}\n")
     raise SystemExit(2)
 

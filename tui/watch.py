@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, TypeVar
 
-from engine.errors import ProgtrainError
+from engine.errors import InputError, ProgtrainError
 from engine.workspace import Workspace
 from tui import words
 from tui.messages import Update
 from tui.port import View
 from tui.reading.ahead import Ahead
 from tui.reading.curves import CurveFeed, CurveRows
-from tui.reading.drafts import DraftReader
-from tui.reading.log import LogTail
-from tui.reading.machine import MachineReader
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot
+    from tui.reading.drafts import DraftReader
+    from tui.reading.log import LogTail
+    from tui.reading.machine import MachineReader
+
+T = TypeVar("T")
 
 _EVERY_SECONDS = 1.0
 #: while somebody works on the workspace there is no need to hurry either
 _AT_MOST_EVERY = 0.25
 #: a child that hangs on a dead network folder is not waited for any longer
 _AHEAD_SECONDS = 5.0
+#: how often is looked for what is read ahead, and for the next slice of a long log
+_POLL = 0.01
+_BETWEEN_SLICES = 0.05
 
 
 class Watcher:
@@ -39,7 +46,9 @@ class Watcher:
         *,
         every: float = _EVERY_SECONDS,
         ahead: Ahead | None = None,
+        loaded: Callable[[], None] = lambda: None,
     ) -> None:
+        """`loaded` is called when the first look has imported what it takes."""
         self._workspace = workspace
         # made by the thread: its imports must not hold up the first frame
         self._make_view = view
@@ -47,19 +56,41 @@ class Watcher:
         self._post = post
         self._every = every
         self._ahead = ahead
+        self._loaded = loaded
         #: set by the app once its first frame is out
         self.drawn = threading.Event()
         self._wanted: frozenset[str] = frozenset()
         self._feeds: dict[str, CurveFeed] = {}
-        self._log = LogTail()
-        self._drafts = DraftReader(workspace)
-        self._machine = MachineReader()
+        #: the version whose curves are read ahead
+        self._newest: str | None = None
+        self._shares: dict[str, float] = {}
         self._shown: Snapshot | None = None
         self._problem = ""
+        self._troubles: list[str] = []
         self._wake = threading.Event()
         self._ended = threading.Event()
         # not a pool's thread: a look that hangs on a dead network folder must not hold up the app's end
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    # what the first frame does not need is imported by the thread
+
+    @cached_property
+    def _log(self) -> LogTail:
+        from tui.reading.log import LogTail
+
+        return LogTail()
+
+    @cached_property
+    def _drafts(self) -> DraftReader:
+        from tui.reading.drafts import DraftReader
+
+        return DraftReader(self._workspace)
+
+    @cached_property
+    def _machine(self) -> MachineReader:
+        from tui.reading.machine import MachineReader
+
+        return MachineReader()
 
     def start(self) -> None:
         self._thread.start()
@@ -82,90 +113,132 @@ class Watcher:
 
     def _run(self) -> None:
         self._first_look()
-        while not self._ended.is_set():
-            update = self.look()
-            if self._ended.is_set():
-                return
-            if update:
-                self._post(update)
-            self._ended.wait(_AT_MOST_EVERY)
-            self._wake.wait(max(0.0, self._every - _AT_MOST_EVERY))
+        self._tell(self.look())
+        self._loaded()
+        while not self._ended.wait(_AT_MOST_EVERY):
+            if self._shares:
+                self._read_on(time.monotonic() + self._every)
+            else:
+                self._wake.wait(max(0.0, self._every - _AT_MOST_EVERY))
             self._wake.clear()
+            self._tell(self.look())
+        if self._ahead is not None:
+            self._ahead.close()
 
-    def first(self) -> Update | None:
-        """What was read ahead, where all of it is there already: the first frame can hold it."""
-        return self._take_ahead() if self._ahead is not None and self._ahead.done() else None
+    def _tell(self, update: Update) -> None:
+        if update and not self._ended.is_set():
+            self._post(update)
 
-    def _take_ahead(self) -> Update | None:
-        ahead, self._ahead = self._ahead, None
-        if ahead is None:
-            return None
-        try:
-            seen = ahead.snapshot()
-            feed = ahead.feed(seen) if seen else None
-            if seen is None or seen.version is None or feed is None:
-                return Update(snapshot=seen)
-            self._feeds[seen.version] = feed
-            return Update(snapshot=seen, curves=tuple(feed.read()))
-        except OSError:
-            return None  # the look that follows says what is wrong
-        finally:
-            ahead.close()
+    def _read_on(self, until: float) -> None:
+        """The rest of long logs, slice by slice: each is drawn."""
+        while self._shares and time.monotonic() < until and not self._ended.wait(_BETWEEN_SLICES):
+            self._tell(self._read_curves(self._shares))
+
+    def first(self) -> Update:
+        """What was read ahead and has come since the last call: the first frame can hold it. Reads nothing itself."""
+        if self._ahead is None:
+            return Update()
+        seen = self._ahead.history() if self._newest is None else None
+        if seen is not None:
+            self._newest = seen.version
+        rows = self._take(self._ahead) if self._newest else []
+        return self._with_shares(rows, [self._newest] if self._newest else [])._replace(snapshot=seen)
 
     def _first_look(self) -> None:
-        """What was read ahead, before the engine's own view is imported: that would hold up the first frame."""
+        """What is read ahead, before the engine's own view is imported: that would hold up the first frame."""
         ahead = self._ahead
-        if ahead is not None and (seen := ahead.snapshot()) is not None:
-            self._post(Update(snapshot=seen))
-        self.drawn.wait(_AHEAD_SECONDS)
-        if ahead is not None:
-            ahead.done(_AHEAD_SECONDS)
-            if update := self._take_ahead():
-                self._post(update)
+        if ahead is None:
+            self.drawn.wait(_AHEAD_SECONDS)
+            return
+        until = time.monotonic() + _AHEAD_SECONDS
+        while time.monotonic() < until and not self._ended.wait(_POLL):
+            if update := self.first():
+                self._tell(update)
+            elif self.drawn.is_set() and (ahead.ended or self._newest in self._feeds):
+                break
+        self._ended.wait(_AT_MOST_EVERY)
 
     def look(self) -> Update:
-        """One look at the disk."""
-        try:
-            self._view = self._view or self._make_view()
-            return self._update(self._view.snapshot())
-        except (ProgtrainError, OSError) as error:
-            return self._trouble(str(error))
-        except Exception as error:  # noqa: BLE001 - a reader's defect must be seen, not freeze the screen
-            return self._trouble(f"cannot read the workspace: {type(error).__name__}: {error}")
-
-    def _trouble(self, problem: str) -> Update:
-        changed = problem != self._problem
+        """One look at the disk. What cannot be read is told; the rest is shown all the same."""
+        self._troubles = []
+        snapshot = self._try(self._see, None)
+        update = self._update(snapshot) if snapshot is not None else Update()
+        problem = "\n".join(dict.fromkeys(self._troubles))
+        if problem == self._problem:
+            return update
         self._problem = problem
-        return Update(problem=problem) if changed else Update()
+        return update._replace(problem=problem)
+
+    def _try(self, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except (ProgtrainError, OSError) as error:
+            self._troubles.append(str(error))
+        except Exception as error:  # noqa: BLE001 - a reader's defect must be seen, not freeze the screen
+            self._troubles.append(f"cannot read the workspace: {type(error).__name__}: {error}")
+        return otherwise
+
+    def _see(self) -> Snapshot:
+        if not self._workspace.root.is_dir():
+            raise InputError("this folder is no longer there", file=self._workspace.root)
+        self._view = self._view or self._make_view()
+        return self._view.snapshot()
 
     def _update(self, snapshot: Snapshot) -> Update:
-        recovered = self._problem != ""
-        self._problem = ""
         working = snapshot.status in words.WORKING
         steady = snapshot if working else _without_time(snapshot)
         changed = self._shown is None or steady != self._shown
         self._shown = steady
-        return Update(
+        wanted = self._wanted & {row.version for row in snapshot.versions}
+        return self._read_curves(wanted | ({snapshot.version} if snapshot.version else set()))._replace(
             snapshot=snapshot if changed else None,
-            problem="" if recovered else None,
-            curves=tuple(self._read_curves(snapshot)),
-            log=self._log.read(snapshot.log),
-            documents=self._drafts.read(_drafted(snapshot)),
-            machine=self._machine.read() if working and self._shown is not None else None,
+            log=self._try(lambda: self._log.read(snapshot.log), None),
+            documents=self._try(lambda: self._drafts.read(_documented(self._workspace, snapshot)), None),
+            machine=self._try(lambda: self._machine.read(), None) if working else None,
         )
 
-    def _read_curves(self, snapshot: Snapshot) -> list[CurveRows]:
-        current = frozenset({snapshot.version} if snapshot.version else ())
-        known = {row.version for row in snapshot.versions}
+    def _read_curves(self, versions: Collection[str]) -> Update:
         rows: list[CurveRows] = []
-        for version in sorted((self._wanted & known) | current):
-            feed = self._feeds.get(version) or self._feeds.setdefault(version, CurveFeed(self._workspace, version))
-            rows += feed.read()
+        for version in sorted(versions):
+            rows += self._try(partial(self._read, version), [])
+        return self._with_shares(rows, versions)
+
+    def _read(self, version: str) -> list[CurveRows]:
+        if self._ahead is not None and version == self._newest:
+            rows = self._take(self._ahead)
+            if not self._ahead.ended:
+                return rows
+            self._ahead = None
+        return self._feeds.setdefault(version, CurveFeed(self._workspace, version)).read()
+
+    def _take(self, ahead: Ahead) -> list[CurveRows]:
+        handed = ahead.curves()
+        if handed is None or self._newest is None:
+            return []
+        self._feeds[self._newest], rows = handed
         return rows
 
+    def _with_shares(self, rows: list[CurveRows], versions: Iterable[str]) -> Update:
+        shares = {version: share for version in versions if (share := self._share(version)) < 1}
+        told = shares if shares != self._shares else None
+        self._shares = shares
+        return Update(curves=tuple(rows), reading=told)
 
-def _drafted(snapshot: Snapshot) -> str | None:
-    return snapshot.review.version if snapshot.review else snapshot.version
+    def _share(self, version: str) -> float:
+        feed = self._feeds.get(version)
+        return feed.share if feed is not None else 0.0
+
+
+def _documented(workspace: Workspace, snapshot: Snapshot) -> str | None:
+    """The version under review; where none is, and nothing is written of this one yet, the last that has documents."""
+    if snapshot.review or snapshot.status in {"drafting", "analyzing"}:
+        return snapshot.review.version if snapshot.review else snapshot.version
+    names = [row.version for row in snapshot.versions]
+    past = names[: names.index(snapshot.version) + 1] if snapshot.version in names else names
+    for name in reversed(past):
+        if workspace.drafts(name).analysis.exists() or workspace.version(name).analysis.exists():
+            return name
+    return snapshot.version
 
 
 def _without_time(snapshot: Snapshot) -> Snapshot:

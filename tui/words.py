@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot, Status
 
 
-@dataclass(frozen=True)
-class Signs:
+class Signs(NamedTuple):
     """Signs of one alphabet: Unicode, or plain ASCII for terminals that have no more."""
 
     done: str = "✓"

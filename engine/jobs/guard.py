@@ -21,6 +21,8 @@ from typing import Any, BinaryIO
 
 import psutil
 
+from engine.jobs.began import began
+
 #: Seconds between asking a process to end and ending it.
 GRACE_SECONDS = 3.0
 _POLL_SECONDS = 0.1
@@ -36,7 +38,7 @@ class Guard:
             "status": "starting",
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "create_time": psutil.Process().create_time(),
+            "create_time": began(psutil.Process()),
             "started_at": _now(),
         }
         self._cancelled = False

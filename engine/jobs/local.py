@@ -11,6 +11,7 @@ import psutil
 
 from engine.errors import StorageError
 from engine.files import storage_errors, try_read_json, write_json
+from engine.jobs.began import began
 from engine.jobs.detached import spawn
 from engine.schema import JobRequest, JobState
 from engine.workspace import JobFolder
@@ -40,7 +41,7 @@ def alive(state: JobState) -> bool:
     try:
         process = psutil.Process(state.pid)
         # the same number may belong to another process by now
-        return abs(process.create_time() - state.create_time) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        return abs(began(process) - state.create_time) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

@@ -26,8 +26,9 @@ class ProgtrainLive(Callback):
     def __init__(self, path, stop_path):
         self._path, self._stop_path = path, stop_path
         self._file = None
+        # durations by a clock that nobody sets: a stop request must not wait for an hour that comes twice
         self._written = 0.0
-        self._begun = time.time()
+        self._begun = time.monotonic()
         self._steps_at_begin = 0
         self._batch_size = None
 
@@ -39,7 +40,7 @@ class ProgtrainLive(Callback):
                 self._file = None
 
     def on_train_start(self, trainer, pl_module):
-        self._begun = time.time()
+        self._begun = time.monotonic()
         self._steps_at_begin = trainer.global_step
         self._append(lambda: {"setup": _setup(trainer, pl_module)})
         self._write(trainer)
@@ -47,7 +48,7 @@ class ProgtrainLive(Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if self._batch_size is None:
             self._batch_size = _length(batch) or 0
-        now = time.time()
+        now = time.monotonic()
         if now - self._written < _SECONDS_BETWEEN_WRITES:
             return
         self._write(trainer)
@@ -70,7 +71,7 @@ class ProgtrainLive(Callback):
             self._file = None
 
     def _write(self, trainer):
-        self._written = time.time()
+        self._written = time.monotonic()
         self._append(lambda: self._progress(trainer))
 
     def _append(self, make):
@@ -82,7 +83,7 @@ class ProgtrainLive(Callback):
             self._file = None
 
     def _progress(self, trainer):
-        seconds = time.time() - self._begun
+        seconds = time.monotonic() - self._begun
         done = trainer.global_step - self._steps_at_begin
         total = trainer.estimated_stepping_batches
         total = int(total) if total != float("inf") else None

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import threading
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -15,13 +19,18 @@ from engine.view import Snapshot, StepView, VersionView
 from engine.workspace import Workspace
 from tests.tui.fakes import FakeEngine, FakeView, fill, settle, snapshot, write_curves
 from tui.app import ProgtrainApp
+from tui.model import Model
 from tui.plot.axis import OverTime
 from tui.plot.series import Series
 from tui.preferences import read_view, write_view
 from tui.reading.ahead import Ahead
+from tui.reading.curves import CurveKey
 from tui.reading.glance import glance
 from tui.reading.metrics_file import MetricsFile
 from tui.reading.raw import find_raw
+from tui.watch import Watcher
+
+T = TypeVar("T")
 
 
 def test_a_glance_has_the_fields_of_a_snapshot(ws: Workspace) -> None:
@@ -37,12 +46,13 @@ def test_a_child_hands_over_history_and_curves_and_reading_goes_on_from_there(ws
     fill(ws)
     _trains(ws)
     ahead = Ahead(ws.root)
-    assert ahead.done(20.0)
-    seen = ahead.snapshot()
+    seen = _until_there(ahead, ahead.history)
     assert seen is not None and seen.version == "v004" and seen == glance(ws, lambda: _at(seen))
-    feed = ahead.feed(seen)
-    ahead.close()
-    assert feed is not None and {row.key.chart for row in feed.read()} == {"loss", "accuracy", "learning rate"}
+    handed = _until_there(ahead, ahead.curves)
+    assert handed is not None
+    feed, rows = handed
+    assert {row.key.chart for row in rows} == {"loss", "accuracy", "learning rate"} and feed.share == 1
+    assert _until_there(ahead, ahead.curves) is None and ahead.ended
     with (ws.version("v004").logs / "version_0" / "metrics.csv").open("a") as file:
         file.write("12,400,0.5,,,\n")
     assert [list(row.ys) for row in feed.read()] == [[0.5]]
@@ -60,8 +70,46 @@ def _at(seen: Snapshot) -> datetime:
 
 def test_an_empty_workspace_gives_no_history(ws: Workspace) -> None:
     ahead = Ahead(ws.root)
-    assert ahead.done(20.0) and ahead.snapshot() is None
-    ahead.close()
+    assert _until_there(ahead, ahead.history) is None and ahead.ended
+
+
+def test_a_long_log_comes_in_slices_that_are_one_curve_in_the_end(ws: Workspace) -> None:
+    fill(ws)
+    _trains(ws)
+    path = ws.version("v004").logs / "version_0" / "metrics.csv"
+    values = [random.Random(i).random() for i in range(250_000)]
+    path.write_text("step,train_loss\n" + "".join(f"{i},{value!r}\n" for i, value in enumerate(values)))
+    drawn: list[tuple[int, float]] = []
+    model = Model(ws.root)
+    watcher = Watcher(ws, lambda: FakeView(snapshot(ws.root)), model.apply, every=0.1, ahead=Ahead(ws.root))
+    key = CurveKey("v004", "loss", "train", "log")
+    watcher.drawn.set()
+    watcher.start()
+    deadline = time.monotonic() + 60
+    while not drawn or drawn[-1][0] < len(values):
+        assert time.monotonic() < deadline
+        seen = len(model.curves.get(key, ())), model.reading.get("v004", 1.0)
+        if not drawn or seen != drawn[-1]:
+            drawn.append(seen)
+        time.sleep(0.002)
+    watcher.stop()
+    for thread in threading.enumerate():
+        if thread.name == "watch":
+            thread.join(20)
+    assert list(model.curves[key].ys) == values
+    parts = [length for length, _ in drawn if length]
+    assert len(parts) > 1, "it came at once"
+    # of what is not read to its end, that is said
+    assert all(share < 1 for length, share in drawn if 0 < length < parts[-2])
+
+
+def _until_there(ahead: Ahead, take: Callable[[], T | None]) -> T | None:
+    """What comes next, or None when nothing more does."""
+    deadline = time.monotonic() + 20
+    while (found := take()) is None and not ahead.ended:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])

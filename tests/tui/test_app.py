@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import pty
 import subprocess
@@ -289,29 +288,3 @@ def test_the_real_program_opens_and_leaves_in_a_real_terminal(ws: Workspace) -> 
     written, code = run_in_terminal([str(ws.root)], [b"2", b"q"])
     assert code == 0
     assert (b"\x1b[?1049h" in written and written.rstrip().endswith(b"l")) or b"\x1b[?1049l" in written
-
-
-def test_hostile_files_send_no_sequence_of_theirs_to_the_terminal(ws: Workspace) -> None:
-    """T8: names, logs, scores, drafts and samples are text."""
-    fill(ws)
-    evil = "\x1b]0;pwned\x07\x1b]52;c;cHduZWQ=\x07\x9b31m[red]\x1b[2J\x1bPtmux;\x1b\x1b]0;pwned\x07\x1b\\"
-    ws.journal.write_text("")
-    for version in ("v001", "v002", "v003", "v004"):
-        per_sample = ws.version(version).per_sample
-        per_sample.write_text(f"sample_id,truth,prediction,correct,loss\n{evil},a{evil},b{evil},0,1\n", newline="")
-        score = {
-            "dataset_id": "x",
-            "created_at": "2026-11-20T17:00:00+00:00",
-            "num_samples": 3,
-            "latency_ms": 1.0,
-            "metrics": [{"name": f"accuracy{evil}", "value": 0.5, "higher_is_better": True}],
-        }
-        ws.version(version).eval_score.write_text(json.dumps(score))
-    ws.instruction.write_text(f"keep {evil}\n")
-    ws.drafts("v003").analysis.write_text(f"## Summary\n\n{evil} [x](javascript:1)\n")
-    report = ws.reports / "2026-11-20_17-45" / "final-analysis.md"
-    report.write_text(f"# {evil}\n\n<b>{evil}</b> `{evil}`\n\n```\n{evil}\n```\n")
-    written, code = run_in_terminal([str(ws.root)], [b"2", b"3", b"4", b"5", b"6", b"r", b"\x1b", b"q"])
-    assert code == 0
-    for forbidden in (b"\x1b]0;", b"\x1b]52", b"\x1bPtmux", b"\x9b31m", b"\x1b[2J"):
-        assert forbidden not in written, written[max(0, written.find(forbidden) - 80) :][:200]

@@ -7,7 +7,9 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.style import Style
 
+from tui.plot.canvas import Canvas
 from tui.plot.chart import Line, Look, draw
 from tui.plot.series import Series
 
@@ -27,7 +29,7 @@ def test_minimum_and_maximum_survive_any_number_of_columns(values: list[float], 
     found = list(series(values).columns(0, len(values) - 1, columns))
     assert min(c.low for c in found) == min(values)
     assert max(c.high for c in found) == max(values)
-    assert all(0 <= c.index < columns for c in found)
+    assert all(0 <= c.place < columns for c in found)
 
 
 def test_one_spike_in_a_hundred_thousand_rows_is_seen() -> None:
@@ -55,6 +57,28 @@ def test_rows_out_of_order_are_put_in_their_place() -> None:
     made = Series()
     made.extend([0.0, 2.0, 1.0], [5.0, 7.0, 6.0])
     assert list(made.ys) == [5.0, 6.0, 7.0]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 30), st.floats(-5, 5)), max_size=20), max_size=4))
+def test_points_come_out_in_order_whatever_the_order_of_the_log(parts: list[list[tuple[float, float]]]) -> None:
+    """Logs of several runs in one file."""
+    made = Series()
+    for part in parts:
+        made.extend([x for x, _ in part], [y for _, y in part])
+    points = [point for part in parts for point in part]
+    assert list(zip(made.xs, made.ys, strict=True)) == sorted(points, key=lambda point: point[0])
+    if points:
+        assert made.lowest() == next((x, y) for x, y in zip(made.xs, made.ys, strict=True) if y == min(made.ys))
+
+
+@given(st.integers(-2, 9), st.integers(-3, 18), st.integers(-3, 18), st.booleans())
+def test_a_column_of_dots_is_what_its_dots_are_one_by_one(x: int, top: int, bottom: int, braille: bool) -> None:
+    style = Style(color="red")
+    column, single = Canvas(4, 4, braille=braille), Canvas(4, 4, braille=braille)
+    column.vertical(x, top, bottom, style)
+    for y in range(min(top, bottom), max(top, bottom) + 1):
+        single.dot(x, y, style)
+    assert [column.segments(row) for row in range(4)] == [single.segments(row) for row in range(4)]
 
 
 @pytest.mark.parametrize(

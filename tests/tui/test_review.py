@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 from textual.widgets import Static, TextArea
 
 from engine.schema import Decision
@@ -216,6 +217,21 @@ async def test_dropping_an_edit_asks_first(ws: Workspace) -> None:
         assert isinstance(app.screen, ReviewScreen)
 
 
+async def test_keys_that_come_in_one_packet_act_in_their_order(ws: Workspace) -> None:
+    """Over a slow line arrows, backspace and letters arrive at once."""
+    app = opened(ws, FakeEngine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot, lambda: app.model.documents is not None)
+        await pilot.press("r")
+        await pilot.press("e")
+        await settle(pilot, lambda: isinstance(app.screen, EditScreen))
+        area = app.screen.query_one(TextArea)
+        area.text = "one\n  dropout: 0.3\nthree"
+        for key in ("down", "end", "backspace", "5", "left", "x", "up", "home", "y"):
+            app.post_message(Key(key, key if len(key) == 1 else None))
+        await settle(pilot, lambda: area.text == "yone\n  dropout: 0.x5\nthree")
+
+
 def test_the_users_editor_gets_the_text_and_gives_it_back(tmp_path: Path) -> None:
     script = tmp_path / "my editor.py"
     script.write_text("import sys; p = sys.argv[1]; t = open(p).read(); open(p, 'w').write(t + 'edited')")
@@ -318,8 +334,9 @@ def test_documents_are_laid_out_without_cutting_tables(width: int) -> None:
     table = "| metric | value | change | verdict |\n|---|---|---|---|\n| accuracy | 0.9611 | +0.0139 | within noise |\n"
     lines = [line.plain for line in lay_out(f"## Metric deltas\n\n{table}\n\ntext after it\n", width)]
     assert lines[0].strip() == "Metric deltas" and lines[1].strip()
-    row = next(line for line in lines if "accuracy" in line)
-    assert all(word in row for word in ("0.9611", "+0.0139", "within noise"))
+    words = " ".join(lines).split()
+    assert all(word in words for word in ("accuracy", "0.9611", "+0.0139", "within", "noise"))
+    assert all(len(line) <= width for line in lines)
     assert not any(a.strip() == "" == b.strip() for a, b in pairwise(lines))
 
 
@@ -337,3 +354,18 @@ async def test_without_a_question_the_last_decision_is_read(ws: Workspace) -> No
         await settle(pilot, lambda: "Accepted words." in document.source)
         assert document.region.area
         assert "accepted" in str(app.screen.query_one("#analysis_pane").border_title)
+
+
+async def test_while_the_next_version_trains_the_last_decision_is_read(ws: Workspace) -> None:
+    fill(ws)
+    ws.version("v003").analysis.write_text("## Summary\n\nAccepted words.\n")
+    ws.version("v003").action.write_text("## Selected Action (only 1)\n")
+    ws.drafts("v003").review.unlink()
+    app = make_app(ws, snapshot(ws.root, "training"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        document = app.screen.query_one("#analysis", Document)
+        await settle(pilot, lambda: "Accepted words." in document.source)
+        assert "what was decided on v003" in str(app.screen.query_one("#question", Static).render())
+        assert "v003 accepted" in str(app.screen.query_one("#analysis_pane").border_title)

@@ -54,6 +54,8 @@ async def test_the_leaderboard_sorts_by_any_column_and_filters(ws: Workspace) ->
         assert keys_of(board) == ["v002"]
         await pilot.press("escape")
         assert len(keys_of(board)) == 5
+        await pilot.press("O")
+        assert app.recalled("leaderboard") == {"sort": "loss", "reverse": True}
 
 
 async def test_two_marked_versions_are_compared_in_all_that_differs(ws: Workspace) -> None:
@@ -153,6 +155,17 @@ async def test_rules_are_shown_with_what_they_lock_and_edited_with_checks(ws: Wo
         await pilot.press("f2")
         await settle(pilot, lambda: "20" in ws.rules.read_text())
         await settle(pilot, lambda: [row.cells[1].plain for row in locks.rows] == ["20"])
+
+
+async def test_warnings_that_the_status_line_counts_can_be_read(ws: Workspace) -> None:
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root, warnings=("v002 was scored by another 03_eval.py",)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert "1 warning" in app.screen.query_one("#status").plain  # type: ignore[attr-defined]
+        await pilot.press("4")
+        head = app.screen.query_one("#rules_head", Static)
+        await settle(pilot, lambda: "v002 was scored by another 03_eval.py" in str(head.render()))
 
 
 async def test_saving_over_somebody_elses_change_is_refused(ws: Workspace) -> None:

@@ -189,6 +189,9 @@ def _sshd() -> Iterator[list[str]]:
             f"PidFile {folder}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
         )
         assert _SSHD is not None
+        if os.geteuid() == 0:
+            # where no service has ever run there is no folder for root's server; other users' servers need none
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         server = subprocess.Popen(
             [_SSHD, "-D", "-f", str(folder / "config")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -6,6 +6,11 @@ from rich.segment import Segment
 from rich.style import Style
 
 _BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+#: of each half of a cell, the dots from one of its rows down to another
+_RUNS = tuple(
+    tuple(tuple(sum(_BRAILLE[y][side] for y in range(first, last + 1)) for last in range(4)) for first in range(4))
+    for side in range(2)
+)
 
 
 class Canvas:
@@ -37,14 +42,26 @@ class Canvas:
         self._styles[row][column] = style
 
     def vertical(self, x: int, top: int, bottom: int, style: Style, char: str = "*") -> None:
-        for y in range(min(top, bottom), max(top, bottom) + 1):
-            self.dot(x, y, style, char)
+        top, bottom = max(0, min(top, bottom)), min(self.dots_down - 1, max(top, bottom))
+        if self._across == 1:
+            for y in range(top, bottom + 1):
+                self.dot(x, y, style, char)
+        elif 0 <= x < self.dots_across:
+            column, runs = x // 2, _RUNS[x % 2]
+            for row in range(top // 4, bottom // 4 + 1):
+                self._bits[row][column] |= runs[max(0, top - 4 * row)][min(3, bottom - 4 * row)]
+                self._styles[row][column] = style
 
     def line(
         self, start: tuple[int, int], end: tuple[int, int], style: Style, *, gap: int = 0, char: str = "*"
     ) -> None:
         """`gap` leaves every other pair of columns free: a dashed line."""
         (x0, y0), (x1, y1) = start, end
+        if x1 - x0 == 1 and not gap:
+            middle = (y0 + y1) // 2
+            self.vertical(x0, y0, middle, style, char)
+            self.vertical(x1, middle, y1, style, char)
+            return
         steps = max(abs(x1 - x0), abs(y1 - y0), 1)
         for step in range(steps + 1):
             x = round(x0 + (x1 - x0) * step / steps)
@@ -60,11 +77,14 @@ class Canvas:
                 self._styles[row][column + offset] = style
 
     def segments(self, row: int) -> list[Segment]:
+        """As few as can be: a free cell takes the colour before it."""
         found: list[Segment] = []
+        text, held = "", None
         for bits, char, style in zip(self._bits[row], self._chars[row], self._styles[row], strict=True):
-            shown = char or (chr(0x2800 + bits) if bits else " ")
-            if found and found[-1].style == style:
-                found[-1] = Segment(found[-1].text + shown, style)
-            else:
-                found.append(Segment(shown, style))
+            if (bits or char) and style is not held and style != held:
+                if text:
+                    found.append(Segment(text, held))
+                text, held = "", style
+            text += char or (chr(0x2800 + bits) if bits else " ")
+        found.append(Segment(text, held))
         return found

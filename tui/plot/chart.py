@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
 
 from tui import words
-from tui.colours import QUIET
+from tui.colours import CURSOR, QUIET, version_mark
 from tui.plot.canvas import Canvas
 from tui.plot.series import Series
 
 _QUIET = Style(color=QUIET)
-_CURSOR = Style(color="#d0d4da")
+_CURSOR = Style(color=CURSOR)
+#: cells between two marks on a curve
+_MARK_EVERY = 14
+#: on the x axis; the steps are chosen so that there are less
+_MOST_TICKS = 40
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One curve of a chart."""
 
     label: str
     series: Series
     colour: str
     dashed: bool = False
+    #: whose curve it is, for a mark on it; "": there is one version only
+    version: str = ""
+    #: values of the series' x to one of the axis: steps to an epoch
+    unit: float = 1.0
+    #: share of the log that has been read
+    read: float = 1.0
 
 
-@dataclass(frozen=True)
-class Look:
-    """How the user wants to see a chart."""
+class Look(NamedTuple):
+    """How the user wants to see a chart; every x is one of the axis."""
 
     log: bool = False
     smoothing: float = 0.0
@@ -37,8 +45,6 @@ class Look:
     left: float | None = None
     right: float | None = None
     cursor: float | None = None
-    #: x values are shown divided by this: steps as epochs
-    unit: float = 1.0
     #: "step", "epoch" or "time"
     axis: str = "step"
     #: x of the best epoch
@@ -48,19 +54,19 @@ class Look:
     ascii: bool = False
 
 
-@dataclass(frozen=True)
-class Drawing:
-    lines: list[list[Segment]] = field(default_factory=list)
+class Drawing(NamedTuple):
+    lines: list[list[Segment]]
     left: float = 0.0
     right: float = 1.0
 
 
 def limits(lines: tuple[Line, ...], look: Look) -> tuple[float, float] | None:
     """The x range on show."""
-    filled = [line.series.xs for line in lines if len(line.series)]
+    filled = [line for line in lines if len(line.series)]
     if not filled:
         return None
-    low, high = min(xs[0] for xs in filled), max(xs[-1] for xs in filled)
+    low = min(line.series.xs[0] / line.unit for line in filled)
+    high = max(line.series.xs[-1] / line.unit for line in filled)
     left = low if look.left is None else look.left
     right = high if look.right is None else look.right
     return (left, right) if right > left else (left - 0.5, left + 0.5)
@@ -78,22 +84,25 @@ def draw(lines: tuple[Line, ...], look: Look, width: int, height: int) -> Drawin
     _draw_marks(canvas, look, left, right)
     for line in lines:
         _draw_line(canvas, line, look, left, right, scale)
+    for place, line in enumerate(line for line in lines if line.version):
+        _draw_line_marks(canvas, line, look, left, right, scale, place)
     rows = [_axis_label(row, canvas.height, margin, scale) + canvas.segments(row) for row in range(canvas.height)]
-    rows.append(
-        [Segment(_x_axis(left / look.unit, right / look.unit, margin, canvas.width, look.axis == "time"), _QUIET)]
-    )
+    rows.append([Segment(_x_axis(left, right, margin, canvas.width, look.axis == "time"), _QUIET)])
     return Drawing(rows, left, right)
 
 
-@dataclass(frozen=True)
-class _Scale:
+class _Scale(NamedTuple):
     low: float
     high: float
     log: bool
 
     @classmethod
     def of(cls, lines: tuple[Line, ...], look: Look, left: float, right: float) -> _Scale:
-        seen = [e for line in lines if (e := line.series.extremes(left, right, look.smoothing))]
+        seen = [
+            e
+            for line in lines
+            if (e := line.series.extremes(left * line.unit, right * line.unit, look.smoothing)) is not None
+        ]
         low, high = (min(e[0] for e in seen), max(e[1] for e in seen)) if seen else (0.0, 1.0)
         if look.log:
             high = max(high, 1e-12)
@@ -102,7 +111,7 @@ class _Scale:
             room = abs(low) * 0.1 or 1.0
             low, high = (low / 2, high * 2) if look.log else (low - room, high + room)
         scale = cls(low, high, look.log)
-        return scale if look.log else replace(scale, high=high + (high - low) * 0.03)
+        return scale if look.log else scale._replace(high=high + (high - low) * 0.03)
 
     def share(self, value: float) -> float:
         """0 at the bottom, 1 at the top."""
@@ -144,18 +153,35 @@ def _cell(x: float, left: float, right: float, width: int) -> int:
 def _draw_line(canvas: Canvas, line: Line, look: Look, left: float, right: float, scale: _Scale) -> None:
     style = Style(color=line.colour)
     char = ":" if line.dashed else "*"
-    bottom = canvas.dots_down - 1
 
     def row(value: float) -> int:
-        return round((1 - min(1.0, max(0.0, scale.share(value)))) * bottom)
+        return _dot_row(canvas, scale, value)
 
     before: tuple[int, int] | None = None
-    for column in line.series.columns(left, right, canvas.dots_across, look.smoothing):
-        here = (column.index, row(column.first))
+    for column in line.series.columns(left * line.unit, right * line.unit, canvas.dots_across, look.smoothing):
+        here = (column.place, row(column.first))
         if before is not None:
             canvas.line(before, here, style, gap=2 if line.dashed else 0, char=char)
-        canvas.vertical(column.index, row(column.high), row(column.low), style, char)
-        before = (column.index, row(column.last))
+        canvas.vertical(column.place, row(column.high), row(column.low), style, char)
+        before = (column.place, row(column.last))
+
+
+def _draw_line_marks(
+    canvas: Canvas, line: Line, look: Look, left: float, right: float, scale: _Scale, place: int
+) -> None:
+    """On points of the curve, over all curves; `place` keeps those of curves that run together apart."""
+    style = Style(color=line.colour, bold=True)
+    mark = version_mark(line.version, ascii_only=look.ascii)
+    wanted = 2 + place * 3 % _MARK_EVERY
+    for column in line.series.columns(left * line.unit, right * line.unit, canvas.width, look.smoothing):
+        if column.place >= wanted:
+            row = _dot_row(canvas, scale, column.last) * canvas.height // canvas.dots_down
+            canvas.put(column.place, row, mark, style)
+            wanted = column.place + _MARK_EVERY
+
+
+def _dot_row(canvas: Canvas, scale: _Scale, value: float) -> int:
+    return round((1 - min(1.0, max(0.0, scale.share(value)))) * (canvas.dots_down - 1))
 
 
 def _axis_label(row: int, height: int, margin: int, scale: _Scale) -> list[Segment]:
@@ -170,20 +196,24 @@ def _x_axis(left: float, right: float, margin: int, width: int, time: bool) -> s
     """Round numbers below the places where they lie."""
     cells = [" "] * (margin + width)
     step = _round_step((right - left) / max(3, min(8, width // 12)))
-    value = math.ceil(left / step) * step
-    while value <= right + step * 1e-9:
+    first = math.ceil(left / step) * step
+    # counted: where a step is too small to add up, no loop of it ends
+    for value in (first + place * step for place in range(_MOST_TICKS)):
+        if value > right + step * 1e-9:
+            break
         text = (
             words.clock(value)
             if time
             else words.big(value)
             if step >= 1
-            else f"{value:.{max(0, -math.floor(math.log10(step)))}f}"
+            else f"{value:.{min(9, max(0, -math.floor(math.log10(step))))}f}"
         )
+        if len(text) > width:
+            continue
         at = margin + _cell(value, left, right, width)
         at = min(at, margin + width - len(text))
         if all(cell == " " for cell in cells[max(0, at - 1) : at + len(text)]):
             cells[at : at + len(text)] = text
-        value += step
     return "".join(cells)
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from operator import le
+from operator import itemgetter, le
+from typing import NamedTuple
 
-_BLOCK = 256
+_BLOCK = 64
+#: beyond these the steps of an axis cannot be told apart
+_LARGEST = 1e100
+_FARTHEST = 1e15
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """What falls into one column of dots: nothing of it may be lost, so both extremes are kept."""
 
-    index: int
+    place: int
     first: float
     low: float
     high: float
@@ -50,7 +51,7 @@ class _Extremes:
 
 
 class Series:
-    """Points in the order of their x. Values that are not finite are counted and left out."""
+    """Points in the order of their x. Values that are not finite, or beyond all measure, are counted and left out."""
 
     def __init__(self) -> None:
         self.xs = array("d")
@@ -72,27 +73,30 @@ class Series:
             self.xs.extend(new_xs)
             self.ys.extend(new_ys)
             return
-        for x, y in zip(new_xs, new_ys, strict=True):
-            if not math.isfinite(y):
-                self.nonfinite += 1
-            elif not self.xs or x >= self.xs[-1]:
-                self.xs.append(x)
-                self.ys.append(y)
-            else:
-                self._insert(x, y)
+        kept = [(x, y) for x, y in zip(new_xs, new_ys, strict=True) if abs(y) < _LARGEST and abs(x) < _FARTHEST]
+        self.nonfinite += len(new_xs) - len(kept)
+        if kept:
+            self._sort_in(kept)
 
     def _in_order(self, xs: array[float], ys: array[float]) -> bool:
-        if not xs or not math.isfinite(sum(ys)) or (self.xs and xs[0] < self.xs[-1]):
+        if not xs or not abs(sum(ys)) < _LARGEST or (self.xs and xs[0] < self.xs[-1]):
+            return False
+        if not -_FARTHEST < xs[0] <= xs[-1] < _FARTHEST:
             return False
         return all(map(le, xs, islice(xs, 1, None)))
 
-    def _insert(self, x: float, y: float) -> None:
-        place = bisect_right(self.xs, x)
-        self.xs.insert(place, x)
-        self.ys.insert(place, y)
-        self._smoothed.clear()
-        self._extremes.clear()
-        self._low_at = self._low_seen = 0
+    def _sort_in(self, points: list[tuple[float, float]]) -> None:
+        """Logs of two runs in one file: only what lies beyond the first of these is put in order anew."""
+        place = bisect_right(self.xs, min(points)[0])
+        if place < len(self.xs):
+            points = [*zip(self.xs[place:], self.ys[place:], strict=True), *points]
+            self._smoothed.clear()
+            self._extremes.clear()
+            self._low_at = self._low_seen = 0
+        points.sort(key=itemgetter(0))
+        del self.xs[place:], self.ys[place:]
+        self.xs.extend(x for x, _ in points)
+        self.ys.extend(y for _, y in points)
 
     def smooth(self, weight: float) -> array[float]:
         """Exponential moving average with bias correction; `weight` 0 leaves the values as they are.
@@ -124,6 +128,11 @@ class Series:
             stop = bisect_left(self.xs, left + (index + 1) * width, at + 1, end) if index < count - 1 else end
             yield Column(index, ys[at], *extremes.between(ys, at, stop), ys[stop - 1])
             at = stop
+
+    def prepare(self) -> None:
+        """Works out what the first frame needs: done by who reads, who draws need not."""
+        if len(self):
+            self.extremes(self.xs[0], self.xs[-1])
 
     def extremes(self, left: float, right: float, weight: float = 0.0) -> tuple[float, float] | None:
         start, end = bisect_left(self.xs, left), bisect_right(self.xs, right)

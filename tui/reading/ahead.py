@@ -1,99 +1,116 @@
-"""A child process reads history and newest curves while the app still imports Textual.
+"""A forked child reads history and newest curves while the app still imports Textual.
 
-Run as a script with `-S`: nothing that is not in the standard library or light may be imported here.
+It is forked before there is any thread, so that it has all that it needs and starts at once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
-import sys
+import pickle
+import select
+import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from typing import TYPE_CHECKING, Any
 
 from engine.workspace import Workspace
-from tui.reading.curves import CurveFeed
-from tui.reading.glance import from_json, glance, to_json
-from tui.reading.metrics_file import MetricsFile
+from tui.reading.curves import CurveFeed, CurveRows
+from tui.reading.glance import glance
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot
 
-_MOST_HISTORY = 1 << 24
+_SIZE = 8
 
 
 class Ahead:
-    """Begun as early as can be. The child writes to a file rather than a pipe: reading a pipe bit by bit would
-    wait for the interpreter's lock each time while Textual is imported.
+    """The child writes to a file, and to a pipe only how much: reading a pipe bit by bit would wait for the
+    interpreter's lock each time while Textual is imported.
     """
 
     def __init__(self, root: Path) -> None:
-        self._workspace = Workspace(root)
         self._file = tempfile.TemporaryFile(prefix="progtrain-")  # noqa: SIM115 - closed by `close`
-        command = [sys.executable, "-I", "-S", __file__, str(root)]
-        self._child: subprocess.Popen[bytes] | None = None
+        self._sizes, told = os.pipe()
+        self._offset = 0
+        self._child: int | None = None
+        #: nothing more will come
+        self.ended = False
         with contextlib.suppress(OSError):
-            self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=self._file, stderr=subprocess.DEVNULL
-            )
+            self._child = os.fork()
+            if self._child == 0:
+                _live(root, self._file.fileno(), told)
+        os.close(told)
 
-    def done(self, seconds: float = 0.0) -> bool:
-        """Whether all is there within that time."""
-        if self._child is None:
-            return False
-        try:
-            return self._child.wait(seconds) == 0
-        except subprocess.TimeoutExpired:
-            return False
+    def history(self) -> Snapshot | None:
+        """Comes first; None while it is not there, or where nothing was ever started."""
+        found: Snapshot | None = self._next()
+        return found
 
-    def snapshot(self) -> Snapshot | None:
-        """The history, from the part that is written so far."""
-        data = os.pread(self._file.fileno(), _MOST_HISTORY, 0)
-        if b"\n" not in data:
-            return None
-        try:
-            return from_json(self._workspace.root, json.loads(data[: data.index(b"\n")]))
-        except (ValueError, TypeError, KeyError):
-            return None
+    def curves(self) -> tuple[CurveFeed, list[CurveRows]] | None:
+        """The next part of the newest version's curves, and who goes on reading after it; None while none is there."""
+        found: tuple[CurveFeed, list[CurveRows]] | None = self._next()
+        return found
 
-    def feed(self, seen: Snapshot) -> CurveFeed | None:
-        """The newest version's curves, once `done`."""
-        folders = self._workspace.version(seen.version).log_dirs() if seen.version else []
-        if seen.version is None or not folders:
+    def _next(self) -> Any:
+        if self.ended or not select.select([self._sizes], [], [], 0)[0]:
             return None
-        file = MetricsFile(folders[-1] / "metrics.csv")
-        self._file.seek(0)
-        self._file.readline()
+        told = os.read(self._sizes, _SIZE)
+        if len(told) < _SIZE:
+            self.close()
+            return None
+        size = int.from_bytes(told, "little")
+        data = os.pread(self._file.fileno(), size, self._offset)
+        self._offset += size
         try:
-            there = file.take_over(self._file)
-        except (ValueError, TypeError, KeyError, EOFError):
+            return pickle.loads(data)
+        except (pickle.UnpicklingError, EOFError):
+            self.close()
             return None
-        return CurveFeed(self._workspace, seen.version, file) if there else None
 
     def close(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
         if self._child is not None:
-            self._child.kill()
-            self._child.wait()
+            with contextlib.suppress(OSError):
+                os.kill(self._child, signal.SIGKILL)
+                # one that hangs on a dead network folder is not waited for
+                os.waitpid(self._child, os.WNOHANG)
+        os.close(self._sizes)
         self._file.close()
 
 
-def _hand_over(root: Path, stream: IO[bytes]) -> None:
-    workspace = Workspace(root)
+def _live(root: Path, handle: int, told: int) -> None:
+    """The child's life, from which it does not return."""
+    try:
+        # the terminal is the app's alone: a child that hangs must not keep a line open
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+
+        def give(found: object) -> None:
+            data = memoryview(pickle.dumps(found, pickle.HIGHEST_PROTOCOL))
+            size, at = len(data), 0
+            while at < size:
+                at += os.write(handle, data[at:])
+            os.write(told, size.to_bytes(_SIZE, "little"))
+
+        _read(Workspace(root), give)
+    finally:
+        # an interrupt too ends here
+        os._exit(0)
+
+
+def _read(workspace: Workspace, give: Callable[[object], None]) -> None:
     seen = glance(workspace)
-    stream.write(json.dumps(to_json(seen) if seen else None).encode() + b"\n")
-    stream.flush()
-    folders = workspace.version(seen.version).log_dirs() if seen and seen.version else []
-    if folders:
-        file = MetricsFile(folders[-1] / "metrics.csv")
-        file.read_here()
-        file.hand_over(stream)
-
-
-if __name__ == "__main__":
-    _hand_over(Path(sys.argv[1]), sys.stdout.buffer)
+    if seen is None or seen.version is None:
+        return
+    give(seen)
+    feed = CurveFeed(workspace, seen.version)
+    give((feed, feed.read()))
+    if feed.share < 1:
+        os.nice(10)  # the rest of a long log must not hold up the first frame
+    while feed.share < 1:
+        give((feed, feed.read()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.files import try_read_json
+from engine.metrics import finite
 from engine.workspace import VersionFolder, Workspace
 
 
@@ -28,15 +29,10 @@ def _external(folder: VersionFolder) -> External:
     data = try_read_json(folder.eval_score)
     if not isinstance(data, dict):
         return External(folder.path.name)
+    listed = data.get("metrics")
     metrics = {
-        str(metric.get("name")): metric["value"] if isinstance(metric.get("value"), int | float) else None
-        for metric in data.get("metrics") or []
+        str(metric.get("name")): finite(metric.get("value"))
+        for metric in (listed if isinstance(listed, list) else [])
         if isinstance(metric, dict)
     }
-    latency = data.get("latency_ms")
-    return External(
-        folder.path.name,
-        metrics,
-        str(data.get("created_at") or ""),
-        latency if isinstance(latency, int | float) else None,
-    )
+    return External(folder.path.name, metrics, str(data.get("created_at") or ""), finite(data.get("latency_ms")))

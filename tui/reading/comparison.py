@@ -1,20 +1,27 @@
-"""Two versions beside each other: settings, script, samples whose outcome changed."""
+"""Versions beside each other: settings of all; script, samples and verdicts of each against the one chosen as base."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.errors import InputError
+from engine.errors import InputError, ProgtrainError
 from engine.workspace import Workspace
 from tui.reading.samples import Outcome, flips, read_outcomes
 
 
 @dataclass(frozen=True)
-class Interval:
-    """The verdict on `after` against `before`, where the engine has worked it out."""
+class Comparison:
+    versions: tuple[str, ...]
+    #: setting, and its value in each version; only those that differ
+    settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    problem: str = ""
 
-    metric: str
+
+@dataclass(frozen=True)
+class Interval:
+    """What became of a metric: the difference to the base, and its 95 % interval."""
+
     delta: float
     low: float
     high: float
@@ -22,40 +29,40 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    before: str
-    after: str
-    #: setting, and its value in each version; only those that differ
-    settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
+class Pair:
+    """One version against the base."""
+
+    base: str
+    version: str
     diff: str = ""
     flips: tuple[tuple[Outcome, Outcome], ...] = ()
-    interval: Interval | None = None
-    problem: str = ""
+    #: metric -> interval, where it can be worked out from single samples
+    intervals: Mapping[str, Interval] | None = None
+    #: why there are no intervals
+    note: str = ""
 
 
-def compare(workspace: Workspace, versions: Sequence[str]) -> Comparison:
-    """Settings of all; script, samples and verdict of the first and the last.
+def compare(workspace: Workspace, versions: tuple[str, ...]) -> Comparison:
+    """Imports the code that reads scripts: call it from a thread."""
+    try:
+        return Comparison(versions, _settings([_source(workspace, version) for version in versions]))
+    except InputError as error:
+        return Comparison(versions, problem=str(error))
 
-    Imports the code that reads scripts: call it from a thread.
-    """
+
+def pair(workspace: Workspace, base: str, version: str) -> Pair:
+    """Script, samples and verdicts. Imports numpy for the latter, and may take a second: call it from a thread."""
     from engine.text import unified_diff
 
-    before, after = versions[0], versions[-1]
-    sources = [_source(workspace, version) for version in versions]
-    problem = ""
-    settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    try:
-        settings = _settings(sources)
-    except InputError as error:
-        problem = str(error)
-    return Comparison(
-        before,
-        after,
-        settings,
-        unified_diff(sources[0], sources[-1], workspace.script(after).name, workspace.script(before).name),
-        flips(read_outcomes(workspace, before), read_outcomes(workspace, after)),
-        _interval(workspace, before, after),
-        problem,
+    before, after = (_source(workspace, name) for name in (base, version))
+    intervals, note = _intervals(workspace, base, version)
+    return Pair(
+        base,
+        version,
+        unified_diff(before, after, workspace.script(version).name, workspace.script(base).name),
+        flips(read_outcomes(workspace, base), read_outcomes(workspace, version)),
+        intervals,
+        note,
     )
 
 
@@ -79,13 +86,27 @@ def _value(settings: Mapping[str, object], name: str) -> str:
     return repr(settings[name]) if name in settings else "–"
 
 
-def _interval(workspace: Workspace, before: str, after: str) -> Interval | None:
-    from engine.history import read_insight
+def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str, Interval] | None, str]:
+    """As the engine's analysis works them out, for any two versions."""
+    from engine import rules
+    from engine.insight.comparison import compare as bootstrap
+    from engine.insight.per_sample import read_per_sample
+    from engine.schema import EvalScore, Protocol, load
 
-    insight = read_insight(workspace, after)
-    if insight is None:
-        return None
-    for found in (insight.against_previous, insight.against_best, insight.against_base):
-        if found is not None and found.against == before:
-            return Interval(found.metric, found.delta, found.low, found.high, found.verdict)
-    return None
+    folders = [workspace.version(name) for name in (base, version)]
+    try:
+        one, other = (load(folder.protocol, Protocol) for folder in folders)
+        if not one.comparable(other):
+            return None, f"{base} and {version} were not scored alike: no verdict until they are evaluated again"
+        before, after = (read_per_sample(folder.per_sample) for folder in folders)
+        metrics = load(folders[1].eval_score, EvalScore).metrics
+        seed = rules.load(workspace).file.seed
+    except ProgtrainError as error:
+        return None, f"no verdict: {str(error).splitlines()[0]}"
+    found = {}
+    for metric in metrics:
+        result = bootstrap(before, after, metric.name, metric.higher_is_better, seed, against=base)
+        # others fall back to the loss, which has a row of its own
+        if result is not None and result.metric.casefold() == metric.name.casefold():
+            found[metric.name] = Interval(result.delta, result.low, result.high, result.verdict)
+    return found, ""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from engine.files import LineReader
+from engine.metrics import finite
 from engine.workspace import Workspace
-from tui.reading.metrics_file import EPOCH, STEP, MetricsFile
+from tui.plot.series import Series
+from tui.reading.metrics_file import EPOCH, STEP, MetricsFile, News, Points
 
 Role = Literal["train", "val", ""]
 Source = Literal["log", "live"]
@@ -24,8 +25,7 @@ _TRAIN = {"train", "training", "tr"}
 _VALIDATION = {"val", "valid", "validation", "eval", "dev"}
 
 
-@dataclass(frozen=True)
-class CurveKey:
+class CurveKey(NamedTuple):
     """Which curve: chart and role are read off the logged name ("val_acc_epoch" -> "acc", "val")."""
 
     version: str
@@ -34,8 +34,7 @@ class CurveKey:
     source: Source
 
 
-@dataclass(frozen=True)
-class CurveRows:
+class CurveRows(NamedTuple):
     """Points that are new since the last time. `fresh`: forget those known before."""
 
     key: CurveKey
@@ -44,16 +43,17 @@ class CurveRows:
     fresh: bool = False
     #: epochs logged so far, for an axis of epochs
     epochs: int = 0
+    #: made of these points by who read them, where `fresh`
+    series: Series | None = None
 
 
 class CurveFeed:
     """Follows one version's curves."""
 
-    def __init__(self, workspace: Workspace, version: str, file: MetricsFile | None = None) -> None:
-        """`file`: one that is partly read already."""
+    def __init__(self, workspace: Workspace, version: str) -> None:
         self._workspace = workspace
         self._version = version
-        self._file = file
+        self._file: MetricsFile | None = None
         self._names: tuple[str, ...] = ()
         #: logged name -> its curve
         self._keys: dict[str, CurveKey] = {}
@@ -62,11 +62,15 @@ class CurveFeed:
     def read(self) -> list[CurveRows]:
         return [*self._read_log(), *self._live.read()]
 
+    @property
+    def share(self) -> float:
+        """How much of the log has been read; below 1 the next call reads on."""
+        return self._file.share if self._file is not None else 1.0
+
     def _read_log(self) -> Iterator[CurveRows]:
         folders = self._workspace.version(self._version).log_dirs()
         path = folders[-1] / "metrics.csv" if folders else None
-        gone = self._file is not None and self._file.path != path
-        if path is not None and (self._file is None or gone):
+        if path is not None and (self._file is None or self._file.path != path):
             self._file = MetricsFile(path)
         news = self._file.read() if self._file else None
         if news is None:
@@ -80,7 +84,16 @@ class CurveFeed:
         for name, key in self._keys.items():
             points = news.columns.get(name)
             if points is not None:
-                yield CurveRows(key, points.xs, points.ys, news.fresh, news.epochs)
+                yield self._rows(key, points, news)
+
+    @staticmethod
+    def _rows(key: CurveKey, points: Points, news: News) -> CurveRows:
+        if not news.fresh:
+            return CurveRows(key, points.xs, points.ys, epochs=news.epochs)
+        series = Series()
+        series.extend(points.xs, points.ys)
+        series.prepare()
+        return CurveRows(key, series.xs, series.ys, True, news.epochs, series)
 
     def _chosen(self, names: tuple[str, ...]) -> dict[str, CurveKey]:
         """Step-wise columns before epoch-wise ones: of two for the same curve, the finer is drawn."""
@@ -108,6 +121,9 @@ class _LiveFeed:
         points: dict[CurveKey, list[tuple[float, float]]] = {}
         fresh: set[CurveKey] = set()
         epochs = 0
+        if self._reader.restarted():
+            fresh = set(self._last)
+            self._last = {}
         for line in self._reader.read():
             epochs = max(epochs, _int(line.get("epoch")))
             for key, x, y in self._points(line):
@@ -121,26 +137,33 @@ class _LiveFeed:
                 points.setdefault(key, []).append((x, y))
         return [
             CurveRows(key, tuple(x for x, _ in found), tuple(y for _, y in found), key in fresh, epochs)
-            for key, found in points.items()
-            if found
+            for key, found in ((key, points.get(key, [])) for key in {**dict.fromkeys(fresh), **points})
+            if found or key in fresh
         ]
 
     def _points(self, line: dict[str, Any]) -> Iterator[tuple[CurveKey, float, float]]:
-        step = line.get("step")
-        if not isinstance(step, int | float):
+        step = finite(line.get("step"))
+        if step is None:
             return
-        seconds = line.get("seconds")
-        if isinstance(seconds, int | float):
-            yield CurveKey(self._version, SECONDS, "", "live"), float(step), float(seconds)
+        seconds = _float(line.get("seconds"))
+        if seconds is not None:
+            yield CurveKey(self._version, SECONDS, "", "live"), float(step), seconds
         metrics = line.get("metrics")
         for name, value in (metrics if isinstance(metrics, dict) else {}).items():
             # Lightning's validation metrics of the first steps are those of the sanity check: none
-            if isinstance(value, int | float) and not name.endswith("_step"):
+            number = _float(value)
+            if number is not None and not name.endswith("_step"):
                 chart, role = chart_of(name)
-                yield CurveKey(self._version, chart, role, "live"), float(step), float(value)
+                yield CurveKey(self._version, chart, role, "live"), float(step), number
         rates = line.get("learning_rate")
-        if isinstance(rates, list) and rates and isinstance(rates[0], int | float):
-            yield CurveKey(self._version, LEARNING_RATE, "", "live"), float(step), float(rates[0])
+        rate = _float(rates[0]) if isinstance(rates, list) and rates else None
+        if rate is not None:
+            yield CurveKey(self._version, LEARNING_RATE, "", "live"), float(step), rate
+
+
+def _float(value: object) -> float | None:
+    """Also what is not finite: a loss that is no number any more is told."""
+    return value if isinstance(value, float) else finite(value)
 
 
 def chart_of(name: str) -> tuple[str, Role]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.files import LineReader
 from engine.workspace import Workspace
@@ -11,8 +11,7 @@ from engine.workspace import Workspace
 _MOST = 400_000
 
 
-@dataclass(frozen=True)
-class Documents:
+class Documents(NamedTuple):
     version: str
     analysis: str = ""
     action: str = ""
@@ -61,8 +60,7 @@ class DraftReader:
         if signature == self._signature:
             return False
         self._signature = signature
-        self._documents = replace(
-            self._documents,
+        self._documents = self._documents._replace(
             analysis=_text(paths[0]),
             action=_text(paths[1]),
             drafted=paths[1] == drafts.action,
@@ -73,16 +71,16 @@ class DraftReader:
 def _with_event(documents: Documents, event: dict[str, object]) -> Documents:
     kind, text = event.get("event"), str(event.get("text") or event.get("name") or "")
     if kind == "start":
-        return replace(documents, stream="", section="", notes=())
+        return documents._replace(stream="", section="", notes=())
     if kind == "section":
         heading = text.replace("_", " ").strip()
-        return replace(
-            documents, section=heading, stream=f"{documents.stream}\n\n## {heading.capitalize()}\n\n"[-_MOST:]
+        return documents._replace(
+            section=heading, stream=f"{documents.stream}\n\n## {heading.capitalize()}\n\n"[-_MOST:]
         )
     if kind == "text":
-        return replace(documents, stream=(documents.stream + text)[-_MOST:])
+        return documents._replace(stream=(documents.stream + text)[-_MOST:])
     if kind == "note":
-        return replace(documents, notes=(*documents.notes, text)[-20:])
+        return documents._replace(notes=(*documents.notes, text)[-20:])
     return documents
 
 

@@ -7,9 +7,8 @@ calls alive is believed.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from engine import metrics
@@ -51,21 +50,6 @@ def glance(workspace: Workspace, clock: Clock = now) -> Snapshot | None:
     )
 
 
-def to_json(seen: Snapshot) -> dict[str, Any]:
-    """For the process that draws; `from_json` turns it back."""
-    return {**asdict(seen), "root": str(seen.root)}
-
-
-def from_json(root: Path, data: dict[str, Any] | None) -> Snapshot | None:
-    """Raises TypeError or KeyError for anything else than `to_json` gave."""
-    if data is None:
-        return None
-    steps = tuple(StepView(**step) for step in data["steps"])
-    versions = tuple(VersionView(**{**row, "warnings": ()}) for row in data["versions"])
-    empty: dict[str, Any] = {"locks": (), "rules_notes": (), "warnings": ()}
-    return Snapshot(**{**data, **empty, "root": root, "steps": steps, "versions": versions})
-
-
 def _in(data: Any, *keys: str) -> Any:
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None
@@ -104,9 +88,9 @@ def _version(workspace: Workspace, name: str, story: Story, primary: str | None)
     score = try_read_json(workspace.version(name).eval_score)
     listed = _in(score, "metrics")
     values: dict[str, float | None] = {
-        str(m["name"]): m.get("value")
+        str(m["name"]): metrics.finite(m.get("value"))
         for m in (listed if isinstance(listed, list) else [])
-        if isinstance(m, dict) and "name" in m and isinstance(m.get("value"), int | float | None)
+        if isinstance(m, dict) and "name" in m
     }
     wanted = metrics.normalised(primary or "loss")
     made = story.authored.get(name, {})
@@ -132,5 +116,7 @@ def _verdicts(insight: Any, wanted: str) -> dict[str, Any]:
     listed = _in(insight, "metrics")
     for row in listed if isinstance(listed, list) else []:
         if isinstance(row, dict) and metrics.normalised(str(row.get("name"))) == wanted:
-            return {key: row.get(key) for key in ("delta_previous", "delta_best", "verdict_previous", "verdict_best")}
+            deltas = {key: metrics.finite(row.get(key)) for key in ("delta_previous", "delta_best")}
+            verdicts = {key: row.get(key) for key in ("verdict_previous", "verdict_best")}
+            return deltas | {key: value if isinstance(value, str) else None for key, value in verdicts.items()}
     return {}

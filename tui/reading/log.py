@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tui.sanitize import last_overwrite
 
@@ -15,8 +15,7 @@ _MOST_BYTES = 512 * 1024
 _LONGEST_LINE = 4000
 
 
-@dataclass(frozen=True)
-class LogRows:
+class LogRows(NamedTuple):
     """New lines of a log. `fresh`: forget what was shown before (another log, or it was written anew)."""
 
     path: Path

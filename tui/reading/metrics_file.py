@@ -8,31 +8,32 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
-from typing import IO
+from typing import NamedTuple
 
 STEP = ("step", "global_step", "iteration", "iter")
 EPOCH = ("epoch", "epochs")
 _TAIL = 64
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
+#: read at once: about a hundred thousand rows
+_SLICE = 1 << 22
 
 
-@dataclass
 class Points:
     """One column's new points, in the order of the file."""
 
-    xs: array[float] = field(default_factory=lambda: array("d"))
-    ys: array[float] = field(default_factory=lambda: array("d"))
+    __slots__ = ("xs", "ys")
+
+    def __init__(self, xs: array[float] | None = None, ys: array[float] | None = None) -> None:
+        self.xs = array("d") if xs is None else xs
+        self.ys = array("d") if ys is None else ys
 
 
-@dataclass(frozen=True)
-class News:
+class News(NamedTuple):
     """What came since the last read. `fresh`: the file is another one, forget what was known."""
 
     columns: dict[str, Points]
@@ -46,7 +47,8 @@ class MetricsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._handed_over = False
+        #: how much of what lies there has been read; below 1 the next call reads on
+        self.share = 1.0
         self._begin_again(-1)
 
     def _begin_again(self, inode: int) -> None:
@@ -60,16 +62,8 @@ class MetricsFile:
         self._columns: dict[str, Points] = {}
 
     def read(self) -> News | None:
-        """None when nothing is new."""
-        if self._handed_over:
-            self._handed_over = False
-            return News(self._columns, self._names, self._epochs, True)
-        return self.read_here()
-
-    def read_here(self) -> News | None:
-        """In this process."""
-        fresh = self._offset == 0
-        self._columns = {}
+        """At most a slice of it. None when nothing is new."""
+        fresh, self.share = self._offset == 0, 1.0
         try:
             with self.path.open("rb") as file:
                 size = os.fstat(file.fileno())
@@ -79,51 +73,18 @@ class MetricsFile:
                     fresh = True
                     self._begin_again(size.st_ino)
                 file.seek(self._offset)
+                end = self._offset + _SLICE
                 while self._take(file):
-                    pass
+                    if self._offset >= end:
+                        self.share = self._offset / max(size.st_size, self._offset)
+                        break
         except (FileNotFoundError, NotADirectoryError):
             if not self._offset:
                 return None
             self._begin_again(-1)
             return News({}, (), 0, True)
-        if not self._columns and not fresh:
-            return None
-        return News(self._columns, self._names, self._epochs, fresh)
-
-    def hand_over(self, stream: IO[bytes]) -> None:
-        """What was read and where to go on: a line of JSON, then each column's numbers."""
-        state = {
-            "inode": self._inode,
-            "offset": self._offset,
-            "tail": self._tail.hex(),
-            "header_line": self._header_line.hex(),
-            "header": self._header,
-            "step": self._step,
-            "epoch": self._epoch,
-            "rows": self._rows,
-            "epochs": self._epochs,
-            "columns": [[name, len(points.xs)] for name, points in self._columns.items()],
-        }
-        stream.write(json.dumps(state).encode() + b"\n")
-        for points in self._columns.values():
-            points.xs.tofile(stream)
-            points.ys.tofile(stream)
-        stream.flush()
-
-    def take_over(self, stream: IO[bytes]) -> bool:
-        """Raises ValueError, KeyError or EOFError for what is no whole hand-over."""
-        state = json.loads(stream.readline())
-        self._columns = {}
-        for name, count in state["columns"]:
-            points = self._columns[name] = Points()
-            points.xs.fromfile(stream, count)
-            points.ys.fromfile(stream, count)
-        self._begin_as(state["header"], state["step"], state["epoch"])
-        self._inode, self._offset = state["inode"], state["offset"]
-        self._tail, self._header_line = bytes.fromhex(state["tail"]), bytes.fromhex(state["header_line"])
-        self._rows, self._epochs = state["rows"], state["epochs"]
-        self._handed_over = self._offset > 0
-        return self._handed_over
+        columns, self._columns = self._columns, {}
+        return News(columns, self._names, self._epochs, fresh) if columns or fresh else None
 
     def _same_tail(self, file: io.BufferedReader) -> bool:
         file.seek(self._offset - len(self._tail))
@@ -165,15 +126,11 @@ class MetricsFile:
             self._slow(text)
 
     def _begin(self, header: Sequence[str]) -> None:
-        lowered = [name.strip().casefold() for name in header]
-        step = next((lowered.index(name) for name in STEP if name in lowered), None)
-        epoch = next((lowered.index(name) for name in EPOCH if name in lowered), None)
-        self._begin_as(header, step, epoch)
-
-    def _begin_as(self, header: Sequence[str], step: int | None, epoch: int | None) -> None:
         self._header = list(header)
         self._names = tuple(name.strip() for name in header)
-        self._step, self._epoch = step, epoch
+        lowered = [name.casefold() for name in self._names]
+        self._step = next((lowered.index(name) for name in STEP if name in lowered), None)
+        self._epoch = next((lowered.index(name) for name in EPOCH if name in lowered), None)
 
     def _quick(self, text: str) -> bool:
         """All cells of the block at once; False where a row is not like the others or a cell is no number."""

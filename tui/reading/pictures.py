@@ -11,18 +11,24 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _MOST_PIXELS = 40_000_000
+#: across a cell and half a cell down, of common fonts
+_CELL_PIXELS = 10
 
 Pixel = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Rows of pixels, two rows to a line of cells; `problem` where there is nothing to show."""
+    """Rows of pixels, two rows to a line of cells; `problem` where there is nothing to show.
+
+    `image`: the same with as many pixels as the cells have, for terminals that can show them.
+    """
 
     rows: tuple[tuple[Pixel, ...], ...] = ()
     problem: str = ""
     width: int = 0
     height: int = 0
+    image: Image | None = None
 
 
 def read_picture(path: Path, columns: int, lines: int) -> Picture:
@@ -59,13 +65,15 @@ def _cells(fitted: Image, columns: int, lines: int) -> Picture:
     width, height = fitted.size
     target = _fit(width, height, max(1, columns), max(1, lines) * 2)
     enlarged = target[0] >= width
+    fine = _fit(width, height, target[0] * _CELL_PIXELS, target[1] * _CELL_PIXELS)
+    image = fitted.resize(fine, Resampling.NEAREST if fine[0] >= width else Resampling.BOX)
     fitted = fitted.resize(target, Resampling.NEAREST if enlarged else Resampling.BOX)
     data = fitted.tobytes()
     rows = tuple(
         tuple((data[i], data[i + 1], data[i + 2]) for i in range(y * target[0] * 3, (y + 1) * target[0] * 3, 3))
         for y in range(target[1])
     )
-    return Picture(rows, "", width, height)
+    return Picture(rows, "", width, height, image)
 
 
 def _fit(width: int, height: int, across: int, down: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.files import try_read_json
 from engine.workspace import Workspace
@@ -15,10 +15,10 @@ from engine.workspace import Workspace
 _PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
 _TEXTS = {".txt", ".json", ".csv", ".md", ".tsv", ".yaml", ".yml"}
 _MOST_TEXT = 20_000
+_COLUMNS = ("sample_id", "truth", "prediction", "correct", "loss", "confidence")
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One validation sample in one version."""
 
     sample_id: str
@@ -53,31 +53,34 @@ def read_outcomes(workspace: Workspace, version: str) -> tuple[Outcome, ...]:
     """Wrong ones first, then by loss. Empty where the version is not evaluated."""
     try:
         with workspace.version(version).per_sample.open(encoding="utf-8", errors="replace", newline="") as file:
-            rows = [_outcome(row) for row in csv.DictReader(file) if row.get("sample_id")]
+            rows = csv.reader(file)
+            header = next(rows, [])
+            places = [header.index(name) if name in header else len(header) for name in _COLUMNS]
+            width = len(header) + 1
+            found = [_outcome(*[cells[at] for at in places]) for row in rows if (cells := _filled(row, width))]
     except (OSError, csv.Error):
         return ()
-    return tuple(sorted(rows, key=_badness))
+    return tuple(sorted((outcome for outcome in found if outcome.sample_id), key=_badness))
+
+
+def _filled(row: list[str], width: int) -> list[str]:
+    """With an empty cell for each that is missing; nothing for a blank line."""
+    return row + [""] * (width - len(row)) if row else row
 
 
 def _badness(outcome: Outcome) -> tuple[bool, float, str]:
     return outcome.correct is not False, -(outcome.loss if outcome.loss is not None else 0.0), outcome.sample_id
 
 
-def _outcome(row: dict[str, str]) -> Outcome:
-    correct = (row.get("correct") or "").strip().casefold()
-    return Outcome(
-        sample_id=row["sample_id"],
-        truth=row.get("truth") or "",
-        prediction=row.get("prediction") or "",
-        correct=None if not correct else correct in {"1", "true", "yes", "1.0"},
-        loss=_number(row.get("loss")),
-        confidence=_number(row.get("confidence")),
-    )
+def _outcome(sample_id: str, truth: str, prediction: str, correct: str, loss: str, confidence: str) -> Outcome:
+    told = correct.strip().casefold()
+    right = None if not told else told in {"1", "true", "yes", "1.0"}
+    return Outcome(sample_id, truth, prediction, right, _number(loss), _number(confidence))
 
 
-def _number(text: str | None) -> float | None:
+def _number(text: str) -> float | None:
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         return None
     return value if value == value else None

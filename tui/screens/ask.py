@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from tui.sanitize import clean_text
+from tui.widgets.typing_order import Line
 
 
 class Confirm(ModalScreen[bool]):
@@ -47,7 +48,7 @@ class AskLine(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(self._title, markup=False)
-            entry = Input(self._value, id="line")
+            entry = Line(self._value, id="line")
             entry.cursor_blink = False
             yield entry
             yield Static(self._help or "enter sends it    esc goes back", markup=False, classes="keys")

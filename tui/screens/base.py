@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from engine.workspace import Workspace
 from tui import words
 from tui.model import Model
+from tui.widgets.key_line import KeyLine
 from tui.widgets.notice import Notice
 from tui.widgets.status_bar import StatusBar
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from tui.app import ProgtrainApp
 
 T = TypeVar("T")
+
+
+def is_there(screen: Screen[Any]) -> bool:
+    """Whether it is made and not on its way out: what a thread has found for it can be shown."""
+    return screen.is_mounted and screen.display
 
 
 class BaseScreen(Screen[None]):
@@ -46,20 +51,32 @@ class BaseScreen(Screen[None]):
         return self.host.workspace
 
     def compose(self) -> ComposeResult:
+        self._fit()
         yield StatusBar(signs=self.host.signs, readonly=self.host.readonly)
         yield Notice()
         yield from self.body()
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
+
+    def _fit(self) -> None:
+        """The classes that the first resize gives: all would be styled and laid out once more for them."""
+        host = self.host
+        for size, steps in zip(host.size, (host.HORIZONTAL_BREAKPOINTS, host.VERTICAL_BREAKPOINTS), strict=True):
+            self.add_class(next(name for least, name in reversed(steps) if size >= least), update=False)
 
     def body(self) -> ComposeResult:
         raise NotImplementedError
+
+    @property
+    def version_here(self) -> str | None:
+        """The version that the screen is about, or that is under its cursor: what `c` compares."""
+        return self.model.snapshot.version if self.model.snapshot else None
 
     def on_screen_resume(self) -> None:
         self.refresh_view()
 
     def refresh_view(self) -> None:
         """Called by the app with every update, and when the screen comes back to the front."""
-        if not self.is_mounted or not self.query(StatusBar):
+        if not is_there(self) or not self.query(StatusBar):
             return
         with self.app.batch_update():
             self.query_one(StatusBar).show(self.model)
@@ -73,7 +90,7 @@ class BaseScreen(Screen[None]):
         """Work that waits for the disk, in a thread; `done` gets its result if the screen is still there."""
 
         def if_mounted(result: T) -> None:
-            if self.is_mounted:
+            if is_there(self):
                 done(result)
 
         self.host.in_thread(work, if_mounted)
@@ -92,26 +109,33 @@ class PaneScreen(BaseScreen):
         return self.app.size.width < 100
 
     def on_mount(self) -> None:
-        self.show_pane(0)
+        # all are styled when the screen comes to the front, which follows
+        self.show_pane(0, styled=False)
 
     def on_resize(self) -> None:
         self.show_pane(self.pane, focus=False)
 
-    def show_pane(self, number: int, *, focus: bool = True) -> None:
+    def show_pane(self, number: int, *, focus: bool = True, styled: bool = True) -> None:
         self.pane = number % len(self.PANES)
         for index, name in enumerate(self.PANES):
             for widget in self.query(f"#{name}"):
-                _pane_of(widget).set_class(index == self.pane, "-front")
+                _pane_of(widget).set_class(index == self.pane, "-front", update=styled)
         # a container none of whose panes is in front takes no room
         for holder in self.query("#left, #right, #middle"):
             fronts = holder.query(".-front")
-            holder.set_class(not fronts and not holder.has_class("-front"), "-empty")
+            holder.set_class(not fronts and not holder.has_class("-front"), "-empty", update=styled)
         if focus:
             for widget in self.query(f"#{self.PANES[self.pane]}"):
                 widget.focus(scroll_visible=False)
 
     def action_pane(self, by: int) -> None:
         self.show_pane(self.pane + by)
+
+    def action_zoom_pane(self) -> None:
+        if self.maximized is not None:
+            self.minimize()
+        elif self.focused is not None:
+            self.maximize(self.focused)
 
     def on_descendant_focus(self) -> None:
         focused = self.focused.id if self.focused else None

@@ -11,38 +11,53 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from tui import words
-from tui.colours import QUIET, verdict_colour, version_colour
-from tui.model import Model
-from tui.reading.comparison import Comparison, compare
+from tui.colours import QUIET, verdict_colour, version_colour, version_mark
+from tui.model import AXES, Axis, Model
+from tui.reading.comparison import Comparison, Interval, Pair, compare, pair
+from tui.reading.samples import Outcome
 from tui.sanitize import as_text, clean_line
 from tui.screens.base import PaneScreen
-from tui.widgets.curve import CurveView
+from tui.widgets.curve import CurveView, curve_marks
 from tui.widgets.diff import DiffView
 from tui.widgets.row_list import Column, Row, RowList
 
 
 class CompareScreen(PaneScreen):
-    """The first and the last of `versions` are compared in detail; curves are drawn for all of them."""
+    """Two or more versions. Each is compared with the base; script and samples are those of one pair at a time."""
 
     TITLE = "compare"
     PANES: ClassVar[tuple[str, ...]] = ("compare_curve", "differences", "compare_diff", "flips")
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "pair(1)", "Next pair", id="compare.next"),
+        Binding("N", "pair(-1)", "Previous pair", show=False, id="compare.previous"),
+        Binding("b", "base", "Base", tooltip="The next version is the base", id="compare.base"),
+        Binding("c,C", "app.choose_versions", "Versions", tooltip="Compare other versions", id="compare"),
+        Binding("u", "split", "Split diff", id="diff.split"),
         Binding("tab", "pane(1)", "Next pane", id="pane.next"),
         Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
-        Binding("u", "split", "Split diff", id="diff.split"),
         Binding("left_square_bracket", "chart(-1)", "Previous chart", show=False, id="chart.previous"),
-        Binding("right_square_bracket", "chart(1)", "Next chart", id="chart.next"),
+        Binding("right_square_bracket", "chart(1)", "Next chart", show=False, id="chart.next"),
         Binding("L", "log_scale", "Log scale", show=False, id="chart.log"),
-        Binding("w", "smooth", "Smoothing", show=False, id="chart.smooth"),
+        Binding("w", "smooth(1)", "Smoothing", show=False, id="chart.smooth"),
+        Binding("W", "smooth(-1)", "Less smoothing", show=False, id="chart.less_smooth"),
+        Binding("x", "axis", "Steps, epochs or time", show=False, id="chart.axis"),
+        Binding("z", "zoom_pane", "Maximise the pane", show=False, id="maximise"),
         Binding("y", "copy", "Copy the diff", show=False, id="copy"),
-        Binding("escape", "back", "Back", id="back"),
+        Binding("escape", "back", "Back", show=False, id="back"),
     ]
 
     def __init__(self, versions: tuple[str, ...]) -> None:
+        """The first is the base to begin with."""
         super().__init__()
         self.versions = versions
+        self.base = versions[0]
+        #: the version whose script and samples are on show
+        self.other = versions[-1]
         self.comparison: Comparison | None = None
+        #: (base, version) -> what was read of it
+        self.pairs: dict[tuple[str, str], Pair] = {}
         self._chart = 0
+        self._axis: Axis = "step"
 
     def body(self) -> ComposeResult:
         yield Static("", id="compare_title", markup=False)
@@ -51,104 +66,163 @@ class CompareScreen(PaneScreen):
                 with Vertical(classes="pane"):
                     yield CurveView(id="compare_curve", signs=self.signs)
                 with Vertical(classes="pane"):
-                    yield RowList([], id="differences", empty="no setting and no metric differs")
+                    yield RowList([], id="differences", empty="no setting and no metric differs", sideways=True)
             with Vertical(id="right"):
                 with Vertical(classes="pane"):
-                    yield DiffView(id="compare_diff", empty="the scripts are the same")
+                    yield DiffView(id="compare_diff")
                 with Vertical(classes="pane"):
-                    yield RowList(
-                        [
-                            Column(""),
-                            Column("sample", stretch=True),
-                            Column("truth"),
-                            Column(self.versions[0]),
-                            Column(self.versions[-1]),
-                        ],
-                        id="flips",
-                        empty="no sample changed its outcome",
-                    )
+                    yield RowList([], id="flips", empty="reading")
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one("#differences").border_title = "what differs"
-        self.query_one(
-            "#compare_diff"
-        ).border_title = f"script {self.versions[0]} {self.signs.arrow} {self.versions[-1]}"
-        self.query_one("#flips").border_title = "samples whose outcome changed"
+        # curves look as they do on the loop's screen
+        seen = self.host.recalled("loop")
+        self._axis = next((axis for axis in AXES if axis == seen.get("axis")), "step")
+        self.query_one("#compare_curve", CurveView).recall(seen)
         workspace, versions = self.workspace, self.versions
-        self.read(lambda: compare(workspace, versions), self._read)
+        self.read(lambda: compare(workspace, versions), self._compared)
+        self._read_pairs()
 
-    def _read(self, comparison: Comparison) -> None:
+    # reading
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(version for version in self.versions if version != self.base)
+
+    def _read_pairs(self) -> None:
+        """Those of the base that are not known yet, the one on show first."""
+        workspace, base = self.workspace, self.base
+        for version in sorted(self.others, key=lambda v: v != self.other):
+            if (base, version) not in self.pairs:
+                self.read(lambda version=version: pair(workspace, base, version), self._paired)  # type: ignore[misc]
+
+    def _compared(self, comparison: Comparison) -> None:
         self.comparison = comparison
-        self.query_one("#compare_diff", DiffView).show(comparison.diff)
-        rows = [
-            Row(
-                old.sample_id,
-                (
-                    as_text(
-                        self.signs.up if new.correct else self.signs.down,
-                        verdict_colour("better" if new.correct else "worse"),
-                    ),
-                    as_text(old.sample_id),
-                    as_text(new.truth),
-                    as_text(old.prediction),
-                    as_text(new.prediction),
-                ),
-            )
-            for old, new in comparison.flips
-        ]
-        self.query_one("#flips", RowList).show_rows(rows)
-        gone = sum(1 for _, new in comparison.flips if not new.correct)
-        self.query_one(
-            "#flips"
-        ).border_title = (
-            f"outcome changed: {len(rows) - gone} wrong {self.signs.arrow} right, {gone} right {self.signs.arrow} wrong"
-        )
         self.refresh_view()
+
+    def _paired(self, found: Pair) -> None:
+        self.pairs[found.base, found.version] = found
+        self.refresh_view()
+
+    # showing
 
     def show(self, model: Model) -> None:
         self.host.want_curves(self.versions)
-        self.query_one("#compare_title", Static).update(self._title())
+        self.query_one("#compare_title", Static).update(self._title(model))
         self._show_differences(model)
+        self._show_pair()
+        self._show_curve(model)
+
+    def _show_curve(self, model: Model) -> None:
         charts = model.charts(self.versions)
         name = charts[self._chart % len(charts)] if charts else ""
-        lines = model.lines(name, self.versions, {v: version_colour(v) for v in self.versions}) if name else ()
-        self.query_one("#compare_curve", CurveView).show(name, lines)
+        lines = model.lines(name, self.versions, {v: version_colour(v) for v in self.versions}, axis=self._axis)
+        marks = curve_marks(model, self.other, self._axis)
+        self.query_one("#compare_curve", CurveView).show(name, lines if name else (), axis=self._axis, **marks)
 
-    def _title(self) -> Text:
-        text = Text(" compare ", no_wrap=True)
+    def _title(self, model: Model) -> Text:
+        text = Text(" compare ")
         for version in self.versions:
-            text.append(f"{self.signs.full}{self.signs.full} {version}  ", style=f"bold {version_colour(version)}")
-        found = self.comparison.interval if self.comparison else None
-        if found:
-            text.append(f"{clean_line(found.metric)} {found.delta:+.4f}  ", "not bold")
-            text.append(f"{found.verdict}", f"bold {verdict_colour(found.verdict)}")
-            text.append(f"  95 % interval {found.low:+.4f} to {found.high:+.4f}", QUIET)
+            mark = version_mark(version, ascii_only=self.signs is words.ASCII)
+            text.append(f" {mark} {version}", style=f"bold {version_colour(version)}")
+            text.append(" base " if version == self.base else " ", QUIET)
+        known = self.pairs.get((self.base, self.other))
+        primary = model.snapshot.primary_metric if model.snapshot else None
+        found = known.intervals.get(primary or "") if known and known.intervals else None
+        if found is not None:
+            text.append(f"  {self.other}: {clean_line(primary)} ").append(words.signed(found.delta))
+            text.append(f" {found.verdict}", f"bold {verdict_colour(found.verdict)}")
+        if known and known.note:
+            text.append(f"  {clean_line(known.note)}", QUIET)
         if self.comparison and self.comparison.problem:
-            text.append(clean_line(self.comparison.problem), verdict_colour("worse"))
+            text.append(f"  {clean_line(self.comparison.problem)}", verdict_colour("worse"))
         return text
 
     def _show_differences(self, model: Model) -> None:
-        columns = [Column("", stretch=True), *(Column(version, "right") for version in self.versions)]
-        rows = []
+        columns = [Column(""), *(Column(f"{v} base" if v == self.base else v, "right") for v in self.versions)]
         views = [model.version(version) for version in self.versions]
-        names = list(dict.fromkeys(name for view in views if view for name in view.metrics))
-        for name in names:
-            values = [
-                as_text(words.metric_value(view.metrics.get(name) if view else None, self.signs)) for view in views
-            ]
-            rows.append(Row(f"metric {name}", (as_text(name, "bold"), *values)))
+        rows = []
+        for name in dict.fromkeys(name for view in views if view for name in view.metrics):
+            values = [words.metric_value(view.metrics.get(name) if view else None, self.signs) for view in views]
+            rows.append(Row(f"metric {name}", (as_text(name, "bold"), *map(as_text, values))))
+            rows += self._verdicts(name)
         rows += [
             Row(f"setting {name}", (as_text(name), *map(as_text, values)))
             for name, values in (self.comparison.settings if self.comparison else ())
         ]
-        for view in views[-1:]:
-            if view and view.action:
-                rows.append(Row("action", (as_text(f"action: {view.action}", QUIET),)))
-        self.query_one("#differences", RowList).show_rows(rows, columns)
+        made = [as_text(view.action if view else "", QUIET) for view in views]
+        rows.append(Row("action", (as_text("action", QUIET), *made)))
+        table = self.query_one("#differences", RowList)
+        table.show_rows(rows, columns)
+        table.border_title = f"what differs, against {self.base}"
+
+    def _verdicts(self, metric: str) -> list[Row]:
+        """Below a metric: difference to the base, its interval, and what that says."""
+        found: list[Interval | None] = []
+        for version in self.versions:
+            known = self.pairs.get((self.base, version))
+            found.append(known.intervals.get(metric) if known and known.intervals else None)
+        if not any(found):
+            return []
+        columns = [self._told(interval) for interval in found]
+        heads = (("verdict", "  verdict"), ("change", "  change"), ("interval", "  95 %"))
+        return [
+            Row(f"{kind} {metric}", (as_text(head, QUIET), *(column[place] for column in columns)))
+            for place, (kind, head) in enumerate(heads)
+        ]
+
+    def _told(self, interval: Interval | None) -> tuple[Text, Text, Text]:
+        if interval is None:
+            return as_text(""), as_text(""), as_text("")
+        colour = verdict_colour(interval.verdict)
+        sign = {"better": self.signs.up, "worse": self.signs.down}.get(interval.verdict, self.signs.same)
+        ends = f"{words.signed(interval.low)} {words.signed(interval.high)}"
+        change = as_text(words.signed(interval.delta), colour)
+        return as_text(f"{sign} {interval.verdict}", colour), change, as_text(ends, QUIET)
+
+    def _show_pair(self) -> None:
+        known = self.pairs.get((self.base, self.other))
+        place = self.others.index(self.other) + 1
+        which = f"{self.base} {self.signs.arrow} {self.other}"
+        count = f"  {place} of {len(self.others)}, n next" if len(self.others) > 1 else ""
+        diff, flipped = self.query_one("#compare_diff", DiffView), self.query_one("#flips", RowList)
+        diff.border_title = f"script {which}{count}"
+        diff.say_when_empty("the scripts are the same" if known else "reading")
+        diff.show(known.diff if known else "")
+        rows = [self._flip(old, new) for old, new in known.flips] if known else []
+        names = (Column(""), Column("sample", stretch=True), Column("truth"), Column(self.base), Column(self.other))
+        flipped.empty = "no sample changed its outcome" if known else "reading"
+        flipped.show_rows(rows, names)
+        flipped.refresh()
+        gone = sum(1 for _, new in known.flips if not new.correct) if known else 0
+        arrow = self.signs.arrow
+        told = f"{len(rows) - gone} wrong {arrow} right, {gone} right {arrow} wrong"
+        flipped.border_title = f"samples {which}  {told if known else 'reading'}"
+
+    def _flip(self, old: Outcome, new: Outcome) -> Row:
+        sign, verdict = (self.signs.up, "better") if new.correct else (self.signs.down, "worse")
+        cells = (as_text(sign, verdict_colour(verdict)), *map(as_text, (old.sample_id, new.truth, old.prediction)))
+        return Row(old.sample_id, (*cells, as_text(new.prediction)))
+
+    # keys
+
+    def action_pair(self, by: int) -> None:
+        self.other = self.others[(self.others.index(self.other) + by) % len(self.others)]
+        self.refresh_view()
+
+    def action_base(self) -> None:
+        self.base = self.versions[(self.versions.index(self.base) + 1) % len(self.versions)]
+        if self.other == self.base:
+            self.other = self.others[-1]
+        self._read_pairs()
+        self.refresh_view()
 
     def action_chart(self, by: int) -> None:
         self._chart += by
+        self.refresh_view()
+
+    def action_axis(self) -> None:
+        self._axis = AXES[(AXES.index(self._axis) + 1) % len(AXES)]
         self.refresh_view()
 
     def action_split(self) -> None:
@@ -158,15 +232,18 @@ class CompareScreen(PaneScreen):
         view = self.query_one("#compare_curve", CurveView)
         view.change(log=not view.look.log)
 
-    def action_smooth(self) -> None:
-        self.query_one("#compare_curve", CurveView).next_smoothing()
+    def action_smooth(self, by: int) -> None:
+        self.query_one("#compare_curve", CurveView).next_smoothing(by)
 
     def action_copy(self) -> None:
         self.host.copy(self.query_one("#compare_diff", DiffView).source, "the diff")
 
     def on_row_list_selected(self, event: RowList.Selected) -> None:
         if event.rows.id == "flips" and event.key:
-            self.host.show_sample(self.versions[-1], event.key)
+            self.host.show_sample(self.other, event.key)
 
     def action_back(self) -> None:
-        self.app.pop_screen()
+        if self.maximized is not None:
+            self.minimize()
+        else:
+            self.app.pop_screen()

@@ -16,13 +16,16 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.timer import Timer
-from textual.widgets import Footer, Static, TextArea
+from textual.widgets import Static, TextArea
 
 from tui.colours import BAD, GOOD, NEEDS_YOU, QUIET
 from tui.port import Check
 from tui.sanitize import clean_text
 from tui.screens.ask import Confirm
+from tui.screens.base import is_there
 from tui.widgets.diff import DiffView
+from tui.widgets.key_line import KeyLine
+from tui.widgets.typing_order import Editor
 
 if TYPE_CHECKING:
     from tui.app import ProgtrainApp
@@ -64,13 +67,13 @@ class EditScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="edit"):
-            area = TextArea(clean_text(self._original), id="text", show_line_numbers=True, tab_behavior="indent")
+            area = Editor(clean_text(self._original), id="text", show_line_numbers=True, tab_behavior="indent")
             area.cursor_blink = False
             area.border_title = self._title
             yield area
             yield Static("", id="verdict", markup=False)
             yield DiffView(id="edit_diff", empty="")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one(TextArea).focus()
@@ -98,7 +101,7 @@ class EditScreen(ModalScreen[str | None]):
 
         def seen(result: Check) -> None:
             # an answer about a text that has changed since says nothing
-            if self.is_mounted and number == self._round:
+            if is_there(self) and number == self._round:
                 self._last = result
                 self._show(result)
 

@@ -15,6 +15,7 @@ from engine.workspace import Workspace
 from tui.colours import NEEDS_YOU
 from tui.reading.facts import Fact, read_facts
 from tui.sanitize import as_text, clean_line
+from tui.screens.base import is_there
 from tui.widgets.row_list import Column, Row, RowList
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ class FactsScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         self.query_one(RowList).focus()
-        self.query_one(RowList).border_title = f"facts of {self._version}"
+        self.query_one(RowList).border_title = as_text(f"facts of {self._version}")
         app = cast("ProgtrainApp", self.app)
         app.in_thread(lambda: read_facts(self._workspace, self._version), self._show)
 
     def _show(self, facts: tuple[Fact, ...]) -> None:
-        if self.is_mounted:
+        if is_there(self):
             self._facts = {fact.key: fact for fact in facts}
             self.query_one(RowList).show_rows(
                 [Row(f.key, (as_text(f.key), as_text(f.display, "bold"), as_text(f.meaning))) for f in facts]

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from tui.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET, version_colour
 from tui.model import Model
 from tui.reading.journal import Entry, JournalReader
-from tui.sanitize import as_text, clean_line
+from tui.sanitize import as_text, clean_line, shorten
 from tui.screens.ask import AskLine
 from tui.screens.base import BaseScreen
 from tui.widgets.row_list import Column, Row, RowList
@@ -26,6 +26,10 @@ _STYLE = {
     "decision": NOW,
     "loop_finished": GOOD,
 }
+
+
+#: columns from which the day has room beside the time
+_WITH_DAY = 100
 
 
 class JournalScreen(BaseScreen):
@@ -45,7 +49,7 @@ class JournalScreen(BaseScreen):
         self._at_end = True
 
     def body(self) -> ComposeResult:
-        columns = [Column("when"), Column("version"), Column("event"), Column("", stretch=True)]
+        columns = [Column("when"), Column("ver"), Column("event"), Column("", stretch=True)]
         yield RowList(columns, id="entries", empty="nothing has happened yet")
         yield Static("", id="entry", markup=False)
 
@@ -63,25 +67,27 @@ class JournalScreen(BaseScreen):
         at_end = rows.cursor >= len(rows.rows) - 1
         wanted = self._filter.casefold()
         shown = [e for e in self._entries if wanted in _searchable(e)]
-        rows.show_rows([_row(entry) for entry in shown])
-        rows.border_title = f"journal  {len(shown)} of {len(self._entries)}"
-        rows.border_subtitle = f"filter: {clean_line(self._filter)}" if self._filter else ""
+        day = self.app.size.width >= _WITH_DAY
+        rows.show_rows([_row(entry, day=day) for entry in shown])
+        showing = f'"{self._filter}": {len(shown)} of ' if self._filter else ""
+        rows.border_title = as_text(f"journal  {showing}{len(self._entries)} entries")
         if at_end:
             rows.action_cursor_to(-1)
+
+    def on_resize(self) -> None:
+        self._show_rows()
 
     def _entry(self, key: str | None) -> Entry | None:
         return next((e for e in self._entries if str(e.number) == key), None)
 
     def on_row_list_highlighted(self, event: RowList.Highlighted) -> None:
         entry = self._entry(event.key)
-        text = Text("")
-        if entry is not None:
-            for key, value in entry.details:
-                if key not in {"command", "version"}:
-                    text.append(f"{clean_line(key)}: ", QUIET).append(f"{clean_line(value)}\n")
-            if entry.command:
-                text.append("again: ", QUIET).append(clean_line(entry.command), "bold")
-        self.query_one("#entry", Static).update(text)
+        self.query_one("#entry", Static).update(_whole(entry) if entry is not None else Text(""))
+
+    @property
+    def version_here(self) -> str | None:
+        entry = self._entry(self.query_one("#entries", RowList).key)
+        return entry.version if entry and self.model.version(entry.version) else super().version_here
 
     def action_filter(self) -> None:
         help = "enter filters; empty shows all    esc goes back"
@@ -110,8 +116,21 @@ def _searchable(entry: Entry) -> str:
     return f"{entry.version} {entry.event.replace('_', ' ')} {entry.event} {entry.text} {entry.command}".casefold()
 
 
-def _row(entry: Entry) -> Row:
-    when = entry.at[5:19].replace("T", " ")
+def _whole(entry: Entry) -> Text:
+    """All of an entry, wrapped: the table has one line for it."""
+    text = Text(f"{clean_line(entry.at[:19].replace('T', ' '))} ", QUIET)
+    text.append(shorten(clean_line((entry.text or entry.event.replace("_", " "))[:4000]), 1000), "not dim bold")
+    if entry.command:
+        text.append("\nagain: ", QUIET).append(shorten(clean_line(entry.command[:4000]), 1000), "bold")
+    for key, value in entry.details:
+        # what the words say already is not said again
+        if key not in {"command", "version"} and value not in entry.text:
+            text.append(f"\n{clean_line(key)}: ", QUIET).append(shorten(clean_line(value[:4000]), 400))
+    return text
+
+
+def _row(entry: Entry, *, day: bool) -> Row:
+    when = entry.at[5 if day else 11 : 19].replace("T", " ")
     style = _STYLE.get(entry.event, "")
     return Row(
         str(entry.number),

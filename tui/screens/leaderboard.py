@@ -29,7 +29,7 @@ class LeaderboardScreen(BaseScreen):
         Binding("O", "reverse", "Reverse", show=False, id="board.reverse"),
         Binding("slash", "filter", "Filter", id="filter"),
         Binding("space", "mark", "Mark", id="mark"),
-        Binding("c", "compare", "Compare", id="compare"),
+        Binding("c", "app.compare", "Compare", id="compare"),
         Binding("p", "samples", "Samples", show=False, id="board.samples"),
         Binding("y", "copy", "Copy as CSV", show=False, id="copy"),
         Binding("escape", "back", "Back", show=False, id="back"),
@@ -79,16 +79,17 @@ class LeaderboardScreen(BaseScreen):
         metrics = self._metrics(model)
         keys = self.sort_keys(model)
         if self._sort < 0:
-            sort = self.host.recalled("leaderboard").get("sort")
-            self._sort = keys.index(sort) if sort in keys else 0
+            seen = self.host.recalled("leaderboard")
+            self._sort = keys.index(seen["sort"]) if seen.get("sort") in keys else 0
+            self._reverse = seen.get("reverse") is True
         by = keys[self._sort % len(keys)]
         rows: list[VersionView | External] = [*snapshot.versions, *self._external]
         rows = [row for row in rows if self._filter.casefold() in _searchable(row)]
         ordered = self._ordered(rows, by, model)
         board.show_rows([self._row(row, metrics, model) for row in ordered], _columns(metrics, by))
         direction = "worst first" if self._reverse else "best first"
-        board.border_title = f"leaderboard  sorted by {clean_line(by)}, {direction}"
-        board.border_subtitle = f"filter: {clean_line(self._filter)}" if self._filter else ""
+        showing = f'  "{self._filter}": {len(ordered)} of {len(snapshot.versions) + len(self._external)}'
+        board.border_title = as_text(f"leaderboard  sorted by {by}, {direction}{showing if self._filter else ''}")
 
     def _ordered(self, rows: list[VersionView | External], by: str, model: Model) -> list[VersionView | External]:
         """Rows without a number stay at the bottom, whatever the direction (L41)."""
@@ -103,7 +104,11 @@ class LeaderboardScreen(BaseScreen):
 
     def _row(self, row: VersionView | External, metrics: list[str], model: Model) -> Row:
         name = _name(row)
-        mark = self.signs.marked if name in model.marked else " "
+        marked = name in model.marked
+        return Row(name, source=(row, marked), make=lambda: self._cells(row, name, metrics, marked))
+
+    def _cells(self, row: VersionView | External, name: str, metrics: list[str], marked: bool) -> tuple[Text, ...]:
+        mark = self.signs.marked if marked else " "
         best = self.signs.best if isinstance(row, VersionView) and row.is_best else " "
         verdict = row.verdict_previous if isinstance(row, VersionView) else None
         action = row.action if isinstance(row, VersionView) else "model from elsewhere"
@@ -115,7 +120,7 @@ class LeaderboardScreen(BaseScreen):
         seconds = row.train_seconds if isinstance(row, VersionView) else None
         cells.append(as_text(words.clock(seconds) if seconds is not None else self.signs.none, QUIET))
         cells.append(as_text(action, QUIET))
-        return Row(name, tuple(cells))
+        return tuple(cells)
 
     # keys
 
@@ -123,11 +128,14 @@ class LeaderboardScreen(BaseScreen):
         keys = self.sort_keys(self.model)
         self._sort = (self._sort + by) % len(keys)
         self._reverse = False
-        self.host.remember("leaderboard", {"sort": keys[self._sort]})
-        self.refresh_view()
+        self._remember(keys)
 
     def action_reverse(self) -> None:
         self._reverse = not self._reverse
+        self._remember(self.sort_keys(self.model))
+
+    def _remember(self, keys: list[str]) -> None:
+        self.host.remember("leaderboard", {"sort": keys[self._sort % len(keys)], "reverse": self._reverse})
         self.refresh_view()
 
     def action_filter(self) -> None:
@@ -144,8 +152,10 @@ class LeaderboardScreen(BaseScreen):
         if key and self.model.version(key):
             self.host.toggle_mark(key)
 
-    def action_compare(self) -> None:
-        self.host.compare(self.query_one("#board", RowList).key)
+    @property
+    def version_here(self) -> str | None:
+        key = self.query_one("#board", RowList).key
+        return key if self.model.version(key) else None
 
     def on_row_list_selected(self, event: RowList.Selected) -> None:
         if event.key and self.model.version(event.key):

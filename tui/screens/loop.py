@@ -10,15 +10,15 @@ from textual.containers import Horizontal, Vertical
 
 from tui import words
 from tui.colours import version_colour
-from tui.model import Model
-from tui.screens.ask import AskLine, Confirm
+from tui.model import AXES, Axis, Model, in_order
 from tui.screens.base import PaneScreen
-from tui.widgets.curve import SMOOTHINGS, CurveView
+from tui.widgets.curve import CurveView, curve_marks
 from tui.widgets.log_view import LogView
 from tui.widgets.steps import StepStrip
 from tui.widgets.versions import ActionNote, VersionLine, VersionTable
 
-_AXES = ("step", "epoch", "time")
+#: below the large curve; the last two where the terminal is huge
+_SMALL = (2, 3, 4, 5)
 
 
 class LoopScreen(PaneScreen):
@@ -30,12 +30,13 @@ class LoopScreen(PaneScreen):
         Binding("tab", "pane(1)", "Next pane", id="pane.next"),
         Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("space", "mark", "Mark", id="mark"),
-        Binding("c", "compare", "Compare", id="compare"),
+        Binding("c", "app.compare", "Compare", id="compare"),
         Binding("slash", "search", "Search output", show=False, id="filter"),
         Binding("left_square_bracket", "chart(-1)", "Previous chart", show=False, id="chart.previous"),
         Binding("right_square_bracket", "chart(1)", "Next chart", show=False, id="chart.next"),
         Binding("L", "log_scale", "Log scale", show=False, id="chart.log"),
-        Binding("w", "smooth", "Smoothing", show=False, id="chart.smooth"),
+        Binding("w", "smooth(1)", "Smoothing", show=False, id="chart.smooth"),
+        Binding("W", "smooth(-1)", "Less smoothing", show=False, id="chart.less_smooth"),
         Binding("x", "axis", "Steps, epochs or time", show=False, id="chart.axis"),
         Binding("z", "zoom_pane", "Maximise the pane", show=False, id="maximise"),
         Binding("enter", "go_on", "Go on", show=False, id="go_on"),
@@ -45,7 +46,7 @@ class LoopScreen(PaneScreen):
     def __init__(self) -> None:
         super().__init__()
         self._chart = 0
-        self._axis = "step"
+        self._axis: Axis = "step"
 
     def body(self) -> ComposeResult:
         signs = self.signs
@@ -58,15 +59,15 @@ class LoopScreen(PaneScreen):
             with Vertical(id="right", classes="pane"):
                 yield CurveView(id="curve", signs=signs)
                 with Horizontal(id="small_curves"):
-                    yield CurveView(id="curve_2", signs=signs)
-                    yield CurveView(id="curve_3", signs=signs)
+                    for number in _SMALL:
+                        yield CurveView(id=f"curve_{number}", signs=signs)
         with Vertical(id="bottom", classes="pane"):
             yield LogView(id="log", signs=signs)
 
     def on_mount(self) -> None:
         super().on_mount()
-        for name in ("curve_2", "curve_3"):
-            self.query_one(f"#{name}").can_focus = False
+        for number in _SMALL:
+            self.query_one(f"#curve_{number}").can_focus = False
         self._recall()
 
     # showing
@@ -86,36 +87,34 @@ class LoopScreen(PaneScreen):
         with_rows = [v.version for v in model.snapshot.versions] if model.snapshot else []
         if current is None and with_rows:
             current = with_rows[-1]
-        return tuple(sorted({*model.marked, *([current] if current else [])}))
+        return in_order({*model.marked, *([current] if current else [])})
 
     def _show_curves(self, model: Model) -> None:
         versions = self.curve_versions()
         self.host.want_curves(versions)
         charts = model.charts(versions)
-        views = (self.query_one("#curve", CurveView), *(self.query_one(f"#curve_{n}", CurveView) for n in (2, 3)))
+        views = (self.query_one("#curve", CurveView), *(self.query_one(f"#curve_{n}", CurveView) for n in _SMALL))
         self.query_one("#small_curves").set_class(len(charts) < 2, "-hidden")
         current = versions[-1] if versions else ""
-        unit = (model.steps_per_epoch(current) or 1.0) if self._axis == "epoch" else 1.0
-        low = model.best_epoch(current) if current else None
-        best, flat = low[0] if low else None, model.plateau(current)
-        by_time = self._axis == "time"
-        if by_time:
-            best, flat = (None if x is None else model.second(current, x) for x in (best, flat))
+        marks = curve_marks(model, current, self._axis)
         for offset, view in enumerate(views):
             name = charts[(self._chart + offset) % len(charts)] if offset < len(charts) else ""
             view.set_class(bool(offset) and not name, "-hidden")
-            lines = (
-                model.lines(name, versions, {v: version_colour(v) for v in versions}, by_time=by_time) if name else ()
-            )
-            marks = {} if offset else {"best": best, "plateau": flat}
-            view.show(name, lines, unit=unit, axis=self._axis, **marks)
+            lines = model.lines(name, versions, {v: version_colour(v) for v in versions}, axis=self._axis)
+            shown = {} if offset else marks
+            view.show(name, lines if name else (), reading=bool(model.reading), axis=self._axis, **shown)
 
     def on_row_list_highlighted(self) -> None:
         self.query_one(ActionNote).show(self.model, self.query_one(VersionTable).key)
 
     # keys
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return not (self.host.readonly and action == "start_or_stop")
+
     def action_start_or_stop(self) -> None:
+        from tui.screens.ask import Confirm
+
         snapshot = self.model.snapshot
         if snapshot is None:
             return
@@ -161,10 +160,13 @@ class LoopScreen(PaneScreen):
         if key := self.query_one(VersionTable).key:
             self.host.toggle_mark(key)
 
-    def action_compare(self) -> None:
-        self.host.compare(self.query_one(VersionTable).key)
+    @property
+    def version_here(self) -> str | None:
+        return self.query_one(VersionTable).key
 
     def action_search(self) -> None:
+        from tui.screens.ask import AskLine
+
         self.show_pane(self.PANES.index("log"))
         self.app.push_screen(AskLine("search the output", "enter: last hit, then n and N    esc goes back"), self._find)
 
@@ -186,9 +188,9 @@ class LoopScreen(PaneScreen):
             view.change(log=not view.look.log)
         self._remember()
 
-    def action_smooth(self) -> None:
+    def action_smooth(self, by: int) -> None:
         for view in self._views():
-            view.next_smoothing()
+            view.next_smoothing(by)
         self._remember()
 
     def _remember(self) -> None:
@@ -197,22 +199,14 @@ class LoopScreen(PaneScreen):
 
     def _recall(self) -> None:
         seen = self.host.recalled("loop")
-        if seen.get("axis") in _AXES:
-            self._axis = seen["axis"]
+        self._axis = next((axis for axis in AXES if axis == seen.get("axis")), "step")
         for view in self._views():
-            smoothing = seen.get("smoothing") if seen.get("smoothing") in SMOOTHINGS else 0.0
-            view.change(log=seen.get("log") is True, smoothing=smoothing)
+            view.recall(seen)
 
     def action_axis(self) -> None:
-        self._axis = _AXES[(_AXES.index(self._axis) + 1) % len(_AXES)]
+        self._axis = AXES[(AXES.index(self._axis) + 1) % len(AXES)]
         self._remember()
         self._show_curves(self.model)
-
-    def action_zoom_pane(self) -> None:
-        if self.maximized is not None:
-            self.minimize()
-        elif self.focused is not None:
-            self.maximize(self.focused)
 
     def action_back(self) -> None:
         if self.maximized is not None:

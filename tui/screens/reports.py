@@ -67,7 +67,7 @@ class ReportsScreen(PaneScreen):
         self.report = report
         text = report.analysis or "*this report has no final-analysis.md*"
         self.query_one("#report", Document).show(text)
-        self.query_one("#report").border_title = report.name
+        self.query_one("#report").border_title = as_text(report.name)
 
     def action_copy(self) -> None:
         if self.report is not None:

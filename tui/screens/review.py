@@ -10,12 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from engine.clock import now
 from engine.schema import CandidateCard, Decision, Review
 from tui.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
 from tui.model import Model
 from tui.port import Check
-from tui.sanitize import as_text, clean_line, clean_text, shorten
+from tui.sanitize import as_text, clean_line, clean_text, glimpse, shorten
 from tui.screens.ask import AskLine, Confirm
 from tui.screens.base import PaneScreen
 from tui.screens.edit import EditScreen
@@ -57,7 +56,14 @@ class ReviewScreen(PaneScreen):
         Binding("E", "edit_analysis", "Edit the analysis", show=False, id="review.edit_analysis"),
         Binding("y", "copy", "Copy the diff", show=False, id="copy"),
         *(
-            Binding(str(n), f"highlight({n})", "Look at candidate 1 to 9", show=False, id=f"review.candidate_{n}")
+            Binding(
+                str(n),
+                f"highlight({n})",
+                f"Look at candidate {n}",
+                tooltip="Look at candidate 1 to 9",
+                show=False,
+                id=f"review.candidate_{n}",
+            )
             for n in range(1, 10)
         ),
         Binding("escape", "back", "Back", show=False, id="back"),
@@ -121,11 +127,9 @@ class ReviewScreen(PaneScreen):
         review = self._review
         if review is None:
             drafting = model.snapshot is not None and model.snapshot.status in {"drafting", "analyzing"}
-            words = (
-                "the advisor is drafting: it comes by itself"
-                if drafting
-                else "no question is open: this was decided last"
-            )
+            last = model.documents.version if model.documents and model.documents.analysis else None
+            decided = f"what was decided on {last}" if last else "nothing is decided yet"
+            words = "the advisor is drafting: it comes by itself" if drafting else f"no question is open: {decided}"
             return Text(f" {words}", style=NOW if drafting else QUIET)
         if review.question == self._answered:
             return Text(" answered: the loop goes on", style=GOOD)
@@ -138,11 +142,14 @@ class ReviewScreen(PaneScreen):
         lines += [f"advisor: {clean_line(note)}" for note in review.notes]
         lines += [f"not enforced: {clean_line(line)}" for line in review.not_enforced]
         room = 2 if self.app.size.height < 30 else 5
+        width = max(20, self.app.size.width - 2)
         shown = "\n".join(lines).splitlines()
-        for line in shown[:room]:
-            text.append(f"\n {shorten(line, max(20, self.app.size.width - 20))}", style="not bold")
-        if len(shown) > room:
-            text.append(f"  ({len(shown) - room} more lines: f)", style=QUIET)
+        more = f"  ({len(shown) - room} more: f)" if len(shown) > room else ""
+        for place, line in enumerate(shown[:room], start=1):
+            end = more if place == room else ""
+            note = Text(line, style="not bold", no_wrap=True)
+            note.truncate(width - len(end), overflow="ellipsis")
+            text.append("\n ").append_text(note).append(end, style=f"not bold {QUIET}")
         return text
 
     def _show_documents(self, model: Model) -> None:
@@ -157,8 +164,8 @@ class ReviewScreen(PaneScreen):
             analysis.show(documents.analysis)
             action.show(documents.action)
         state = "being written" if writing else "drafted" if documents.drafted else "accepted"
-        self.query_one("#analysis_pane").border_title = f"result-analysis.md  {state}"
-        self.query_one("#action_pane").border_title = f"action-extract.md  {state}"
+        self.query_one("#analysis_pane").border_title = f"result-analysis.md  {documents.version} {state}"
+        self.query_one("#action_pane").border_title = f"action-extract.md  {documents.version} {state}"
 
     def _show_diff(self) -> None:
         review = self._review
@@ -169,10 +176,10 @@ class ReviewScreen(PaneScreen):
                 diff, title = shown[1].diff, f"{shown[1].target}  if {shown[0]} is chosen"
                 checks = _checks(shown[1].checks, shown[1].problems)
             else:
-                diff, title = review.diff, clean_line(review.target) or "diff"
+                diff, title = review.diff, review.target or "diff"
                 checks = _checks(review.checks, review.problems)
         self.query_one("#diff", DiffView).show(diff)
-        self.query_one("#diff_pane").border_title = title
+        self.query_one("#diff_pane").border_title = as_text(title)
         self.query_one("#checks", Static).update(checks)
 
     def _row(self, number: int, card: CandidateCard) -> Row:
@@ -237,7 +244,9 @@ class ReviewScreen(PaneScreen):
         if answer == "accept" and self._review.problems:
             self.host.say("the action cannot be applied as it is: choose another candidate, or edit it", bad=True)
             return
-        self._send(Decision.model_validate({"question": self._review.question, "answer": answer, "at": now()}))
+        self._send(
+            Decision.model_validate({"question": self._review.question, "answer": answer, "at": self.model.clock()})
+        )
         if answer in {"accept", "skip", "retry"}:
             self.host.action_screen("loop")
 
@@ -270,7 +279,7 @@ class ReviewScreen(PaneScreen):
     def _choose(self, candidate: str) -> None:
         if self._review:
             question = self._review.question
-            self._send(Decision(question=question, answer="choose", candidate=candidate, at=now()))
+            self._send(Decision(question=question, answer="choose", candidate=candidate, at=self.model.clock()))
             self.host.say(f"{candidate}: its action is drafted now")
 
     def action_back_to_best(self) -> None:
@@ -284,7 +293,7 @@ class ReviewScreen(PaneScreen):
         if review is None or best is None or best == current:
             self.host.say("this version is the best so far")
         else:
-            self._send(Decision(question=review.question, answer="redraft", base=best, at=now()))
+            self._send(Decision(question=review.question, answer="redraft", base=best, at=self.model.clock()))
             self.host.say(f"drafted anew, to be applied to {best}")
 
     def action_hint(self) -> None:
@@ -295,7 +304,7 @@ class ReviewScreen(PaneScreen):
     def _hinted(self, hint: str | None) -> None:
         if hint is not None and self._review is not None and self._open:
             text = clean_line(hint).strip() or None
-            self._send(Decision(question=self._review.question, answer="redraft", hint=text, at=now()))
+            self._send(Decision(question=self._review.question, answer="redraft", hint=text, at=self.model.clock()))
 
     def action_stop(self) -> None:
         self.app.push_screen(
@@ -304,7 +313,7 @@ class ReviewScreen(PaneScreen):
 
     def _stop(self, yes: bool | None) -> None:
         if yes and self._review is not None and self._open:
-            self._send(Decision(question=self._review.question, answer="stop", at=now()))
+            self._send(Decision(question=self._review.question, answer="stop", at=self.model.clock()))
             self.host.action_screen("loop")
 
     def action_edit(self) -> None:
@@ -319,7 +328,7 @@ class ReviewScreen(PaneScreen):
 
     def _edited(self, text: str | None) -> None:
         if text is not None and self._review is not None and self._open:
-            self._send(Decision(question=self._review.question, answer="accept", action=text, at=now()))
+            self._send(Decision(question=self._review.question, answer="accept", action=text, at=self.model.clock()))
             self.host.action_screen("loop")
 
     def action_edit_analysis(self) -> None:
@@ -329,7 +338,7 @@ class ReviewScreen(PaneScreen):
 
     def _edited_analysis(self, text: str | None) -> None:
         if text is not None and self._review is not None and self._open:
-            self._send(Decision(question=self._review.question, answer="edit", analysis=text, at=now()))
+            self._send(Decision(question=self._review.question, answer="edit", analysis=text, at=self.model.clock()))
 
     def action_split(self) -> None:
         self.query_one("#diff", DiffView).toggle_split()
@@ -349,7 +358,7 @@ class ReviewScreen(PaneScreen):
 
 def _checks(checks: list[str] | tuple[str, ...], problems: list[str] | tuple[str, ...]) -> Text:
     if problems:
-        return Text("\n".join(clean_text(p) for p in problems), style=BAD)
+        return Text("\n".join(glimpse(p) for p in problems), style=BAD)
     return Text("checked: " + ", ".join(clean_line(c) for c in checks), style=GOOD) if checks else Text("")
 
 

@@ -14,10 +14,14 @@ from tui.colours import BAD, GOOD, NEEDS_YOU, QUIET
 from tui.model import Model
 from tui.port import Check, RulesCheck, save
 from tui.reading.rules import RuleFiles, read_rule_files
-from tui.sanitize import as_text, clean_line, clean_text
+from tui.sanitize import as_text, clean_line, glimpse
 from tui.screens.base import PaneScreen
 from tui.screens.edit import EditScreen
 from tui.widgets.row_list import Column, Row, RowList
+
+#: characters of the rules that are shown, and that an editor in a terminal can take
+_MOST_SHOWN = 20_000
+_MOST_EDITED = 200_000
 
 
 class RulesScreen(PaneScreen):
@@ -70,7 +74,10 @@ class RulesScreen(PaneScreen):
         workspace, engine = self.workspace, self.host.engine
 
         def work() -> tuple[RuleFiles, RulesCheck]:
-            files = read_rule_files(workspace)
+            try:
+                files = read_rule_files(workspace)
+            except OSError as error:
+                return RuleFiles(None, None), RulesCheck(problem=str(error))
             return files, engine.check_rules(files.rules, files.instruction)
 
         self.read(work, lambda found: self._found(*found))
@@ -88,14 +95,18 @@ class RulesScreen(PaneScreen):
             text = as_text(f"{sign} {line.text}", style)
             rows += [Row(f"{number}", (text,)), Row(f"{number} read", (as_text(f"    {told}", QUIET),))]
         self.query_one("#instruction_lines", RowList).show_rows(rows)
-        source = clean_text(files.rules) if files.rules is not None else "there is no such file: only the defaults hold"
+        missing = "" if check.problem else "there is no such file: only the defaults hold"
+        source = glimpse(files.rules, _MOST_SHOWN) if files.rules is not None else missing
         self.query_one("#rule_source", Static).update(Text(source))
 
     def _head(self, files: RuleFiles, check: RulesCheck) -> Text:
         if check.problem:
-            return Text(clean_text(check.problem), style=BAD)
+            return Text(glimpse(check.problem), style=BAD)
         lines = [Text(clean_line(note), style=QUIET) for note in check.notes if "not enforced" not in note]
-        lines += [Text(clean_line(warning), style=NEEDS_YOU) for warning in check.warnings]
+        # the status line counts the runner's warnings too: here they can be read
+        told = self.model.snapshot.warnings if self.model.snapshot else ()
+        warnings = dict.fromkeys([*check.warnings, *told])
+        lines += [Text(clean_line(warning), style=NEEDS_YOU) for warning in warnings]
         if not lines:
             lines = [Text("rules and instruction are read and hold in every step", style=GOOD)]
         return Text("\n").join(lines[:4])
@@ -105,8 +116,16 @@ class RulesScreen(PaneScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return not (self.host.readonly and action.startswith("edit"))
 
+    def _can_edit(self, name: str, text: str | None) -> bool:
+        if text is not None and len(text) > _MOST_EDITED:
+            self.host.say(f"{name} is too long to be edited here: {len(text):,} characters", bad=True)
+            return False
+        return True
+
     def action_edit(self) -> None:
         files, engine = self.files, self.host.engine
+        if not self._can_edit(self.workspace.rules.name, files.rules):
+            return
 
         def check(text: str) -> Check:
             return _as_check(engine.check_rules(text, files.instruction))
@@ -121,6 +140,8 @@ class RulesScreen(PaneScreen):
 
     def action_edit_instruction(self) -> None:
         files, engine = self.files, self.host.engine
+        if not self._can_edit(self.workspace.instruction.name, files.instruction):
+            return
 
         def check(text: str) -> Check:
             return _as_check(engine.check_rules(files.rules, text))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,18 +14,19 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui import words
-from tui.colours import BAD, GOOD, QUIET, version_colour
+from tui.colours import BAD, GOOD, NEEDS_YOU, QUIET, version_colour
 from tui.model import Model
 from tui.reading.pictures import Picture, read_picture
 from tui.reading.raw import Raw, find_raw
 from tui.reading.samples import Kept, Outcome, kept_ids, read_kept, read_outcomes
+from tui.sample_filter import OUTCOMES, SHARES, SampleFilter, classes
 from tui.sanitize import as_text, clean_line, clean_text
 from tui.screens.ask import AskLine
 from tui.screens.base import PaneScreen
-from tui.widgets.picture import PictureView
+from tui.screens.choose import Choose
+from tui.widgets.picture import PictureView, PixelView
 from tui.widgets.row_list import Column, Row, RowList
-
-FILTERS = ("all", "wrong", "right", "kept")
+from tui.widgets.table_view import TableView
 
 
 class SamplesScreen(PaneScreen):
@@ -35,10 +35,14 @@ class SamplesScreen(PaneScreen):
     AUTO_FOCUS = "#samples"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "outcome", "Outcome", tooltip="All, wrong, right, kept samples", id="samples.outcome"),
-        Binding("left_square_bracket", "version(-1)", "Version", tooltip="Earlier version", id="samples.earlier"),
+        Binding("t", "truth", "Truth", tooltip="Of one true class", id="samples.truth"),
+        Binding("p", "prediction", "Predicted", tooltip="Of one predicted class", id="samples.prediction"),
+        Binding("v", "loss", "Loss", tooltip="By the value of the loss", id="samples.loss"),
+        Binding("x", "clear", "All again", tooltip="Clear all filters", id="samples.clear"),
+        Binding("slash", "filter", "Filter by words", show=False, id="filter"),
+        Binding("left_square_bracket", "version(-1)", "Earlier version", show=False, id="samples.earlier"),
         Binding("right_square_bracket", "version(1)", "Later version", show=False, id="samples.later"),
-        Binding("slash", "filter", "Filter", id="filter"),
-        Binding("tab", "pane(1)", "Next pane", id="pane.next"),
+        Binding("tab", "pane(1)", "Next pane", show=False, id="pane.next"),
         Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("y", "copy", "Copy the sample's id", show=False, id="copy"),
         Binding("escape", "back", "Back", show=False, id="back"),
@@ -52,8 +56,8 @@ class SamplesScreen(PaneScreen):
         #: the same samples in other versions
         self._others: dict[str, dict[str, Outcome]] = {}
         self._kept: dict[str, Path] = {}
-        self._filter = ""
-        self._outcome = "all"
+        #: None: what was remembered is not looked up yet
+        self._filter: SampleFilter | None = None
         self._state: tuple[object, ...] = ()
         self._round = 0
 
@@ -68,6 +72,7 @@ class SamplesScreen(PaneScreen):
         ]
         with Horizontal(id="middle"):
             with Vertical(id="left", classes="pane"):
+                yield Static("", id="filter_told", markup=False)
                 yield RowList(columns, id="samples", empty="no sample is evaluated yet")
             with Vertical(id="right", classes="pane"), VerticalScroll(id="sample"):
                 yield Static("", id="sample_head", markup=False)
@@ -75,9 +80,10 @@ class SamplesScreen(PaneScreen):
 
     def look_at(self, version: str, sample_id: str | None) -> None:
         """From another screen: this version, this sample."""
-        self._outcome, self._filter = "all", ""
+        evaluated = self._evaluated(self.model)
         self._wanted = sample_id
-        self._load(version)
+        # who comes from an older screen may ask for a version that somebody has deleted since
+        self._load(version if version in evaluated or not evaluated else evaluated[-1])
 
     def show(self, model: Model) -> None:
         evaluated = self._evaluated(model)
@@ -88,6 +94,9 @@ class SamplesScreen(PaneScreen):
         if self.version is None or self.version not in evaluated:
             if evaluated:
                 self._load(evaluated[-1])
+            elif self.version is not None:
+                self.version = None
+                self._loaded(None, (), {})
         else:
             self._load(self.version)
 
@@ -101,22 +110,27 @@ class SamplesScreen(PaneScreen):
         workspace = self.workspace
         others = [v for v in self._evaluated(self.model) if v != version][-7:]
 
-        def work() -> tuple[tuple[Outcome, ...], dict[str, Path], dict[str, dict[str, Outcome]]]:
-            beside = {v: {o.sample_id: o for o in read_outcomes(workspace, v)} for v in others}
-            return read_outcomes(workspace, version), kept_ids(workspace, version), beside
+        def done(found: tuple[tuple[Outcome, ...], dict[str, Path]]) -> None:
+            self._loaded(version, *found)
+            self.read(beside, lambda found: self._beside(version, found))
 
-        self.read(work, lambda found: self._loaded(version, *found))
+        def beside() -> dict[str, dict[str, Outcome]]:
+            return {v: {o.sample_id: o for o in read_outcomes(workspace, v)} for v in others}
 
-    def _loaded(
-        self,
-        version: str,
-        outcomes: tuple[Outcome, ...],
-        kept: dict[str, Path],
-        others: dict[str, dict[str, Outcome]],
-    ) -> None:
+        self.read(lambda: (read_outcomes(workspace, version), kept_ids(workspace, version)), done)
+
+    def _beside(self, version: str, others: dict[str, dict[str, Outcome]]) -> None:
+        """The same samples in other versions, once this one's are shown."""
+        if version == self.version:
+            self._others = others
+            self._show_head(self.query_one("#samples", RowList).key)
+
+    def _loaded(self, version: str | None, outcomes: tuple[Outcome, ...], kept: dict[str, Path]) -> None:
         if version != self.version:
             return
-        self._outcomes, self._kept, self._others = outcomes, kept, others
+        self._outcomes, self._kept, self._others = outcomes, kept, {}
+        if self._wanted and self._wanted not in {o.sample_id for o in self.filter.of(outcomes, kept)}:
+            self._filter = SampleFilter()
         self._show_rows()
         samples = self.query_one("#samples", RowList)
         if self._wanted:
@@ -125,36 +139,42 @@ class SamplesScreen(PaneScreen):
         self._show_sample(samples.key)
 
     def _show_rows(self) -> None:
-        chosen = [o for o in self._outcomes if self._fits(o)]
+        chosen = self.filter.of(self._outcomes, self._kept)
         samples = self.query_one("#samples", RowList)
         samples.show_rows([self._row(o) for o in chosen])
         wrong = sum(1 for o in self._outcomes if o.correct is False)
         told = f"{wrong} wrong of {len(self._outcomes)}" if wrong else f"{len(self._outcomes)} samples"
-        samples.border_title = f"{self.version or 'samples'}  {told}  showing {self._outcome}"
-        samples.border_subtitle = f"filter: {clean_line(self._filter)}" if self._filter else ""
+        samples.border_title = as_text(f"{self.version or 'samples'}  {told}")
+        samples.empty = "no sample fits: x shows all again" if self._outcomes else "no sample is evaluated yet"
+        head = self.query_one("#filter_told", Static)
+        head.display = bool(self.filter)
+        head.update(as_text(f" {len(chosen)}: {self.filter.told(self._outcomes)}", f"bold {NEEDS_YOU}"))
 
-    def _fits(self, outcome: Outcome) -> bool:
-        if self._outcome == "wrong" and outcome.correct is not False:
-            return False
-        if self._outcome == "right" and outcome.correct is not True:
-            return False
-        if self._outcome == "kept" and outcome.sample_id not in self._kept:
-            return False
-        text = f"{outcome.sample_id} {outcome.truth} {outcome.prediction}".casefold()
-        return self._filter.casefold() in text
+    @property
+    def filter(self) -> SampleFilter:
+        if self._filter is None:
+            self._filter = SampleFilter.from_json(self.host.recalled("samples").get("filter"))
+        return self._filter
+
+    def _choose(self, chosen: SampleFilter) -> None:
+        self._filter = chosen
+        self.host.remember("samples", {"filter": chosen.to_json()})
+        self._show_rows()
 
     def _row(self, outcome: Outcome) -> Row:
+        kept = outcome.sample_id in self._kept
+        return Row(outcome.sample_id, source=(outcome, kept), make=lambda: self._cells(outcome, kept))
+
+    def _cells(self, outcome: Outcome, kept: bool) -> tuple[Text, ...]:
         sign, style = _sign(outcome, self.signs)
-        kept = self.signs.on if outcome.sample_id in self._kept else " "
-        cells = (
-            Text(f"{sign}{kept}", style=style, end=""),
+        return (
+            Text(f"{sign}{self.signs.on if kept else ' '}", style=style, end=""),
             as_text(outcome.sample_id),
             as_text(outcome.truth),
             as_text(outcome.prediction, style),
             as_text(words.number(outcome.loss, self.signs), QUIET),
             as_text(f"{outcome.confidence:.0%}" if outcome.confidence is not None else "", QUIET),
         )
-        return Row(outcome.sample_id, cells)
 
     def on_row_list_highlighted(self, event: RowList.Highlighted) -> None:
         self._show_sample(event.key)
@@ -162,8 +182,7 @@ class SamplesScreen(PaneScreen):
     def _show_sample(self, sample_id: str | None) -> None:
         self._round += 1
         number = self._round
-        outcome = next((o for o in self._outcomes if o.sample_id == sample_id), None)
-        self.query_one("#sample_head", Static).update(self._head(outcome) if outcome else Text(""))
+        self._show_head(sample_id)
         folder = self._kept.get(sample_id or "")
         if sample_id is None:
             self._show_files([])
@@ -183,6 +202,10 @@ class SamplesScreen(PaneScreen):
                 self._show_files(self._file_widgets(*found))
 
         self.read(work, done)
+
+    def _show_head(self, sample_id: str | None) -> None:
+        outcome = next((o for o in self._outcomes if o.sample_id == sample_id), None)
+        self.query_one("#sample_head", Static).update(self._head(outcome) if outcome else Text(""))
 
     def _show_raw(self, sample_id: str) -> None:
         """Of most samples nothing is kept: they are looked up in the prepared data."""
@@ -205,10 +228,15 @@ class SamplesScreen(PaneScreen):
             return [Static(Text(note, style=QUIET), markup=False)]
         widgets: list[Widget] = [Static(Text(clean_line(raw.source), style=QUIET), markup=False)]
         if raw.picture is not None:
-            widgets.append(PictureView(raw.picture, letters=self.host.letters))
+            widgets.append(self._picture(raw.picture))
         if raw.text:
             widgets.append(Static(Text(clean_text(raw.text)), markup=False))
         return widgets
+
+    def _picture(self, picture: Picture) -> Widget:
+        if self.host.pixels is not None and picture.image is not None:
+            return PixelView(picture, self.host.pixels)
+        return PictureView(picture, letters=self.host.letters)
 
     def _room(self) -> tuple[int, int]:
         """Cells for a picture, also while the pane is still hidden."""
@@ -237,9 +265,9 @@ class SamplesScreen(PaneScreen):
         for file in kept.files:
             widgets.append(Static(Text(clean_line(file.name), style=QUIET), markup=False))
             if file.name in drawn:
-                widgets.append(PictureView(drawn[file.name], letters=self.host.letters))
+                widgets.append(self._picture(drawn[file.name]))
             elif file.kind == "table":
-                widgets.append(Static(Text(table_text(file.text)), markup=False))
+                widgets.append(TableView(file.text, "\t" if file.path.suffix.casefold() == ".tsv" else ","))
             else:
                 shown = clean_text(file.text) if file.text else "not shown here"
                 widgets.append(Static(Text(shown), markup=False))
@@ -253,9 +281,73 @@ class SamplesScreen(PaneScreen):
 
     # keys
 
+    @property
+    def version_here(self) -> str | None:
+        return self.version
+
     def action_outcome(self) -> None:
-        self._outcome = FILTERS[(FILTERS.index(self._outcome) + 1) % len(FILTERS)]
-        self._show_rows()
+        place = OUTCOMES.index(self.filter.outcome) + 1
+        self._choose(replace(self.filter, outcome=OUTCOMES[place % len(OUTCOMES)]))
+
+    def action_truth(self) -> None:
+        self._ask_class("truth", "samples that truly are")
+
+    def action_prediction(self) -> None:
+        self._ask_class("prediction", "samples that were taken for")
+
+    def _ask_class(self, field: str, title: str) -> None:
+        found = classes(self._outcomes, field)
+        if not found:
+            self.host.say("these samples have no classes: v filters by the loss, / by words")
+            return
+        rows = [Row("", (as_text("any"),))]
+        rows += [
+            Row(f"={c.name}", (as_text(c.name, "bold"), as_text(f"{c.samples} samples, {c.wrong} wrong", QUIET)))
+            for c in found
+        ]
+
+        def chosen(keys: tuple[str, ...] | None) -> None:
+            if keys:
+                name = keys[0].removeprefix("=") if keys[0] else None
+                self._choose(
+                    replace(self.filter, truth=name) if field == "truth" else replace(self.filter, prediction=name)
+                )
+
+        now = self.filter.truth if field == "truth" else self.filter.prediction
+        self.app.push_screen(Choose(title, rows, at="" if now is None else f"={now}"), chosen)
+
+    def action_loss(self) -> None:
+        if all(o.loss is None for o in self._outcomes):
+            self.host.say("these samples have no loss")
+            return
+        rows = [Row("", (as_text("any"),))]
+        for share in SHARES:
+            least = SampleFilter(loss=share).least_loss(self._outcomes)
+            rows.append(Row(share, (as_text(share, "bold"), as_text(f"from {words.number(least, self.signs)}", QUIET))))
+        rows.append(Row("value", (as_text("from a value of your own", "bold"),)))
+        now = self.filter.loss
+        at = now if isinstance(now, str) else "" if now is None else "value"
+        self.app.push_screen(Choose("samples whose loss is among the", rows, at=at), self._loss_chosen)
+
+    def _loss_chosen(self, keys: tuple[str, ...] | None) -> None:
+        if keys and keys[0] == "value":
+            help = "enter shows samples whose loss is at least that    esc goes back"
+            self.app.push_screen(AskLine("loss from", help), self._loss_typed)
+        elif keys:
+            self._choose(replace(self.filter, loss=keys[0] or None))
+
+    def _loss_typed(self, text: str | None) -> None:
+        if not text:
+            return
+        try:
+            value = float(text.replace(",", "."))
+        except ValueError:
+            self.host.say(f"{clean_line(text)} is no number: write the loss as 0.25", bad=True)
+        else:
+            self._choose(replace(self.filter, loss=value))
+
+    def action_clear(self) -> None:
+        self._choose(SampleFilter())
 
     def action_version(self, by: int) -> None:
         evaluated = self._evaluated(self.model)
@@ -267,12 +359,11 @@ class SamplesScreen(PaneScreen):
 
     def action_filter(self) -> None:
         help = "enter filters by id, truth or prediction; empty shows all    esc goes back"
-        self.app.push_screen(AskLine("filter", help, self._filter), self._filtered)
+        self.app.push_screen(AskLine("filter", help, self.filter.text), self._filtered)
 
     def _filtered(self, text: str | None) -> None:
         if text is not None:
-            self._filter = text
-            self._show_rows()
+            self._choose(replace(self.filter, text=text))
 
     def on_row_list_selected(self) -> None:
         self.show_pane(1)
@@ -284,8 +375,8 @@ class SamplesScreen(PaneScreen):
     def action_back(self) -> None:
         if self.pane:
             self.show_pane(0)
-        elif self._filter:
-            self._filtered("")
+        elif self.filter:
+            self.action_clear()
         else:
             self.host.action_screen("loop")
 
@@ -294,14 +385,3 @@ def _sign(outcome: Outcome, signs: words.Signs) -> tuple[str, str]:
     if outcome.correct is None:
         return " ", ""
     return (signs.done, GOOD) if outcome.correct else (signs.failed, BAD)
-
-
-def table_text(text: str, most: int = 40) -> str:
-    """A CSV file with its columns lined up."""
-    rows = list(csv.reader(io.StringIO(clean_text(text))))[:most]
-    if not rows:
-        return ""
-    count = max(len(row) for row in rows)
-    padded = [[*row, *[""] * (count - len(row))] for row in rows]
-    widths = [min(24, max(len(row[i]) for row in padded)) for i in range(count)]
-    return "\n".join("  ".join(c[:w].ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in padded)

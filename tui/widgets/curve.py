@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tui import words
+from tui.colours import version_mark
+from tui.model import Axis, Model
 from tui.plot.chart import Drawing, Line, Look, draw, limits
+from tui.sanitize import as_text
 
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.9, 0.97)
 
 
 class CurveView(Widget, can_focus=True):
+    PANE: ClassVar[str] = "curve"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "cursor(-1)", "Cursor left", show=False, id="curve.left"),
         Binding("right,l", "cursor(1)", "Cursor right", show=False, id="curve.right"),
@@ -41,22 +47,30 @@ class CurveView(Widget, can_focus=True):
         self._signs = signs
         self._drawing: Drawing | None = None
         self._state: tuple[object, ...] = ()
+        self._ground = Style()
+        self._reading = False
 
-    def show(self, chart: str, lines: tuple[Line, ...], **marks: Any) -> None:
-        """Redraws only when a curve has new points or is another one. `marks`: fields of `Look`."""
-        look = replace(self.look, **{"best": None, "plateau": None, "unit": 1.0, "axis": "step", **marks})
-        state = (chart, look, tuple((line.label, id(line.series), len(line.series)) for line in lines))
+    def show(self, chart: str, lines: tuple[Line, ...], *, reading: bool = False, **marks: Any) -> None:
+        """Redraws only when a curve has new points or is another one. `reading`: where there is none, one may come.
+
+        `marks`: fields of `Look`.
+        """
+        look = self.look._replace(**{"best": None, "plateau": None, "axis": "step", **marks})
+        shown = tuple(
+            (line.label, line.version, line.unit, id(line.series), len(line.series), line.read) for line in lines
+        )
+        state = (chart, look, shown, reading)
         if state == self._state:
             return
         if chart != self.chart or look.axis != self.look.axis:
-            look = replace(look, left=None, right=None, cursor=None)
+            look = look._replace(left=None, right=None, cursor=None)
         self._state = state
-        self.chart, self.lines, self.look = chart, lines, look
+        self.chart, self.lines, self.look, self._reading = chart, lines, look, reading
         self._redraw()
 
     def change(self, **changes: object) -> None:
         """Log scale, smoothing and the like."""
-        self.look = replace(self.look, **changes)  # type: ignore[arg-type]
+        self.look = self.look._replace(**changes)  # type: ignore[arg-type]
         self._redraw()
 
     def _redraw(self) -> None:
@@ -66,20 +80,27 @@ class CurveView(Widget, can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:
         self._drawing = None
+        self._say_title()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._ground = self.rich_style  # of all lines: to work it out takes longer than a line
+        return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size
         if self._drawing is None:
             self._drawing = draw(self.lines, self.look, width, height)
         if not self.lines:
-            text = "no curve yet: it is drawn as soon as the script logs something" if y == height // 2 else ""
-            return self._message(text, width)
+            text = "no curve yet: it is drawn as soon as the script logs something"
+            if self._reading:
+                text = "the log is being read"
+            return self._message(text if y == height // 2 else "", width)
         if y >= len(self._drawing.lines):
-            return Strip.blank(width, self.rich_style)
-        return Strip(self._drawing.lines[y]).adjust_cell_length(width).apply_style(self.rich_style)
+            return Strip.blank(width, self._ground)
+        return Strip(self._drawing.lines[y]).adjust_cell_length(width).apply_style(self._ground)
 
     def _message(self, text: str, width: int) -> Strip:
-        return Strip([Segment(text[:width].center(width), Style(dim=True))]).apply_style(self.rich_style)
+        return Strip([Segment(text[:width].center(width), Style(dim=True))]).apply_style(self._ground)
 
     def _say_title(self) -> None:
         parts = [self.chart or "curves"]
@@ -91,26 +112,39 @@ class CurveView(Widget, can_focus=True):
             parts.append("log")
         if self.look.left is not None:
             parts.append("zoomed")
-        reading = self.reading()
-        self.border_title = "  ".join(parts) + (f"    {reading}" if reading else "")
+        if (read := min((line.read for line in self.lines), default=1.0)) < 1:
+            parts.append(f"reading {read:.0%}")
+        whole, brief = as_text("  ".join(parts)), as_text(parts[0])
+        named, bare = self._legend("named"), self._legend("bare")
+        choices = ((whole, named), (whole, bare), (brief, bare), (brief, self._legend("none")))
+        titles = [head.copy().append("    ").append_text(legend) for head, legend in choices]
+        room = self.size.width - 2 if self.size.width else titles[0].cell_len  # not laid out yet
+        self.border_title = next((title for title in titles if title.cell_len <= room), brief)
 
     def reading(self) -> str:
-        """What stands under the cursor, or last: "step 812  v003 train 0.1213  v003 val 0.1302"."""
-        if self.look.cursor is None:
-            shown = [
-                f"{line.label} {words.number(line.series.ys[-1], self._signs)}"
-                for line in self.lines
-                if len(line.series)
-            ]
-            return "  ".join(shown)
-        at = self.look.cursor / self.look.unit
-        told = {"step": words.big(at), "epoch": f"{at:.1f}", "time": words.clock(at)}
-        parts = [f"{self.look.axis} {told[self.look.axis]}"]
+        """What stands under the cursor, or last: "step 812  v003 train 0.1213 val 0.1302"."""
+        return self._legend("named").plain
+
+    def _legend(self, values: Literal["named", "bare", "none"]) -> Text:
+        """Each version in its colour, with its mark where there are several, and its `values` where there is room."""
+        parts: dict[str, Text] = {}
+        at = self.look.cursor
+        if at is not None:
+            told = {"step": words.big(at), "epoch": f"{at:.1f}", "time": words.clock(at)}
+            parts[""] = Text(f"{self.look.axis} {told[self.look.axis]}")
         for line in self.lines:
-            found = line.series.value_at(self.look.cursor, self.look.smoothing)
-            if found:
-                parts.append(f"{line.label} {words.number(found[1], self._signs)}")
-        return "  ".join(parts)
+            if not len(line.series):
+                continue
+            value = line.series.ys[-1]
+            if at is not None and (found := line.series.value_at(at * line.unit, self.look.smoothing)):
+                value = found[1]
+            version, _, role = line.label.partition(" ")
+            mark = f"{version_mark(version, ascii_only=self.look.ascii)} " if line.version else ""
+            part = parts.setdefault(version, as_text(f"{mark}{version}", line.colour))
+            if values != "none":
+                name = f"{role} " if role and values == "named" else ""
+                part.append(f" {name}{words.number(value, self._signs)}")
+        return Text("  ").join(parts.values())
 
     # keys
 
@@ -131,19 +165,21 @@ class CurveView(Widget, can_focus=True):
     def action_zoom(self, factor: float) -> None:
         span, whole = (
             limits(self.lines, self.look),
-            limits(self.lines, replace(self.look, left=None, right=None)),
+            limits(self.lines, self.look._replace(left=None, right=None)),
         )
         if span is None or whole is None:
             return
         left, right = span
-        centre = self.look.cursor if self.look.cursor is not None else (left + right) / 2
-        half = max((right - left) / 2 * factor, (whole[1] - whole[0]) * 1e-6)
-        self._frame(centre - half, centre + half, whole)
+        fixed = self.look.cursor if self.look.cursor is not None else (left + right) / 2
+        fixed = min(right, max(left, fixed))
+        factor = max(factor, (whole[1] - whole[0]) * 2e-6 / (right - left))
+        # the cursor stays where it is on the screen, so that zooming out undoes zooming in
+        self._frame(fixed - (fixed - left) * factor, fixed + (right - fixed) * factor, whole)
 
     def action_pan(self, share: float) -> None:
         span, whole = (
             limits(self.lines, self.look),
-            limits(self.lines, replace(self.look, left=None, right=None)),
+            limits(self.lines, self.look._replace(left=None, right=None)),
         )
         if span is None or whole is None or self.look.left is None:
             return
@@ -161,6 +197,18 @@ class CurveView(Widget, can_focus=True):
     def action_whole(self) -> None:
         self.change(left=None, right=None, cursor=None)
 
-    def next_smoothing(self) -> None:
+    def recall(self, seen: Mapping[str, Any]) -> None:
+        """Scale and smoothing as they were remembered."""
+        smoothing = next((weight for weight in SMOOTHINGS if weight == seen.get("smoothing")), 0.0)
+        self.change(log=seen.get("log") is True, smoothing=smoothing)
+
+    def next_smoothing(self, by: int = 1) -> None:
         place = SMOOTHINGS.index(self.look.smoothing) if self.look.smoothing in SMOOTHINGS else 0
-        self.change(smoothing=SMOOTHINGS[(place + 1) % len(SMOOTHINGS)])
+        self.change(smoothing=SMOOTHINGS[(place + by) % len(SMOOTHINGS)])
+
+
+def curve_marks(model: Model, version: str, axis: Axis) -> dict[str, Any]:
+    """Best epoch and plateau of a version, as fields of `Look`."""
+    low = model.best_epoch(version)
+    found = {"best": low[0] if low else None, "plateau": model.plateau(version)}
+    return {name: model.on_axis(version, step, axis) for name, step in found.items()}

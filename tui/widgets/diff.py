@@ -43,6 +43,11 @@ class DiffView(LineView):
         self._measure()
         self.scroll_home(animate=False)
 
+    def say_when_empty(self, text: str) -> None:
+        if text != self.empty:
+            self.empty = text
+            self.refresh()
+
     def toggle_split(self) -> None:
         self.split = not self.split
         self._measure()

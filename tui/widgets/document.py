@@ -7,7 +7,7 @@ Markdown has it, takes a second for an analysis.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.console import Console
 from rich.segment import Segment
@@ -21,6 +21,11 @@ from tui.widgets.line_view import LineView
 
 if TYPE_CHECKING:
     from rich.markdown import Markdown
+
+    from tui.app import ProgtrainApp
+
+#: characters that are laid out between two keys without anybody noticing; more of them in a thread
+_AT_ONCE = 20_000
 
 _THEME = Theme(
     {
@@ -38,7 +43,8 @@ _THEME = Theme(
 
 
 class Document(LineView):
-    DEFAULT_CSS = "Document { padding: 0 1; }"
+    # room for the scroll bar is kept free: text laid out without it would lose its last column
+    DEFAULT_CSS = "Document { padding: 0 1; scrollbar-gutter: stable; }"
     EMPTY_STYLE: ClassVar[str] = "dim italic"
 
     def __init__(self, *, id: str | None = None, empty: str = "") -> None:
@@ -73,11 +79,20 @@ class Document(LineView):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        width = self.scrollable_content_region.width
-        if width > 0 and self._laid_out != (self.source, width):
-            self._laid_out = (self.source, width)
-            self._lines = lay_out(self.source, width)
-            widest = max((line.cell_len for line in self._lines), default=0)
+        width, source = self.scrollable_content_region.width, self.source
+        if width <= 0 or self._laid_out == (source, width):
+            return
+        self._laid_out = (source, width)
+        if len(source) <= _AT_ONCE:
+            self._take(lay_out(source, width), source, width)
+        else:
+            host = cast("ProgtrainApp", self.app)
+            host.in_thread(lambda: lay_out(source, width), lambda lines: self._take(lines, source, width))
+
+    def _take(self, lines: list[Text], source: str, width: int) -> None:
+        if self._laid_out == (source, width):
+            self._lines = lines
+            widest = max((line.cell_len for line in lines), default=0)
             self.content_width = widest if widest > width else 0
             self.renew()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -28,6 +29,7 @@ class LineView(ScrollView, can_focus=True):
 
     #: width of the longest line, for scrolling sideways; 0: lines are cut at the edge
     content_width = 0
+    _ground = Style()
 
     @property
     def count(self) -> int:
@@ -50,6 +52,10 @@ class LineView(ScrollView, can_focus=True):
     def header(self, width: int) -> Text:
         return Text("")
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._ground = self.rich_style  # of all lines: to work it out takes longer than a line
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         across, down = self.scroll_offset
@@ -58,11 +64,13 @@ class LineView(ScrollView, can_focus=True):
         else:
             index = y + down - self.header_height
             if not 0 <= index < self.count:
-                return Strip.blank(width, self.rich_style)
+                return Strip.blank(width, self._ground)
             text = self.line(index, width)
         text.end = ""
+        if text.style:
+            text.stylize_before(text.style)  # Rich renders spans alone
         strip = Strip(text.render(self.app.console)).crop(across, across + width)
-        return strip.adjust_cell_length(width).apply_style(self.rich_style)
+        return strip.adjust_cell_length(width).apply_style(self._ground)
 
     def action_page_up(self) -> None:
         self.scroll_page_up(animate=False)

@@ -11,11 +11,12 @@ from textual.binding import Binding, BindingType
 
 from tui import words
 from tui.model import Model
-from tui.sanitize import clean_line
+from tui.sanitize import as_text
 from tui.widgets.line_view import LineView
 
 
 class LogView(LineView):
+    PANE: ClassVar[str] = "output"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "scroll_left", "Left", show=False, id="left"),
         Binding("right,l", "scroll_right", "Right", show=False, id="right"),
@@ -45,6 +46,7 @@ class LogView(LineView):
         self._seen = seen
         self._path = model.log_path
         self.lines = [*model.log, model.log_open] if model.log_open else list(model.log)
+        self.content_width = max(map(len, self.lines), default=0)
         self._say_title()
         self.renew()
         if self.follow:
@@ -100,6 +102,6 @@ class LogView(LineView):
             self._say_title()
 
     def _say_title(self) -> None:
-        job = clean_line(self._path.parent.name) if self._path else ""
+        job = self._path.parent.name if self._path else ""
         follow = f"follow {self._signs.on if self.follow else self._signs.off}"
-        self.border_title = "  ".join(part for part in ("output", job, follow) if part)
+        self.border_title = as_text("  ".join(part for part in ("output", job, follow) if part))

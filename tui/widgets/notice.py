@@ -7,7 +7,7 @@ from textual.widget import Widget
 
 from tui.colours import BAD, NEEDS_YOU
 from tui.model import Model
-from tui.sanitize import clean_text
+from tui.sanitize import glimpse
 
 
 class Notice(Widget):
@@ -18,7 +18,7 @@ class Notice(Widget):
         self.text = ""
 
     def show(self, model: Model) -> None:
-        text = clean_text(_told(model))
+        text = glimpse(_told(model))
         if text != self.text:
             self.text = text
             self.display = bool(text)

@@ -1,10 +1,11 @@
-"""A picture in cells: half blocks in colour, or letters by brightness."""
+"""A picture in cells: half blocks in colour, or letters by brightness; or as pixels over these cells."""
 
 from __future__ import annotations
 
 from rich.color import Color
 from rich.style import Style
 from rich.text import Text
+from textual.app import ComposeResult
 from textual.widget import Widget
 
 from tui.reading.pictures import Picture, Pixel
@@ -34,6 +35,23 @@ class PictureView(Widget):
             below = rows[y + 1] if y + 1 < len(rows) else None
             lines.append(_letters(rows[y], below) if self._letters else _blocks(rows[y], below))
         return Text("\n").join(lines)
+
+
+class PixelView(Widget):
+    """Takes the room that the half blocks would take."""
+
+    DEFAULT_CSS = "PixelView { height: auto; width: auto; }"
+
+    def __init__(self, picture: Picture, draw: type[Widget]) -> None:
+        """`draw`: a widget that takes a Pillow image."""
+        super().__init__()
+        self._picture, self._draw = picture, draw
+
+    def compose(self) -> ComposeResult:
+        drawn = self._draw(self._picture.image)  # type: ignore[arg-type]
+        drawn.styles.width = len(self._picture.rows[0])
+        drawn.styles.height = (len(self._picture.rows) + 1) // 2
+        yield drawn
 
 
 def _blocks(above: tuple[Pixel, ...], below: tuple[Pixel, ...] | None) -> Text:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal, NamedTuple
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -17,9 +16,13 @@ from textual.reactive import reactive
 from tui.sanitize import shorten
 from tui.widgets.line_view import LineView
 
+_NARROWEST = 5
+_NARROWEST_STRETCH = 12
+_WIDEST_SIDEWAYS = 22
+_LOOKED_AT = 100
 
-@dataclass(frozen=True)
-class Column:
+
+class Column(NamedTuple):
     title: str
     align: Literal["left", "right"] = "left"
     #: gets what is left of the width; its cells are shortened in the middle
@@ -28,13 +31,39 @@ class Column:
     spare: int = 0
 
 
-@dataclass(frozen=True)
 class Row:
-    key: str
-    cells: tuple[Text, ...]
+    """One row. With `make` its cells are made when they are first looked at: of ten thousand few ever are."""
+
+    __slots__ = ("_cells", "_make", "key", "source")
+
+    def __init__(
+        self,
+        key: str,
+        cells: tuple[Text, ...] = (),
+        *,
+        source: object = None,
+        make: Callable[[], tuple[Text, ...]] | None = None,
+    ) -> None:
+        """`source`: all that `make` makes them of; rows of the same key and source are the same."""
+        self.key = key
+        self._cells = cells
+        self._make = make
+        self.source = source if make else cells
+
+    @property
+    def cells(self) -> tuple[Text, ...]:
+        if self._make is not None:
+            self._cells, self._make = self._make(), None
+        return self._cells
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Row) and self.key == other.key and self.source == other.source
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class RowList(LineView):
+    PANE: ClassVar[str] = "list"
     COMPONENT_CLASSES: ClassVar[set[str]] = {"row-list--cursor", "row-list--header"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "cursor(-1)", "Up", show=False, id="up"),
@@ -62,8 +91,12 @@ class RowList(LineView):
     class Selected(Highlighted):
         """Enter on a row."""
 
-    def __init__(self, columns: Sequence[Column], *, id: str | None = None, empty: str = "") -> None:
+    def __init__(
+        self, columns: Sequence[Column], *, id: str | None = None, empty: str = "", sideways: bool = False
+    ) -> None:
+        """`sideways`: columns keep their width, and what finds no room is scrolled to."""
         super().__init__(id=id)
+        self._sideways = sideways
         self.columns = tuple(columns)
         self.rows: tuple[Row, ...] = ()
         self.empty = empty
@@ -92,6 +125,9 @@ class RowList(LineView):
         self.rows = rows
         self.columns = tuple(columns) if columns is not None else self.columns
         self._widths = ()
+        if self._sideways:
+            wanted = self._wanted()
+            self.content_width = sum(wanted) + len(wanted)
         if before is not None:
             place = next((i for i, row in enumerate(rows) if row.key == before), None)
             self.cursor = place if place is not None else min(self.cursor, max(0, len(rows) - 1))
@@ -154,12 +190,14 @@ class RowList(LineView):
     # drawing
 
     def header(self, width: int) -> Text:
+        width = max(width, self.content_width)
         style = self.get_component_rich_style("row-list--header", partial=True)
         return self._row_text([Text(column.title) for column in self.columns], width, style)
 
     def line(self, index: int, width: int) -> Text:
         if not self.rows:
             return Text(shorten(self.empty, width), style="dim")
+        width = max(width, self.content_width)
         text = self._row_text(list(self.rows[index].cells), width, Style())
         if index == self.cursor:
             text.append(" " * max(0, width - text.cell_len))
@@ -171,21 +209,28 @@ class RowList(LineView):
         for column, cell, room in zip(self.columns, cells, self._column_widths(width), strict=False):
             if room <= 0:
                 continue
-            shown = cell.copy()
-            if shown.cell_len > room:
-                shown = Text(shorten(cell.plain, room), style=cell.style)
+            shown = cell if cell.cell_len <= room else Text(shorten(cell.plain, room), style=cell.style)
             space = " " * (room - shown.cell_len)
-            line.append_text(Text(space) + shown if column.align == "right" else shown + Text(space))
-            line.append(" ")
+            if column.align == "right":
+                line.append(space).append_text(shown).append(" ")
+            else:
+                line.append_text(shown).append(f"{space} ")
         return line
+
+    def _wanted(self) -> list[int]:
+        """The width of each column's longest cell: of a long table, of the first rows and of some from all over it."""
+        some = max(1, len(self.rows) // _LOOKED_AT)
+        looked_at = [row.cells for row in (*self.rows[:_LOOKED_AT], *self.rows[_LOOKED_AT::some])]
+        wanted = []
+        for index, column in enumerate(self.columns):
+            longest = max((cells[index].cell_len for cells in looked_at if index < len(cells)), default=0)
+            wanted.append(max(longest, cell_len(column.title)))
+        return [min(w, _WIDEST_SIDEWAYS) for w in wanted] if self._sideways else wanted
 
     def _column_widths(self, width: int) -> tuple[int, ...]:
         if self._widths:
             return self._widths
-        wanted = []
-        for index, column in enumerate(self.columns):
-            longest = max((r.cells[index].cell_len for r in self.rows[:500] if index < len(r.cells)), default=0)
-            wanted.append(max(longest, cell_len(column.title)))
+        wanted = self._wanted()
         for spare in sorted({c.spare for c in self.columns if c.spare}, reverse=True):
             if sum(wanted) + len([w for w in wanted if w]) <= width:
                 break
@@ -193,6 +238,9 @@ class RowList(LineView):
         free = width - sum(wanted) - len([w for w in wanted if w])
         for index, column in enumerate(self.columns):
             if column.stretch and wanted[index]:
-                wanted[index] = max(4, wanted[index] + free)
+                wanted[index] = max(_NARROWEST_STRETCH, wanted[index] + free)
+        # long names lose their middle before the columns behind them lose their place
+        while sum(wanted) + len([w for w in wanted if w]) > width and max(wanted) > _NARROWEST:
+            wanted[wanted.index(max(wanted))] -= 1
         self._widths = tuple(wanted)
         return self._widths

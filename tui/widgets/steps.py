@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -88,10 +89,12 @@ class StepStrip(Widget):
             of = f"/{words.big(progress.steps)}" if progress.steps else ""
             parts.append(f"step {words.big(progress.step)}{of}")
         tail = []
-        if progress.samples_per_second:
-            tail.append(f"{words.big(progress.samples_per_second)} samples/s")
-        if progress.seconds_left is not None:
-            tail.append(f"left {words.clock(progress.seconds_left)}")
+        rate, left = progress.samples_per_second, progress.seconds_left
+        if rate is not None and rate > 0:
+            tail.append(f"{words.big(rate)} samples/s")
+        # while a clock is being set, there is no true answer
+        if left is not None and 0 <= left < math.inf:
+            tail.append(f"left {words.clock(left)}")
         line = Text(f" {'  '.join(parts)}  ", no_wrap=True)
         if progress.step is not None and progress.steps:
             share = progress.step / progress.steps
@@ -115,7 +118,9 @@ _TONE = {
 
 def what_to_do(snapshot: Snapshot, since: datetime | None = None) -> str:
     """One line for each state: what happens, and what the user can do."""
-    lasting = f" for {words.clock(snapshot.since_seconds)}" if snapshot.since_seconds is not None else ""
+    age = snapshot.since_seconds
+    # below 0 a clock was set: nothing true can be said
+    lasting = f" for {words.clock(age)}" if age is not None and age >= 0 else ""
     at = f" at {since:%H:%M}" if since else ""
     reason = clean_line(snapshot.reason)
     match snapshot.status:

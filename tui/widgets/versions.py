@@ -54,11 +54,15 @@ def version_columns(snapshot: Snapshot) -> list[Column]:
 
 def version_rows(snapshot: Snapshot, marked: set[str], signs: words.Signs) -> list[Row]:
     """The newest first."""
-    return [Row(v.version, _cells(v, snapshot, v.version in marked, signs)) for v in reversed(snapshot.versions)]
-
-
-def _cells(view: VersionView, snapshot: Snapshot, marked: bool, signs: words.Signs) -> tuple[Text, ...]:
     up = snapshot.higher_is_better
+    return [_row(view, up, view.version in marked, signs) for view in reversed(snapshot.versions)]
+
+
+def _row(view: VersionView, up: bool, marked: bool, signs: words.Signs) -> Row:
+    return Row(view.version, source=(view, up, marked), make=lambda: _cells(view, up, marked, signs))
+
+
+def _cells(view: VersionView, up: bool, marked: bool, signs: words.Signs) -> tuple[Text, ...]:
     colour = version_colour(view.version)
     verdict = view.verdict_previous
     shown = _SHORT_VERDICT.get(verdict or "", verdict or "")

@@ -140,6 +140,7 @@ def _become(request: dict[str, Any]) -> None:
         script, *arguments = request["arguments"]
         sys.argv = [script, *arguments]
         sys.path[0] = request["cwd"]
+        sys.path[1:1] = [path for path in request["environment"].get("PYTHONPATH", "").split(os.pathsep) if path]
         runpy.run_path(script, run_name="__main__")
         code = 0
     except SystemExit as ended:

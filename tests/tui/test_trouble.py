@@ -371,7 +371,7 @@ def test_leaving_does_not_wait_for_a_file_that_never_answers(ws: Workspace) -> N
 async def test_a_runner_killed_in_mid_training_is_told_and_the_training_is_taken_over(
     plain: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "1.0")
+    monkeypatch.setenv("SECONDS_PER_EPOCH", "4.0")
     app = ProgtrainApp(plain.root, every=0.3)
 
     def status() -> str:

@@ -102,7 +102,7 @@ async def shows_review(pilot: Pilot[None]) -> None:
 
 
 @asynccontextmanager
-async def never_freezing(seconds: float = 1.5) -> AsyncIterator[None]:
+async def never_freezing(seconds: float = 5.0) -> AsyncIterator[None]:
     """The app's thread never computes for longer at a stretch: in its own time, so that a busy machine is fair."""
     longest = 0.0
 

@@ -1,0 +1,254 @@
+"""Arms that walk the real loop: a person's workspace, autopilot, another adviser each time.
+
+Scripts run in the warm Python instead of under a guard, and the loop ends with the evaluation of its last version;
+everything else is what `progtrain run --yes` does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from advisor import rules_only
+from advisor.grounding import Grounding
+from advisor.interface import Briefing, Draft, Prose, Settings
+from benchmarks.advice_first import clock
+from benchmarks.advice_tasks import Cell
+from benchmarks.advice_trials import Trial
+from engine import history, loop, marks, rules, runner
+from engine.context import Context, Stopped
+from engine.errors import InputError, StepFailed
+from engine.files import LineReader, read_text, write_json
+from engine.journal import Journal
+from engine.options import Options
+from engine.schema import EvalScore, JobRequest, load
+from engine.script.settings import find_setting
+from engine.spec import same_value
+from engine.workspace import JobFolder, Workspace
+from models.recipe.lab.bench import error_of
+from models.recipe.lab.warm import WarmPython
+
+Adviser = Callable[[Briefing], Draft]
+_TIMEOUT = 60.0
+
+
+@dataclass
+class WarmContext(Context):
+    """The engine's context, with scripts in forks of a Python that has imported the heavy packages already."""
+
+    warm: WarmPython | None = None
+    #: drafts in the advisor's place; None: the advisor itself, in a process of its own
+    adviser: Adviser | None = None
+    #: changes what the advisor is told
+    retold: Callable[[Briefing], Briefing] = lambda briefing: briefing
+
+    def check_stop(self) -> None:
+        super().check_stop()
+        if marks.read(self.ws, self.last_version, "evaluate") is not None:
+            raise Stopped("all versions are measured")
+
+    def start(self, folder: JobFolder, request: JobRequest) -> None:
+        """Runs the script to its end, and leaves the state that a guard would have left."""
+        assert self.warm is not None
+        begun = datetime.now(UTC)
+        write_json(folder.job, request.model_dump())
+        ended = self.warm.run(
+            request.command[1:],
+            cwd=Path(request.cwd),
+            log=folder.log,
+            timeout=_TIMEOUT,
+            environment=dict(request.environment),
+        )
+        state = {
+            "status": "ended",
+            "host": os.uname().nodename,
+            "pid": os.getpid(),
+            "create_time": psutil.Process().create_time(),
+            "started_at": begun.isoformat(),
+            "ended_at": datetime.now(UTC).isoformat(),
+            "exit_code": ended.exit_code,
+            "ended_by": "time limit" if ended.timed_out else None,
+        }
+        write_json(folder.state, state)
+
+    def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:
+        if self.adviser is not None:
+            return self.adviser(briefing)
+        return super().draft(self.retold(briefing), settings, events=events, log=log)
+
+
+def run(cell: Cell, arm: str, out: Path, warm: WarmPython, root: Path, versions: int) -> list[Trial]:
+    """Walks the loop, measures its versions on the held-out split, and keeps what else is to be told of it."""
+    cell.write(root, versions)
+    ws = Workspace(root)
+    prepared = runner.prepare(ws, Options(autopilot=True), clock=clock)
+    context = WarmContext(**{f.name: getattr(prepared, f.name) for f in fields(Context)}, warm=warm)
+    context.journal = Journal(ws.journal, clock, None)
+    if arm == "rules":
+        context.adviser = rules_only.draft
+    elif arm == "random_legal":
+        context.adviser = _random(random.Random(cell.name))
+    elif arm == "shuffled":
+        context.retold = _shuffler(cell, out)
+    begun = time.monotonic()
+    ended = _walk(context)
+    seconds = time.monotonic() - begun
+    trials = _measured(context, versions)
+    about = {
+        "cell": cell.name,
+        "arm": arm,
+        "seconds": round(seconds, 2),
+        "ended": ended,
+        "attempts_failed": sum(e["event"] == "attempt_failed" for e in LineReader(ws.journal).read()),
+        "violations": _violations(context),
+        **_told(context),
+    }
+    _keep(out / "loops" / f"{cell.name}.{arm}.json", about)
+    if arm == "rules":
+        _keep(out / "briefings" / f"{cell.name}.json", [b.model_dump(mode="json") for b in _briefings(ws)])
+    return trials
+
+
+def _walk(context: Context) -> str:
+    """Why the loop ended before its last version; "" where it did not."""
+    try:
+        loop.run(context)
+    except Stopped:
+        return ""
+    except StepFailed as error:
+        return error.reason
+    return "nothing was left to try"
+
+
+def _keep(path: Path, data: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data, indent=1) + "\n")
+
+
+# advisers
+
+
+def _random(chance: random.Random) -> Adviser:
+    """Any action that the engine offers, with the rules' prose for it."""
+
+    def adviser(briefing: Briefing) -> Draft:
+        made = rules_only.draft(briefing)
+        chosen = chance.choice(briefing.options).id
+        prose = rules_only.prose(rules_only.sections(briefing, chosen))
+        return made.model_copy(update={"chosen": chosen, "prose": prose})
+
+    return adviser
+
+
+def _shuffler(cell: Cell, out: Path) -> Callable[[Briefing], Briefing]:
+    """Facts, findings and what was tried from a briefing of another cell; options, hints and rules are its own."""
+    chance = random.Random(cell.name)
+    others = [path for path in sorted((out / "briefings").glob("*.json")) if path.stem.split("-")[1] != cell.fault]
+    pool = [Briefing.model_validate(data) for path in others for data in json.loads(path.read_text())]
+    if not pool:
+        raise SystemExit("the arm with shuffled facts takes them from the arm of the rules: run that one first")
+
+    def retold(briefing: Briefing) -> Briefing:
+        other = chance.choice(pool)
+        facts = [fact for fact in other.facts if fact.key != "version"]
+        own = [fact for fact in briefing.facts if fact.key == "version"]
+        return briefing.model_copy(
+            update={"facts": (*own, *facts), "findings": other.findings, "tried": other.tried},
+        )
+
+    return retold
+
+
+# what came of it
+
+
+def _measured(context: WarmContext, versions: int) -> list[Trial]:
+    """A trial for each version that the rules allow; those that the loop did not reach count as failed."""
+    ws, higher = context.ws, context.rules.higher_is_better(context.rules.primary_metric)
+    made = history.authored(ws)
+    trials: list[Trial] = []
+    best = math.inf
+    for version in ws.versions():
+        try:
+            score = history.primary_value(load(ws.version(version).eval_score, EvalScore), context.rules.primary_metric)
+        except InputError:
+            score = None
+        valid = error_of(math.nan if score is None else score, higher)
+        held = _held_out(context, version, higher) if valid < best else None
+        trials.append(Trial(len(trials) + 1, valid, held, made.get(version, {}).get("action") or ""))
+        best = min(best, valid)
+    # a loop that ended early has nothing more to show for its budget
+    return [*trials, *(Trial(n, math.inf, None, "not reached") for n in range(len(trials) + 1, versions + 1))]
+
+
+def _held_out(context: WarmContext, version: str, higher: bool) -> float | None:
+    assert context.warm is not None
+    ws = context.ws
+    folder = ws.version(version).path / "held_out"
+    arguments = [ws.eval_script.name, "--version", version, "--split", "test", "--output", str(folder)]
+    ended = context.warm.run(arguments, cwd=ws.root, log=ws.own / "held_out.log", timeout=_TIMEOUT)
+    if ended.exit_code != 0:
+        return None
+    value = history.primary_value(load(folder / "eval_score.json", EvalScore), context.rules.primary_metric)
+    error = error_of(math.nan if value is None else value, higher)
+    return error if math.isfinite(error) else None
+
+
+def _violations(context: Context) -> list[str]:
+    """Locked settings that a version's script has with another value."""
+    found = []
+    present = rules.load(context.ws)
+    for version in context.ws.versions():
+        source = read_text(context.ws.script(version))
+        for key, wanted in present.locked.items():
+            setting = find_setting(source, key)
+            if setting is None or not same_value(setting.value, wanted):
+                found.append(f"{version}: {key}")
+    return found
+
+
+def _briefings(ws: Workspace) -> list[Briefing]:
+    paths = [ws.drafts(version).briefing for version in ws.versions()]
+    return [load(path, Briefing) for path in paths if path.is_file()]
+
+
+def _told(context: Context) -> dict[str, Any]:
+    """Who drafted, numbers in what was written, and those of them that no fact shows."""
+    authors: list[str] = []
+    seconds: list[float] = []
+    foreign: list[str] = []
+    numbers = 0
+    for briefing in _briefings(context.ws):
+        path = context.ws.drafts(briefing.version).draft
+        if not path.is_file():
+            continue
+        data = json.loads(read_text(path))["draft"]
+        authors.append("rules" if data["model_sha256"] is None else "model")
+        seconds.append(float(data["seconds"].get("total", 0.0)))
+        grounding = Grounding(briefing)
+        for line in _lines(Prose.model_validate(data["prose"])):
+            numbers += sum(character.isdigit() for word in line.split() for character in word[:1])
+            foreign += [f"{briefing.version}: {number}" for number in grounding.foreign_numbers(line)]
+    return {
+        "drafts": len(authors),
+        "by_model": authors.count("model"),
+        "draft_seconds": round(sum(seconds), 2),
+        "numbers": numbers,
+        "foreign_numbers": foreign,
+    }
+
+
+def _lines(prose: Prose) -> Sequence[str]:
+    return [
+        line for value in prose.model_dump().values() for line in ([value] if isinstance(value, str) else list(value))
+    ]

@@ -157,7 +157,7 @@ class Result(BaseModel):
             if good < most
         ]
         return (
-            f"serves, but is weak in {' and '.join(weak)}: the bundled model or the rules do better"
+            f"serves, but is weak in {' and '.join(weak)}: look at the rules' order as well"
             if weak
             else "serves"
         )

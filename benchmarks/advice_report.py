@@ -25,8 +25,10 @@ def write(cells: Sequence[Cell], out: Path) -> None:
     common, arms = score.complete(out, cells, 10)
     if not common:
         raise SystemExit(f"{out} holds no cell that all arms have finished: run --full first")
+    # where only some cells have come so far, a mean over them is none of the others' line
+    whole = len(_planted(common))
     plotted = {
-        score.ARMS[arm]: {n: score.iqm(values) for n, values in row.items()}
+        score.ARMS[arm]: {n: score.iqm(values) for n, values in row.items() if len(values) >= whole - 1}
         for arm, row in score.table(out, common, COUNTS).items()
         if row
     }

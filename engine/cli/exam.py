@@ -156,11 +156,7 @@ class Result(BaseModel):
             )
             if good < most
         ]
-        return (
-            f"serves, but is weak in {' and '.join(weak)}: look at the rules' order as well"
-            if weak
-            else "serves"
-        )
+        return f"serves, but is weak in {' and '.join(weak)}: look at the rules' order as well" if weak else "serves"
 
 
 def briefings() -> Iterator[Briefing]:

@@ -82,10 +82,10 @@ def signed_text(value: float | None, like: float | None = None) -> str:
 
 
 def rate_text(value: float | None) -> str:
-    """Short scientific form: 0.0003 -> "3e-4", 0.0125 -> "1.25e-2", 1.0 -> "1"."""
+    """Short scientific form: 0.0003 -> "3e-4", 0.0125 -> "1.25e-2", 0.1 -> "0.1", 1.0 -> "1"."""
     if value is None or not math.isfinite(value):
         return ""
-    if value == 0 or 1 <= abs(value) < 1000:
+    if value == 0 or 0.1 <= abs(value) < 1000:
         return f"{value:g}"
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"

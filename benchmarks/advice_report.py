@@ -80,6 +80,9 @@ _BOTTOM = """
 - With shuffled facts the options keep their order by the rules, which has its say in every choice: what that arm lacks
   is what the model makes of the facts, not the rules' judgement.
 - Times were taken beside other work.
+
+`benchmarks/results/advice.tar.gz` holds every version and trial behind these figures; the searches go on from it when it is
+unpacked and named with `--out`.
 """
 
 

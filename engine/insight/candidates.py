@@ -133,7 +133,11 @@ def _recipes(ground: Ground) -> Iterator[_Proposal]:
 
 
 def _fits_the_task(recipe: str, measured: Measurements) -> bool:
-    """What the script's loss does not show: balanced classes need no weights."""
+    """What the script's loss does not show: balanced classes need no weights, and batches of one sample have no spread
+    to normalise by, which torch refuses."""
+    samples, batch = measured.data.train_samples, measured.number("batch_size")
+    if recipe == "batch_norm" and samples and batch and samples % batch == 1:
+        return False
     if recipe == "class_weights":
         uneven = measured.failures.imbalance
         return measured.is_classification is not False and (uneven is None or uneven >= 1.3)

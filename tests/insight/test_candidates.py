@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -230,3 +231,12 @@ def test_sizes_are_as_people_write_them() -> None:
         "hidden_size",
         "up",
     )
+
+
+@pytest.mark.parametrize(("samples", "offered"), [(128, True), (129, False)])
+def test_a_last_batch_of_one_sample_is_not_normalised(lab: Lab, limits: Limits, samples: int, offered: bool) -> None:
+    stats = lab.ws.stats("toy_v1")
+    stats.parent.mkdir(parents=True, exist_ok=True)
+    stats.write_text(json.dumps({"num_train": samples}))
+    lab.version(source=lab.script(batch_size=64))
+    assert ("add_batch_norm" in ids(gather(lab.ws, "v001", limits, lab.records))) is offered

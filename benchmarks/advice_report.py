@@ -81,8 +81,8 @@ _BOTTOM = """
   is what the model makes of the facts, not the rules' judgement.
 - Times were taken beside other work.
 
-`benchmarks/results/advice.tar.gz` holds every version and trial behind these figures; the searches go on from it when it
-is unpacked and named with `--out`.
+`benchmarks/results/advice.tar.gz` holds every version and trial behind these figures. Unpacked and named with `--out`,
+it is where the searches go on.
 """
 
 

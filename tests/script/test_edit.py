@@ -56,10 +56,10 @@ def test_any_number_becomes_any_other(data: st.DataObject, old: float, new: floa
 
 @given(texts, texts, st.sampled_from("'\""))
 def test_any_text_becomes_any_other(old: str, new: str, quote: str) -> None:
-    if old == new:
-        return
-    source = f"KNOB = {format_literal(old, like=quote)}  # stays\n"
     operation = SetOperation(setting="KNOB", from_=old, to=new)
+    if old == new or (operation.from_, operation.to) != (old, new):
+        return  # 3e-4 is a number in an action, also where YAML takes it for text
+    source = f"KNOB = {format_literal(old, like=quote)}  # stays\n"
     changed = apply_operation(source, operation)
     verify(source, changed, operation)
     assert changed.endswith("  # stays\n")

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.advice_tasks import FAULTS, Cell
@@ -47,10 +46,6 @@ class First:
         return any(name in self.right for name, _ in self.findings[:places])
 
 
-def clock() -> datetime:
-    return datetime(2026, 1, 1, tzinfo=UTC)
-
-
 def look(cells: Sequence[Cell], keep: Path | None = None) -> list[First]:
     """Trains and diagnoses, and prints a line each. `keep`: a folder where the workspaces stay, to look at."""
     found = []
@@ -71,7 +66,7 @@ def look(cells: Sequence[Cell], keep: Path | None = None) -> list[First]:
 
 def _first(cell: Cell, root: Path, warm: WarmPython) -> First:
     cell.write(root, versions=10)
-    bench = Bench(root, warm, clock=clock)
+    bench = Bench(root, warm)
     begun = time.monotonic()
     before = _both(bench, "v001")
     seconds = time.monotonic() - begun

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import random
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -22,24 +23,23 @@ import psutil
 from advisor import rules_only
 from advisor.grounding import Grounding
 from advisor.interface import Briefing, Draft, Prose, Settings
-from benchmarks.advice_first import clock
 from benchmarks.advice_tasks import Cell
 from benchmarks.advice_trials import Trial
 from engine import history, loop, marks, rules, runner
 from engine.context import Context, Stopped
 from engine.errors import InputError, StepFailed
 from engine.files import LineReader, read_text, write_json
+from engine.jobs.began import began
 from engine.journal import Journal
 from engine.options import Options
-from engine.schema import EvalScore, JobRequest, load
+from engine.schema import JobRequest, load
 from engine.script.settings import find_setting
 from engine.spec import same_value
 from engine.workspace import JobFolder, Workspace
-from models.recipe.lab.bench import error_of
+from models.recipe.lab.bench import TIMEOUT, clock, evaluate, read_score
 from models.recipe.lab.warm import WarmPython
 
 Adviser = Callable[[Briefing], Draft]
-_TIMEOUT = 60.0
 
 
 @dataclass
@@ -66,14 +66,14 @@ class WarmContext(Context):
             request.command[1:],
             cwd=Path(request.cwd),
             log=folder.log,
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
             environment=dict(request.environment),
         )
         state = {
             "status": "ended",
-            "host": os.uname().nodename,
+            "host": socket.gethostname(),
             "pid": os.getpid(),
-            "create_time": psutil.Process().create_time(),
+            "create_time": began(psutil.Process()),
             "started_at": begun.isoformat(),
             "ended_at": datetime.now(UTC).isoformat(),
             "exit_code": ended.exit_code,
@@ -174,34 +174,26 @@ def _shuffler(cell: Cell, out: Path) -> Callable[[Briefing], Briefing]:
 
 def _measured(context: WarmContext, versions: int) -> list[Trial]:
     """A trial for each version that the rules allow; those that the loop did not reach count as failed."""
-    ws, higher = context.ws, context.rules.higher_is_better(context.rules.primary_metric)
+    ws = context.ws
     made = history.authored(ws)
     trials: list[Trial] = []
     best = math.inf
     for version in ws.versions():
         try:
-            score = history.primary_value(load(ws.version(version).eval_score, EvalScore), context.rules.primary_metric)
+            valid = read_score(ws.version(version).path, context.rules).error
         except InputError:
-            score = None
-        valid = error_of(math.nan if score is None else score, higher)
-        held = _held_out(context, version, higher) if valid < best else None
+            valid = math.inf
+        held = _held_out(context, version) if valid < best else None
         trials.append(Trial(len(trials) + 1, valid, held, made.get(version, {}).get("action") or ""))
         best = min(best, valid)
     # a loop that ended early has nothing more to show for its budget
     return [*trials, *(Trial(n, math.inf, None, "not reached") for n in range(len(trials) + 1, versions + 1))]
 
 
-def _held_out(context: WarmContext, version: str, higher: bool) -> float | None:
+def _held_out(context: WarmContext, version: str) -> float | None:
     assert context.warm is not None
-    ws = context.ws
-    folder = ws.version(version).path / "held_out"
-    arguments = [ws.eval_script.name, "--version", version, "--split", "test", "--output", str(folder)]
-    ended = context.warm.run(arguments, cwd=ws.root, log=ws.own / "held_out.log", timeout=_TIMEOUT)
-    if ended.exit_code != 0:
-        return None
-    value = history.primary_value(load(folder / "eval_score.json", EvalScore), context.rules.primary_metric)
-    error = error_of(math.nan if value is None else value, higher)
-    return error if math.isfinite(error) else None
+    score = evaluate(context.ws, context.rules, context.warm, version, "test")
+    return score.error if score and math.isfinite(score.error) else None
 
 
 def _violations(context: Context) -> list[str]:

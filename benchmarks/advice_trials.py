@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.advice_first import clock
 from benchmarks.advice_tasks import Cell
 from engine.files import read_text, write_text
 from engine.insight.candidates import state_of
@@ -56,7 +55,7 @@ class Desk:
                 data = json.loads(line)
                 self._results[data.pop("state")] = data
         cell.write(root, versions=10)
-        self._bench = Bench(root, warm, clock=clock)
+        self._bench = Bench(root, warm)
         self.first = read_text(self._bench.ws.script("v001"))
 
     def measure(self, source: str, below: float = math.inf) -> tuple[float, float | None]:

@@ -33,6 +33,16 @@ class Planned:
     action_text: str
     checks: tuple[str, ...]
 
+    def origin(self, reason: str) -> dict[str, Any]:
+        """What the journal's `version_authored` says of it."""
+        return {
+            "version": self.version,
+            "base": self.base,
+            "action": self.action_text,
+            "reason": reason,
+            "operation": self.operation.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+
 
 def limits(rules: Rules) -> Limits:
     """Rules and instruction, as what an operation may touch. Settings that identify a run are no action (design 6)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,15 @@ class Stopped(Exception):
     """The user asked for a stop: not an error."""
 
 
+@contextmanager
+def stopping() -> Iterator[None]:
+    """An advisor that was cancelled was stopped by the user."""
+    try:
+        yield
+    except process.Cancelled as error:
+        raise Stopped from error
+
+
 @dataclass
 class Context:
     ws: Workspace
@@ -46,7 +56,7 @@ class Context:
     stop_grace_seconds: float = STOP_GRACE_SECONDS
 
     def check_stop(self) -> None:
-        if decisions.stop_requested(self.ws):
+        if self.stop_requested():
             raise Stopped
 
     def ask(self, review: Review, automatic: str | None) -> Decision:
@@ -128,12 +138,11 @@ class Context:
 
     def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:
         """Who drafts: the advisor in a process of its own. Raises `Stopped` when the user asked for it."""
-        try:
-            return process.draft(
-                briefing, settings, events=events, log=log, should_cancel=lambda: decisions.stop_requested(self.ws)
-            )
-        except process.Cancelled as error:
-            raise Stopped from error
+        with stopping():
+            return process.draft(briefing, settings, events=events, log=log, should_cancel=self.stop_requested)
+
+    def stop_requested(self) -> bool:
+        return decisions.stop_requested(self.ws)
 
     def _stopper(self, folder: JobFolder, live_version: str | None) -> Callable[[], None]:
         """A check for each poll: on a stop request the script is asked to end, then ended."""
@@ -141,7 +150,7 @@ class Context:
 
         def check() -> None:
             nonlocal asked_at
-            if not decisions.stop_requested(self.ws):
+            if not self.stop_requested():
                 return
             now = self.clock().timestamp()
             if asked_at is None:

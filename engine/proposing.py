@@ -14,8 +14,8 @@ from advisor import process
 from advisor.grounding import Grounding
 from advisor.instruct import NOTHING
 from advisor.interface import Briefing, Code, Proposal, Settings
-from engine import authoring, decisions, history
-from engine.context import Context, Stopped
+from engine import authoring, history
+from engine.context import Context, stopping
 from engine.errors import InputError
 from engine.files import read_text, write_text
 from engine.hints import EDITS, veto
@@ -111,16 +111,9 @@ def offered(source: str) -> Code:
 
 def _asked(context: Context, version: str, briefing: Briefing, code: Code, settings: Settings) -> Proposal:
     context.check_stop()
-    try:
-        return process.propose(
-            briefing,
-            code,
-            settings,
-            log=context.ws.drafts(version).log,
-            should_cancel=lambda: decisions.stop_requested(context.ws),
-        )
-    except process.Cancelled as error:
-        raise Stopped from error
+    log = context.ws.drafts(version).log
+    with stopping():
+        return process.propose(briefing, code, settings, log=log, should_cancel=context.stop_requested)
 
 
 def _candidate(version: str, base: str, source: str, made: Proposal, briefing: Briefing) -> Candidate:

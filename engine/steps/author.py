@@ -9,7 +9,6 @@ from engine import authoring
 from engine.context import Context
 from engine.files import read_text, write_text
 from engine.insight import documents
-from engine.workspace import version_id, version_number
 
 
 def run(context: Context, version: str) -> str:
@@ -19,15 +18,8 @@ def run(context: Context, version: str) -> str:
     path = ws.version(version).action
     parsed = documents.parse_action(read_text(path), path)
     planned = authoring.plan(ws, context.rules, version, parsed.operation, base=parsed.base, reason=parsed.goal)
-    target = version_id((version_number(version) or 0) + 1)
     # the journal first: a script whose origin nobody knows would be worse than an origin without its script
-    context.journal.write(
-        "version_authored",
-        version=target,
-        base=planned.base,
-        action=planned.action_text,
-        reason=parsed.goal,
-        operation=planned.operation.model_dump(mode="json", by_alias=True, exclude_none=True),
-    )
-    write_text(ws.script(target), planned.source)
-    return f"{ws.script(target).name} from {planned.base}: {planned.action_text}"
+    context.journal.write("version_authored", **planned.origin(parsed.goal))
+    script = ws.script(planned.version)
+    write_text(script, planned.source)
+    return f"{script.name} from {planned.base}: {planned.action_text}"

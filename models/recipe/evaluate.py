@@ -52,9 +52,9 @@ def outcomes(model: Model) -> dict[str, float]:
     return found
 
 
-def _drafted(model: Model, briefing: Briefing) -> Draft | None:
+def _drafted(model: Model, briefing: Briefing, seed: int = Settings().seed) -> Draft | None:
     try:
-        return Drafter(model, briefing, Settings(), lambda event: None).write("", "")
+        return Drafter(model, briefing, Settings(seed=seed), lambda event: None).write("", "")
     except Unusable:
         return None
 
@@ -156,10 +156,6 @@ def _without_findings(model: Model, seeds: range) -> float:
     agreed = 0
     for seed in seeds[:: max(1, len(seeds) // 50)]:
         briefing = corpus.example(seed).briefing
-        blind = briefing.model_copy(update={"findings": ()})
-        try:
-            draft = Drafter(model, blind, Settings(seed=seed), lambda event: None).write("", "")
-        except Unusable:
-            continue
-        agreed += draft.chosen == policy.choose(briefing)
+        draft = _drafted(model, briefing.model_copy(update={"findings": ()}), seed)
+        agreed += draft is not None and draft.chosen == policy.choose(briefing)
     return agreed / len(seeds[:: max(1, len(seeds) // 50)])

@@ -231,17 +231,3 @@ def by_judge(judge: Judge) -> Any:
         return sorted(gains, key=lambda option: -gains[option])
 
     return order
-
-
-def held_out_families(states: Sequence[State], **options: Any) -> dict[str, list[float]]:
-    """Each family judged by what was learned from the others: gains of the rules' choice, of the judge's, of a
-    random one, and of the best."""
-    found: dict[str, list[float]] = {"rules": [], "judge": [], "random": [], "best": []}
-    for family in sorted({state.family for state in states}):
-        own = [state for state in states if state.family == family and state.gains]
-        judge = Judge(**options).fit([state for state in states if state.family != family and state.gains])
-        found["rules"] += achieved(own, by_rules)
-        found["judge"] += achieved(own, by_judge(judge))
-        found["random"] += [sum(state.gains.values()) / len(state.gains) for state in own]
-        found["best"] += [state.best for state in own]
-    return found

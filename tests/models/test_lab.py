@@ -11,7 +11,7 @@ import pytest
 
 from engine.script.settings import find_settings
 from models.recipe.lab.bench import Bench, error_of, gain
-from models.recipe.lab.collect import clock, explore
+from models.recipe.lab.collect import explore
 from models.recipe.lab.scripts import Start, make_script, random_start, write_workspace
 from models.recipe.lab.tasks import FAMILIES, make_task
 from models.recipe.lab.warm import WarmPython
@@ -81,7 +81,7 @@ def test_training_is_repeatable_and_scored_on_samples_of_its_own(warm: WarmPytho
     task = make_task(11, "clusters")
     start = Start(learning_rate=0.01, batch_size=32, epochs=5, hidden_size=16, plain=plain)
     write_workspace(tmp_path, task, start, metric="accuracy", branch_from="best", lock_epochs=True, versions=3)
-    bench = Bench(tmp_path, warm, clock=clock)
+    bench = Bench(tmp_path, warm)
     assert bench.train("v001")
     valid, held = bench.score("v001"), bench.score("v001", "test")
     assert valid is not None and held is not None

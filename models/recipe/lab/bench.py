@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from engine import authoring, history, rules, runner
 from engine.errors import InputError
@@ -18,6 +17,7 @@ from engine.insight.per_sample import read_per_sample
 from engine.insight.types import Candidate, Insight
 from engine.journal import Journal
 from engine.options import Options
+from engine.rules import Rules
 from engine.schema import EvalScore, load
 from engine.steps.evaluate import ensure_evaluator
 from engine.workspace import Workspace, version_id, version_number
@@ -25,6 +25,8 @@ from models.recipe.lab.warm import WarmPython
 
 #: errors and their ratios are cut here: what lies beyond is as good, or as bad, as it gets
 _LOWEST, _MOST = 1e-3, 3.0
+#: seconds for one script
+TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -51,41 +53,57 @@ def gain(before: float, after: float) -> float:
     return max(-_MOST, min(_MOST, math.log(before / after)))
 
 
+def clock() -> datetime:
+    """Stands still, so that the same seed leaves the same files."""
+    return datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def read_score(folder: Path, rules: Rules) -> Score:
+    """What `03_eval.py` wrote there, by the rules' primary metric. Raises `InputError` where it wrote nothing."""
+    found = history.primary_value(load(folder / "eval_score.json", EvalScore), rules.primary_metric)
+    value = math.nan if found is None else found
+    return Score(value, error_of(value, rules.higher_is_better(rules.primary_metric)))
+
+
+def evaluate(
+    ws: Workspace, rules: Rules, warm: WarmPython, version: str, split: str = "valid", *, timeout: float = TIMEOUT
+) -> Score | None:
+    """By the workspace's own `03_eval.py`; held-out scores go into a folder of their own. None where it fails."""
+    folder = ws.version(version).path
+    arguments = [ws.eval_script.name, "--version", version]
+    if split == "test":
+        folder = folder / "held_out"
+        arguments += ["--split", "test", "--output", str(folder)]
+    log = ws.own / f"{version}-{split}.log"
+    if warm.run(arguments, cwd=ws.root, log=log, timeout=timeout).exit_code != 0:
+        return None
+    return read_score(folder, rules)
+
+
 class Bench:
     """Raises `InputError` where a workspace cannot be made ready."""
 
-    def __init__(self, root: Path, warm: WarmPython, *, clock: Any, timeout: float = 60.0) -> None:
+    def __init__(self, root: Path, warm: WarmPython, *, timeout: float = TIMEOUT) -> None:
         self.ws, self._warm, self._timeout = Workspace(root), warm, timeout
         code = runner.run(self.ws, Options.model_validate({"autopilot": True, "until": "initialize"}), clock=clock)
         if code != 0:
             raise InputError("the workspace could not be initialized", file=self.ws.journal)
         ensure_evaluator(self.ws)
         self.rules = rules.load(self.ws)
+        #: of the last training
+        self.seconds = 0.0
         self.journal = Journal(self.ws.journal, clock, None)
-        self.higher = self.rules.higher_is_better(self.rules.primary_metric)
 
     def train(self, version: str) -> bool:
         """Whether it went through and left a checkpoint."""
         shutil.rmtree(self.ws.version(version).path, ignore_errors=True)
         log = self.ws.own / f"{version}.log"
-        self.seconds = 0.0
         ended = self._warm.run([self.ws.script(version).name], cwd=self.ws.root, log=log, timeout=self._timeout)
         self.seconds = ended.seconds
         return ended.exit_code == 0 and self.ws.version(version).best_checkpoint.is_file()
 
     def score(self, version: str, split: str = "valid") -> Score | None:
-        """By the workspace's own `03_eval.py`; None where that fails."""
-        folder = self.ws.version(version).path
-        arguments = [self.ws.eval_script.name, "--version", version]
-        if split == "test":
-            folder = folder / "held_out"
-            arguments += ["--split", "test", "--output", str(folder)]
-        log = self.ws.own / f"{version}-{split}.log"
-        if self._warm.run(arguments, cwd=self.ws.root, log=log, timeout=self._timeout).exit_code != 0:
-            return None
-        found = history.primary_value(load(folder / "eval_score.json", EvalScore), self.rules.primary_metric)
-        value = math.nan if found is None else found
-        return Score(value, error_of(value, self.higher))
+        return evaluate(self.ws, self.rules, self._warm, version, split, timeout=self._timeout)
 
     def look(self, version: str) -> Insight:
         """What the engine works out, kept where later versions look for it."""
@@ -105,7 +123,7 @@ class Bench:
             old,
             new,
             metric=self.rules.primary_metric,
-            higher_is_better=self.higher,
+            higher_is_better=self.rules.higher_is_better(self.rules.primary_metric),
             against="before",
             seed=self.rules.file.seed,
         )
@@ -132,12 +150,4 @@ class Bench:
         shutil.copytree(aside / "artifacts", self.ws.version(version).path)
         previous = version_id((version_number(version) or 0) - 1)
         planned = authoring.plan(self.ws, self.rules, previous, candidate.operation, base=candidate.base)
-        operation: Mapping[str, Any] = planned.operation.model_dump(mode="json", by_alias=True, exclude_none=True)
-        self.journal.write(
-            "version_authored",
-            version=version,
-            base=planned.base,
-            action=planned.action_text,
-            reason="",
-            operation=operation,
-        )
+        self.journal.write("version_authored", **planned.origin(""))

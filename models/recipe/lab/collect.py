@@ -12,7 +12,6 @@ import gzip
 import json
 import random
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,6 @@ from models.recipe.lab.warm import WarmPython
 FIRST, OTHERS = 5, 4
 #: how many versions a past may have
 DEPTHS = (1, 1, 2, 2, 3, 4)
-
-
-def clock() -> datetime:
-    return datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def collect(folder: Path, first: int, count: int, *, nice: int = 10, stop: Path | None = None) -> None:
@@ -79,7 +74,7 @@ def explore(root: Path, seed: int, warm: WarmPython) -> list[dict[str, Any]]:
     }
     chance = random.Random(seed)
     try:
-        bench = Bench(root, warm, clock=clock)
+        bench = Bench(root, warm)
         return _walk(bench, about, chance, chance.choice(DEPTHS))
     except InputError as error:
         print(f"{seed}: left out: {error}", flush=True)

@@ -65,10 +65,6 @@ class Task:
         (folder / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
 
 
-def _scores_to_classes(scores: Array, chance: np.random.Generator) -> Array:
-    return np.asarray(scores.argmax(axis=1))
-
-
 def _clusters(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
     """Several Gaussian blobs a class."""
     blobs = int(chance.integers(1, 5))
@@ -84,7 +80,7 @@ def _teacher(chance: np.random.Generator, n: int, features: int, classes: int) -
     width = int(chance.integers(4, 24))
     hidden = np.tanh(inputs @ chance.normal(size=(features, width)) * chance.uniform(0.5, 2.0) / np.sqrt(features) * 2)
     scores = hidden @ chance.normal(size=(width, max(1, classes)))
-    return inputs, scores[:, 0] if classes == 0 else _scores_to_classes(scores - scores.mean(axis=0), chance)
+    return inputs, scores[:, 0] if classes == 0 else (scores - scores.mean(axis=0)).argmax(axis=1)
 
 
 def _linear(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
@@ -92,7 +88,7 @@ def _linear(chance: np.random.Generator, n: int, features: int, classes: int) ->
     inputs = chance.normal(size=(n, features))
     weights = chance.normal(size=(features, max(1, classes))) * (chance.random(features) < 0.5)[:, None]
     scores = inputs @ weights + chance.uniform(0.05, 0.6) * chance.normal(size=(n, max(1, classes)))
-    return inputs, scores[:, 0] if classes == 0 else _scores_to_classes(scores, chance)
+    return inputs, scores[:, 0] if classes == 0 else scores.argmax(axis=1)
 
 
 def _rings(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
@@ -130,7 +126,7 @@ def _products(chance: np.random.Generator, n: int, features: int, classes: int) 
             one, other = chance.integers(0, features, size=2)
             scores[:, column] += chance.normal() * inputs[:, one] * inputs[:, other]
         scores[:, column] += inputs @ chance.normal(size=features) * 0.3
-    return inputs, scores[:, 0] if classes == 0 else _scores_to_classes(scores, chance)
+    return inputs, scores[:, 0] if classes == 0 else scores.argmax(axis=1)
 
 
 def _patterns(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:

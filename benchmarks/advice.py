@@ -79,8 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--small", action="store_true", help="a handful of cells, 5 versions, searches of 20")
     parser.add_argument("--full", action="store_true", help="all of docs/advice.md: 10 versions, searches of 60")
-    parser.add_argument("--diagnosis", action="store_true", help="only the first versions and their diagnoses")
-    parser.add_argument("--unseen", action="store_true", help="with --diagnosis: on data that nobody looked at")
+    parser.add_argument("--diagnosis", choices=advice_tasks.GROUPS, help="only the first versions and their diagnoses")
     parser.add_argument("--report", action="store_true", help="table and plots from the results of --full")
     parser.add_argument("--arms", nargs="*", help="only these arms")
     parser.add_argument("--only", nargs="*", default=[], help="cells whose name holds one of these words")
@@ -94,15 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _do(asked: argparse.Namespace) -> None:
     from benchmarks import advice_report, advice_score
 
-    every = (
-        advice_tasks.unseen()
-        if asked.unseen
-        else cells(FULL)
-        if asked.full
-        else cells(SMALL)
-        if asked.small
-        else advice_tasks.every()
-    )
+    every = advice_tasks.GROUPS[asked.diagnosis]() if asked.diagnosis else cells(FULL if asked.full else SMALL)
     chosen = [cell for cell in every if not asked.only or any(word in cell.name for word in asked.only)]
     out = asked.out or Path(tempfile.gettempdir()) / ("progtrain-advice-full" if asked.full else "progtrain-advice")
     if asked.diagnosis:
@@ -110,7 +101,7 @@ def _do(asked: argparse.Namespace) -> None:
         print("\n" + advice_first.table(found))
         if asked.out:
             out.mkdir(parents=True, exist_ok=True)
-            (out / ("unseen.json" if asked.unseen else "diagnosis.json")).write_text(advice_first.to_json(found))
+            advice_first.path(out, asked.diagnosis).write_text(advice_first.to_json(found))
     if asked.small or asked.full:
         versions, trials = (10, 60) if asked.full else (5, 20)
         arms = asked.arms or list(advice_score.ARMS)

@@ -119,5 +119,10 @@ def table(found: Sequence[First]) -> str:
     return "\n".join(lines)
 
 
+def path(out: Path, group: str) -> Path:
+    """Of the results for a group of data sets."""
+    return out / f"diagnosis-{group}.json"
+
+
 def to_json(found: Sequence[First]) -> str:
     return json.dumps([asdict(f) | {"real": f.real} for f in found], indent=1) + "\n"

@@ -91,7 +91,7 @@ def _proposals(ground: Ground) -> Iterator[_Proposal]:
 
 
 def _settings(ground: Ground) -> Iterator[_Proposal]:
-    situation = Situation(ground.measured, ground.findings)
+    situation = Situation(ground.measured, ground.findings, _just_helped(ground.record))
     try:
         found = find_settings(ground.source)
     except InputError:
@@ -111,6 +111,12 @@ def _settings(ground: Ground) -> Iterator[_Proposal]:
         before = list(setting.value) if isinstance(setting.value, tuple) else setting.value
         operation = {"operation": "set", "setting": setting.key, "from": before, "to": to}
         yield _proposal(tuning.candidate, operation, tuning.risk, tuning.why, ground)
+
+
+def _just_helped(record: VersionRecord) -> frozenset[str]:
+    if record.operation is None or record.outcome != "better":
+        return frozenset()
+    return frozenset({"_".join(kind_of(record.operation))})
 
 
 def _recipes(ground: Ground) -> Iterator[_Proposal]:

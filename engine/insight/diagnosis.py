@@ -117,7 +117,7 @@ def learning_rate_too_low(m: Measurements) -> tuple[float, str, tuple[str, ...]]
     """The loss falls evenly and is nowhere near its floor when training ends: the signature of steps that are too
     small rather than of too few epochs, which shows a curve that has bent and still gains a little. Even: at most
     one epoch in ten rises. Not near: it lost less than half of its first value. A rate far below the usual one that
-    learned little needs no even fall, and one far above it is not too low."""
+    learned little, or still gains steeply at the end, needs no even fall, and one far above it is not too low."""
     shape = m.shape
     falls = ramp(shape.train_late_slope, 0.005, 0.06)
     little = 1.0 - ramp(shape.total_drop, 0.35, 0.85)
@@ -126,7 +126,9 @@ def learning_rate_too_low(m: Measurements) -> tuple[float, str, tuple[str, ...]]
     strength = min(1.0, falls * (0.55 * little + 0.6 * slow_start * little)) * even
     # the loss may lie so high at the start that losing half of it is little: what a constant guess loses counts too
     far = ramp(-m.rate_away, 0.5, 1.3) * (1.0 - ramp(m.skill, 0.3, 0.8)) if m.skill is not None else 0.0
-    strength = max(strength, far * (1.0 - ramp(shape.gap, 0.2, 0.5))) * (1.0 - ramp(m.rate_away, 0.5, 1.2))
+    # and a rate that small which still gains steeply at the end is the reason for the few epochs
+    unfinished = 0.9 * ramp(-m.rate_away, 0.7, 1.2) * ramp(shape.train_late_slope, 0.03, 0.15)
+    strength = max(strength, unfinished, far * (1.0 - ramp(shape.gap, 0.2, 0.5))) * (1.0 - ramp(m.rate_away, 0.5, 1.2))
     evidence = ("total_drop", "late_slope", "first_drop", "learning_rate")
     return strength, "Steps are too small: the loss still falls evenly when training ends", evidence
 
@@ -163,8 +165,10 @@ def overfitting(m: Measurements) -> tuple[float, str, tuple[str, ...]]:
     # where next to nothing is left to lose, small losses differ by large factors
     gap = ramp(shape.gap, 0.2, 0.7) * (1.0 - ramp(m.skill, 0.85, 0.93))
     evidence = ("rise", "gap", "best_epoch", "epochs", "final_val_loss", "final_train_loss")
+    # steps that are too large, or too noisy, end beside the best epoch's minimum: the reason first
+    reason = max(gradient_noise(m), ramp(m.rate_away, 0.7, 1.2))
     return (
-        max(0.3 * rise + 0.7 * rise**0.5 if rise else 0.0, 0.75 * gap) * (1.0 - 0.4 * gradient_noise(m)),
+        max(0.3 * rise + 0.7 * rise**0.5 if rise else 0.0, 0.75 * gap) * (1.0 - 0.4 * reason),
         ("Training goes on improving while validation does not follow"),
         evidence,
     )
@@ -184,20 +188,33 @@ def underfitting(m: Measurements) -> tuple[float, str, tuple[str, ...]]:
     else:
         return 0.0, "", ()
     evidence = ("train_loss", "val_loss", "gap", "value", "chance", "total_drop")
-    # inputs of very different size are a reason for it, and come first
-    strength = poor * no_gap * (1.0 - m.fits_training) * (1.0 - 0.3 * unscaled_inputs(m)[0])
-    held_back = 0.95 * over_regularised(m) * (1.0 - ramp(shape.gap, 0.3, 0.6))
+    # inputs of very different size, and steps that are too small, are reasons for it, and come first
+    reason = max(unscaled_inputs(m)[0], learning_rate_too_low(m)[0])
+    strength = poor * no_gap * (1.0 - m.fits_training) * (1.0 - 0.3 * reason)
+    held_back = 0.95 * over_regularised(m)
     if held_back > strength:
         return held_back, "Regularisation keeps even the training data from being fitted", evidence
     return strength, "Even the training data is not fitted", evidence
 
 
 def over_regularised(m: Measurements) -> float:
-    """Dropout of a half is the most that is usual (N. Srivastava et al.: Dropout, 2014), decay of 0.01 with AdamW;
-    at eight tenths and 0.1 they rule the training. Less where the result is good all the same."""
-    dropout, decay, smoothing = (m.number(key) for key in ("dropout", "weight_decay", "label_smoothing"))
-    most = max(ramp(dropout, 0.5, 0.8), ramp(decay, 0.03, 0.1), ramp(smoothing, 0.2, 0.4))
-    return most * (1.0 - ramp(m.skill, 0.85, 0.95))
+    """How surely some regularisation holds the training back."""
+    return max(excess(m, key) for key in ("dropout", "weight_decay", "label_smoothing"))
+
+
+def excess(m: Measurements, key: str) -> float:
+    """How surely this setting holds the training back, 0 to 1. Dropout of a half is the most that is usual
+    (N. Srivastava et al.: Dropout, 2014); at eight tenths it rules the training. So does decay of 0.1 where it goes
+    through the gradient; AdamW shrinks weights by rate times decay a step (I. Loshchilov, F. Hutter: Decoupled weight
+    decay regularization, 2019), which counts once they would be gone by the end. Less where the result is good all
+    the same, or good on the training data."""
+    value = m.number(key)
+    if value is None:
+        return 0.0
+    most = ramp(value, *{"dropout": (0.5, 0.8), "weight_decay": (0.03, 0.1), "label_smoothing": (0.2, 0.4)}[key])
+    if key == "weight_decay" and "adamw" in (m.optimizer or "").casefold():
+        most = ramp((m.number("learning_rate") or 0.0) * value * (m.steps or 0.0), 1.0, 3.0)
+    return most * (1.0 - ramp(m.skill, 0.85, 0.95)) * (1.0 - ramp(m.shape.gap, 0.3, 0.6))
 
 
 def too_narrow(m: Measurements) -> float:
@@ -223,7 +240,7 @@ def too_little_capacity(m: Measurements) -> tuple[float, str, tuple[str, ...]]:
     no_gap = 1.0 - ramp(shape.gap, 0.1, 0.35)
     steady = 1.0 - ramp(shape.rises, 0.3, 0.6) * ramp(shape.roughness, 0.1, 0.5)
     evidence = ("train_loss", "total_drop", "gap", "parameters", "hidden_size")
-    poor = high * (1.0 - m.fits_training)
+    poor = high * (1.0 - m.fits_training) * (1.0 - 0.3 * unscaled_inputs(m)[0])
     return flat * learned * poor * no_gap * steady, "Training loss levels off high", evidence
 
 
@@ -257,7 +274,7 @@ def noisy_gradients(m: Measurements) -> tuple[float, str, tuple[str, ...]]:
     # near zero the mean is tiny and any spread looks large beside it
     near_zero = 0.8 * ramp(m.skill, 0.8, 0.95)
     evidence = ("roughness", "batch_size", "learning_rate")
-    strength = rough * small * learns * (1 - near_zero)
+    strength = rough * small * learns * (1 - near_zero) * (1 - 0.3 * unscaled_inputs(m)[0])
     return max(strength, 0.9 * gradient_noise(m)), "The loss jumps from step to step", evidence
 
 
@@ -282,7 +299,10 @@ def plateau(m: Measurements) -> tuple[float, str, tuple[str, ...]]:
     early = 1.0 - ramp(shape.best_epoch / shape.epochs, 0.5, 0.85)
     level = 1.0 - ramp(shape.rise, 0.02, 0.08)
     evidence = ("best_epoch", "epochs", "late_slope", "val_loss")
-    return flat * early * level, "Improvement stopped long before training ended", evidence
+    # a reason that has a name comes first, and so does that next to nothing was learned
+    nothing = 0.0 if m.skill is None else 1.0 - ramp(m.skill, 0.1, 0.3)
+    reason = max(unscaled_inputs(m)[0], over_regularised(m), too_narrow(m), nothing)
+    return flat * early * level * (1.0 - 0.4 * reason), "Improvement stopped long before training ended", evidence
 
 
 def schedule_missing(m: Measurements) -> tuple[float, str, tuple[str, ...]]:
@@ -332,6 +352,8 @@ def label_noise(m: Measurements) -> tuple[float, str, tuple[str, ...]]:
     if f.wrong is not None:
         sure = ramp(f.confident_wrong, 0.2, 0.7)
         good = ramp(1 - f.wrong / f.samples, 0.6, 0.85) if f.samples else 0.0
+        # of a handful of mistakes some are always sure
+        good *= ramp(f.wrong, 2, 10)
         evidence: tuple[str, ...] = ("confident_wrong", "wrong", "val_samples")
         return sure * good, "The model is sure of many samples that are labelled otherwise", evidence
     if m.is_classification is False:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 from advisor.interface import Finding
+from engine.insight.diagnosis import excess, over_regularised, ramp
 from engine.insight.measure import Measurements
 
 FOR: dict[str, dict[str, float]] = {
@@ -30,6 +31,7 @@ FOR: dict[str, dict[str, float]] = {
         "add_warmup": 0.35,
         "add_gradient_clipping": 0.5,
         "gradient_clip_down": 0.4,
+        "keep_best_epoch": 0.35,
         "add_reduce_on_plateau": 0.3,
         "warmup_up": 0.4,
         "batch_size_up": 0.35,
@@ -58,10 +60,11 @@ FOR: dict[str, dict[str, float]] = {
         "hidden_size_up": 0.3,
     },
     "overfitting": {
-        "add_dropout": 0.75,
         "add_weight_decay": 0.72,
-        "dropout_up": 0.55,
-        "weight_decay_up": 0.45,
+        "add_dropout": 0.6,
+        "weight_decay_up": 0.6,
+        "dropout_up": 0.45,
+        "keep_best_epoch": 0.5,
         "add_early_stopping": 0.4,
         "add_label_smoothing": 0.5,
         "label_smoothing_up": 0.4,
@@ -104,6 +107,7 @@ FOR: dict[str, dict[str, float]] = {
         "add_weight_decay": 0.6,
         "weight_decay_up": 0.6,
         "epochs_down": 0.4,
+        "keep_best_epoch": 0.5,
         "add_early_stopping": 0.45,
     },
     "noisy_gradients": {
@@ -112,6 +116,7 @@ FOR: dict[str, dict[str, float]] = {
         "learning_rate_down": 0.5,
         "add_weight_averaging": 0.6,
         "add_cosine_schedule": 0.5,
+        "keep_best_epoch": 0.45,
         "add_gradient_clipping": 0.45,
         "gradient_clip_down": 0.35,
         "momentum_up": 0.3,
@@ -230,6 +235,9 @@ AGAINST: dict[str, dict[str, float]] = {
 _OF_PROBABILITIES = frozenset({"loss", "cross_entropy", "log_loss", "nll", "brier", "ece", "calibration_error"})
 _SOFTER = frozenset({"add_label_smoothing", "label_smoothing_up", "add_class_weights"})
 _END_EARLIER = frozenset({"add_early_stopping", "epochs_down"})
+#: candidate -> the setting that may hold the training back
+_LOOSEN = {f"{key}_down": key for key in ("dropout", "weight_decay", "label_smoothing")}
+_LARGER = frozenset({"hidden_size_up", "layers_up"})
 #: optimizer steps below which it brings less
 _NEED_STEPS = {"add_weight_averaging": 2000, "add_gradient_accumulation": 1000, "batch_size_up": 500}
 
@@ -255,6 +263,18 @@ def circumstances(candidate: str, m: Measurements) -> tuple[float, float, str]:
     steps = m.steps
     if candidate in _NEED_STEPS and steps is not None and steps < _NEED_STEPS[candidate]:
         return max(0.1, steps / _NEED_STEPS[candidate]), 0.0, f"against: there are only {steps:.0f} steps in all"
+    if candidate == "keep_best_epoch":
+        # what it brings can be read from the curve; for another metric than the loss it is likely
+        lost = ramp(m.shape.rise, 0.02, 0.25) * (1.0 if metric in _OF_PROBABILITIES else 0.7)
+        if not m.keeps_last or not lost:
+            return 0.2, 0.0, "against: no earlier epoch is known to be better than the one that was evaluated"
+        return 1.0, 0.95 * lost, "for: an earlier epoch was better than the last one, which was evaluated"
+    if held := excess(m, _LOOSEN[candidate]) if candidate in _LOOSEN else 0.0:
+        # decay that goes through the gradient stops all weights, dropout only makes them noisy
+        sure = 0.95 if candidate == "weight_decay_down" else 0.9
+        return 1.0, sure * held, "for: at this size it rules the training"
+    if candidate in _LARGER and (held := over_regularised(m)) >= 0.5:
+        return 1.0 - 0.5 * held, 0.0, "against: regularisation holds the model back, not its size"
     if candidate in _END_EARLIER and m.keeps_best:
         return 0.1, 0.0, "against: the weights of the best epoch are kept anyway"
     late = m.shape.best_epoch / m.shape.epochs if m.shape.best_epoch and m.shape.epochs else 0.0

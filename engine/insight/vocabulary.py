@@ -124,6 +124,7 @@ CANDIDATES: dict[str, str] = {
     "add_label_smoothing": "smooth the labels",
     "add_dropout": "drop activations during training",
     "add_early_stopping": "stop when validation no longer improves",
+    "keep_best_epoch": "keep the weights of the best epoch",
     "add_weight_averaging": "average the weights over the last epochs",
     "add_gradient_accumulation": "accumulate gradients over several batches",
     "add_input_standardisation": "standardise the inputs with the training data's mean and spread",

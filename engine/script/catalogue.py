@@ -150,6 +150,15 @@ CATALOGUE: tuple[RecipeInfo, ...] = (
         monitor=("monitor", FITTED),
     ),
     _recipe(
+        "best_checkpoint",
+        "keep_best_epoch",
+        "keep the weights of the best epoch",
+        "evaluates the epoch with the best validation metric; for scripts that keep the last one, whatever it is worth",
+        "low",
+        {"checkpoint"},
+        monitor=("monitor", FITTED),
+    ),
+    _recipe(
         "weight_averaging",
         "add_weight_averaging",
         "average the weights over the last steps",

@@ -70,6 +70,10 @@ def _callbacks(change: Change, facts: ScriptFacts, settings: Sequence[Setting], 
     return re.search(rf"\bcallbacks\s*=\s*{statement.targets[0].id}\b", old) is not None
 
 
+def _checkpoint(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
+    return change.before is not None and "ModelCheckpoint(" in change.before
+
+
 def _optimizers(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
     return change.path == f"{facts.module_class}.configure_optimizers"
 
@@ -123,6 +127,7 @@ def _start(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old:
 _PLACES: dict[str, Callable[[Change, ScriptFacts, Sequence[Setting], str], bool]] = {
     "trainer": _trainer,
     "callbacks": _callbacks,
+    "checkpoint": _checkpoint,
     "optimizers": _optimizers,
     "learning_rate": _learning_rate,
     "loss": _loss,

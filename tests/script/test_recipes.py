@@ -56,6 +56,10 @@ def main(checkpoint=None):
 """
 
 
+def checkpoint(arguments: str) -> str:
+    return script(trainer=f"L.Trainer(callbacks=[ModelCheckpoint({arguments})])")
+
+
 def applied(recipe: str, source: str) -> str:
     """The new script, checked as the loop checks it."""
     operation = get_recipe(recipe).operation(source)
@@ -158,6 +162,27 @@ def test_a_callback_is_added_however_there_are_others(trainer: str, before: str,
 )
 def test_a_callback_is_named_as_the_script_names_others(imports: str, expected: str) -> None:
     assert expected in applied("early_stopping", script(imports=imports))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            'dirpath=ARTIFACTS, filename="best"',
+            'ModelCheckpoint(dirpath=ARTIFACTS, filename="best", monitor="val_loss")',
+        ),
+        ("monitor=None", 'ModelCheckpoint(monitor="val_loss")'),
+        ('monitor="train_loss", mode="max"', 'ModelCheckpoint(monitor="val_loss", mode="min")'),
+        ('"a", "last"), ModelCheckpoint("a", "best"', '        "best",\n        monitor="val_loss",\n'),
+    ],
+)
+def test_the_best_epoch_is_kept_by_what_validation_logs(arguments: str, expected: str) -> None:
+    assert expected in applied("best_checkpoint", checkpoint(arguments))
+
+
+def test_a_metric_that_is_to_be_high_says_so() -> None:
+    source = checkpoint("").replace('"val_loss"', '"val_acc"')
+    assert 'ModelCheckpoint(monitor="val_acc", mode="max")' in applied("best_checkpoint", source)
 
 
 def test_the_trainer_that_fits_gets_the_argument() -> None:
@@ -346,6 +371,13 @@ TWO = f"a = {ADAM}\nb = {ADAM}\nreturn [a, b]"
         ("huber_loss", script(), "no mse_loss"),
         ("early_stopping", script().replace('self.log("val_loss", ', "print("), "validation logs no metric"),
         ("weight_averaging", script(trainer="L.Trainer(callbacks=[StochasticWeightAveraging(1)])"), "already"),
+        ("best_checkpoint", script(), "no ModelCheckpoint"),
+        ("best_checkpoint", checkpoint('monitor="val_loss"'), "the best val_loss is kept already"),
+        ("best_checkpoint", checkpoint("monitor=args.monitor"), "cannot be told"),
+        ("best_checkpoint", checkpoint("save_top_k=-1"), "keeps save_top_k=-1 files"),
+        ("best_checkpoint", checkpoint("every_n_train_steps=5"), "between validations"),
+        ("best_checkpoint", checkpoint("), ModelCheckpoint("), "which ModelCheckpoint"),
+        ("best_checkpoint", checkpoint("").replace('self.log("val_loss", ', "print("), "validation logs no metric"),
     ],
 )
 def test_a_recipe_that_cannot_be_applied_says_why(recipe: str, source: str, reason: str) -> None:

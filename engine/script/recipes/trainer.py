@@ -70,6 +70,44 @@ def early_stopping(script: Script, parameters: Parameters) -> None:
     add_callback(script, f'{callback}(monitor="{metric}", mode="{mode}", patience={patience})')
 
 
+def best_checkpoint(script: Script, parameters: Parameters) -> None:
+    call = _checkpoint_call(script)
+    given, most = argument(call, "monitor"), argument(call, "save_top_k")
+    name = _text_of(script, given.value, call) if given else None
+    # dirpath and filename may come without their names; what else does is a guess
+    if sum(arg.keyword is None for arg in call.args) > 2 or (
+        given and name is None and script.text(given.value) != "None"
+    ):
+        raise Refused("what the ModelCheckpoint monitors cannot be told")
+    if name is not None and not name.startswith("train"):
+        raise Refused(f"the epoch with the best {name} is kept already")
+    if most is not None and script.text(most.value) != "1":
+        raise Refused(f"the ModelCheckpoint keeps save_top_k={script.text(most.value)} files")
+    if often := next((o for o in ("every_n_train_steps", "train_time_interval") if argument(call, o)), None):
+        raise Refused(f"checkpoints are written between validations ({often})")
+    metric, mode = monitored(script, parameters.get("monitor"))
+    script.add_argument(call, "monitor", f'"{metric}"')
+    # Lightning's default is "min"
+    if mode != "min" or argument(call, "mode"):
+        script.add_argument(call, "mode", f'"{mode}"')
+
+
+def _checkpoint_call(script: Script) -> cst.Call:
+    """The one that writes best.ckpt. Raises `Refused` when it cannot be told."""
+    found = [call for call in calls(script.module) if last_name(call.func) == "ModelCheckpoint"]
+    if not found:
+        raise Refused("the script makes no ModelCheckpoint")
+    best = found if len(found) == 1 else [call for call in found if "best" in (_file_name(script, call) or "")]
+    if len(best) != 1:
+        raise Refused("which ModelCheckpoint writes best.ckpt cannot be told")
+    return best[0]
+
+
+def _file_name(script: Script, call: cst.Call) -> str | None:
+    given = argument(call, "filename") or next(iter([arg for arg in call.args if arg.keyword is None][1:]), None)
+    return _text_of(script, given.value, call) if given else None
+
+
 def weight_averaging(script: Script, parameters: Parameters) -> None:
     script.refuse_manual_optimisation()
     averaging = {"EMAWeightAveraging", "WeightAveraging", "StochasticWeightAveraging", "AveragedModel"}

@@ -1,0 +1,85 @@
+"""What the training itself says of a change, beside the diagnoses: how much it is worth here, and by how much (L30)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from advisor.interface import Finding
+from engine.insight.data import DataFacts
+from engine.insight.evidence import circumstances
+from engine.insight.failures import Failures
+from engine.insight.measure import Measurements
+from engine.insight.shape import Shape
+from engine.insight.tuning import TUNINGS, Situation
+
+LAST_KEPT = Failures(samples=200, mean_loss=0.9, chance_loss=1.1)
+M = Measurements(
+    version="v001",
+    metric="loss",
+    higher_is_better=False,
+    best="v001",
+    optimizer="Adam",
+    settings={"learning_rate": 0.003, "batch_size": 32},
+    shape=Shape(train_name="train_loss", val_name="val_loss", epochs=20, best_epoch=5, val_loss=0.5, final_val_loss=0.9,
+                rise=0.8, gap=0.1),
+    data=DataFacts(train_samples=1_000),
+    failures=LAST_KEPT,
+)  # fmt: skip
+
+
+def size(candidate: str, value: Any, *findings: tuple[str, float], again: str = "", **settings: Any) -> Any:
+    measured = replace(M, settings={**M.settings, **settings})
+    found = [Finding(id=name, strength=strength, text="", evidence=()) for name, strength in findings]
+    tuning = next(t for t in TUNINGS if t.candidate == candidate)
+    return tuning.size(value, Situation(measured, found, frozenset({again})))
+
+
+@pytest.mark.parametrize(
+    ("metric", "evaluated", "rise", "least"),
+    [
+        ("loss", 0.9, 0.8, 0.95),
+        ("accuracy", 0.9, 0.8, 0.665),
+        # the best epoch's weights were evaluated, or the last epoch is the best one, or nobody knows
+        ("loss", 0.5, 0.8, 0.0),
+        ("loss", 0.9, 0.0, 0.0),
+        ("loss", None, 0.8, 0.0),
+    ],
+)
+def test_keeping_the_best_epoch_is_worth_what_the_curve_says(
+    metric: str, evaluated: float | None, rise: float, least: float
+) -> None:
+    m = replace(M, metric=metric, shape=replace(M.shape, rise=rise), failures=replace(LAST_KEPT, mean_loss=evaluated))
+    share, found, why = circumstances("keep_best_epoch", m)
+    assert found == pytest.approx(least)
+    assert (share == 1.0, why.startswith("for: ")) == (least > 0, least > 0)
+
+
+def test_what_rules_the_training_is_loosened_before_the_model_grows() -> None:
+    m = replace(M, settings={**M.settings, "dropout": 0.8, "weight_decay": 0.1, "hidden_size": 64})
+    least = {name: circumstances(name, m)[1] for name in ("weight_decay_down", "dropout_down", "learning_rate_up")}
+    assert least["weight_decay_down"] > least["dropout_down"] > 0.8
+    assert least["learning_rate_up"] == 0
+    share, _, why = circumstances("hidden_size_up", m)
+    assert share <= 0.5
+    assert "regularisation" in why
+    # decay of its own kind: next to nothing at this rate and length
+    assert circumstances("weight_decay_down", replace(m, optimizer="AdamW"))[1] == 0
+    # a large gap says that it is needed
+    assert circumstances("weight_decay_down", replace(m, shape=replace(m.shape, gap=0.7)))[1] == 0
+
+
+def test_a_layer_of_few_units_grows_to_a_usual_width_at_once() -> None:
+    assert size("hidden_size_up", 1, ("too_little_capacity", 0.95)) == 32
+    assert size("hidden_size_up", 1) == 4
+    assert size("hidden_size_up", 32) == 64
+
+
+def test_a_second_step_in_the_direction_that_helped_is_longer() -> None:
+    assert size("learning_rate_down", 0.003) == 0.001
+    assert size("learning_rate_down", 0.003, again="learning_rate_down") == 0.0003
+    assert size("hidden_size_up", 32, again="hidden_size_up") == 128
+    assert size("weight_decay_up", 0.001) == 0.003
+    assert size("weight_decay_up", 0.001, again="weight_decay_up") == 0.01

@@ -53,10 +53,10 @@ def disagreement(briefing: Briefing, ranking: tuple[Ranked, ...]) -> str | None:
     if chosen.id == rules == model.id:
         return None
     place = next(o.rank for o in briefing.options if o.id == chosen.id)
-    told = f"{chosen.id} is chosen by both rankings together (model {_share(chosen)}, rules place {place})"
-    others = [f"the rules alone would have chosen {rules}"] if rules != chosen.id else []
+    told = f"{chosen.id} by both rankings together (model {_share(chosen)}, rules place {place})"
+    others = [f"the rules alone: {rules}"] if rules != chosen.id else []
     if model.id != chosen.id:
-        others.append(f"the model alone {'' if others else 'would have chosen '}{model.id} ({_share(model)})")
+        others.append(f"the model alone: {model.id} ({_share(model)})")
     return f"{told}; {', '.join(others)}"
 
 

@@ -28,6 +28,7 @@ _NO = re.compile(
     r"(?: (?:any|the|a|an|more of the|another))?\s+(?P<rest>.+)$",
     re.IGNORECASE,
 )
+_NOT = re.compile(r"^(?:do not|don't|never)\b")
 #: Ways to ask for something.
 _YES = re.compile(
     r"^(?:please |maybe |perhaps |rather |better |now |first |let's |we could |you could )*"
@@ -36,7 +37,7 @@ _YES = re.compile(
     re.IGNORECASE,
 )
 #: Parts of candidates' names that a person leaves out.
-_UNSAID = frozenset({"add", "use", "up", "down", "schedule", "on", "reduce"})
+_UNSAID = frozenset({"add", "use", "keep", "up", "down", "schedule", "on", "reduce"})
 _UP = r"(?:longer|more|higher|larger|bigger|wider|deeper|stronger|greater|increased|raising|increasing)"
 _DOWN = r"(?:shorter|fewer|less|lower|smaller|narrower|shallower|weaker|reduced|lowering|decreasing|halving)"
 _WAYS = ("_up", "_down")
@@ -106,6 +107,10 @@ def wanted(hint: str, candidates: Sequence[str]) -> tuple[str, ...]:
         elif said:
             words = set(re.findall(r"[a-z0-9]+", rest))
             found += [name for name in candidates if name in rest.split() or _is_about(name, words)]
+        elif not _NOT.match(rest):
+            # "keep the best epoch" says all of the name; "keep dropout" is none
+            words = set(re.findall(r"[a-z0-9]+", rest))
+            found += [name for name in candidates if set(name.split("_")) <= words]
     return tuple(dict.fromkeys(found))
 
 

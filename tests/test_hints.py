@@ -78,6 +78,7 @@ OFFERED = [
     "add_cosine_schedule",
     "dropout_up",
     "undo_v002",
+    "keep_best_epoch",
 ]
 
 
@@ -91,6 +92,10 @@ OFFERED = [
         ("more regularisation", ("add_dropout", "dropout_up")),
         ("no dropout, but try adamw", ("use_adamw",)),
         ("longer training", ("epochs_up",)),
+        ("keep the best epoch", ("keep_best_epoch",)),
+        ("try the best epoch", ("keep_best_epoch",)),
+        ("do not keep the best epoch", ()),
+        ("keep dropout", ()),
         ("think about the classes 3 and 8", ()),
         ("the dropout was not the cause", ()),
         ("no longer training", ()),

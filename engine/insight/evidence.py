@@ -264,11 +264,16 @@ def circumstances(candidate: str, m: Measurements) -> tuple[float, float, str]:
     if candidate in _NEED_STEPS and steps is not None and steps < _NEED_STEPS[candidate]:
         return max(0.1, steps / _NEED_STEPS[candidate]), 0.0, f"against: there are only {steps:.0f} steps in all"
     if candidate == "keep_best_epoch":
-        # what it brings can be read from the curve; for another metric than the loss it is likely
-        lost = ramp(m.shape.rise, 0.02, 0.25) * (1.0 if metric in _OF_PROBABILITIES else 0.7)
-        if not m.keeps_last or not lost:
-            return 0.2, 0.0, "against: no earlier epoch is known to be better than the one that was evaluated"
-        return 1.0, 0.95 * lost, "for: an earlier epoch was better than the last one, which was evaluated"
+        # offered only where the script keeps the last epoch: what another brings can be read from the curve
+        lost = 0.0 if m.keeps_best else ramp(m.shape.rise, 0.02, 0.25)
+        if not lost:
+            return 0.2, 0.0, "against: no earlier epoch was better than the one that was evaluated"
+        direct = metric in _OF_PROBABILITIES or m.is_classification is False
+        return (
+            1.0,
+            (0.95 if direct else 0.65) * lost,
+            "for: an earlier epoch was better than the one that was evaluated",
+        )
     if held := excess(m, _LOOSEN[candidate]) if candidate in _LOOSEN else 0.0:
         # decay that goes through the gradient stops all weights, dropout only makes them noisy
         sure = 0.95 if candidate == "weight_decay_down" else 0.9

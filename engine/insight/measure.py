@@ -94,14 +94,6 @@ class Measurements:
         return abs(loss - best) < 0.2 * abs(loss - last)
 
     @property
-    def keeps_last(self) -> bool:
-        """Whether what was evaluated are the weights of the last epoch although an earlier one was better."""
-        loss, best, last = self.failures.mean_loss, self.shape.val_loss, self.shape.final_val_loss
-        if loss is None or best is None or last is None or best == last:
-            return False
-        return abs(loss - last) < 0.2 * abs(loss - best)
-
-    @property
     def rate_away(self) -> float:
         """How many powers of ten the learning rate lies above the usual one; 0 where there is none to read."""
         rate = self.number("learning_rate")

@@ -15,7 +15,7 @@ from engine.insight.measure import Measurements
 from engine.insight.shape import Shape
 from engine.insight.tuning import TUNINGS, Situation
 
-LAST_KEPT = Failures(samples=200, mean_loss=0.9, chance_loss=1.1)
+FAILURES = Failures(samples=200, wrong=20, mean_loss=0.9, chance_loss=1.1)
 M = Measurements(
     version="v001",
     metric="loss",
@@ -26,7 +26,7 @@ M = Measurements(
     shape=Shape(train_name="train_loss", val_name="val_loss", epochs=20, best_epoch=5, val_loss=0.5, final_val_loss=0.9,
                 rise=0.8, gap=0.1),
     data=DataFacts(train_samples=1_000),
-    failures=LAST_KEPT,
+    failures=FAILURES,
 )  # fmt: skip
 
 
@@ -41,17 +41,18 @@ def size(candidate: str, value: Any, *findings: tuple[str, float], again: str = 
     ("metric", "evaluated", "rise", "least"),
     [
         ("loss", 0.9, 0.8, 0.95),
-        ("accuracy", 0.9, 0.8, 0.665),
-        # the best epoch's weights were evaluated, or the last epoch is the best one, or nobody knows
+        ("accuracy", 0.9, 0.8, 0.65),
+        # the evaluation's loss is on another scale than the log's
+        ("loss", 5310.0, 0.8, 0.95),
+        # the best epoch's weights were evaluated, or the last epoch is the best one
         ("loss", 0.5, 0.8, 0.0),
         ("loss", 0.9, 0.0, 0.0),
-        ("loss", None, 0.8, 0.0),
     ],
 )
 def test_keeping_the_best_epoch_is_worth_what_the_curve_says(
-    metric: str, evaluated: float | None, rise: float, least: float
+    metric: str, evaluated: float, rise: float, least: float
 ) -> None:
-    m = replace(M, metric=metric, shape=replace(M.shape, rise=rise), failures=replace(LAST_KEPT, mean_loss=evaluated))
+    m = replace(M, metric=metric, shape=replace(M.shape, rise=rise), failures=replace(FAILURES, mean_loss=evaluated))
     share, found, why = circumstances("keep_best_epoch", m)
     assert found == pytest.approx(least)
     assert (share == 1.0, why.startswith("for: ")) == (least > 0, least > 0)

@@ -152,6 +152,9 @@ class ReviewScreen(PaneScreen):
             text.append("\n ").append_text(note).append(end, style=f"not bold {QUIET}")
         return text
 
+    def on_resize(self) -> None:
+        self.query_one("#question", Static).update(self._question(self.model))
+
     def _show_documents(self, model: Model) -> None:
         documents = model.documents
         analysis, action = self.query_one("#analysis", Document), self.query_one("#action", Document)
@@ -164,8 +167,12 @@ class ReviewScreen(PaneScreen):
             analysis.show(documents.analysis)
             action.show(documents.action)
         state = "being written" if writing else "drafted" if documents.drafted else "accepted"
-        self.query_one("#analysis_pane").border_title = f"result-analysis.md  {documents.version} {state}"
-        self.query_one("#action_pane").border_title = f"action-extract.md  {documents.version} {state}"
+        for pane, name, text in (
+            ("#analysis_pane", "result-analysis.md", documents.analysis),
+            ("#action_pane", "action-extract.md", documents.action),
+        ):
+            told = f"{name}  {documents.version} {state}" if text or writing else name
+            self.query_one(pane).border_title = told
 
     def _show_diff(self) -> None:
         review = self._review

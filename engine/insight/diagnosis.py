@@ -207,14 +207,17 @@ def excess(m: Measurements, key: str) -> float:
     (N. Srivastava et al.: Dropout, 2014); at eight tenths it rules the training. So does decay of 0.1 where it goes
     through the gradient; AdamW shrinks weights by rate times decay a step (I. Loshchilov, F. Hutter: Decoupled weight
     decay regularization, 2019), which counts once they would be gone by the end. Less where the result is good all
-    the same, or good on the training data."""
+    the same, unless the training loss, which regularisation weighs on, is far above the validation loss; and less where
+    it is far below."""
     value = m.number(key)
     if value is None:
         return 0.0
     most = ramp(value, *{"dropout": (0.5, 0.8), "weight_decay": (0.03, 0.1), "label_smoothing": (0.2, 0.4)}[key])
     if key == "weight_decay" and "adamw" in (m.optimizer or "").casefold():
         most = ramp((m.number("learning_rate") or 0.0) * value * (m.steps or 0.0), 1.0, 3.0)
-    return most * (1.0 - ramp(m.skill, 0.85, 0.95)) * (1.0 - ramp(m.shape.gap, 0.3, 0.6))
+    gap = m.shape.gap or 0.0
+    seen = max(1.0 - ramp(m.skill, 0.85, 0.95), 0.9 * ramp(-gap, 0.3, 1.5))
+    return most * seen * (1.0 - ramp(gap, 0.3, 0.6))
 
 
 def too_narrow(m: Measurements) -> float:

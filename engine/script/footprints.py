@@ -10,6 +10,8 @@ from engine.script.settings import Setting, choose_setting, literal
 from engine.script.structure import ScriptFacts
 from engine.script.trees import Change
 
+_Place = Callable[[Change, ScriptFacts, Sequence[Setting], str], bool]
+
 _LAYERS = re.compile(
     r"\b(Sequential|Linear|Conv\dd|Dropout|BatchNorm\dd|ReLU|GELU|SiLU|ELU|Tanh|LeakyReLU|Mish|relu|gelu|tanh)\b"
 )
@@ -78,11 +80,16 @@ def _optimizers(change: Change, facts: ScriptFacts, settings: Sequence[Setting],
     return change.path == f"{facts.module_class}.configure_optimizers"
 
 
-def _learning_rate(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
-    setting = choose_setting(settings, "learning_rate")
-    if setting is None or change.old_line is None or change.before is None:
-        return False
-    return change.old_line <= setting.line < change.old_line + _height(change, old)
+def _setting(key: str) -> _Place:
+    """The statement that holds a setting."""
+
+    def holds(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
+        setting = choose_setting(settings, key)
+        if setting is None or change.old_line is None or change.before is None:
+            return False
+        return change.old_line <= setting.line < change.old_line + _height(change, old)
+
+    return holds
 
 
 def _height(change: Change, old: str) -> int:
@@ -124,12 +131,13 @@ def _start(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old:
     return change.path == f"{facts.module_class}.__init__" and change.before is None
 
 
-_PLACES: dict[str, Callable[[Change, ScriptFacts, Sequence[Setting], str], bool]] = {
+_PLACES: dict[str, _Place] = {
     "trainer": _trainer,
     "callbacks": _callbacks,
     "checkpoint": _checkpoint,
     "optimizers": _optimizers,
-    "learning_rate": _learning_rate,
+    "learning_rate": _setting("learning_rate"),
+    "weight_decay": _setting("weight_decay"),
     "loss": _loss,
     "model": _model,
     "inputs": _inputs,

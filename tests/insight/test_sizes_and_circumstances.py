@@ -68,6 +68,10 @@ def test_what_rules_the_training_is_loosened_before_the_model_grows() -> None:
     assert "regularisation" in why
     # decay of its own kind: next to nothing at this rate and length
     assert circumstances("weight_decay_down", replace(m, optimizer="AdamW"))[1] == 0
+    # a good result does not excuse a training loss far above the validation loss
+    good = replace(m, failures=Failures(samples=200, wrong=2, mean_loss=0.05, chance_loss=1.1))
+    assert circumstances("dropout_down", good)[1] == 0
+    assert circumstances("dropout_down", replace(good, shape=replace(m.shape, gap=-2.0)))[1] > 0.8
     # a large gap says that it is needed
     assert circumstances("weight_decay_down", replace(m, shape=replace(m.shape, gap=0.7)))[1] == 0
 

@@ -164,6 +164,28 @@ def test_a_callback_is_named_as_the_script_names_others(imports: str, expected: 
     assert expected in applied("early_stopping", script(imports=imports))
 
 
+def with_decay(value: str) -> str:
+    decayed = "return torch.optim.Adam(self.parameters(), lr=1e-3, weight_decay=WEIGHT_DECAY)"
+    return script(decayed).replace("import lightning", f"WEIGHT_DECAY = {value}\nimport lightning")
+
+
+def test_adamw_with_no_decay_at_all_would_be_adam() -> None:
+    source = with_decay("0.0")
+    assert get_recipe("adamw").operation(source).parameters == {"weight_decay": 0.01}
+    changed = applied("adamw", source)
+    assert "WEIGHT_DECAY = 0.01\n" in changed
+    assert "AdamW(self.parameters(), lr=1e-3, weight_decay=WEIGHT_DECAY)" in changed
+
+
+def test_adamw_leaves_the_decay_that_the_script_has_and_does_not_say_another() -> None:
+    source = with_decay("0.003")
+    assert get_recipe("adamw").operation(source).parameters == {}
+    changed = applied("adamw", source)
+    assert "WEIGHT_DECAY = 0.003\n" in changed
+    assert "AdamW(" in changed
+    assert "WEIGHT_DECAY = 0.05\n" in get_recipe("adamw").apply(source, {"weight_decay": 0.05})
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -343,6 +365,11 @@ TWO = f"a = {ADAM}\nb = {ADAM}\nreturn [a, b]"
         ),
         ("weight_decay", script("return torch.optim.Adam(self.parameters(), weight_decay=0.1)"), "already"),
         ("adamw", script("return torch.optim.AdamW(self.parameters(), lr=1e-3)"), "AdamW already"),
+        (
+            "adamw",
+            script("return torch.optim.Adam(self.parameters(), lr=1e-3, weight_decay=decay())"),
+            "not a setting of the script (weight_decay=decay())",
+        ),
         ("adamw", script("return bnb.optim.Adam(self.parameters(), lr=1e-3)"), "not from torch.optim"),
         ("label_smoothing", script(loss="F.mse_loss(self(x), y)"), "no cross_entropy"),
         ("label_smoothing", script(loss="F.cross_entropy(x, y) + F.cross_entropy(y, x)"), "2 losses"),

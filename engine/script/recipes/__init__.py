@@ -6,7 +6,7 @@ from engine.errors import InputError
 from engine.script.catalogue import CATALOGUE, find_recipe
 from engine.script.names import nearest
 from engine.script.recipes import inputs, layers, losses, optimizers, schedules, trainer
-from engine.script.recipes.base import Recipe, Rewrite
+from engine.script.recipes.base import Recipe, Rewrite, nothing_to_fit
 
 #: id -> how it rewrites, and the places that it may change
 _REWRITES: dict[str, tuple[Rewrite, set[str]]] = {
@@ -15,7 +15,7 @@ _REWRITES: dict[str, tuple[Rewrite, set[str]]] = {
     "warmup": (schedules.warmup, {"optimizers"}),
     "reduce_on_plateau": (schedules.reduce_on_plateau, {"optimizers"}),
     "weight_decay": (optimizers.weight_decay, {"optimizers"}),
-    "adamw": (optimizers.adamw, {"optimizers", "learning_rate"}),
+    "adamw": (optimizers.adamw, {"optimizers", "learning_rate", "weight_decay"}),
     "sgd_momentum": (optimizers.sgd_momentum, {"optimizers", "learning_rate"}),
     "label_smoothing": (losses.label_smoothing, {"loss"}),
     "dropout": (layers.dropout, {"model"}),
@@ -35,13 +35,14 @@ _FITS = {
 }
 
 
+_SETS = {"adamw": ("learning_rate", "weight_decay"), "sgd_momentum": ("learning_rate",)}
+
+
 def _recipe(id: str) -> Recipe:
     info = find_recipe(id)
     assert info is not None
     rewrite, footprint = _REWRITES[id]
-    if id in _FITS:
-        return Recipe(info, rewrite, frozenset(footprint), _FITS[id])
-    return Recipe(info, rewrite, frozenset(footprint))
+    return Recipe(info, rewrite, frozenset(footprint), _FITS.get(id, nothing_to_fit), _SETS.get(id, ()))
 
 
 RECIPES: tuple[Recipe, ...] = tuple(_recipe(info.id) for info in CATALOGUE)

@@ -22,7 +22,7 @@ Rewrite = Callable[[Script, Parameters], None]
 Fit = Callable[[ScriptFacts, Sequence[Setting]], Parameters]
 
 
-def _nothing_to_fit(facts: ScriptFacts, settings: Sequence[Setting]) -> Parameters:
+def nothing_to_fit(facts: ScriptFacts, settings: Sequence[Setting]) -> Parameters:
     return {}
 
 
@@ -33,7 +33,9 @@ class Recipe:
     info: RecipeInfo
     rewrite: Rewrite
     footprint: frozenset[str]
-    fit: Fit = _nothing_to_fit
+    fit: Fit = nothing_to_fit
+    #: parameters that are settings which the script has already, and that change along with the rest
+    sets: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -108,8 +110,9 @@ class Recipe:
             code = self._attempt(source, filename, parameters)
         except cst.ParserSyntaxError as error:
             raise Refused(f"the script uses syntax that cannot be rewritten ({error.message})") from error
-        if (rate := parameters.get("learning_rate")) is not None:
-            code = _with_learning_rate(source, code, rate)
+        for key in self.sets:
+            if (value := parameters.get(key)) is not None:
+                code = _with_setting(code, key, value)
         parse_script(code, filename)
         return code
 
@@ -126,10 +129,10 @@ class Recipe:
                 expand |= {need.function}
 
 
-def _with_learning_rate(source: str, code: str, rate: float) -> str:
-    setting = choose_setting(find_settings(source), "learning_rate")
+def _with_setting(code: str, key: str, value: float) -> str:
+    setting = choose_setting(find_settings(code), key)
     if setting is None:
-        raise Refused("the learning rate is not a literal in the script, so it cannot be set along with it")
-    if setting.value == rate:
+        raise Refused(f"the {key.replace('_', ' ')} is not a literal in the script, so it cannot be set along with it")
+    if setting.value == value:
         return code
-    return set_setting(code, SetOperation(setting=setting.name, to=rate))
+    return set_setting(code, SetOperation(setting=setting.name, to=value))

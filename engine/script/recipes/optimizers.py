@@ -72,18 +72,27 @@ def adamw(script: Script, parameters: Parameters) -> None:
     call = optimizer_call(script)
     if last_name(call.func) == "AdamW":
         raise Refused("the optimizer is AdamW already")
-    decay = argument(call, "weight_decay")
+    decay, wanted = argument(call, "weight_decay"), parameters["weight_decay"]
     added: dict[str, str] = {}
     if decay is None:
         script.refuse_setting("weight_decay")
-        added["weight_decay"] = script.constant("WEIGHT_DECAY", float(parameters["weight_decay"]), like="1e-2")
+        wanted = ADAMW_DECAY if wanted is None else float(wanted)
+        added["weight_decay"] = script.constant("WEIGHT_DECAY", wanted, like="1e-2")
+    elif wanted is not None and not any(setting.key == "weight_decay" for setting in script.settings):
+        raise Refused(f"the decay is not a setting of the script (weight_decay={script.text(decay.value)})")
     _exchange(script, call, "AdamW", _ADAMW, added, positional=("params", "lr", "betas", "eps"))
 
 
 def fit_adamw(facts: ScriptFacts, settings: Sequence[Setting]) -> Parameters:
-    """A rate for plain gradient steps is far too large for adaptive ones."""
+    """A rate for plain gradient steps is far too large for adaptive ones. A decay that the script has stays, but for
+    none at all: AdamW would be Adam with another name."""
     rate = _rate(settings)
-    return {"learning_rate": 1e-3} if facts.optimizer == "SGD" and rate and rate > _RATE_BORDER else {}
+    fitted: Parameters = {}
+    if facts.optimizer == "SGD" and rate and rate > _RATE_BORDER:
+        fitted["learning_rate"] = 1e-3
+    if any(setting.key == "weight_decay" and setting.value for setting in settings):
+        fitted["weight_decay"] = None
+    return fitted
 
 
 def sgd_momentum(script: Script, parameters: Parameters) -> None:

@@ -162,6 +162,8 @@ def overfitting(m: Measurements) -> tuple[float, str, tuple[str, ...]]:
         shape.final_train_loss is not None and shape.final_train_loss <= shape.train_loss * 1.02
     )
     rise = ramp(shape.rise, 0.03, 0.3) if improving else 0.0
+    # what comes after the best epoch costs little where its weights are kept
+    rise *= 0.6 if m.keeps_best else 1.0
     # where next to nothing is left to lose, small losses differ by large factors
     gap = ramp(shape.gap, 0.2, 0.7) * (1.0 - ramp(m.skill, 0.85, 0.93))
     evidence = ("rise", "gap", "best_epoch", "epochs", "final_val_loss", "final_train_loss")

@@ -25,13 +25,16 @@ def main() -> None:
     parser.add_argument("--evaluate", type=int, default=200, help="held-out briefings to evaluate on")
     parser.add_argument("--collect", type=int, metavar="N", help="try changes out on N new tasks first (10 s each)")
     parser.add_argument("--first", type=int, default=10_000, help="seed of the first of these tasks")
+    parser.add_argument(
+        "--again", action="store_true", help="try what today's rules would, from states collected before"
+    )
     parser.add_argument("--show", type=int, metavar="N", help="print N examples of the corpus and stop")
     arguments = parser.parse_args()
     if arguments.show:
         show(arguments.show)
         return
     if arguments.collect:
-        make_experience(arguments.out / "collected", arguments.first, arguments.collect)
+        make_experience(arguments.out / "collected", arguments.first, arguments.collect, again=arguments.again)
     tokenizer_file = arguments.out / "tokenizer.json"
     make_tokenizer(tokenizer_file)
     checkpoint = make_checkpoint(arguments.out / "run", tokenizer_file, arguments.steps, arguments.threads)
@@ -48,11 +51,13 @@ def show(count: int) -> None:
         print(example.prompt, example.answer, sep="\n", end="\n\n")
 
 
-def make_experience(folder: Path, first: int, count: int) -> None:
-    from models.recipe.lab.collect import collect
+def make_experience(folder: Path, first: int, count: int, *, again: bool) -> None:
+    from models.recipe.lab.collect import collect, revisit
     from models.recipe.lab.pack import pack
 
     collect(folder, first, count)
+    if again:
+        revisit(folder, first, count)
     states, trials = pack(folder)
     print(f"experience: {trials} trials from {states} states")
 

@@ -85,9 +85,10 @@ class Bench:
 
     def __init__(self, root: Path, warm: WarmPython, *, timeout: float = TIMEOUT) -> None:
         self.ws, self._warm, self._timeout = Workspace(root), warm, timeout
-        code = runner.run(self.ws, Options.model_validate({"autopilot": True, "until": "initialize"}), clock=clock)
-        if code != 0:
-            raise InputError("the workspace could not be initialized", file=self.ws.journal)
+        if not self.ws.versions():
+            code = runner.run(self.ws, Options.model_validate({"autopilot": True, "until": "initialize"}), clock=clock)
+            if code != 0:
+                raise InputError("the workspace could not be initialized", file=self.ws.journal)
         ensure_evaluator(self.ws)
         self.rules = rules.load(self.ws)
         #: of the last training

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import random
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,40 @@ def collect(folder: Path, first: int, count: int, *, nice: int = 10, stop: Path 
             fresh.write_bytes(gzip.compress(json.dumps(states).encode(), mtime=0))
             fresh.replace(target)
             print(f"{seed}: {len(states)} states, {sum(len(s['trials']) for s in states)} trials", flush=True)
+
+
+def revisit(folder: Path, first: int, count: int, *, nice: int = 10) -> None:
+    """What today's rules put among the first and nobody had tried yet is tried from the states that were collected.
+
+    For when the engine offers other changes, or other sizes of them, than it did then.
+    """
+    with WarmPython(nice=nice) as warm:
+        for seed in range(first, first + count):
+            target = folder / f"{seed}.json.gz"
+            states = json.loads(gzip.decompress(target.read_bytes())) if target.exists() else []
+            for state in states:
+                with tempfile.TemporaryDirectory(prefix="progtrain-lab-") as place:
+                    root = Path(place) / "workspace"
+                    shutil.copytree(folder / "workspaces" / str(seed), root)
+                    make_task(seed).write(root)
+                    state["trials"] += _tried_again(root, state, warm)
+            if states:
+                target.write_bytes(gzip.compress(json.dumps(states).encode(), mtime=0))
+                print(f"{seed}: {sum(len(s['trials']) for s in states)} trials", flush=True)
+
+
+def _tried_again(root: Path, state: dict[str, Any], warm: WarmPython) -> list[dict[str, Any]]:
+    bench, version = Bench(root, warm), state["version"]
+    made = bench.ws.versions()
+    for later in made[made.index(version) + 1 :]:
+        bench.ws.script(later).unlink()
+        shutil.rmtree(bench.ws.version(later).path, ignore_errors=True)
+    insight = bench.look(version)
+    known = {(trial["id"], trial["change"]) for trial in state["trials"]}
+    scores = {v: (Score(math.nan, valid), Score(math.nan, held)) for v, (valid, held) in state["errors"].items()}
+    fresh = [c for c in insight.candidates[:FIRST] if (c.id, c.change) not in known]
+    rows = [_trial(bench, version, candidate, scores, insight.best) for candidate in fresh]
+    return [row for row in rows if row is not None]
 
 
 def _tidy(root: Path) -> None:

@@ -79,7 +79,7 @@ _MATTERS = (
     _subject(r"^the optimizer$|speed of optimisation", "use_adamw use_sgd_momentum learning_rate_up momentum_up"),
     _subject(r"dropout", "add_dropout dropout_up dropout_down"),
     _subject(r"regularisation", f"{_LESS_FREEDOM} dropout_down weight_decay_down"),
-    _subject(r"when to stop", "add_early_stopping epochs_down patience_up"),
+    _subject(r"when to stop", "add_early_stopping epochs_down patience_up keep_best_epoch"),
     _subject(r"(?:size|capacity) of the model|cannot form", _SIZE),
     _subject(r"width of", "hidden_size_up hidden_size_down"),
     _subject(r"depth of", "layers_up layers_down"),

@@ -39,6 +39,7 @@ _ABOUT: dict[str, tuple[str, ...]] = {
     "adamw": ("adamw",),
     "sgd": ("sgd",),
     "early_stopping": ("early stopping",),
+    "best_epoch": ("best epoch", "best checkpoint"),
     "averaging": ("weight averaging", "averaging"),
     "accumulation": ("gradient accumulation",),
     "standardisation": ("input scaling", "standardising the inputs", "normalising the inputs"),

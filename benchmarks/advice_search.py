@@ -29,7 +29,7 @@ _EITHER = {
 _SWITCHES = (
     "gradient_clipping", "label_smoothing", "early_stopping", "weight_averaging", "gradient_accumulation",
     "input_standardisation", "class_weights", "batch_norm", "huber_loss",
-    "best_checkpoint",
+    "best_epoch",
 )  # fmt: skip
 _ON = 0.75
 #: what a training that failed counts in a search: worse than any that went through

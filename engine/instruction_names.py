@@ -146,7 +146,8 @@ def _name(words: tuple[str, ...]) -> Mention | None:
     if not (settings or recipes or plays):
         return None
     forbidden = recipes | settings
-    return Mention(frozenset(plays or forbidden), frozenset(forbidden))
+    # "keep the best epoch" asks for the recipe of that name and fixes nothing
+    return Mention(frozenset(plays or forbidden - _kept()), frozenset(forbidden))
 
 
 def _identifier(text: str) -> Mention | None:
@@ -167,6 +168,11 @@ def _settings() -> frozenset[str]:
     """Keys of settings, those that recipes bring along included."""
     brought = {key for recipe in CATALOGUE for key in recipe.keys.values()}
     return frozenset(brought | set(ALIASES)) - _NO_SETTINGS
+
+
+@cache
+def _kept() -> frozenset[str]:
+    return frozenset(recipe.id for recipe in CATALOGUE if recipe.candidate_id.startswith("keep_"))
 
 
 @cache

@@ -189,3 +189,8 @@ def test_a_file_without_lines_locks_nothing(text: str) -> None:
 def test_long_lines_are_read_at_once() -> None:
     # patterns that backtrack would take minutes here
     read("never change the optimizer and the " + "learning rate and the " * 200 + "x\n" + "keep " * 2000)
+
+
+def test_keeping_the_best_epoch_is_a_wish_and_no_lock() -> None:
+    assert not read("Keep the best epoch.").locked
+    assert read("No best epoch, please.").locked == {"best_epoch"}

@@ -150,7 +150,7 @@ CATALOGUE: tuple[RecipeInfo, ...] = (
         monitor=("monitor", FITTED),
     ),
     _recipe(
-        "best_checkpoint",
+        "best_epoch",
         "keep_best_epoch",
         "keep the weights of the best epoch",
         "evaluates the epoch with the best validation metric; for scripts that keep the last one, whatever it is worth",

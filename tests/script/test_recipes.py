@@ -199,12 +199,12 @@ def test_adamw_leaves_the_decay_that_the_script_has_and_does_not_say_another() -
     ],
 )
 def test_the_best_epoch_is_kept_by_what_validation_logs(arguments: str, expected: str) -> None:
-    assert expected in applied("best_checkpoint", checkpoint(arguments))
+    assert expected in applied("best_epoch", checkpoint(arguments))
 
 
 def test_a_metric_that_is_to_be_high_says_so() -> None:
     source = checkpoint("").replace('"val_loss"', '"val_acc"')
-    assert 'ModelCheckpoint(monitor="val_acc", mode="max")' in applied("best_checkpoint", source)
+    assert 'ModelCheckpoint(monitor="val_acc", mode="max")' in applied("best_epoch", source)
 
 
 def test_the_trainer_that_fits_gets_the_argument() -> None:
@@ -398,13 +398,13 @@ TWO = f"a = {ADAM}\nb = {ADAM}\nreturn [a, b]"
         ("huber_loss", script(), "no mse_loss"),
         ("early_stopping", script().replace('self.log("val_loss", ', "print("), "validation logs no metric"),
         ("weight_averaging", script(trainer="L.Trainer(callbacks=[StochasticWeightAveraging(1)])"), "already"),
-        ("best_checkpoint", script(), "no ModelCheckpoint"),
-        ("best_checkpoint", checkpoint('monitor="val_loss"'), "the best val_loss is kept already"),
-        ("best_checkpoint", checkpoint("monitor=args.monitor"), "cannot be told"),
-        ("best_checkpoint", checkpoint("save_top_k=-1"), "keeps save_top_k=-1 files"),
-        ("best_checkpoint", checkpoint("every_n_train_steps=5"), "between validations"),
-        ("best_checkpoint", checkpoint("), ModelCheckpoint("), "which ModelCheckpoint"),
-        ("best_checkpoint", checkpoint("").replace('self.log("val_loss", ', "print("), "validation logs no metric"),
+        ("best_epoch", script(), "no ModelCheckpoint"),
+        ("best_epoch", checkpoint('monitor="val_loss"'), "the best val_loss is kept already"),
+        ("best_epoch", checkpoint("monitor=args.monitor"), "cannot be told"),
+        ("best_epoch", checkpoint("save_top_k=-1"), "keeps save_top_k=-1 files"),
+        ("best_epoch", checkpoint("every_n_train_steps=5"), "between validations"),
+        ("best_epoch", checkpoint("), ModelCheckpoint("), "which ModelCheckpoint"),
+        ("best_epoch", checkpoint("").replace('self.log("val_loss", ', "print("), "validation logs no metric"),
     ],
 )
 def test_a_recipe_that_cannot_be_applied_says_why(recipe: str, source: str, reason: str) -> None:

@@ -20,7 +20,7 @@ _REWRITES: dict[str, tuple[Rewrite, set[str]]] = {
     "label_smoothing": (losses.label_smoothing, {"loss"}),
     "dropout": (layers.dropout, {"model"}),
     "early_stopping": (trainer.early_stopping, {"trainer", "callbacks"}),
-    "best_checkpoint": (trainer.best_checkpoint, {"checkpoint"}),
+    "best_epoch": (trainer.best_epoch, {"checkpoint"}),
     "weight_averaging": (trainer.weight_averaging, {"trainer", "callbacks"}),
     "gradient_accumulation": (trainer.gradient_accumulation, {"trainer"}),
     "input_standardisation": (inputs.input_standardisation, {"inputs", "start"}),

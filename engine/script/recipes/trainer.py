@@ -70,7 +70,7 @@ def early_stopping(script: Script, parameters: Parameters) -> None:
     add_callback(script, f'{callback}(monitor="{metric}", mode="{mode}", patience={patience})')
 
 
-def best_checkpoint(script: Script, parameters: Parameters) -> None:
+def best_epoch(script: Script, parameters: Parameters) -> None:
     call = _checkpoint_call(script)
     given, most = argument(call, "monitor"), argument(call, "save_top_k")
     name = _text_of(script, given.value, call) if given else None

@@ -100,6 +100,7 @@ class Drafter:
         self._outline = Outline(self._briefing)
         #: section -> what was wrong with what the model wrote for it
         self._missing: dict[str, str] = {}
+        self._disagreement: str | None = None
         self._chosen = ""
         self._plain = plain or model.size > grammar.LARGEST_VOCABULARY
         self._grammars: dict[int, Grammar | None] = {}
@@ -142,6 +143,7 @@ class Drafter:
             ranking=ranked,
             prose=rules_only.prose(sections),
             notes=tuple(dict.fromkeys(self._notes)),
+            disagreement=self._disagreement,
             prompt=self._prompt.text,
             raw="".join(self._raw),
             seed=self._settings.seed,
@@ -320,8 +322,7 @@ class Drafter:
         self._session.feed(self._model.tokens(line))
         self._raw.append(prompts.heading(prompts.CHOICE) + line)
         self._emit({"event": "text", "text": line})
-        if told := ranking.disagreement(self._briefing, ranked):
-            self._note(told)
+        self._disagreement = ranking.disagreement(self._briefing, ranked)
         return ranked
 
     def _consistent(self, sections: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -55,6 +55,8 @@ class Option(_Frozen):
     risk: Risk
     #: place in the rules' own ranking, from 1
     rank: int
+    #: what the rules give it, 0 to 1; None: nobody says
+    score: float | None = None
 
 
 class Tried(_Frozen):
@@ -155,8 +157,15 @@ class Draft(_Frozen):
     prose: Prose
     #: what was given up and why, one line each: "the model wrote no usable summary: drafted by the rules"
     notes: tuple[str, ...] = ()
+    #: what model and rules would have chosen alone; None where they are of one mind
+    disagreement: str | None = None
     #: prompt and raw output, so that the draft can be made again
     prompt: str = ""
     raw: str = ""
     seed: int = 42
     seconds: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All that stands beside it."""
+        return (*self.notes, *([self.disagreement] if self.disagreement else []))

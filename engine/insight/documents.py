@@ -294,7 +294,7 @@ def _footer(insight: Insight, draft: Draft) -> str:
     model = f", model sha256 {draft.model_sha256[:12]}" if draft.model_sha256 else ""
     facts = f"from {len(insight.facts)} facts in {PurePosixPath('.progtrain/insight') / insight.version}.json"
     lines = [f"Drafted by {plain(draft.author)}{model}, {facts}."]
-    lines += [f"Note: {plain(note, 300)}" for note in draft.notes]
+    lines += [f"Note: {plain(note, 300)}" for note in draft.remarks]
     return "---\n\n" + "  \n".join(f"*{line}*" for line in lines)
 
 

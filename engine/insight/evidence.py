@@ -264,8 +264,9 @@ def circumstances(candidate: str, m: Measurements) -> tuple[float, float, str]:
     if candidate in _NEED_STEPS and steps is not None and steps < _NEED_STEPS[candidate]:
         return max(0.1, steps / _NEED_STEPS[candidate]), 0.0, f"against: there are only {steps:.0f} steps in all"
     if candidate == "keep_best_epoch":
-        # offered only where the script keeps the last epoch: what another brings can be read from the curve
-        lost = 0.0 if m.keeps_best else ramp(m.shape.rise, 0.02, 0.25)
+        # offered only where the script keeps the last epoch: what another brings can be read from the curve, where
+        # the loss doubles since its best epoch more than from most other changes
+        lost = 0.0 if m.keeps_best else math.sqrt(ramp(math.log1p(m.shape.rise or 0.0), 0.02, math.log(2)))
         if not lost:
             return 0.2, 0.0, "against: no earlier epoch was better than the one that was evaluated"
         direct = metric in _OF_PROBABILITIES or m.is_classification is False

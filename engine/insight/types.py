@@ -193,7 +193,7 @@ class Candidate(_Frozen):
     note: str = ""
 
     def option(self) -> Option:
-        return Option(id=self.id, change=self.change, why=self.why, risk=self.risk, rank=self.rank)
+        return Option(id=self.id, change=self.change, why=self.why, risk=self.risk, rank=self.rank, score=self.score)
 
 
 class Insight(_Frozen):

@@ -141,7 +141,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
         ],
         author=record.draft.author,
         notes=[
-            *record.draft.notes,
+            *record.draft.remarks,
             *(f'your hint: "{hint}"' for hint in decisions.hints(context.ws)),
             *(f"edited: {line}" for line in drafting.changed_by_user(context.ws, record)),
         ],

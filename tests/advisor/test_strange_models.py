@@ -78,7 +78,9 @@ def test_a_model_that_answers_well_is_taken_at_its_word(ask: Callable[..., Draft
     assert draft.prose.hypotheses == ("Regularisation is too weak for this amount of training data.",)
     assert draft.prose.verification == "Compare it with v003 on the same validation samples."
     assert draft.chosen == "add_weight_decay"
-    assert len(draft.notes) == 1 and draft.notes[0].startswith("add_weight_decay by both rankings together")
+    assert draft.notes == ()
+    assert draft.disagreement and draft.disagreement.startswith("add_weight_decay by both rankings together")
+    assert draft.remarks == (draft.disagreement,)
 
 
 @pytest.mark.parametrize(

@@ -314,3 +314,13 @@ async def test_a_terminal_that_shrinks_and_grows_again(ws: Workspace, mode: str)
             await pilot.resize_terminal(*size)
             await pilot.pause()
         assert app.is_running
+
+
+async def test_a_huge_terminal_has_no_chart_without_a_curve(ws: Workspace) -> None:
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root))
+    async with app.run_test(size=(200, 60)) as pilot:
+        await settle(pilot)
+        charts = app.model.charts(app.screen.curve_versions())  # type: ignore[attr-defined]
+        shown = [view for view in app.screen.query(CurveView) if view.display]
+        assert 1 < len(charts) == len(shown) < 5

@@ -54,6 +54,20 @@ async def test_the_same_rows_are_not_made_again_and_another_one_is() -> None:
         assert table.line(4, 40).plain.startswith("another")
 
 
+async def test_columns_fit_the_width_that_is_drawn_whatever_was_drawn_before() -> None:
+    app = Table()
+    async with app.run_test(size=(80, 12)) as pilot:
+        table = app.query_one(RowList)
+        cells = (Text("sample-1"), Text("class 3"))
+        table.show_rows([Row("k", cells)], [Column("sample", stretch=True), Column("predicted")])
+        await pilot.pause()
+        for width in (80, 120, 40, 80):
+            # lines are drawn in the new size before the event that tells of it
+            for line in (table.header(width), table.line(0, width)):
+                assert line.cell_len <= width
+            assert table.line(0, width).plain.rstrip().endswith("class 3")
+
+
 async def test_the_line_of_keys_follows_the_focus_and_takes_the_mouse(ws: Workspace) -> None:
     fill(ws)
     app = make_app(ws, snapshot(ws.root))

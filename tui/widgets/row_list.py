@@ -100,7 +100,8 @@ class RowList(LineView):
         self.columns = tuple(columns)
         self.rows: tuple[Row, ...] = ()
         self.empty = empty
-        self._widths: tuple[int, ...] = ()
+        #: of the columns, by the width of all: lines may be drawn before word of a resize comes
+        self._widths: dict[int, tuple[int, ...]] = {}
         self._told: str | None = None
 
     @property
@@ -124,7 +125,7 @@ class RowList(LineView):
         before = self.key
         self.rows = rows
         self.columns = tuple(columns) if columns is not None else self.columns
-        self._widths = ()
+        self._widths = {}
         if self._sideways:
             wanted = self._wanted()
             self.content_width = sum(wanted) + len(wanted)
@@ -143,7 +144,6 @@ class RowList(LineView):
             self.cursor = place
 
     def on_resize(self, event: events.Resize) -> None:
-        self._widths = ()
         self.call_after_refresh(self._keep_in_view)
 
     def validate_cursor(self, cursor: int) -> int:
@@ -228,8 +228,8 @@ class RowList(LineView):
         return [min(w, _WIDEST_SIDEWAYS) for w in wanted] if self._sideways else wanted
 
     def _column_widths(self, width: int) -> tuple[int, ...]:
-        if self._widths:
-            return self._widths
+        if width in self._widths:
+            return self._widths[width]
         wanted = self._wanted()
         for spare in sorted({c.spare for c in self.columns if c.spare}, reverse=True):
             if sum(wanted) + len([w for w in wanted if w]) <= width:
@@ -242,5 +242,5 @@ class RowList(LineView):
         # long names lose their middle before the columns behind them lose their place
         while sum(wanted) + len([w for w in wanted if w]) > width and max(wanted) > _NARROWEST:
             wanted[wanted.index(max(wanted))] -= 1
-        self._widths = tuple(wanted)
-        return self._widths
+        self._widths = {width: tuple(wanted)}
+        return self._widths[width]

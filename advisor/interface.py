@@ -55,7 +55,7 @@ class Option(_Frozen):
     risk: Risk
     #: place in the rules' own ranking, from 1
     rank: int
-    #: what the rules give it, 0 to 1; None: nobody says
+    #: what the rules give it, 0 to 1, more where the user asks for it; None: nobody says
     score: float | None = None
 
 

@@ -1,8 +1,8 @@
 """From scores to a ranking, and what to say where the model and the rules disagree.
 
 The chance of an option is the model's probability times the rules' prior, made to sum to one: a product of experts.
-The rules' prior halves with each place of their ranking. So a model that is sure has its way, and one that wavers
-between two options takes the one that the evidence speaks for.
+The rules' prior grows with their score, so that rules that are sure have their way where the model wavers, and the
+model has its way where the rules put options close together.
 """
 
 from __future__ import annotations
@@ -25,9 +25,18 @@ def from_scores(scores: Mapping[str, float]) -> tuple[Ranked, ...]:
     return tuple(sorted(ranked, key=lambda r: -r.probability))
 
 
+#: what the rules' score counts in log-probability: of 6 to 8 on a plateau where the outcome of choices was measured
+_WEIGHT = 8.0
+
+
 def prior(briefing: Briefing) -> dict[str, float]:
-    """The rules' order as log-probabilities, not yet summing to one: each place counts half of the one before."""
-    return {option.id: -place * math.log(2) for place, option in enumerate(by_rank(briefing))}
+    """What the rules make of the options as log-probabilities, not yet summing to one. By their scores; where there are
+    none, each place of their ranking counts half of the one before."""
+    ranked = by_rank(briefing)
+    scores = {option.id: option.score for option in ranked if option.score is not None}
+    if len(scores) == len(ranked):
+        return {option: _WEIGHT * score for option, score in scores.items()}
+    return {option.id: -place * math.log(2) for place, option in enumerate(ranked)}
 
 
 def from_rules(briefing: Briefing) -> tuple[Ranked, ...]:

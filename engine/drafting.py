@@ -21,6 +21,9 @@ from engine.rules import Rules
 from engine.schema import load
 from engine.workspace import DraftFolder, Workspace, version_id, version_number
 
+#: what a wish of the user's adds to a score
+_ASKED_FOR = 1.0
+
 
 class DraftRecord(BaseModel):
     """`.progtrain/drafts/v003/draft.json`: one round of drafting, written when both documents are there."""
@@ -220,7 +223,13 @@ def _briefing(context: Context, insight: Insight, hint: str | None) -> Briefing:
     ids = [option.id for option in briefing.options]
     first = hints.wanted(hint, ids) if hint else ()
     order = sorted(briefing.options, key=lambda option: (option.id not in first, option.rank))
-    options = [option.model_copy(update={"rank": place}) for place, option in enumerate(order, start=1)]
+    # what the user asks for by name counts for more than what the rules are sure of
+    options = [
+        option.model_copy(
+            update={"rank": place, "score": (option.score or 0.0) + (_ASKED_FOR if option.id in first else 0.0)}
+        )
+        for place, option in enumerate(order, start=1)
+    ]
     tried = [t.model_copy(update={"instead_of": overruled(context.ws, t.version)}) for t in briefing.tried]
     return briefing.model_copy(update={"tried": tuple(tried), "options": tuple(options)})
 

@@ -43,3 +43,23 @@ def test_the_chance_is_the_product_of_both(make_briefing: Make) -> None:
 
 def test_agreement_needs_no_note(make_briefing: Make) -> None:
     assert ranking.disagreement(make_briefing(), ranking.from_rules(make_briefing())) is None
+
+
+def scored(make_briefing: Make, **scores: float) -> Briefing:
+    briefing = make_briefing()
+    options = [option.model_copy(update={"score": scores.get(option.id, 0.1)}) for option in briefing.options]
+    return briefing.model_copy(update={"options": tuple(options)})
+
+
+def test_rules_that_are_sure_have_their_way_and_the_model_where_they_are_not(make_briefing: Make) -> None:
+    sure = scored(make_briefing, add_dropout=0.95, add_weight_decay=0.4)
+    close = scored(make_briefing, add_dropout=0.72, add_weight_decay=0.7)
+    leaning = {**WAVERING, "add_weight_decay": -0.3}
+    assert ranking.combined(sure, leaning)[0].id == "add_dropout"
+    assert ranking.combined(close, leaning)[0].id == "add_weight_decay"
+
+
+def test_rules_alone_keep_their_order_by_score(make_briefing: Make) -> None:
+    found = ranking.from_rules(scored(make_briefing, add_dropout=0.9, add_weight_decay=0.5))
+    assert [r.id for r in found][:2] == ["add_dropout", "add_weight_decay"]
+    assert found[0].probability / found[1].probability == pytest.approx(math.exp(8 * 0.4))

@@ -75,7 +75,7 @@ def _cut(value: float) -> float:
 
 @dataclass(frozen=True)
 class Scale:
-    """Held-out errors of a cell: its first version's, and the best of all long searches'."""
+    """Held-out errors of a cell: its first version's, and the best known."""
 
     first: float
     oracle: float
@@ -115,11 +115,14 @@ def held_at(trials: Sequence[Trial], count: int, first: float) -> float:
     return first if picked is None else WORST if picked.held is None else picked.held
 
 
-def scores(out: Path, cells: Sequence[Cell], arm: str, count: int, *, plain: bool = False) -> dict[str, float]:
-    """Cell -> score, for the cells where there is something to gain and the arm has gone that far."""
+def scores(
+    out: Path, cells: Sequence[Cell], arm: str, count: int, *, plain: bool = False, best: Sequence[str] = tuple(ARMS)
+) -> dict[str, float]:
+    """Cell -> score, for the cells where there is something to gain and the arm has gone that far. 1 is the best end of
+    the arms `best`."""
     found = {}
     for cell in cells:
-        trials, measure = read(out, cell.name, arm), scale(out, cell.name)
+        trials, measure = read(out, cell.name, arm), scale(out, cell.name, best)
         if measure is None or measure.gain < GAINS or not trials or (arm in LONG and len(trials) < count):
             continue
         held = held_at(trials, count, measure.first)
@@ -196,12 +199,13 @@ def complete(out: Path, cells: Sequence[Cell], count: int) -> tuple[list[Cell], 
 
 
 def table(
-    out: Path, cells: Sequence[Cell], counts: Sequence[int], *, plain: bool = False
+    out: Path, cells: Sequence[Cell], counts: Sequence[int], *, plain: bool = False, best: Sequence[str] = tuple(ARMS)
 ) -> dict[str, dict[int, list[float]]]:
     """Arm -> count -> scores; searches alone go beyond ten."""
     found: dict[str, dict[int, list[float]]] = {}
     for arm in ARMS:
-        reached = {n: list(scores(out, cells, arm, n, plain=plain).values()) for n in counts if n <= 10 or arm in LONG}
+        gone = [n for n in counts if n <= 10 or arm in LONG]
+        reached = {n: list(scores(out, cells, arm, n, plain=plain, best=best).values()) for n in gone}
         found[arm] = {n: values for n, values in reached.items() if values}
     return found
 

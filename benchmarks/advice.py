@@ -36,7 +36,7 @@ SMALL = {
     "unscaled": ("wine",),
     "imbalance": ("breast_cancer",),
 }
-LOOPS = ("random_legal", "rules", "model", "shuffled")
+LOOPS = ("random_legal", "rules", "model", "shuffled", "shuffled_all")
 
 
 def cells(names: Mapping[str, tuple[str, ...]]) -> list[Cell]:

@@ -29,6 +29,7 @@ from engine import history, loop, marks, rules, runner
 from engine.context import Context, Stopped
 from engine.errors import InputError, StepFailed
 from engine.files import LineReader, read_text, write_json
+from engine.insight import evidence
 from engine.jobs.began import began
 from engine.journal import Journal
 from engine.options import Options
@@ -98,8 +99,8 @@ def run(cell: Cell, arm: str, out: Path, warm: WarmPython, root: Path, versions:
         context.adviser = rules_only.draft
     elif arm == "random_legal":
         context.adviser = _random(random.Random(cell.name))
-    elif arm == "shuffled":
-        context.retold = _shuffler(cell, out)
+    elif arm in ("shuffled", "shuffled_all"):
+        context.retold = _shuffler(cell, out, order=arm == "shuffled_all")
     begun = time.monotonic()
     ended = _walk(context)
     seconds = time.monotonic() - begun
@@ -150,8 +151,9 @@ def _random(chance: random.Random) -> Adviser:
     return adviser
 
 
-def _shuffler(cell: Cell, out: Path) -> Callable[[Briefing], Briefing]:
-    """Facts, findings and what was tried from a briefing of another cell; options, hints and rules are its own."""
+def _shuffler(cell: Cell, out: Path, *, order: bool) -> Callable[[Briefing], Briefing]:
+    """Facts, findings and what was tried from a briefing of another cell; options, hints and rules are its own. With
+    `order`, the rules put the options in order by the other's findings as well."""
     chance = random.Random(cell.name)
     others = [path for path in sorted((out / "briefings").glob("*.json")) if path.stem.split("-")[1] != cell.fault]
     pool = [Briefing.model_validate(data) for path in others for data in json.loads(path.read_text())]
@@ -162,9 +164,14 @@ def _shuffler(cell: Cell, out: Path) -> Callable[[Briefing], Briefing]:
         other = chance.choice(pool)
         facts = [fact for fact in other.facts if fact.key != "version"]
         own = [fact for fact in briefing.facts if fact.key == "version"]
-        return briefing.model_copy(
-            update={"facts": (*own, *facts), "findings": other.findings, "tried": other.tried},
-        )
+        told = {"facts": (*own, *facts), "findings": other.findings, "tried": other.tried}
+        if order:
+            scores = {o.id: evidence.score(o.id, other.findings, o.risk) for o in briefing.options}
+            ordered = sorted(briefing.options, key=lambda option: -scores[option.id])
+            told["options"] = tuple(
+                o.model_copy(update={"rank": place, "score": scores[o.id]}) for place, o in enumerate(ordered, start=1)
+            )
+        return briefing.model_copy(update=told)
 
     return retold
 

@@ -8,8 +8,11 @@ from html import escape
 
 _WIDTH, _HEIGHT = 800, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 280, 20, 50
-#: colours that stay apart for most eyes (Okabe and Ito), and grey
-_COLOURS = ("#999999", "#e69f00", "#56b4e9", "#000000", "#0072b2", "#cc79a7", "#009e73", "#f0e442", "#d55e00")
+#: colours that stay apart for most eyes (Okabe and Ito), with grey and brown
+_COLOURS = (
+    *("#999999", "#e69f00", "#56b4e9", "#000000", "#0072b2"),
+    *("#cc79a7", "#009e73", "#f0e442", "#7f4f00", "#d55e00"),
+)
 
 
 def lines_plot(rows: Mapping[str, Mapping[int, float]], across: str, up: str) -> str:

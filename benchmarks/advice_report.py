@@ -84,7 +84,8 @@ _BOTTOM = """
   starts from the best version.
 - With shuffled facts alone the options keep their order by the rules, which has its say in every choice: what that arm
   lacks is what the model makes of the facts, not the rules' judgement. It does as well: what reads the facts are the
-  rules. Where the rules' order is made from the shuffled findings too, nothing in the briefing is about the script.
+  rules. With all shuffled the rules' order is made from the other's findings too, and nothing in the briefing is about
+  the script.
 - Times were taken beside other work.
 
 `benchmarks/results/advice.tar.gz` holds every version and trial behind these figures. Unpacked and named with `--out`,

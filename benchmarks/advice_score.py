@@ -21,7 +21,7 @@ ARMS = {
     "tpe": "TPE, 10 start-up trials",
     "tpe3": "TPE, 3 start-up trials",
     "rules": "the rules alone",
-    "shuffled_all": "the bundled model, facts and the rules' order by them shuffled",
+    "shuffled_all": "the bundled model, all shuffled",
     "shuffled": "the bundled model, facts shuffled",
     "model": "the bundled model",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -27,6 +27,7 @@ points = st.lists(st.tuples(numbers, numbers), max_size=30)
     st.sampled_from(["step", "epoch", "time"]),
     st.one_of(st.none(), st.tuples(st.floats(-1e15, 1e15), st.floats(0, 1e15))),
 )
+@example([], [(0.0, 0.0), (5e-324, 0.0)], False, 0.0, (16, 4), "step", None)
 def test_any_points_can_be_drawn(
     early: list[tuple[float, float]],
     late: list[tuple[float, float]],

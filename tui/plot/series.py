@@ -120,7 +120,8 @@ class Series:
         """The points between `left` and `right` gathered into `count` columns of equal width."""
         ys = self.smooth(weight)
         extremes = self._extremes.setdefault(weight, _Extremes())
-        width = (right - left) / count if right > left else 1.0
+        # a span of the smallest numbers there are has no parts
+        width = max(0.0, right - left) / count or 1.0
         at = bisect_left(self.xs, left)
         end = bisect_right(self.xs, right)
         while at < end:

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.advice_tasks import FAULTS, Cell
 from engine.files import write_text
 from engine.script.header import set_version
-from models.recipe.lab.bench import Bench, Score, gain
+from models.recipe.lab.bench import Bench, gain
 from models.recipe.lab.warm import WarmPython
 
 #: log of the ratio of the errors, with the fault and without: below this a fault costs nothing worth naming
@@ -68,14 +68,14 @@ def _first(cell: Cell, root: Path, warm: WarmPython) -> First:
     cell.write(root, versions=10)
     bench = Bench(root, warm)
     begun = time.monotonic()
-    before = _both(bench, "v001")
+    before = bench.both("v001") if bench.train("v001") else None
     seconds = time.monotonic() - begun
     insight = bench.look("v001") if before else None
     findings = tuple((f.id, f.strength) for f in insight.findings) if insight else ()
     costs: tuple[float, float] | None = None
     if before and cell.fault != "healthy":
         write_text(bench.ws.script("v002"), set_version(cell.mended_script(), "v002"))
-        after = _both(bench, "v002")
+        after = bench.both("v002") if bench.train("v002") else None
         if after:
             costs = gain(before[0].error, after[0].error), gain(before[1].error, after[1].error)
     return First(
@@ -89,12 +89,6 @@ def _first(cell: Cell, root: Path, warm: WarmPython) -> First:
         costs[1] if costs else None,
         round(seconds, 3),
     )
-
-
-def _both(bench: Bench, version: str) -> tuple[Score, Score] | None:
-    valid = bench.score(version) if bench.train(version) else None
-    held = bench.score(version, "test") if valid else None
-    return (valid, held) if valid and held else None
 
 
 def _line(first: First) -> str:

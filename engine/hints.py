@@ -101,15 +101,14 @@ def wanted(hint: str, candidates: Sequence[str]) -> tuple[str, ...]:
             continue
         said = _YES.match(clause)
         rest = (said["rest"] if said else clause).lower().strip()
+        words = set(re.findall(r"[a-z0-9]+", rest))
         if directed := _DIRECTED.match(rest):
             asked = set(_directions(directed))
             found += [name for name in candidates if name in asked]
         elif said:
-            words = set(re.findall(r"[a-z0-9]+", rest))
             found += [name for name in candidates if name in rest.split() or _is_about(name, words)]
         elif not _NOT.match(rest):
             # "keep the best epoch" says all of the name; "keep dropout" is none
-            words = set(re.findall(r"[a-z0-9]+", rest))
             found += [name for name in candidates if set(name.split("_")) <= words]
     return tuple(dict.fromkeys(found))
 

@@ -113,10 +113,8 @@ def _settings(ground: Ground) -> Iterator[_Proposal]:
         yield _proposal(tuning.candidate, operation, tuning.risk, tuning.why, ground)
 
 
-def _just_helped(record: VersionRecord) -> frozenset[str]:
-    if record.operation is None or record.outcome != "better":
-        return frozenset()
-    return frozenset({"_".join(kind_of(record.operation))})
+def _just_helped(record: VersionRecord) -> str | None:
+    return "_".join(kind_of(record.operation)) if record.operation and record.outcome == "better" else None
 
 
 def _recipes(ground: Ground) -> Iterator[_Proposal]:

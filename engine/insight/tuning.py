@@ -21,8 +21,8 @@ class Situation:
 
     measured: Measurements
     findings: Sequence[Finding]
-    #: candidates whose like has just made the script better: a second step in the same direction may be longer
-    again: frozenset[str] = frozenset()
+    #: candidate whose like has just made the script better: a second step in the same direction may be longer
+    again: str | None = None
 
     def strength(self, *ids: str) -> float:
         return strength(self.findings, *ids)
@@ -51,7 +51,7 @@ def _rate_down(value: float, s: Situation) -> float | None:
     clear = s.strength("divergence", "learning_rate_too_high")
     lost = clear if s.measured.skill is None or s.measured.skill < 0.3 else min(clear, 0.79)
     factor = _rate_factor(value / s.measured.usual_rate, lost)
-    if "learning_rate_down" in s.again:
+    if s.again == "learning_rate_down":
         factor = max(10.0, factor)
     smaller = nice(value / (max(10.0, factor) if s.strength("divergence") >= 0.8 else factor))
     return smaller if 1e-7 <= smaller < value else None
@@ -121,7 +121,7 @@ def _at_least(low: int, size: _Size) -> _Size:
 def _wider(value: Any, s: Situation) -> Value | None:
     """To a usual width at once where a layer is too narrow to pass on much."""
     clear = s.strength("too_little_capacity") >= 0.6
-    factor = 4 if clear or "hidden_size_up" in s.again else 2
+    factor = 4 if clear or s.again == "hidden_size_up" else 2
     return _each(lambda n: max(n * 4, 32 if clear else 0) if n <= 8 else n * (factor if n <= 64 else 2))(value, s)
 
 
@@ -159,7 +159,7 @@ def _decay_up(value: float, s: Situation) -> float | None:
         if "adamw" in (s.measured.optimizer or "").casefold():
             return 0.01
         return 1e-3 if s.strength("overfitting") >= 0.7 else 1e-4
-    clear = s.strength("overfitting") >= 0.7 or "weight_decay_up" in s.again
+    clear = s.strength("overfitting") >= 0.7 or s.again == "weight_decay_up"
     more = nice(value * (10 if clear else 3))
     return more if more <= 0.3 else None
 

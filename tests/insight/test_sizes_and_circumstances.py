@@ -34,7 +34,7 @@ def size(candidate: str, value: Any, *findings: tuple[str, float], again: str = 
     measured = replace(M, settings={**M.settings, **settings})
     found = [Finding(id=name, strength=strength, text="", evidence=()) for name, strength in findings]
     tuning = next(t for t in TUNINGS if t.candidate == candidate)
-    return tuning.size(value, Situation(measured, found, frozenset({again})))
+    return tuning.size(value, Situation(measured, found, again))
 
 
 @pytest.mark.parametrize(

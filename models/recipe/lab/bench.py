@@ -106,6 +106,12 @@ class Bench:
     def score(self, version: str, split: str = "valid") -> Score | None:
         return evaluate(self.ws, self.rules, self._warm, version, split, timeout=self._timeout)
 
+    def both(self, version: str) -> tuple[Score, Score] | None:
+        """On validation and held-out samples; None where either fails."""
+        valid = self.score(version)
+        held = self.score(version, "test") if valid else None
+        return (valid, held) if valid and held else None
+
     def look(self, version: str) -> Insight:
         """What the engine works out, kept where later versions look for it."""
         records = history.records(self.ws, self.rules, until=version)

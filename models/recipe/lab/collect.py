@@ -122,7 +122,7 @@ def _walk(bench: Bench, about: dict[str, Any], chance: random.Random, depth: int
     if not bench.train(version):
         return []
     scores: dict[str, tuple[Score, Score]] = {}
-    here = _both(bench, version)
+    here = bench.both(version)
     if here is None:
         return []
     scores[version] = here
@@ -186,7 +186,7 @@ def _trial(
         made = bench.author(version, candidate)
     except InputError:
         return None
-    both = _both(bench, made) if bench.train(made) else None
+    both = bench.both(made) if bench.train(made) else None
     base = candidate.base or version
     row: dict[str, Any] = {
         "id": candidate.id,
@@ -209,9 +209,3 @@ def _trial(
         row["gain"] = round(gain(scores[best][1].error, held.error), 5)
     bench.put_away(made, candidate.id)
     return row
-
-
-def _both(bench: Bench, version: str) -> tuple[Score, Score] | None:
-    valid = bench.score(version)
-    held = bench.score(version, "test") if valid else None
-    return (valid, held) if valid and held else None

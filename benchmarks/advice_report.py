@@ -85,7 +85,7 @@ _BOTTOM = """
 - With shuffled facts alone the options keep their order by the rules, which has its say in every choice: what that arm
   lacks is what the model makes of the facts, not the rules' judgement. It does as well: what reads the facts are the
   rules. With all shuffled the rules' order is made from the other's findings too, and nothing in the briefing is about
-  the script.
+  the script; this arm was added after the other had been seen.
 - Times were taken beside other work.
 
 `benchmarks/results/advice.tar.gz` holds every version and trial behind these figures. Unpacked and named with `--out`,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from engine.cli.common import json_option, number, print_json, say, table, workspace
+from engine.external import External, read_external
+from engine.metrics import normalised
 from engine.snapshot import Snapshot, VersionView
 from engine.view import WorkspaceView
 from engine.workspace import Workspace
@@ -16,7 +20,7 @@ _SIGNS = {"better": "▲", "worse": "▼", "within noise": "≈"}
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """All versions, ranked by the primary metric; what each action brought."""
+    """All versions and external models, ranked by the primary metric; what each action brought."""
     ws = workspace(ctx)
     if not as_json:
         show(ws)
@@ -28,38 +32,51 @@ def command(ctx: click.Context, as_json: bool) -> None:
             "higher_is_better": snapshot.higher_is_better,
             "report": snapshot.report,
             "versions": [row.__dict__ for row in ranked(snapshot)],
+            "external": [row.__dict__ for row in read_external(ws)],
         }
     )
 
 
-def ranked(snapshot: Snapshot) -> list[VersionView]:
-    """Best first; without a number last; ties to the lower version (L41)."""
+def ranked(snapshot: Snapshot, external: Sequence[External] = ()) -> list[VersionView | External]:
+    """Best first; without a number last; ties to the lower version, and to versions before models from elsewhere."""
     sign = -1 if snapshot.higher_is_better else 1
-    return sorted(snapshot.versions, key=lambda row: (row.value is None, sign * (row.value or 0.0)))
+    rows: list[VersionView | External] = [*snapshot.versions, *external]
+
+    def place(row: VersionView | External) -> tuple[bool, float]:
+        value = _value(row, snapshot)
+        return value is None, sign * (value or 0.0)
+
+    return sorted(rows, key=place)
+
+
+def _value(row: VersionView | External, snapshot: Snapshot) -> float | None:
+    if isinstance(row, VersionView):
+        return row.value
+    primary = normalised(snapshot.primary_metric or "")
+    return next((value for name, value in row.metrics.items() if normalised(name) == primary), None)
 
 
 def show(ws: Workspace) -> None:
     snapshot = WorkspaceView(ws.root).snapshot()
-    if not snapshot.versions:
+    external = read_external(ws)
+    if not snapshot.versions and not external:
         say("no version yet: progtrain run makes the first")
         return
     metric = snapshot.primary_metric or "metric"
     direction = "higher is better" if snapshot.higher_is_better else "lower is better"
     say(f"\n{metric}, {direction}", bold=True)
-    rows = [
-        (
-            place,
-            row.version,
-            number(row.value),
-            number(row.delta_previous, signed=True),
-            f"{_SIGNS.get(row.verdict_previous or '', ' ')} {row.verdict_previous or 'first'}",
-            row.action,
-        )
-        for place, row in enumerate(ranked(snapshot), 1)
-    ]
+    rows = [(place, *_cells(row, snapshot)) for place, row in enumerate(ranked(snapshot, external), 1)]
     say(table(("#", "version", metric, "change", "verdict", "action that made it"), rows, right=(0, 2, 3)))
     for row in snapshot.versions:
         for warning in row.warnings:
             say(f"warning: {warning}")
     if snapshot.report:
         say(f"\nreport: {ws.relative(snapshot.report)}")
+
+
+def _cells(row: VersionView | External, snapshot: Snapshot) -> tuple[str, ...]:
+    value = number(_value(row, snapshot))
+    if isinstance(row, External):
+        return row.name, value, "", "", "external model" if row.metrics else "external model, not evaluated yet"
+    verdict = f"{_SIGNS.get(row.verdict_previous or '', ' ')} {row.verdict_previous or 'first'}"
+    return row.version, value, number(row.delta_previous, signed=True), verdict, row.action

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import time
@@ -118,6 +119,23 @@ def test_leaderboard_diff_samples_and_journal(finished: Workspace) -> None:
     losses = [float(row["loss"]) for row in samples]
     assert losses == sorted(losses, reverse=True)
     assert "progtrain step train --version v001" in progtrain(finished, "journal", "--all", "--commands").stdout
+
+
+def test_the_leaderboard_has_external_models(finished: Workspace, tmp_path: Path) -> None:
+    """L40"""
+    ws = Workspace(Path(shutil.copytree(finished.root, tmp_path / "copy")))
+    for name, value in (("rival", 0.9999), ("unseen", None)):
+        folder = ws.external / name
+        folder.mkdir(parents=True)
+        if value is not None:
+            score = {"metrics": [{"name": "accuracy", "value": value}]}
+            (folder / "eval_score.json").write_text(json.dumps(score), encoding="utf-8")
+    lines = [line.split() for line in progtrain(ws, "leaderboard").stdout.splitlines()]
+    places = {line[1]: (line[0], " ".join(line[2:])) for line in lines if len(line) > 2 and line[0].isdigit()}
+    assert places["rival"] == ("1", "0.9999 external model")
+    assert places["unseen"][0] == "4" and places["unseen"][1].endswith("external model, not evaluated yet")
+    external = as_json(ws, "leaderboard", "--json")["external"]
+    assert [row["name"] for row in external] == ["rival", "unseen"]
 
 
 def test_a_step_can_be_run_alone(finished: Workspace) -> None:

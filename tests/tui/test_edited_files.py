@@ -11,13 +11,13 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from engine.external import External, read_external
 from engine.schema import Review
 from engine.snapshot import Snapshot
 from engine.view import WorkspaceView
 from engine.workspace import Workspace
 from tests.tui.fakes import review
 from tests.tui.walks import fill_all, tell
-from tui.reading.board import External, read_external
 from tui.reading.curves import CurveFeed, CurveKey
 from tui.reading.facts import Fact, read_facts
 from tui.reading.glance import glance

@@ -9,12 +9,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from engine.external import External, read_external
 from engine.metrics import higher_is_better, normalised
 from engine.snapshot import VersionView
 from tui import words
 from tui.colours import QUIET, verdict_colour, version_colour
 from tui.model import Model
-from tui.reading.board import External, read_external
 from tui.sanitize import as_text, clean_line, shorten
 from tui.screens.ask import AskLine
 from tui.screens.base import BaseScreen
@@ -56,11 +56,13 @@ class LeaderboardScreen(BaseScreen):
         self._external = external
         self.refresh_view()
 
+    def _rows(self, model: Model) -> list[VersionView | External]:
+        return [*(model.snapshot.versions if model.snapshot else ()), *self._external]
+
     def _metrics(self, model: Model) -> list[str]:
         """The primary one first."""
         snapshot = model.snapshot
-        rows: list[VersionView | External] = [*(snapshot.versions if snapshot else ()), *self._external]
-        names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+        names = list(dict.fromkeys(name for row in self._rows(model) for name in row.metrics))
         primary = normalised(snapshot.primary_metric or "") if snapshot else ""
         return sorted(names, key=lambda name: normalised(name) != primary)
 
@@ -83,8 +85,7 @@ class LeaderboardScreen(BaseScreen):
             self._sort = keys.index(seen["sort"]) if seen.get("sort") in keys else 0
             self._reverse = seen.get("reverse") is True
         by = keys[self._sort % len(keys)]
-        rows: list[VersionView | External] = [*snapshot.versions, *self._external]
-        rows = [row for row in rows if self._filter.casefold() in _searchable(row)]
+        rows = [row for row in self._rows(model) if self._filter.casefold() in _searchable(row)]
         ordered = self._ordered(rows, by, model)
         board.show_rows([self._row(row, metrics, model) for row in ordered], _columns(metrics, by))
         direction = "worst first" if self._reverse else "best first"
@@ -168,11 +169,11 @@ class LeaderboardScreen(BaseScreen):
 
     def action_copy(self) -> None:
         metrics = self._metrics(self.model)
-        rows = [",".join(["version", *metrics])]
-        for view in self.model.snapshot.versions if self.model.snapshot else ():
-            values = [view.metrics.get(metric) for metric in metrics]
-            rows.append(",".join([view.version, *("" if v is None else str(v) for v in values)]))
-        self.host.copy("\n".join(rows) + "\n", "the leaderboard")
+        lines = [",".join(["version", *metrics])]
+        for row in self._rows(self.model):
+            values = [row.metrics.get(metric) for metric in metrics]
+            lines.append(",".join([_name(row), *("" if v is None else str(v) for v in values)]))
+        self.host.copy("\n".join(lines) + "\n", "the leaderboard")
 
     def action_back(self) -> None:
         if self._filter:

@@ -1,4 +1,4 @@
-"""Models from elsewhere, scored beside the versions."""
+"""Models from elsewhere, scored beside the versions (L40)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from engine.workspace import VersionFolder, Workspace
 
 @dataclass(frozen=True)
 class External:
+    """A folder of `Models/external/`, with its last score."""
+
     name: str
     metrics: dict[str, float | None] = field(default_factory=dict)
     created_at: str = ""
@@ -18,6 +20,7 @@ class External:
 
 
 def read_external(workspace: Workspace) -> tuple[External, ...]:
+    """By name; those that nobody has scored yet have no metrics."""
     try:
         folders = sorted(path for path in workspace.external.iterdir() if path.is_dir())
     except OSError:

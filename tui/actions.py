@@ -44,17 +44,25 @@ class Doing(NamedTuple):
 
 
 def doings(screen: Screen[object], keymap: Mapping[str, str]) -> list[Doing]:
-    """Each once, the screen's own first. What cannot be done now (a question that is not open) is left out."""
+    """Each once, the screen's own first. What cannot be done now (a question that is not open) is left out, and so is
+    what has no key left, because the screen itself has taken it."""
     panes = [widget for widget in screen.query("*") if isinstance(widget, Widget) and widget.can_focus]
     focused = screen.focused
     panes.sort(key=lambda widget: widget is not focused)
     found: dict[tuple[str, str], Doing] = {}
+    of_screen: set[str] = set()
     for node in (screen, screen.app, *panes):
         for binding in named_bindings(type(node)):
             pane = str(getattr(node, "PANE", "")) if isinstance(node, Widget) and node is not screen else ""
             doing = _doing(node, binding, pane, keymap)
             taken = {(doing.id, doing.pane), (doing.id, "")} & found.keys()
-            if not taken and _possible(node, binding.action):
+            if taken or not _possible(node, binding.action):
+                continue
+            if node is screen:
+                of_screen |= set(doing.keys)
+            elif node is screen.app:
+                doing = doing._replace(keys=tuple(key for key in doing.keys if key not in of_screen))
+            if doing.keys:
                 found[doing.id, doing.pane] = doing
     return list(found.values())
 

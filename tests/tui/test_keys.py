@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,6 +80,30 @@ async def test_help_and_palette_have_all_that_can_be_done_on_a_screen(ws: Worksp
             assert doing.about in plain, doing
             if doing.id not in MOVING and not doing.id.startswith(("screen.", "help", "quit", "review")):
                 assert any(doing.label.casefold() in name for name in offered), (doing, list(offered))
+
+
+@pytest.mark.parametrize("keys", SCREENS)
+async def test_help_gives_no_key_two_meanings(ws: Workspace, keys: str) -> None:
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root, "waiting"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await go(pilot, keys)
+        taken = [key for doing in doings(app.screen, {}) if not doing.pane for key in doing.keys]
+        assert len(taken) == len(set(taken)), sorted(taken)
+
+
+async def test_figures_lead_to_screens_where_a_review_has_no_candidates(ws: Workspace) -> None:
+    fill(ws)
+    waiting = snapshot(ws.root, "waiting")
+    assert waiting.review is not None
+    bare = replace(waiting, review=waiting.review.model_copy(update={"candidates": ()}))
+    for shown, mode in ((waiting, "review"), (bare, "leaderboard")):
+        app = make_app(ws, shown)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await go(pilot, "r")
+            await pilot.press("2")
+            await pilot.pause(0.2)
+            assert app.current_mode == mode
 
 
 async def test_an_action_of_another_pane_runs_from_the_palette(ws: Workspace) -> None:

@@ -235,6 +235,9 @@ class ReviewScreen(PaneScreen):
         }.get(action)
         if action == "answer":
             wanted = str(parameters[0])
+        if action == "highlight":
+            # the figures lead to the other screens where there is nothing to choose among
+            return self._review is not None and bool(self._review.candidates)
         if wanted is None:
             return True
         if self.host.readonly or not self._open:

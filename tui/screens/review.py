@@ -235,6 +235,8 @@ class ReviewScreen(PaneScreen):
         }.get(action)
         if action == "answer":
             wanted = str(parameters[0])
+        if action == "back_to_best" and not (self._way_back() or self._best()):
+            return False
         if action == "highlight":
             # the figures lead to the other screens where there is nothing to choose among
             return self._review is not None and bool(self._review.candidates)
@@ -293,18 +295,21 @@ class ReviewScreen(PaneScreen):
             self.host.say(f"{candidate}: its action is drafted now")
 
     def action_back_to_best(self) -> None:
-        review = self._review
-        found = next((c.id for c in review.candidates if c.id.startswith("back_to_")), None) if review else None
-        if found:
+        if found := self._way_back():
             self._choose(found)
-            return
-        best = self.model.best_version()
-        current = review.version if review else None
-        if review is None or best is None or best == current:
-            self.host.say("this version is the best so far")
-        else:
-            self._send(Decision(question=review.question, answer="redraft", base=best, at=self.model.clock()))
+        elif self._review and (best := self._best()):
+            self._send(Decision(question=self._review.question, answer="redraft", base=best, at=self.model.clock()))
             self.host.say(f"drafted anew, to be applied to {best}")
+
+    def _way_back(self) -> str | None:
+        """The candidate that goes back, where one is offered."""
+        candidates = self._review.candidates if self._review else ()
+        return next((card.id for card in candidates if card.id.startswith("back_to_")), None)
+
+    def _best(self) -> str | None:
+        """The best version, where the one under review is not it."""
+        best = self.model.best_version()
+        return best if self._review and best != self._review.version else None
 
     def action_hint(self) -> None:
         self.app.push_screen(

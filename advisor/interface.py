@@ -157,6 +157,8 @@ class Draft(_Frozen):
     prose: Prose
     #: what was given up and why, one line each: "the model wrote no usable summary: drafted by the rules"
     notes: tuple[str, ...] = ()
+    #: what the user's hints brought about, one line each
+    asked: tuple[str, ...] = ()
     #: what model and rules would have chosen alone; None where they are of one mind
     disagreement: str | None = None
     #: prompt and raw output, so that the draft can be made again
@@ -168,4 +170,4 @@ class Draft(_Frozen):
     @property
     def remarks(self) -> tuple[str, ...]:
         """All that stands beside it."""
-        return (*self.notes, *([self.disagreement] if self.disagreement else []))
+        return (*self.notes, *self.asked, *([self.disagreement] if self.disagreement else []))

@@ -82,9 +82,9 @@ def draft(
     # what the user asks for by name counts for more than what was said before
     left = {} if candidate else hints.left_out(ws, context.rules, insight, _hints(ws, hint))
     offered = [c for c in _offered(insight, candidate) if c.id not in left]
-    notes = (*notes, *hints.told(left))
+    asked = hints.told(left)
     if hint and (first := hints.wanted(hint, [c.id for c in offered])):
-        notes = (*notes, f'put first because of your hint "{hint}": {", ".join(first)}')
+        asked = (*asked, f'put first because of your hint "{hint}": {", ".join(first)}')
     while offered:
         present = insight.model_copy(update={"candidates": tuple(offered)})
         briefing = _briefing(context, present, hint)
@@ -96,7 +96,7 @@ def draft(
             notes = (*notes, f"{chosen.id} is left out: the draft of the model that proposed it could not be used")
             offered.remove(chosen)
             continue
-        made = made.model_copy(update={"notes": (*notes, *made.notes)})
+        made = made.model_copy(update={"notes": (*notes, *made.notes), "asked": asked})
         try:
             authoring.plan(ws, context.rules, version, chosen.operation, base=base or chosen.base)
         except InputError as error:

@@ -250,6 +250,9 @@ def test_a_hint_counts_in_the_versions_that_follow(waiting: Workspace) -> None:
     assert answer(waiting, "accept") == 3
     assert question(waiting).version == "v002"
     assert not any(o["id"].startswith("learning_rate") for o in briefing(waiting, "v002")["options"])
+    # what the user asked for is told beside the draft, and is nothing to be warned of
+    assert any("because of your hint" in note for note in question(waiting).notes)
+    assert not any("hint" in event["text"] for event in events(waiting, "warning"))
 
 
 def test_a_hint_that_leaves_nothing_is_refused_and_not_remembered(waiting: Workspace) -> None:

@@ -14,10 +14,11 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from engine import instruction, metrics
+from engine.complaints import first_problem
 from engine.errors import InputError
 from engine.files import parse_json, read_text, sha256_text
-from engine.schema import EvalScore, first_problem
-from engine.script.names import canonical
+from engine.schema import EvalScore
+from engine.script.names import ALIASES, canonical
 from engine.workspace import Workspace
 
 _FOLDER_NAME = re.compile(r"[^/\\\0]+")
@@ -252,11 +253,20 @@ def _check_training_config(config: Mapping[str, Any], path: Path) -> None:
             )
 
 
+def _elsewhere(key: str) -> str | None:
+    """The place of a key that stands in the wrong one."""
+    for name, info in RulesFile.model_fields.items():
+        if isinstance(info.annotation, type) and key in getattr(info.annotation, "model_fields", ()):
+            return f"{name}.{key}"
+    return f"training_config.{key}" if canonical(key) in ALIASES else None
+
+
 def _unknown_keys(model: BaseModel, prefix: str = "") -> Iterator[str]:
     known = [*type(model).model_fields, *(["prepdata_version"] if isinstance(model, DatasetConfig) else [])]
     for key in model.model_extra or {}:
         near = difflib.get_close_matches(key, known, n=1)
-        hint = f"; did you mean {prefix}{near[0]}?" if near else ""
+        meant = f"{prefix}{near[0]}" if near else _elsewhere(key)
+        hint = f"; did you mean {meant}?" if meant else ""
         yield f"unknown key {prefix}{key} in the rules is kept and has no effect{hint}"
     for name in type(model).model_fields:
         value = getattr(model, name)

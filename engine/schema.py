@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.errors import InputError
+from engine.complaints import first_problem
 from engine.files import read_json
 
 StepName = Literal["initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report"]
@@ -184,31 +182,3 @@ def validate(data: Any, model: type[_Model], path: Path | str) -> _Model:
         return model.model_validate(data)
     except ValidationError as error:
         raise first_problem(error, path) from error
-
-
-def first_problem(error: ValidationError, path: Path | str, mend: str = "") -> InputError:
-    """The first of pydantic's complaints, as an error with key and value."""
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    value = "" if first["type"] == "missing" else f", found {shown(first['input'])}"
-    message = first["msg"].removeprefix("Value error, ")
-    return InputError(
-        f"{message}{value}{more}",
-        file=path,
-        place=f"key {key_path(first['loc'])}" if first["loc"] else None,
-        mend=mend or "correct the value of that key",
-    )
-
-
-def key_path(parts: Sequence[int | str]) -> str:
-    text = ""
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def shown(value: Any, width: int = 60) -> str:
-    """A value for a message, on one line and not too long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= width else text[: width - 1] + "…"

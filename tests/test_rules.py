@@ -48,6 +48,12 @@ def test_no_files_means_defaults_and_says_so(ws: Workspace) -> None:
         ({"training_config": {"optimizer": {"lr": 1}}}, "key training_config.optimizer", "not an object"),
         ('{"seed": 1, "seed": 2}', "key seed", "twice"),
         ({"eval_config": {"primary_metric": "zorkness"}}, "key eval_config.metrics", "which way"),
+        ({"eval_config": {"primary_metric": 3}}, "key eval_config.primary_metric", "a text in quotes belongs here"),
+        ({"eval_config": {"metrics": [{"nam": "x"}]}}, "key eval_config.metrics[0].name", "this key is missing"),
+        ({"eval_config": {"final_test": "yes"}}, "key eval_config.final_test", "true or false belongs here"),
+        ({"loop_config": []}, "key loop_config", "an object in { } belongs here"),
+        ({"loop_config": {"max_train_attempts": 0}}, "key loop_config.max_train", "at least 1"),
+        ({"loop_config": {"branch_from": "bset"}}, "key loop_config.branch_from", "one of 'latest' or 'best' belongs"),
     ],
 )
 def test_broken_rules_name_file_key_and_mend(ws: Workspace, content: Any, place: str, reason: str) -> None:
@@ -68,6 +74,22 @@ def test_unknown_keys_are_kept_and_the_nearest_is_named(ws: Workspace) -> None:
     assert any("loop_config.max_version " in w and "loop_config.max_versions?" in w for w in loaded.warnings)
     assert any("unknown key note" in w for w in loaded.warnings)
     assert (loaded.file.loop_config.model_extra or {})["max_version"] == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("max_versions", "loop_config.max_versions"),
+        ("lr", "training_config.lr"),
+        ("allow_code_edits", "advisor_config.allow_code_edits"),
+        ("zorkness", ""),
+    ],
+)
+def test_a_key_in_the_wrong_place_is_told_its_own(ws: Workspace, key: str, meant: str) -> None:
+    """L8"""
+    _write(ws, {key: 3})
+    (warning,) = rules.load(ws).warnings
+    assert warning.endswith(f"did you mean {meant}?" if meant else "has no effect")
 
 
 def test_prepdata_version_is_an_alias_of_dataset_id(ws: Workspace) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from engine.complaints import in_words
 from engine.errors import InputError
 from engine.script.catalogue import CATALOGUE, RecipeInfo, find_recipe
 from engine.script.names import nearest
@@ -109,7 +110,7 @@ def parse_operation(data: Any, *, file: Path | str | None = None, place: str | i
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][-1]) if first["loc"] else "operation"
-        raise refuse(f"{key}: {first['msg'].lower()}", f"correct `{key}`") from error
+        raise refuse(f"{key}: {in_words(first)}", f"correct `{key}`") from error
     if isinstance(operation, RecipeOperation):
         return _known_recipe(operation, refuse)
     if isinstance(operation, SetOperation) and (why := refuse_value(operation.setting, operation.to)):

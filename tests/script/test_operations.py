@@ -61,7 +61,7 @@ def test_a_number_without_a_dot_is_a_number() -> None:
         ({"operation": "delete"}, "unknown operation 'delete'", "revert"),
         ({"operation": "set", "setting": "lr"}, "`to` is missing", "add `to: ...`"),
         ({"operation": "set", "setting": "lr", "to": 1.0, "form": 2.0}, "unknown key 'form'", "did you mean `from`?"),
-        ({"operation": "set", "setting": 5, "to": 1.0}, "setting: input should be a valid string", "correct `setting`"),
+        ({"operation": "set", "setting": 5, "to": 1.0}, "setting: a text in quotes belongs here", "correct `setting`"),
         ({"operation": "set", "setting": "dropout", "to": 1.5}, "dropout must be below 1", "in range"),
         ({"operation": "recipe", "recipe": "cosine"}, "unknown recipe 'cosine'", "recipes are"),
         ({"operation": "recipe", "recipe": "gradient_cliping"}, "unknown recipe", "did you mean `gradient_clipping`?"),
@@ -85,7 +85,7 @@ def test_a_number_without_a_dot_is_a_number() -> None:
             "3 is not a name",
             "in range",
         ),
-        ({"operation": "revert", "version": "2"}, "version: string should match", "correct `version`"),
+        ({"operation": "revert", "version": "2"}, "version: a text of the form ^v", "correct `version`"),
     ],
 )
 def test_a_wrong_operation_is_refused_with_its_mend(data: object, reason: str, mend: str) -> None:

@@ -1,7 +1,8 @@
 """Writes a draft with a model, section by section: prose first, then the choice, then what follows from it.
 
-The bundled model writes along the outline (`composing`). Any other writes freely, and each sentence is checked as soon
-as its section stands: a section with bad sentences is written once more; what is still missing then comes from the
+The bundled model writes along the outline (`composing`), and is asked for its choice straight after the briefing, where
+it chooses better than after its own prose (models/README.md). Any other writes freely, and each sentence is checked as
+soon as its section stands: a section with bad sentences is written once more; what is still missing then comes from the
 rules, and a note says so.
 """
 
@@ -121,6 +122,7 @@ class Drafter:
         started = time.monotonic()
         self._session.feed(self._prompt.tokens)
         self._clock("read", started)
+        ranked = self._rank() if self._native else ()
         sections = self._sections(prompts.BEFORE)
         if self._native and self._composer.familiar < _STRANGE:
             raise Unusable("the sentences that it was trained on are strange to it: the weights are damaged")
@@ -130,9 +132,8 @@ class Drafter:
             # what got through was chance: such a model has no say in the choice either
             first = next(iter(self._missing.values()), "nonsense")
             raise Unusable(f"{self._refused} of its {self._offered} sentences could not be used (at first: {first})")
-        started = time.monotonic()
-        ranked = self._choose()
-        self._clock("rank", started)
+        ranked = ranked or self._rank()
+        self._put_down(ranked)
         sections |= self._sections(prompts.AFTER if ranked else ())
         sections = self._filled(self._consistent(sections))
         self._tell_what_is_missing()
@@ -308,25 +309,32 @@ class Drafter:
         if kept:
             self._session.feed(self._model.tokens(heading + "".join(f"{line}\n" for line in kept)))
 
-    def _choose(self) -> tuple[Ranked, ...]:
-        """Every option scored as the next line; the likeliest is written down."""
+    def _rank(self) -> tuple[Ranked, ...]:
+        """Every option scored as if the choice came next; what was read stays as it was."""
         if not self._briefing.options:
             return ()
-        self._emit({"event": "section", "name": prompts.CHOICE})
+        started, length = time.monotonic(), len(self._session.read)
         ids = [option.id for option in prompts.by_rank(self._briefing)]
         self._session.feed(self._model.tokens(prompts.heading(prompts.CHOICE)))
         scores = self._session.score([self._model.tokens(f"{option}\n") for option in ids])
+        self._session.rewind(length)
         ranked = ranking.combined(self._briefing, dict(zip(ids, scores, strict=True)))
         self._chosen = ranked[0].id
-        line = f"{self._chosen}\n"
-        self._session.feed(self._model.tokens(line))
-        self._raw.append(prompts.heading(prompts.CHOICE) + line)
-        self._emit({"event": "text", "text": line})
         self._disagreement = ranking.disagreement(self._briefing, ranked)
+        self._clock("rank", started)
         return ranked
 
+    def _put_down(self, ranked: tuple[Ranked, ...]) -> None:
+        """Writes the choice where it stands in the draft."""
+        if ranked:
+            text = prompts.heading(prompts.CHOICE) + f"{self._chosen}\n"
+            self._emit({"event": "section", "name": prompts.CHOICE})
+            self._session.feed(self._model.tokens(text))
+            self._raw.append(text)
+            self._emit({"event": "text", "text": f"{self._chosen}\n"})
+
     def _consistent(self, sections: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Without hypotheses that speak against the choice, which was made after them."""
+        """Without hypotheses that speak against the choice, where that was made after them."""
         lines = sections["hypotheses"]
         kept = [line for line in lines if not subjects.contradicts(line, self._chosen)]
         return {**sections, "hypotheses": kept}

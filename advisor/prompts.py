@@ -32,7 +32,7 @@ OFFERED = 12
 
 #: Written into the bundled GGUF, so that a file says which rendering it was trained on.
 FORMAT_KEY = "progtrain.prompt_format"
-FORMAT = 1
+FORMAT = 2
 
 _OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 _SCHEDULES = {
@@ -205,19 +205,23 @@ def _subject(option: str) -> set[str]:
 
 
 def render(briefing: Briefing) -> str:
-    """The briefing for the bundled model. Most important first within a line; empty lines are left out."""
+    """The briefing for the bundled model; empty lines are left out.
+
+    Options come last, so that at each of them all that speaks for or against it was read, and by the alphabet: a model
+    of this size would rather learn to follow the rules' order than to read.
+    """
     found = signals(briefing)
     facts = [f"{key}:{word}" if word else key for key, word in found.items()]
     findings = sorted(briefing.findings, key=lambda finding: -finding.strength)
-    options = [o.id if o.risk == "low" else f"{o.id}:{o.risk}" for o in by_rank(briefing)]
+    options = sorted(o.id if o.risk == "low" else f"{o.id}:{o.risk}" for o in briefing.options)
     lines = [
         ("facts", " ".join(facts)),
         ("findings", " ".join(f"{f.id}:{strength_word(f.strength)}" for f in findings) or "none"),
-        ("options", " ".join(options)),
         ("tried", " ".join(f"{t.version}:{action_slug(t.action)}:{_tried_verdict(t.verdict)}" for t in briefing.tried)),
         ("limits", "; ".join(_plain(line) for line in briefing.limits[:6])),
         ("wishes", "; ".join(_plain(line) for line in briefing.instruction[:6])),
         ("hint", "; ".join(_plain(line) for line in briefing.hints[-2:])),
+        ("options", " ".join(options)),
     ]
     return "\n".join(f"{name} {text}" for name, text in lines if text)
 

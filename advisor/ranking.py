@@ -25,8 +25,8 @@ def from_scores(scores: Mapping[str, float]) -> tuple[Ranked, ...]:
     return tuple(sorted(ranked, key=lambda r: -r.probability))
 
 
-#: what the rules' score counts in log-probability: of 6 to 8 on a plateau where the outcome of choices was measured
-_WEIGHT = 8.0
+#: what the rules' score counts in log-probability: from 4 to 12 it makes no difference where outcomes were measured
+_WEIGHT = 6.0
 
 
 def prior(briefing: Briefing) -> dict[str, float]:

@@ -32,7 +32,7 @@ def sections(briefing: Briefing, chosen: str, *, seed: int = 42) -> dict[str, li
     """Finished sentences for every section. Each briefing has its own wording, the same every time."""
     grounding = Grounding(briefing)
     writer = Writer(briefing, random.Random(f"{seed} {briefing.version}"))
-    written = writer.before() | {"hypotheses": writer.section("hypotheses", chosen)}
+    written = writer.before(chosen)
     findings = sorted(briefing.findings, key=lambda finding: -finding.strength)
     written["evidence"] = _adding([finding.text for finding in findings[:2]], written["evidence"])
     written |= writer.after(chosen) if chosen else {name: [] for name in AFTER}

@@ -21,9 +21,9 @@ class Writer:
         self._outline = Outline(briefing)
         self._chance = chance
 
-    def before(self) -> dict[str, list[str]]:
-        """The sections up to the choice."""
-        return {name: self.section(name) for name in BEFORE}
+    def before(self, option: str) -> dict[str, list[str]]:
+        """The sections up to the choice, which is `option`."""
+        return {name: self.section(name, option) for name in BEFORE}
 
     def after(self, option: str) -> dict[str, list[str]]:
         """The sections that follow the choice of `option`."""

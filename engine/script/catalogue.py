@@ -115,7 +115,7 @@ CATALOGUE: tuple[RecipeInfo, ...] = (
         "sgd_momentum",
         "use_sgd_momentum",
         "use SGD with momentum as the optimizer",
-        "often generalises better than adaptive steps, given a fitting rate; for image models that overfit",
+        "momentum carries plain steps further, and often generalises better than adaptive steps; the rate has to fit",
         "medium",
         {"optimizer", "momentum"},
         momentum=("momentum", 0.9),

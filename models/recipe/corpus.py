@@ -16,7 +16,9 @@ from models.recipe import policy, scenario, words
 #: Seeds from here on are never trained on.
 HELD_OUT = 50_000_000
 #: so many of the examples tell of a state that was really reached; the others are made up
-REAL = 0.6
+REAL = 0.5
+#: what was measured in that very state counts so much, what the judge expects the rest: one training is no certainty
+_MEASURED = 0.3
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,13 @@ class Example:
     #: the option's id and the line's end
     choice: str
     after: str
+    #: how likely each option was to be chosen
+    odds: dict[str, float]
+
+    @property
+    def short(self) -> bool:
+        """The choice follows the briefing at once, as when the bundled model is asked for it."""
+        return self.before == heading(CHOICE)
 
     @property
     def answer(self) -> str:
@@ -42,9 +51,10 @@ def example(seed: int, *, short: bool = False) -> Example:
     else:
         briefing = scenario.briefing(seed)
         score = policy.scores(briefing)
-    chosen = policy.draw(score, chance)
+    odds = policy.odds(score)
+    chosen = chance.choices(list(odds), list(odds.values()))[0]
     writer = Writer(briefing, chance)
-    before, after = writer.before(), writer.after(chosen)
+    before, after = writer.before(chosen), writer.after(chosen)
     told = () if short else BEFORE
     return Example(
         briefing=briefing,
@@ -52,12 +62,12 @@ def example(seed: int, *, short: bool = False) -> Example:
         before="".join(_section(name, before[name]) for name in told) + heading(CHOICE),
         choice=f"{chosen}\n",
         after="".join(_section(name, after[name]) for name in AFTER),
+        odds=odds,
     )
 
 
 def _from_life(chance: random.Random) -> tuple[Briefing, dict[str, float]]:
-    """A state of the collected ones, never quite the same twice: fewer options, fewer facts, sometimes a hint. What
-    was measured counts as much as what the judge expects."""
+    """A state of the collected ones, never quite the same twice: fewer options, fewer facts, sometimes a hint."""
     state = chance.choice(policy.states())
     briefing = state.briefing
     ranked = by_rank(briefing)
@@ -84,7 +94,7 @@ def _from_life(chance: random.Random) -> tuple[Briefing, dict[str, float]]:
     measured = [option for option in score if option in state.gains]
     if measured:
         level = sum(score[o] for o in measured) / len(measured) - sum(state.gains[o] for o in measured) / len(measured)
-        score |= {o: (score[o] + state.gains[o] + level) / 2 for o in measured}
+        score |= {o: (1 - _MEASURED) * score[o] + _MEASURED * (state.gains[o] + level) for o in measured}
     return briefing, score
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +24,24 @@ def evaluate(path: Path, count: int = 200, first: int = corpus.HELD_OUT) -> dict
     return _written(model, count, first) | outcomes(model)
 
 
-def outcomes(model: Model) -> dict[str, float]:
+def outcomes(model: Model, states: Sequence[experience.State] = ()) -> dict[str, float]:
     """What its choices brought where that was measured: on families of tasks that nothing was learned from.
 
-    Each chooser ranks all options; the first of them that was tried counts.
+    Each chooser ranks all options; the first of them that was tried counts. `states`: all, if none are given.
     """
-    states = [s for s in experience.read_states() if s.family in experience.HELD_OUT_FAMILIES and s.gains]
-    ranked: dict[str, list[list[str]]] = {"model and rules together": [], "the model alone": [], "shuffled": []}
+    states = states or held_out()
+    together, alone = "model and rules together", "the model alone"
+    ranked: dict[str, list[list[str]]] = {}
     for place, state in enumerate(states):
-        draft = _drafted(model, state.briefing)
-        ranking = draft.ranking if draft else ()
-        ranked["model and rules together"].append([r.id for r in ranking])
-        ranked["the model alone"].append([r.id for r in sorted(ranking, key=lambda r: -(r.model or 0.0))])
         # the same options, but the facts, findings and past of another state
         other = states[(place + len(states) // 2) % len(states)].briefing
-        shuffled = _drafted(model, other.model_copy(update={"options": state.briefing.options}))
-        ranked["shuffled"].append([r.id for r in shuffled.ranking] if shuffled else [])
+        mixed = other.model_copy(update={"options": state.briefing.options})
+        for facts, briefing in (("", state.briefing), (", another state's facts", mixed)):
+            draft = _drafted(model, briefing)
+            ranking = draft.ranking if draft else ()
+            ranked.setdefault(together + facts, []).append([r.id for r in ranking])
+            by_model = sorted(ranking, key=lambda r: -(r.model or 0.0))
+            ranked.setdefault(alone + facts, []).append([r.id for r in by_model])
     ranked["the rules alone"] = [experience.by_rules(state) for state in states]
     order = experience.by_judge(policy.judge())
     ranked["the judge"] = [order(state) for state in states]
@@ -50,6 +52,11 @@ def outcomes(model: Model) -> dict[str, float]:
     found["gain of a random choice"] = sum(sum(s.gains.values()) / len(s.gains) for s in states) / len(states)
     found["gain of the best that was tried"] = sum(s.best for s in states) / len(states)
     return found
+
+
+def held_out() -> list[experience.State]:
+    """States of the families that nothing was learned from, with what was tried there."""
+    return [s for s in experience.read_states() if s.family in experience.HELD_OUT_FAMILIES and s.gains]
 
 
 def _drafted(model: Model, briefing: Briefing, seed: int = Settings().seed) -> Draft | None:

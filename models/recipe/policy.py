@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from functools import lru_cache
 
 from advisor.interface import Briefing
@@ -12,11 +11,8 @@ from models.recipe.experience import HELD_OUT_FAMILIES, Judge, State, read_state
 
 #: what a wish of the user's counts, beside gains of a few tenths
 _WISH = 1.5
-#: what a place further down the rules' ranking takes off: judged on families left out one by one, the rules alone
-#: bring 0.23, the judge alone 0.20, and the judge with this 0.23
-_PLACE = 0.07
 #: examples choose by chance among options of nearly the same expected gain: the model is to learn how sure one can be
-_TEMPERATURE = 0.04
+_TEMPERATURE = 0.05
 
 
 @lru_cache(maxsize=1)
@@ -31,11 +27,10 @@ def judge() -> Judge:
 
 
 def scores(briefing: Briefing) -> dict[str, float]:
-    """Every option's expected gain, from what the rendered prompt shows and nothing else; wishes come first."""
+    """Every option's expected gain; wishes come first."""
     gains = judge().gains(briefing)
     wished = {o.id for o in briefing.options if any(words.asks_for(hint, o.id) for hint in briefing.hints)}
-    places = {option.id: option.rank - 1 for option in briefing.options}
-    return {o: gain - _PLACE * places[o] + (_WISH if o in wished else 0.0) for o, gain in gains.items()}
+    return {o: gain + (_WISH if o in wished else 0.0) for o, gain in gains.items()}
 
 
 def choose(briefing: Briefing) -> str:
@@ -43,8 +38,9 @@ def choose(briefing: Briefing) -> str:
     return max(score, key=lambda option: score[option])
 
 
-def draw(score: dict[str, float], chance: random.Random) -> str:
-    """By chance, the better the likelier."""
+def odds(score: dict[str, float]) -> dict[str, float]:
+    """How likely each option is to be chosen, the better the likelier; they sum to 1."""
     top = max(score.values())
-    weights = [math.exp((value - top) / _TEMPERATURE) for value in score.values()]
-    return chance.choices(list(score), weights)[0]
+    weights = {option: math.exp((value - top) / _TEMPERATURE) for option, value in score.items()}
+    total = sum(weights.values())
+    return {option: weight / total for option, weight in weights.items()}

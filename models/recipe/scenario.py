@@ -359,6 +359,7 @@ def _history(scene: Scenario) -> tuple[Tried, ...]:
     return tuple(tried)
 
 
+_TO_NO_AVAIL = ("worse", "within noise")
 _RISKS: dict[str, Risk] = {
     "use_sgd_momentum": "high",
     "use_adamw": "medium",
@@ -374,7 +375,7 @@ _RISKS: dict[str, Risk] = {
 
 
 def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Option, ...]:
-    """Four to twelve, ranked roughly as the engine's reasons would, with some disorder."""
+    """Four to twelve, with scores as the engine's reasons would give them."""
     chance = scene.chance
     never = {"add_class_weights", "add_label_smoothing", "label_smoothing_up", "label_smoothing_down"}
     pool = [c for c in CANDIDATES if scene.task == "classification" or c not in never]
@@ -384,17 +385,23 @@ def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Option, ...]:
     chosen = list(
         dict.fromkeys(chance.sample(wanted, min(len(wanted), chance.randint(1, 5))) + chance.sample(pool, count))
     )[:count]
-    if tried and chance.random() < 0.7:
-        chosen.append(f"undo_{chance.choice(tried).version if chance.random() < 0.3 else tried[-1].version}")
-    if scene.best_number < scene.number and chance.random() < 0.7:
-        chosen.append(f"back_to_v{scene.best_number:03d}")
-    chosen = chosen[-12:]
     findings = [Finding(id=name, strength=s, text="", evidence=()) for name, s in scene.findings]
-    noise = {c: score(c, findings, _RISKS.get(c, "low")) + chance.gauss(0, 0.15) for c in chosen}
-    if scene.verdict in ("worse", "within noise"):
-        noise |= {c: noise[c] + 0.5 for c in chosen if c.startswith(("undo", "back"))}
-    ordered = sorted(chosen, key=lambda c: -noise[c])
+    scores = {c: score(c, findings, _RISKS.get(c, "low")) for c in chosen}
+    scores |= {f"undo_{t.version}": 0.6 if t.verdict == "worse" else 0.15 for t in tried if t.verdict in _TO_NO_AVAIL}
+    if scene.values.get("verdict_best") == "worse" and chance.random() < 0.9:
+        # the best version's own first change, beside changes that would stand on a worse one
+        scores = {c: 0.6 * value for c, value in scores.items()}
+        scores[f"back_to_v{scene.best_number:03d}"] = 0.6 + 0.4 * chance.uniform(0.2, 0.95)
+    chosen = list(scores)[-12:]
+    ordered = sorted(chosen, key=lambda c: -scores[c])
     return tuple(
-        Option(id=c, change=CANDIDATES.get(c, c.replace("_", " ")), why="", risk=_RISKS.get(c, "low"), rank=place)
+        Option(
+            id=c,
+            change=CANDIDATES.get(c, c.replace("_", " ")),
+            why="",
+            risk=_RISKS.get(c, "low"),
+            rank=place,
+            score=scores[c],
+        )
         for place, c in enumerate(ordered, 1)
     )

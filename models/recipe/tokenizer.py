@@ -37,7 +37,9 @@ def train(path: Path, examples: int = 4000) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_texts(examples), trainer)
+    # made here and not by the library's threads, whose stacks are too small for it
+    texts = list(_texts(examples))
+    tokenizer.train_from_iterator(texts, trainer)
     path.parent.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(path))
     return tokenizer

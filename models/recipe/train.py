@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -23,7 +23,7 @@ from models.recipe.tokenizer import PAD, encode
 
 @dataclass(frozen=True)
 class Plan:
-    steps: int = 1450
+    steps: int = 2600
     batch: int = 6
     learning_rate: float = 3e-3
     warmup: int = 60
@@ -33,15 +33,32 @@ class Plan:
     prompt_weight: float = 0.05
     #: the choice is what matters most, and only a few tokens
     choice_weight: float = 8.0
-    #: this share of the examples goes straight to the choice: choosing is harder to learn than writing
-    short: float = 0.7
+    #: this share of the examples goes straight to the choice, and is what choosing is learned from
+    short: float = 0.75
     seed: int = 1
     threads: int = 1
     #: optimizer steps, of which there are two a batch
     save_every: int = 200
 
 
-Batch = tuple[Tensor, Tensor]
+class Batch(NamedTuple):
+    """Token ids [rows, length], and what each counts; an option's tokens count by `odds` alone."""
+
+    tokens: Tensor
+    weights: Tensor
+    #: [n, 3]: row, position and token of what may stand there in the choice
+    likely: Tensor
+    #: [n]: how likely each is, times what the choice counts
+    odds: Tensor
+
+
+class Row(NamedTuple):
+    """One example."""
+
+    ids: list[int]
+    weights: list[float]
+    #: position -> token -> how likely it is there
+    choice: dict[int, dict[int, float]]
 
 
 class Examples(IterableDataset[Batch]):
@@ -55,7 +72,7 @@ class Examples(IterableDataset[Batch]):
         while True:
             pool = [self._weighted(self._example(s)) for s in range(seed, seed + size * 16)]
             seed += size * 16
-            pool.sort(key=lambda row: len(row[0]))
+            pool.sort(key=lambda row: len(row.ids))
             batches = [pool[i : i + size] for i in range(0, len(pool), size)]
             random.Random(seed).shuffle(batches)
             for rows in batches:
@@ -64,23 +81,43 @@ class Examples(IterableDataset[Batch]):
     def _example(self, seed: int) -> corpus.Example:
         return corpus.example(seed, short=random.Random(seed + 1).random() < self._plan.short)
 
-    def _weighted(self, example: corpus.Example) -> tuple[list[int], list[float]]:
+    def _weighted(self, example: corpus.Example) -> Row:
         prompt, answer = encode(self._tokenizer, example)
         before = len(self._tokenizer.encode(example.before).ids)
         choice = len(self._tokenizer.encode(example.choice).ids)
         weights = [self._plan.prompt_weight] * len(prompt) + [1.0] * len(answer)
         start = len(prompt) + before
-        weights[start : start + choice] = [self._plan.choice_weight] * choice
-        return prompt + answer, weights
+        weights[start : start + choice] = [0.0] * choice
+        return Row(prompt + answer, weights, self._expected(example, start) if example.short else {})
 
-    def _padded(self, rows: list[tuple[list[int], list[float]]]) -> Batch:
-        length = max(len(ids) for ids, _ in rows)
+    def _expected(self, example: corpus.Example, start: int) -> dict[int, dict[int, float]]:
+        """What may stand at each place of the choice, given those before: an example tells of all its options, not of
+        the one that was drawn."""
+        spelled = {option: self._tokenizer.encode(f"{option}\n").ids for option in example.odds}
+        chosen = self._tokenizer.encode(example.choice).ids
+        expected = {}
+        for depth in range(len(chosen)):
+            likely: dict[int, float] = {}
+            for option, ids in spelled.items():
+                if ids[:depth] == chosen[:depth]:
+                    likely[ids[depth]] = likely.get(ids[depth], 0.0) + example.odds[option]
+            total = sum(likely.values())
+            expected[start + depth] = {token: odds / total for token, odds in likely.items()}
+        return expected
+
+    def _padded(self, rows: list[Row]) -> Batch:
+        length = max(len(row.ids) for row in rows)
         tokens = torch.full((len(rows), length), self._tokenizer.token_to_id(PAD))
         weights = torch.zeros(len(rows), length)
-        for place, (ids, weight) in enumerate(rows):
-            tokens[place, : len(ids)] = torch.tensor(ids)
-            weights[place, : len(ids)] = torch.tensor(weight)
-        return tokens, weights
+        likely, odds = [], []
+        for place, row in enumerate(rows):
+            tokens[place, : len(row.ids)] = torch.tensor(row.ids)
+            weights[place, : len(row.ids)] = torch.tensor(row.weights)
+            for position, expected in row.choice.items():
+                likely += [(place, position, token) for token in expected]
+                odds += [self._plan.choice_weight * chance for chance in expected.values()]
+        # a batch of long examples alone has no choice
+        return Batch(tokens, weights, torch.tensor(likely, dtype=torch.long).reshape(-1, 3), torch.tensor(odds))
 
 
 class Advisor(L.LightningModule):
@@ -93,11 +130,13 @@ class Advisor(L.LightningModule):
         self.automatic_optimization = False
 
     def training_step(self, batch: Batch, _: int) -> None:
-        tokens, weights = batch
-        logits = self.model(tokens[:, :-1]).float()
-        losses = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+        tokens, weights, likely, odds = batch
+        scores = F.log_softmax(self.model(tokens[:, :-1]).float(), dim=-1)
+        losses = -scores.gather(2, tokens[:, 1:, None]).flatten()
         weight = weights[:, 1:].flatten()
-        self.manual_backward((losses * weight).sum() / weight.sum())
+        row, position, token = likely.unbind(1)
+        chosen = -(scores[row, position - 1, token] * odds).sum()
+        self.manual_backward(((losses * weight).sum() + chosen) / (weight.sum() + odds.sum()))
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         rate = self._rate()
         for optimizer in self.optimizers():  # type: ignore[union-attr]
@@ -106,7 +145,10 @@ class Advisor(L.LightningModule):
             optimizer.step()
             optimizer.zero_grad()
         self.log("loss", losses[weight == 1].mean(), prog_bar=True)
-        self.log("choice_loss", losses[weight > 1].mean(), prog_bar=True)
+        if len(odds):
+            # what is left when it is sure of all that one can be sure of
+            left = -torch.special.xlogy(odds, odds / self.plan.choice_weight).sum()
+            self.log("choice_loss", (chosen - left) / odds.sum(), prog_bar=True)
 
     def _rate(self) -> float:
         # every batch steps two optimizers, and Lightning counts both

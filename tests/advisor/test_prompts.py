@@ -25,9 +25,13 @@ def test_the_same_briefing_gives_the_same_prompt(make_briefing: Make) -> None:
     assert prompts.render(make_briefing()) == prompts.render(make_briefing())
 
 
-def test_options_stand_in_the_order_of_the_rules(make_briefing: Make) -> None:
-    line = next(line for line in prompts.render(make_briefing()).splitlines() if line.startswith("options"))
-    assert line == "options add_dropout add_weight_decay learning_rate_up:medium undo_v003"
+def test_the_bundled_model_does_not_see_the_rules_ranking(make_briefing: Make) -> None:
+    briefing = make_briefing()
+    count = len(briefing.options)
+    turned = tuple(o.model_copy(update={"rank": count + 1 - o.rank, "score": 1.0}) for o in reversed(briefing.options))
+    text = prompts.render(briefing)
+    assert text.splitlines()[-1] == "options add_dropout add_weight_decay learning_rate_up:medium undo_v003"
+    assert prompts.render(briefing.model_copy(update={"options": turned})) == text
 
 
 def test_a_model_is_shown_the_first_dozen_and_what_the_hint_names(make_briefing: Make) -> None:

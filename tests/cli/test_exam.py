@@ -14,8 +14,7 @@ def test_the_bundled_model_passes() -> None:
     result = exam.sit(Settings(), told.append)
     assert result.serves
     assert sum(mark.diagnosed for mark in result.marks) == 5
-    # the order of the rules misleads in every question, and the model has learned to lean on it: its card says so
-    assert sum(mark.chosen_well for mark in result.marks) >= 2
+    assert sum(mark.chosen_well for mark in result.marks) >= 4
     assert result.line.startswith("exam: facts 100 %")
     assert "form 100 %" in result.line
     assert len(told) == len(result.marks) == 5

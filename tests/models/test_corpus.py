@@ -41,7 +41,7 @@ def test_conditions_name_facts_and_words_that_there_are() -> None:
     words = {key: {word.replace(" ", "_") for word, _ in bounds} for key, bounds in BUCKETS.items()}
     words |= {key: {word.replace(" ", "_") for word in bounds} for key, bounds in RELATIVE_BUCKETS.items()}
     words |= {"best": {"self", "previous", "earlier"}, "metric": {"higher", "lower"}, "schedule": {"constant"}}
-    words |= {"task": {"classification", "regression"}}
+    words |= {"task": {"classification", "regression"}, "optimizer": {"adam", "adamw", "sgd", "rmsprop", "other"}}
     words |= {f"verdict_{name}": {"better", "worse", "noise"} for name in ("previous", "best")}
     words |= {f"delta_{name}": {"+", "-", "0"} for name in ("previous", "best")}
     for sentence in SENTENCES:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import tempfile
@@ -188,11 +187,16 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 
 def sha256_text(text: str) -> str:
+    # its import loads a library of cryptography, for which the app's first frame need not wait
+    import hashlib
+
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def sha256(path: Path) -> str:
     """Of a file's content, or of a folder's file names and contents."""
+    import hashlib
+
     if path.is_dir():
         digest = hashlib.sha256()
         for file in sorted(p for p in path.rglob("*") if p.is_file()):

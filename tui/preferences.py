@@ -12,8 +12,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,13 +41,14 @@ def cache_folder() -> Path:
 def _view_file(root: Path) -> Path:
     base = os.environ.get("XDG_STATE_HOME")
     folder = (Path(base) if base else Path.home() / ".local" / "state") / "progtrain" / "views"
-    return folder / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
+    return folder / f"{zlib.crc32(os.fsencode(root)):08x}.json"
 
 
 def read_view(root: Path) -> dict[str, Any]:
     """How the user looked at this workspace the last time; empty where that is not known."""
     data = try_read_json(_view_file(root))
-    return data if isinstance(data, dict) else {}
+    # of two folders with the same sum, the one that was looked at last
+    return data if isinstance(data, dict) and data.get("workspace") == str(root) else {}
 
 
 def write_view(root: Path, view: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """A forked child reads history and newest curves while the app still imports Textual.
 
-It is forked before there is any thread, so that it has all that it needs and starts at once.
+It is forked before there is any thread, and imports by itself what only it needs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from engine.workspace import Workspace
 from tui.reading.curves import CurveFeed, CurveRows
-from tui.reading.glance import glance
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot
@@ -104,6 +103,8 @@ def _live(root: Path, handle: int, told: int) -> None:
 
 
 def _read(workspace: Workspace, give: Callable[[object], None]) -> None:
+    from tui.reading.glance import glance
+
     seen = glance(workspace)
     if seen is None or seen.version is None:
         return

@@ -112,21 +112,18 @@ class PaneScreen(BaseScreen):
         # all are styled when the screen comes to the front, which follows
         self.show_pane(0, styled=False)
 
-    def on_resize(self) -> None:
-        self.show_pane(self.pane, focus=False)
-
     def show_pane(self, number: int, *, focus: bool = True, styled: bool = True) -> None:
         self.pane = number % len(self.PANES)
+        panes = {widget.id: widget for widget in self.query(Widget) if widget.id in self.PANES}
         for index, name in enumerate(self.PANES):
-            for widget in self.query(f"#{name}"):
-                _pane_of(widget).set_class(index == self.pane, "-front", update=styled)
+            if name in panes:
+                _pane_of(panes[name]).set_class(index == self.pane, "-front", update=styled)
         # a container none of whose panes is in front takes no room
         for holder in self.query("#left, #right, #middle"):
             fronts = holder.query(".-front")
             holder.set_class(not fronts and not holder.has_class("-front"), "-empty", update=styled)
-        if focus:
-            for widget in self.query(f"#{self.PANES[self.pane]}"):
-                widget.focus(scroll_visible=False)
+        if focus and (front := panes.get(self.PANES[self.pane])):
+            front.focus(scroll_visible=False)
 
     def action_pane(self, by: int) -> None:
         self.show_pane(self.pane + by)

@@ -36,7 +36,7 @@ SMALL = {
     "unscaled": ("wine",),
     "imbalance": ("breast_cancer",),
 }
-LOOPS = ("random_legal", "rules", "model", "shuffled", "shuffled_all")
+LOOPS = ("random_legal", "rules", "model", "shuffled", "shuffled_all", "alone", "alone_shuffled")
 
 
 def cells(names: Mapping[str, tuple[str, ...]]) -> list[Cell]:

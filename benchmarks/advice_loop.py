@@ -99,8 +99,8 @@ def run(cell: Cell, arm: str, out: Path, warm: WarmPython, root: Path, versions:
         context.adviser = rules_only.draft
     elif arm == "random_legal":
         context.adviser = _random(random.Random(cell.name))
-    elif arm in ("shuffled", "shuffled_all"):
-        context.retold = _shuffler(cell, out, order=arm == "shuffled_all")
+    elif arm != "model":
+        context.retold = _retold(cell, out, arm)
     begun = time.monotonic()
     ended = _walk(context)
     seconds = time.monotonic() - begun
@@ -149,6 +149,19 @@ def _random(chance: random.Random) -> Adviser:
         return made.model_copy(update={"chosen": chosen, "prose": prose})
 
     return adviser
+
+
+def _retold(cell: Cell, out: Path, arm: str) -> Callable[[Briefing], Briefing]:
+    """What the model is told in the arms that are there to find out what it goes by."""
+    if arm == "alone":
+        return _without_scores
+    shuffled = _shuffler(cell, out, order=arm == "shuffled_all")
+    return (lambda briefing: _without_scores(shuffled(briefing))) if arm == "alone_shuffled" else shuffled
+
+
+def _without_scores(briefing: Briefing) -> Briefing:
+    """The rules put all options alike, so that the model chooses alone."""
+    return briefing.model_copy(update={"options": tuple(o.model_copy(update={"score": 0.0}) for o in briefing.options)})
 
 
 def _shuffler(cell: Cell, out: Path, *, order: bool) -> Callable[[Briefing], Briefing]:

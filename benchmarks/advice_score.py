@@ -21,6 +21,8 @@ ARMS = {
     "tpe": "TPE, 10 start-up trials",
     "tpe3": "TPE, 3 start-up trials",
     "rules": "the rules alone",
+    "alone_shuffled": "the bundled model without the rules' scores, facts shuffled",
+    "alone": "the bundled model without the rules' scores",
     "shuffled_all": "the bundled model, all shuffled",
     "shuffled": "the bundled model, facts shuffled",
     "model": "the bundled model",

@@ -62,4 +62,4 @@ def test_rules_that_are_sure_have_their_way_and_the_model_where_they_are_not(mak
 def test_rules_alone_keep_their_order_by_score(make_briefing: Make) -> None:
     found = ranking.from_rules(scored(make_briefing, add_dropout=0.9, add_weight_decay=0.5))
     assert [r.id for r in found][:2] == ["add_dropout", "add_weight_decay"]
-    assert found[0].probability / found[1].probability == pytest.approx(math.exp(8 * 0.4))
+    assert found[0].probability / found[1].probability == pytest.approx(math.exp(6 * 0.4))

@@ -27,6 +27,8 @@ ARMS = {
     "shuffled": "the bundled model, facts shuffled",
     "model": "the bundled model",
 }
+#: arms that are there to find out what the model goes by
+CONTROLS = frozenset({"alone", "alone_shuffled", "shuffled", "shuffled_all"})
 #: searches that go on beyond the loop's versions
 LONG = frozenset({"random", "tpe", "tpe3"})
 #: scores are cut here: one lucky or unlucky held-out split is not to outweigh the rest

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-#: mode -> module and class: all but the first screen are imported when they are first wanted
+#: mode -> module and class: all but the first screen are imported after the first frame, or when they are wanted
 _SCREENS = {
     "loop": ("tui.screens.loop", "LoopScreen"),
     "leaderboard": ("tui.screens.leaderboard", "LeaderboardScreen"),
@@ -57,6 +57,13 @@ def screen_class(mode: str) -> type[BaseScreen]:
     module, name = _SCREENS[mode]
     found: type[BaseScreen] = getattr(importlib.import_module(module), name)
     return found
+
+
+def _import_screens() -> None:
+    """All that is not imported yet and that a key would wait for."""
+    for mode in _SCREENS:
+        screen_class(mode)
+    importlib.import_module("tui.widgets.markdown_elements")
 
 
 def _maker(mode: str) -> Callable[[], Screen[Any]]:
@@ -146,6 +153,7 @@ class ProgtrainApp(App[None]):
             lambda update: self.post_message(Updated(update)),
             every=every,
             ahead=ahead,
+            prepare=_import_screens,
             loaded=loaded,
         )
         #: binding name -> the user's keys for it

@@ -46,9 +46,10 @@ class Watcher:
         *,
         every: float = _EVERY_SECONDS,
         ahead: Ahead | None = None,
+        prepare: Callable[[], None] = lambda: None,
         loaded: Callable[[], None] = lambda: None,
     ) -> None:
-        """`loaded` is called when the first look has imported what it takes."""
+        """After the first look the thread calls `prepare`, for what would hold up a key later, and then `loaded`."""
         self._workspace = workspace
         # made by the thread: its imports must not hold up the first frame
         self._make_view = view
@@ -56,6 +57,7 @@ class Watcher:
         self._post = post
         self._every = every
         self._ahead = ahead
+        self._prepare = prepare
         self._loaded = loaded
         #: set by the app once its first frame is out
         self.drawn = threading.Event()
@@ -114,6 +116,7 @@ class Watcher:
     def _run(self) -> None:
         self._first_look()
         self._tell(self.look())
+        self._prepare()
         self._loaded()
         while not self._ended.wait(_AT_MOST_EVERY):
             if self._shares:

@@ -68,7 +68,7 @@ def test_an_edit_survives_the_action_file() -> None:
     ("data", "reason"),
     [
         ({"operation": "edit", "function": "f"}, "`body` is missing"),
-        ({"operation": "edit", "function": "f()", "body": "pass"}, "function: string should match"),
+        ({"operation": "edit", "function": "f()", "body": "pass"}, "function: a text of the form"),
         ({"operation": "edit", "function": "f", "body": "x = '''\n```\n'''"}, "must not hold ```"),
         ({"operation": "edit", "function": "f", "body": "pass", "imports": "os"}, "unknown key 'imports'"),
     ],

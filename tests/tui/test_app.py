@@ -244,6 +244,16 @@ def test_none_of_the_scientific_packages_is_imported_by_looking_at_a_workspace(w
     assert not set(HEAVY[:6]) & set(done.stdout.replace("'", " ").replace(",", " ").split()), done.stdout
 
 
+def test_other_screens_are_imported_before_a_key_asks_for_them(ws: Workspace) -> None:
+    fill(ws)
+    code = _IMPORTS.replace("app.watcher.start = lambda: None", "").replace("pause()", "pause(3)")
+    code = code.replace(repr(HEAVY), "('tui.screens.review', 'rich.markdown', 'tui.screens.samples')")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ws.root)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "heavy: ['tui.screens.review', 'rich.markdown', 'tui.screens.samples']" in done.stdout, done.stdout
+
+
 def run_in_terminal(arguments: list[str], keys: list[bytes], seconds: float = 20.0) -> tuple[bytes, int]:
     """The real program in a real pseudo-terminal; what it wrote, and its exit code."""
     pid, master = pty.fork()

@@ -21,8 +21,8 @@ from engine.rules import Rules
 from engine.schema import load
 from engine.workspace import DraftFolder, Workspace, version_id, version_number
 
-#: what a wish of the user's adds to a score
-_ASKED_FOR = 1.0
+#: what a wish of the user's adds to a score: more than rules and model can say against it
+_ASKED_FOR = 3.0
 
 
 class DraftRecord(BaseModel):

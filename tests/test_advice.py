@@ -234,14 +234,17 @@ def test_a_hint_that_says_no_takes_candidates_out_and_can_be_taken_back(waiting:
     assert briefing(waiting)["hints"] == []
 
 
-def test_a_hint_that_asks_for_something_counts_without_a_model_too(waiting: Workspace, edit_rules: EditRules) -> None:
-    """T3"""
-    edit_rules(waiting, advisor_config={"model": "none.gguf"})
+@pytest.mark.parametrize(("model", "author"), [("none.gguf", "rules only"), (None, "progtrain-advisor 3M (f16)")])
+def test_what_a_hint_asks_for_is_drafted(
+    waiting: Workspace, edit_rules: EditRules, model: str | None, author: str
+) -> None:
+    """T3: also where neither rules nor model would have chosen it."""
+    edit_rules(waiting, advisor_config={"model": model})
     assert run(waiting) == 3
     other = [card.id for card in question(waiting).candidates if card.id != question(waiting).chosen][-1]
     assert answer(waiting, "redraft", hint=f"try {other}") == 3
     review = question(waiting)
-    assert (review.author, review.chosen) == ("rules only", other)
+    assert (review.author, review.chosen) == (author, other)
     assert f'put first because of your hint "try {other}": {other}' in review.notes
 
 

@@ -207,7 +207,7 @@ def _sshd() -> Iterator[list[str]]:
                     pytest.skip("sshd does not start here")
                 time.sleep(0.1)
             else:
-                pytest.skip("sshd lets nobody in here")
+                pytest.skip("sshd gives nobody a terminal here: only one of root's can")
             yield client
         finally:
             server.terminate()

@@ -202,14 +202,18 @@ class ProgtrainApp(App[None]):
 
     def on_mount(self) -> None:
         self.add_mode(_FIRST, _maker(_FIRST))
-        self.model.apply(self.watcher.first())
-        self.watcher.start()
         self.call_after_refresh(self._drawn)
         self.watch(self, "theme", lambda theme: self.remember(self._theme_key, theme), init=False)
+
+    def catch_up(self) -> None:
+        """Before the first frame: what was read ahead meanwhile is drawn with it."""
+        if not self.watcher.drawn.is_set():
+            self.model.apply(self.watcher.first())
 
     def _drawn(self) -> None:
         self._loaded()
         self.watcher.drawn.set()
+        self.watcher.start()
 
     def on_unmount(self) -> None:
         self.watcher.stop()

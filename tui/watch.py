@@ -95,7 +95,8 @@ class Watcher:
         return MachineReader()
 
     def start(self) -> None:
-        self._thread.start()
+        if not self._ended.is_set():
+            self._thread.start()
 
     def stop(self) -> None:
         self._ended.set()

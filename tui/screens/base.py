@@ -72,6 +72,7 @@ class BaseScreen(Screen[None]):
         return self.model.snapshot.version if self.model.snapshot else None
 
     def on_screen_resume(self) -> None:
+        self.host.catch_up()
         self.refresh_view()
 
     def refresh_view(self) -> None:

@@ -327,11 +327,12 @@ class Drafter:
     def _put_down(self, ranked: tuple[Ranked, ...]) -> None:
         """Writes the choice where it stands in the draft."""
         if ranked:
-            text = prompts.heading(prompts.CHOICE) + f"{self._chosen}\n"
+            heading, line = prompts.heading(prompts.CHOICE), f"{self._chosen}\n"
             self._emit({"event": "section", "name": prompts.CHOICE})
-            self._session.feed(self._model.tokens(text))
-            self._raw.append(text)
-            self._emit({"event": "text", "text": f"{self._chosen}\n"})
+            # the very tokens that were scored
+            self._session.feed([*self._model.tokens(heading), *self._model.tokens(line)])
+            self._raw.append(heading + line)
+            self._emit({"event": "text", "text": line})
 
     def _consistent(self, sections: dict[str, list[str]]) -> dict[str, list[str]]:
         """Without hypotheses that speak against the choice, where that was made after them."""

@@ -16,13 +16,16 @@ from advisor.prompts import by_rank
 
 def from_scores(scores: Mapping[str, float]) -> tuple[Ranked, ...]:
     """Log-probabilities of the options to probabilities among them, the likeliest first."""
-    if not scores:
-        return ()
-    top = max(scores.values())
+    ranked = [Ranked(id=option, probability=share) for option, share in shares(scores).items()]
+    return tuple(sorted(ranked, key=lambda r: -r.probability))
+
+
+def shares(scores: Mapping[str, float]) -> dict[str, float]:
+    """Log-probabilities, whatever they sum to, to probabilities, in the order given."""
+    top = max(scores.values(), default=0.0)
     weights = {option: math.exp(score - top) for option, score in scores.items()}
     total = sum(weights.values())
-    ranked = [Ranked(id=option, probability=weight / total) for option, weight in weights.items()]
-    return tuple(sorted(ranked, key=lambda r: -r.probability))
+    return {option: weight / total for option, weight in weights.items()}
 
 
 #: what the rules' score counts in log-probability: from 4 to 12 it makes no difference where outcomes were measured

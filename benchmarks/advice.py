@@ -36,7 +36,6 @@ SMALL = {
     "unscaled": ("wine",),
     "imbalance": ("breast_cancer",),
 }
-LOOPS = ("random_legal", "rules", "model", "shuffled", "shuffled_all", "alone", "alone_shuffled")
 
 
 def cells(names: Mapping[str, tuple[str, ...]]) -> list[Cell]:
@@ -63,7 +62,7 @@ def _arm(cell: Cell, arm: str, out: Path, warm: WarmPython, versions: int, trial
         return
     with tempfile.TemporaryDirectory(prefix="progtrain-advice-") as folder:
         root = Path(folder) / "workspace"
-        if arm in LOOPS:
+        if arm in advice_score.LOOPS:
             found = advice_loop.run(cell, arm, out, warm, root, versions)
         else:
             from benchmarks.advice_search import SEARCHES  # needs the extra "bench"

@@ -17,6 +17,8 @@ from engine.files import write_text
 
 DOCS = Path(__file__).parents[1] / "docs"
 COUNTS = (3, 5, 10, 20, 40, 60)
+#: arm -> count -> scores
+Table = dict[str, dict[int, list[float]]]
 #: the long search that the targets were set beside
 YARDSTICK = ("tpe",)
 #: what the advice is to reach after 3, 5 and 10 versions
@@ -28,8 +30,10 @@ def write(cells: Sequence[Cell], out: Path) -> None:
     common, arms = score.complete(out, cells, 10)
     if not common:
         raise SystemExit(f"{out} holds no cell that all arms have finished: run --full first")
+    planted = _planted(common)
+    yardstick = score.table(out, planted, COUNTS, best=YARDSTICK)
     # where only some cells have come so far, a mean over them is none of the others' line
-    whole = len(_planted(common))
+    whole = len(planted)
     plotted = {
         score.ARMS[arm]: {n: score.iqm(values) for n, values in row.items() if len(values) >= whole - 1}
         for arm, row in score.table(out, common, COUNTS).items()
@@ -39,11 +43,11 @@ def write(cells: Sequence[Cell], out: Path) -> None:
     parts = [
         _TOP,
         _faults(out),
-        _scores(out, cells, common, arms),
+        _scores(out, cells, planted, arms, yardstick),
         _compared(out, common, arms),
         _loops(out, common, arms),
         _healthy(out, common, arms),
-        _targets(out, common, arms),
+        _targets(out, common, arms, yardstick),
         _BOTTOM,
     ]
     write_text(DOCS / "advice.md", "\n".join(part.strip("\n") + "\n" for part in parts if part))
@@ -149,18 +153,16 @@ def _planted(cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell.fault != "healthy"]
 
 
-def _scores(out: Path, cells: Sequence[Cell], common: Sequence[Cell], arms: Sequence[str]) -> str:
-    cells_ = _planted(common)
+def _scores(out: Path, cells: Sequence[Cell], planted: Sequence[Cell], arms: Sequence[str], yardstick: Table) -> str:
     told = ["## Scores", "", "![share of what could be gained, by trainings](pictures/advice.svg)", ""]
     told.append(
-        f"Interquartile mean over {len(cells_)} cells with a planted fault ({len(_planted(cells))} planned), with 95 % "
-        "bootstrap intervals over cells."
+        f"Interquartile mean over {len(planted)} cells with a planted fault ({len(_planted(cells))} planned), with "
+        "95 % bootstrap intervals over cells."
     )
-    long = [cell for cell in cells_ if all(len(score.read(out, cell.name, arm)) >= 60 for arm in score.LONG)]
-    if len(long) < len(cells_):
+    long = [cell for cell in planted if all(len(score.read(out, cell.name, arm)) >= 60 for arm in score.LONG)]
+    if len(long) < len(planted):
         told.append(f"All searches have gone to 60 trials in {len(long)} of them; the best known may still get better.")
-    told += ["", *_table(score.table(out, cells_, COUNTS), arms, len(cells_))]
-    yardstick = score.table(out, cells_, COUNTS, best=YARDSTICK)
+    told += ["", *_table(score.table(out, planted, COUNTS), arms, len(planted))]
     gaining = max((len(values) for row in yardstick.values() for values in row.values()), default=0)
     told += [
         "",
@@ -171,12 +173,12 @@ def _scores(out: Path, cells: Sequence[Cell], common: Sequence[Cell], arms: Sequ
         "",
         "(first - chosen) / (first - best known) instead, cut alike:",
         "",
-        *_table(score.table(out, cells_, COUNTS, plain=True), arms, len(cells_)),
+        *_table(score.table(out, planted, COUNTS, plain=True), arms, len(planted)),
     ]
     return "\n".join(told) + "\n"
 
 
-def _table(rows: dict[str, dict[int, list[float]]], arms: Sequence[str], cells: int) -> list[str]:
+def _table(rows: Table, arms: Sequence[str], cells: int) -> list[str]:
     shown = [
         _row([score.ARMS[arm], *(_mean(row.get(n, []), cells) for n in COUNTS)])
         for arm, row in rows.items()
@@ -254,7 +256,7 @@ def _healthy(out: Path, common: Sequence[Cell], arms: Sequence[str]) -> str:
     return "\n".join(told) + "\n"
 
 
-def _targets(out: Path, common: Sequence[Cell], arms: Sequence[str]) -> str:
+def _targets(out: Path, common: Sequence[Cell], arms: Sequence[str], yardstick: Table) -> str:
     cells = _planted(common)
     rows = score.table(out, cells, COUNTS)
     reached = {arm: {n: score.iqm(values) for n, values in row.items()} for arm, row in rows.items()}
@@ -265,7 +267,6 @@ def _targets(out: Path, common: Sequence[Cell], arms: Sequence[str]) -> str:
         words = {True: "held", False: "missed"}
         told.append(_row([target, *(f"{shown[a]}: {words[held[a]]}" if a in shown else "–" for a in who)]))
 
-    yardstick = score.table(out, cells, COUNTS, best=YARDSTICK)
     for n, least in TARGETS.items():
         own = {a: score.iqm(yardstick[a][n]) for a in who if n in yardstick[a]}
         shown = {a: f"{v:.2f} ({reached[a][n]:.2f} of the best known)" for a, v in own.items()}

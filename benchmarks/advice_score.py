@@ -29,6 +29,8 @@ ARMS = {
 }
 #: arms that are there to find out what the model goes by
 CONTROLS = frozenset({"alone", "alone_shuffled", "shuffled", "shuffled_all"})
+#: arms that walk the real loop
+LOOPS = CONTROLS | {"random_legal", "rules", "model"}
 #: searches that go on beyond the loop's versions
 LONG = frozenset({"random", "tpe", "tpe3"})
 #: scores are cut here: one lucky or unlucky held-out split is not to outweigh the rest

@@ -1,4 +1,4 @@
-"""`progtrain leaderboard`: versions ranked by the primary metric, as they are now."""
+"""`progtrain leaderboard`: versions and external models ranked by the primary metric, as they are now."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def outcomes(model: Model, states: Sequence[experience.State] = ()) -> dict[str,
 
     Each chooser ranks all options; the first of them that was tried counts. `states`: all, if none are given.
     """
-    states = states or held_out()
+    states = states or experience.held_out()
     together, alone = "model and rules together", "the model alone"
     ranked: dict[str, list[list[str]]] = {}
     for place, state in enumerate(states):
@@ -52,11 +52,6 @@ def outcomes(model: Model, states: Sequence[experience.State] = ()) -> dict[str,
     found["gain of a random choice"] = sum(sum(s.gains.values()) / len(s.gains) for s in states) / len(states)
     found["gain of the best that was tried"] = sum(s.best for s in states) / len(states)
     return found
-
-
-def held_out() -> list[experience.State]:
-    """States of the families that nothing was learned from, with what was tried there."""
-    return [s for s in experience.read_states() if s.family in experience.HELD_OUT_FAMILIES and s.gains]
 
 
 def _drafted(model: Model, briefing: Briefing, seed: int = Settings().seed) -> Draft | None:

@@ -87,6 +87,11 @@ def read_states(folder: Path = FOLDER) -> list[State]:
     ]
 
 
+def held_out() -> list[State]:
+    """States of the families that nothing was learned from, with what was tried there."""
+    return [state for state in read_states() if state.family in HELD_OUT_FAMILIES and state.gains]
+
+
 def kind(option: str) -> str:
     """`"undo_v003"` -> `"undo"`: which version it is makes no kind of its own."""
     return option.split("_")[0] if option.startswith(("undo_", "back_")) else option

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
+from advisor import ranking
 from advisor.interface import Briefing
 from models.recipe import words
 from models.recipe.experience import HELD_OUT_FAMILIES, Judge, State, read_states
@@ -40,7 +40,4 @@ def choose(briefing: Briefing) -> str:
 
 def odds(score: dict[str, float]) -> dict[str, float]:
     """How likely each option is to be chosen, the better the likelier; they sum to 1."""
-    top = max(score.values())
-    weights = {option: math.exp((value - top) / _TEMPERATURE) for option, value in score.items()}
-    total = sum(weights.values())
-    return {option: weight / total for option, weight in weights.items()}
+    return ranking.shares({option: value / _TEMPERATURE for option, value in score.items()})

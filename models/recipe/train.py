@@ -84,17 +84,16 @@ class Examples(IterableDataset[Batch]):
     def _weighted(self, example: corpus.Example) -> Row:
         prompt, answer = encode(self._tokenizer, example)
         before = len(self._tokenizer.encode(example.before).ids)
-        choice = len(self._tokenizer.encode(example.choice).ids)
+        chosen = self._tokenizer.encode(example.choice).ids
         weights = [self._plan.prompt_weight] * len(prompt) + [1.0] * len(answer)
         start = len(prompt) + before
-        weights[start : start + choice] = [0.0] * choice
-        return Row(prompt + answer, weights, self._expected(example, start) if example.short else {})
+        weights[start : start + len(chosen)] = [0.0] * len(chosen)
+        return Row(prompt + answer, weights, self._expected(example, chosen, start) if example.short else {})
 
-    def _expected(self, example: corpus.Example, start: int) -> dict[int, dict[int, float]]:
+    def _expected(self, example: corpus.Example, chosen: list[int], start: int) -> dict[int, dict[int, float]]:
         """What may stand at each place of the choice, given those before: an example tells of all its options, not of
         the one that was drawn."""
         spelled = {option: self._tokenizer.encode(f"{option}\n").ids for option in example.odds}
-        chosen = self._tokenizer.encode(example.choice).ids
         expected = {}
         for depth in range(len(chosen)):
             likely: dict[int, float] = {}

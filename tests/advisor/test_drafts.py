@@ -117,19 +117,18 @@ def test_damaged_weights_are_noticed_by_what_they_make_of_familiar_sentences(
 def test_a_model_that_babbles_has_no_say(bundled: Path, tmp_path: Path) -> None:
     """The bundled model, made to look like one of somebody else's: asked in words that it never learned, it babbles."""
     # A6
+    briefing = Briefing.model_validate_json(BRIEFINGS[0].read_text(encoding="utf-8"))
     foreign = tmp_path / "foreign.gguf"
     foreign.write_bytes(bundled.read_bytes().replace(FORMAT_KEY.encode(), FORMAT_KEY.encode()[:-1] + b"_"))
-    left_to_rules = 0
-    for path in BRIEFINGS:
-        briefing = Briefing.model_validate_json(path.read_text(encoding="utf-8"))
-        settings = Settings(model=foreign, context_tokens=4096)
-        made = process.draft(briefing, settings, events=tmp_path / "events.jsonl", log=tmp_path / "advisor.log")
-        if made.author == "rules only":
-            left_to_rules += 1
-            assert "sentences could not be used" in made.notes[0] or "nothing usable" in made.notes[0]
-            assert made.notes[1:] == ("drafted by the rules alone",)
-    # now and then its babble happens to be sentences
-    assert left_to_rules >= len(BRIEFINGS) / 2
+    made = process.draft(
+        briefing,
+        Settings(model=foreign, context_tokens=4096),
+        events=tmp_path / "events.jsonl",
+        log=tmp_path / "advisor.log",
+    )
+    assert made.author == "rules only"
+    assert "sentences could not be used" in made.notes[0] or "nothing usable" in made.notes[0]
+    assert made.notes[1:] == ("drafted by the rules alone",)
 
 
 def test_prose_has_no_empty_section(draft: Draft) -> None:

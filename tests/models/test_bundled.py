@@ -6,12 +6,12 @@ import pytest
 
 from advisor.llama import Model
 from advisor.locate import bundled_model
-from models.recipe import evaluate
+from models.recipe import evaluate, experience
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, float]:
-    return evaluate.outcomes(Model(bundled_model()), evaluate.held_out()[::2])
+    return evaluate.outcomes(Model(bundled_model()), experience.held_out()[::2])
 
 
 def test_it_reads_the_facts(found: dict[str, float]) -> None:

@@ -60,7 +60,7 @@ def test_the_collected_experience_is_large_and_has_held_out_families() -> None:
 
 
 def test_the_judge_is_better_than_chance_on_families_it_never_saw() -> None:
-    held = [s for s in read_states() if s.family in experience.HELD_OUT_FAMILIES and s.gains]
+    held = experience.held_out()
     judged = experience.achieved(held, experience.by_judge(policy.judge()))
     at_random = [sum(s.gains.values()) / len(s.gains) for s in held]
     assert sum(judged) > sum(at_random)

@@ -65,6 +65,8 @@ async def test_help_and_palette_have_all_that_can_be_done_on_a_screen(ws: Worksp
     async with app.run_test(size=(120, 40)) as pilot:
         await go(pilot, keys)
         found = doings(app.screen, {})
+        taken = [key for doing in found if not doing.pane for key in doing.keys]
+        assert len(taken) == len(set(taken)), sorted(taken)
         plain = await shown_by_help(app, pilot)
         offered = await hits(app)
         # whatever a key does with any pane in front is there
@@ -80,16 +82,6 @@ async def test_help_and_palette_have_all_that_can_be_done_on_a_screen(ws: Worksp
             assert doing.about in plain, doing
             if doing.id not in MOVING and not doing.id.startswith(("screen.", "help", "quit", "review")):
                 assert any(doing.label.casefold() in name for name in offered), (doing, list(offered))
-
-
-@pytest.mark.parametrize("keys", SCREENS)
-async def test_help_gives_no_key_two_meanings(ws: Workspace, keys: str) -> None:
-    fill(ws)
-    app = make_app(ws, snapshot(ws.root, "waiting"))
-    async with app.run_test(size=(120, 40)) as pilot:
-        await go(pilot, keys)
-        taken = [key for doing in doings(app.screen, {}) if not doing.pane for key in doing.keys]
-        assert len(taken) == len(set(taken)), sorted(taken)
 
 
 async def test_figures_lead_to_screens_where_a_review_has_no_candidates(ws: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""Runs the advisor in a process of its own, for one draft: `python -P -m advisor.process` is the child.
+"""Runs the advisor in a process of its own, for one draft: `python -P -m progtrain.advisor.process` is the child.
 
 Whatever a model or its file does, the caller gets a draft: when the child cannot deliver, the rules write it and the
 notes say why. Importing this module imports nothing heavy.
@@ -19,14 +19,14 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from advisor import rules_only
-from advisor.interface import Briefing, Code, Draft, Proposal, Settings
-from advisor.locate import bundled_model
+from progtrain.advisor.interface import Briefing, Code, Draft, Proposal, Settings
+from progtrain.advisor.locate import bundled_model
+from progtrain.advisor.prose import rules_draft
 
 OnEvent = Callable[[dict[str, Any]], None]
 
 _POLL_SECONDS = 0.05
-_PACKAGES = Path(__file__).resolve().parent.parent
+_PACKAGES = Path(__file__).parents[2]
 
 
 class Cancelled(Exception):
@@ -156,9 +156,9 @@ def _drafted(child: _Child, tell: OnEvent) -> Draft:
 
 
 def _by_rules(briefing: Briefing, notes: list[str], seed: int, tell: OnEvent) -> Draft:
-    result = rules_only.draft(briefing, notes=notes, seed=seed)
+    result = rules_draft.draft(briefing, notes=notes, seed=seed)
     tell({"event": "note", "text": "; ".join(notes)})
-    for name, lines in rules_only.sections(briefing, result.chosen, seed=seed).items():
+    for name, lines in rules_draft.sections(briefing, result.chosen, seed=seed).items():
         tell({"event": "section", "name": name})
         tell({"event": "sentences", "name": name, "lines": lines})
     return result
@@ -271,7 +271,7 @@ class _Child:
 
     def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         # -P: a user's own folder named like one of our packages is never taken for ours
-        command = [sys.executable, "-P", "-m", "advisor.process"]
+        command = [sys.executable, "-P", "-m", "progtrain.advisor.process"]
         search = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
         environment = {**os.environ, "PYTHONPATH": search, "GGML_NO_BACKTRACE": "1"}
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
@@ -324,6 +324,6 @@ class _Child:
 
 
 if __name__ == "__main__":
-    from advisor.worker import main
+    from progtrain.advisor.worker import main
 
     main()

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from advisor.interface import Briefing, Ranked
-from advisor.prompts import by_rank
+from progtrain.advisor.interface import Briefing, Ranked
+from progtrain.advisor.prose.prompts import by_rank
 
 
 def from_scores(scores: Mapping[str, float]) -> tuple[Ranked, ...]:

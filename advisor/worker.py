@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from advisor import grammar, instruct, prompts
-from advisor.interface import Briefing, Code, Settings
+from progtrain.advisor.interface import Briefing, Code, Settings
+from progtrain.advisor.llama import grammar
+from progtrain.advisor.prose import instruct, prompts
 
 if TYPE_CHECKING:
-    from advisor.llama import Grammar, Model, Session
+    from progtrain.advisor.llama.model import Grammar, Model, Session
 
 #: Text is sent in portions: a terminal shows no more than that, and a small model writes a thousand tokens a second.
 _PORTION_SECONDS = 0.04
@@ -85,15 +86,15 @@ def _end_with_parent() -> None:
 
 
 def _known_failures() -> tuple[type[Exception], ...]:
-    from advisor.drafting import Unusable
-    from advisor.llama import ModelError
+    from progtrain.advisor.llama.model import ModelError
+    from progtrain.advisor.prose.model_draft import Unusable
 
     return Unusable, ModelError, OSError, MemoryError
 
 
 def _draft(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
     began = time.monotonic()
-    from advisor.drafting import Drafter
+    from progtrain.advisor.prose.model_draft import Drafter
 
     briefing = Briefing.model_validate(request["briefing"])
     settings = Settings.model_validate(request["settings"])
@@ -113,8 +114,8 @@ def _draft(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> N
 
 
 def _propose(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
-    from advisor.llama import ModelError
-    from advisor.proposing import Proposer
+    from progtrain.advisor.llama.model import ModelError
+    from progtrain.advisor.prose.function_edit import Proposer
 
     settings = Settings.model_validate(request["settings"])
     path = Path(request["model"])
@@ -132,7 +133,7 @@ def _native(model: Model) -> bool:
 
 
 def _load(path: Path, gpu_layers: int | None, emit: Callable[[dict[str, Any]], None]) -> Model:
-    from advisor.llama import Model
+    from progtrain.advisor.llama.model import Model
 
     return Model(path, gpu_layers=gpu_layers, alive=lambda: emit({"event": "alive"}))
 
@@ -179,7 +180,7 @@ def _try_out(model: Model) -> None:
     """A file may load and still not work: read a little and score what follows."""
     import numpy as np
 
-    from advisor.llama import ModelError
+    from progtrain.advisor.llama.model import ModelError
 
     session = model.session(Settings(), 256)
     session.feed(model.tokens("The loss fell.") or [0])
@@ -224,7 +225,7 @@ def _bench(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> N
 
 def _write(session: Session, rules: Grammar | None) -> None:
     """As in a draft, whatever the model would rather do than go on."""
-    from advisor.llama import chance
+    from progtrain.advisor.llama.model import chance
 
     drawn = chance(1)
     while session.written < _BENCH_TOKENS:

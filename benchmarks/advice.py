@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import advice_first, advice_tasks, advice_trials
 from benchmarks.advice_tasks import Cell
-from models.recipe.lab.warm import WarmPython
+from benchmarks.lab.warm import WarmPython
 
 #: what --full looks at: each fault on the data sets where it costs something
 FULL = {

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.advice_tasks import FAULTS, Cell
-from engine.files import write_text
-from engine.script.header import set_version
-from models.recipe.lab.bench import Bench, gain
-from models.recipe.lab.warm import WarmPython
+from benchmarks.lab.bench import Bench, gain
+from benchmarks.lab.warm import WarmPython
+from progtrain.engine.files import write_text
+from progtrain.engine.script.header import set_version
 
 #: log of the ratio of the errors, with the fault and without: below this a fault costs nothing worth naming
 COSTS = 0.1

@@ -20,25 +20,28 @@ from typing import Any
 
 import psutil
 
-from advisor import rules_only
-from advisor.grounding import Grounding
-from advisor.interface import Briefing, Draft, Prose, Settings
 from benchmarks.advice_tasks import Cell
 from benchmarks.advice_trials import Trial
-from engine import history, loop, marks, rules, runner
-from engine.context import Context, Stopped
-from engine.errors import InputError, StepFailed
-from engine.files import LineReader, read_text, write_json
-from engine.insight import evidence
-from engine.jobs.began import began
-from engine.journal import Journal
-from engine.options import Options
-from engine.schema import JobRequest, load
-from engine.script.settings import find_setting
-from engine.spec import same_value
-from engine.workspace import JobFolder, Workspace
-from models.recipe.lab.bench import TIMEOUT, clock, evaluate, read_score
-from models.recipe.lab.warm import WarmPython
+from benchmarks.lab.bench import TIMEOUT, clock, evaluate, read_score
+from benchmarks.lab.warm import WarmPython
+from progtrain.advisor.check.grounding import Grounding
+from progtrain.advisor.interface import Briefing, Draft, Prose, Settings
+from progtrain.advisor.prose import rules_draft
+from progtrain.engine.analysis.advise import evidence
+from progtrain.engine.control import marks
+from progtrain.engine.control.context import Context, Stopped
+from progtrain.engine.control.journal import Journal
+from progtrain.engine.control.options import Options
+from progtrain.engine.drafting import history
+from progtrain.engine.errors import InputError, StepFailed
+from progtrain.engine.files import LineReader, read_text, write_json
+from progtrain.engine.jobs.began import began
+from progtrain.engine.loop import runner, sequence
+from progtrain.engine.loop.spec import same_value
+from progtrain.engine.rules import rules
+from progtrain.engine.schema import JobRequest, load
+from progtrain.engine.script.settings import find_setting
+from progtrain.engine.workspace import JobFolder, Workspace
 
 Adviser = Callable[[Briefing], Draft]
 
@@ -96,7 +99,7 @@ def run(cell: Cell, arm: str, out: Path, warm: WarmPython, root: Path, versions:
     context = WarmContext(**{f.name: getattr(prepared, f.name) for f in fields(Context)}, warm=warm)
     context.journal = Journal(ws.journal, clock, None)
     if arm == "rules":
-        context.adviser = rules_only.draft
+        context.adviser = rules_draft.draft
     elif arm == "random_legal":
         context.adviser = _random(random.Random(cell.name))
     elif arm != "model":
@@ -123,7 +126,7 @@ def run(cell: Cell, arm: str, out: Path, warm: WarmPython, root: Path, versions:
 def _walk(context: Context) -> str:
     """Why the loop ended before its last version; "" where it did not."""
     try:
-        loop.run(context)
+        sequence.run(context)
     except Stopped:
         return ""
     except StepFailed as error:
@@ -143,9 +146,9 @@ def _random(chance: random.Random) -> Adviser:
     """Any action that the engine offers, with the rules' prose for it."""
 
     def adviser(briefing: Briefing) -> Draft:
-        made = rules_only.draft(briefing)
+        made = rules_draft.draft(briefing)
         chosen = chance.choice(briefing.options).id
-        prose = rules_only.prose(rules_only.sections(briefing, chosen))
+        prose = rules_draft.prose(rules_draft.sections(briefing, chosen))
         return made.model_copy(update={"chosen": chosen, "prose": prose})
 
     return adviser

@@ -13,7 +13,7 @@ from benchmarks import advice_score as score
 from benchmarks.advice_first import COSTS
 from benchmarks.advice_plot import lines_plot
 from benchmarks.advice_tasks import FAULTS, MADE_UP, PUBLISHED, Cell
-from engine.files import write_text
+from progtrain.engine.files import write_text
 
 DOCS = Path(__file__).parents[1] / "docs"
 COUNTS = (3, 5, 10, 20, 40, 60)

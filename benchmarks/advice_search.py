@@ -9,8 +9,8 @@ from typing import Any
 import optuna
 
 from benchmarks.advice_trials import Desk, Trial, halving, seeds, set_value, value_of
-from engine.errors import InputError
-from engine.script.operations import apply_operation, parse_operation
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.operations import apply_operation, parse_operation
 
 #: where a search may go: bounds and whether on a logarithmic scale; settings that the script lacks are left out
 SPACE: dict[str, tuple[float, float, bool]] = {

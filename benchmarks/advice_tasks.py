@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from models.recipe.lab.scripts import Start, make_script, write_workspace
-from models.recipe.lab.tasks import Task, make_task
+from benchmarks.lab.scripts import Start, make_script, write_workspace
+from benchmarks.lab.tasks import Task, make_task
 
 PUBLISHED = ("iris", "wine", "breast_cancer", "digits", "diabetes")
 #: of the made-up data: kind and seed, beyond those that the advisor learned from
@@ -92,7 +92,7 @@ class Cell:
         )
 
     def mended_script(self) -> str:
-        from engine.script.operations import apply_operation, parse_operation
+        from progtrain.engine.script.action.operations import apply_operation, parse_operation
 
         source = make_script(self.task, self.mended)
         if self.mended_by is None:

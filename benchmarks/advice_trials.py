@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.advice_tasks import Cell
-from engine.files import read_text, write_text
-from engine.insight.candidates import state_of
-from engine.script.header import set_version
-from engine.script.operations import apply_operation, parse_operation
-from engine.script.settings import find_setting
-from models.recipe.lab.bench import Bench
-from models.recipe.lab.warm import WarmPython
+from benchmarks.lab.bench import Bench
+from benchmarks.lab.warm import WarmPython
+from progtrain.engine.analysis.advise.candidates import state_of
+from progtrain.engine.files import read_text, write_text
+from progtrain.engine.script.action.operations import apply_operation, parse_operation
+from progtrain.engine.script.header import set_version
+from progtrain.engine.script.settings import find_setting
 
 
 @dataclass(frozen=True)

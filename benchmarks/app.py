@@ -20,7 +20,7 @@ import psutil
 from benchmarks.common import alternate, told, verdict
 from benchmarks.status_time import make_versions
 from benchmarks.terminal import Terminal, app_command, empty_command, first_frame, has_curve
-from engine.workspace import Workspace, version_id
+from progtrain.engine.workspace import Workspace, version_id
 
 VERSIONS = 50
 ROUNDS = 5

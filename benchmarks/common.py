@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine import examples, runner
-from engine.options import Options
-from engine.workspace import Workspace
+from progtrain.engine import examples
+from progtrain.engine.control.options import Options
+from progtrain.engine.loop import runner
+from progtrain.engine.workspace import Workspace
 
 # one thread, for whatever is started from here, under the engine or bare: more make runs less alike
 os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

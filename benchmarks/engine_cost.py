@@ -8,10 +8,10 @@ import sys
 import time
 
 from benchmarks.common import alternate, copy, example, seconds, told, verdict
-from engine import runner
-from engine.options import Options
-from engine.steps import evaluate
-from engine.workspace import Workspace
+from progtrain.engine.control.options import Options
+from progtrain.engine.loop import runner
+from progtrain.engine.loop.steps import evaluate
+from progtrain.engine.workspace import Workspace
 
 ROUNDS = 5
 

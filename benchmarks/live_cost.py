@@ -7,12 +7,12 @@ import statistics
 import sys
 from pathlib import Path
 
-import engine
+import progtrain.engine
 from benchmarks.common import ENVIRONMENT, alternate, copy, example, seconds, told, verdict
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
 
 ROUNDS = 7
-_LIVE = Path(engine.__file__).parent / "live"
+_LIVE = Path(progtrain.engine.__file__).parent / "live"
 
 
 def main() -> None:

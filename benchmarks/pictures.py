@@ -11,14 +11,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import decisions, examples, runner
-from engine.clock import now
-from engine.options import Options
-from engine.schema import Decision
-from engine.snapshot import Snapshot
-from engine.view import WorkspaceView
-from engine.workspace import Workspace
-from tui.app import ProgtrainApp
+from progtrain.engine import examples
+from progtrain.engine.clock import now
+from progtrain.engine.control import decisions
+from progtrain.engine.control.options import Options
+from progtrain.engine.loop import runner
+from progtrain.engine.schema import Decision
+from progtrain.engine.status.snapshot import Snapshot
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
 
 _FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 _SIZE = (120, 40)

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.common import alternate, seconds, told, verdict
-from engine.workspace import Workspace, version_id
+from progtrain.engine.workspace import Workspace, version_id
 
 VERSIONS = 200
 ROUNDS = 11
@@ -20,7 +20,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ws = Workspace(Path(folder))
         make_versions(ws, VERSIONS)
-        status = [sys.executable, "-m", "engine.cli.main", "-C", folder, "status"]
+        status = [sys.executable, "-m", "progtrain.engine.cli.main", "-C", folder, "status"]
         empty, full = alternate(
             ROUNDS, lambda: seconds([sys.executable, "-c", "pass"], ws.root), lambda: seconds(status, ws.root)
         )
@@ -28,7 +28,7 @@ def main() -> None:
         told(f"progtrain status, {VERSIONS} versions", full)
         verdict("progtrain status, median", statistics.median(full), 0.3, " s")
         code = (
-            "import sys; from engine.cli.main import main; main(['-C', sys.argv[1], 'status']);"
+            "import sys; from progtrain.engine.cli.main import main; main(['-C', sys.argv[1], 'status']);"
             f"assert not set({_HEAVY!r}) & set(sys.modules), 'heavy'"
         )
         seconds([sys.executable, "-c", code, folder], ws.root)

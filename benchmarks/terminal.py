@@ -101,7 +101,7 @@ def first_frame(command: Sequence[str], shown: Callable[[str], bool]) -> float:
 
 
 def app_command(root: Path, *more: str) -> list[str]:
-    return [sys.executable, "-P", "-c", "from tui.start import main; main()", str(root), *more]
+    return [sys.executable, "-P", "-c", "from progtrain.tui.start import main; main()", str(root), *more]
 
 
 def empty_command() -> list[str]:

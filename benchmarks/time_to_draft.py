@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from benchmarks.common import example
-from engine.files import LineReader
+from progtrain.engine.files import LineReader
 
 
 def main() -> None:

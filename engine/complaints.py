@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from engine.errors import InputError
+from progtrain.engine.errors import InputError
 
 #: pydantic's kinds of complaints -> what a reader of the file is to know
 _COMPLAINTS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from engine.errors import InputError
-from engine.files import write_bytes, write_text
-from engine.workspace import Workspace
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import write_bytes, write_text
+from progtrain.engine.workspace import Workspace
 
 NAMES = ("digits", "wine", "diabetes")
 
@@ -26,13 +26,13 @@ Write in your own words what the loop should keep to. Lines like these become lo
 def folder() -> Path:
     """In a wheel beside this module, in a checkout at the top. Holds a folder for each name."""
     packaged = Path(__file__).parent / "bundled_examples"
-    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "examples"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[1] / "examples"
 
 
 def complete_rules() -> Path:
     """The reference of all keys, which is also the digits example's rules."""
     packaged = folder() / "user_defined_rules.json"
-    return packaged if packaged.is_file() else Path(__file__).parents[1] / "user_defined_rules.json"
+    return packaged if packaged.is_file() else Path(__file__).resolve().parents[1] / "user_defined_rules.json"
 
 
 def write(name: str, directory: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InputError, StorageError
+from progtrain.engine.errors import InputError, StorageError
 
 _STORAGE = {
     errno.ENOSPC: ("the disk is full", "free some space and start again: nothing that was finished is lost"),

@@ -1,4 +1,4 @@
-"""Which way a metric is better (L9)."""
+"""Which way a metric is better."""
 
 from __future__ import annotations
 

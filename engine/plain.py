@@ -1,4 +1,4 @@
-"""What comes from scripts, logs, data and models becomes plain text here, before any terminal sees it (T8).
+"""What comes from scripts, logs, data and models becomes plain text here, before any terminal sees it.
 
 No escape sequence, control character, or invisible character that reorders or hides text gets through.
 """

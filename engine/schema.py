@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.complaints import first_problem
-from engine.files import read_json
+from progtrain.engine.complaints import first_problem
+from progtrain.engine.files import read_json
 
 StepName = Literal["initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report"]
 QuestionKind = Literal["audit", "repair", "attempts", "review"]
@@ -28,7 +28,7 @@ class Metric(_File):
 
 
 class EvalScore(_File):
-    """`eval_score.json` (L23)."""
+    """`eval_score.json`."""
 
     dataset_id: str
     created_at: datetime
@@ -42,7 +42,7 @@ class EvalScore(_File):
 
 
 class Protocol(BaseModel):
-    """`_eval/protocol.json`: scores are comparable where evaluator, data and seed agree (L38)."""
+    """`_eval/protocol.json`: scores are comparable where evaluator, data and seed agree."""
 
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
@@ -134,7 +134,7 @@ class Review(_File):
     checks: list[str] = Field(default_factory=list)
     #: why the chosen action cannot be applied; empty when it can
     problems: list[str] = Field(default_factory=list)
-    #: lines of the instruction that nothing enforces (L43)
+    #: lines of the instruction that nothing enforces
     not_enforced: list[str] = Field(default_factory=list)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from engine.jobs import detached
-from engine.workspace import Workspace
+from progtrain.engine.jobs import detached
+from progtrain.engine.workspace import Workspace
 
 PLAIN = Path(__file__).parent / "plain"
 

@@ -13,14 +13,16 @@ from typing import Any
 
 import pytest
 
-from engine import decisions, redo, runner
-from engine.clock import now
-from engine.errors import InputError
-from engine.files import LineReader
-from engine.options import Options
-from engine.schema import Decision, Review
-from engine.view import WorkspaceView
-from engine.workspace import Workspace
+from progtrain.engine.clock import now
+from progtrain.engine.control import decisions
+from progtrain.engine.control.options import Options
+from progtrain.engine.drafting import redo
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import LineReader
+from progtrain.engine.loop import runner
+from progtrain.engine.schema import Decision, Review
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.workspace import Workspace
 from tests.advisor import scripted
 
 EditRules = Callable[..., None]
@@ -77,7 +79,7 @@ def scripted_model(plain: Workspace, edit_rules: EditRules) -> Callable[..., Pat
 
 
 def test_a_proposed_body_is_a_candidate_with_its_diff(plain: Workspace, scripted_model: Callable[..., Path]) -> None:
-    """A5: shown, chosen, accepted, read back from the file, trained."""
+    """Shown, chosen, accepted, read back from the file, trained."""
     scripted_model({scripted.BEGIN: WRITTEN})
     assert run(plain, autopilot=True, until="analyze") == 0
     assert run(plain) == 3
@@ -122,7 +124,7 @@ def test_a_redraft_asks_for_code_again_unless_a_hint_wants_none(
 def test_without_the_key_no_code_is_asked_for_and_none_is_applied(
     plain: Workspace, scripted_model: Callable[..., Path], edit_rules: EditRules
 ) -> None:
-    """A5: also not in autopilot, and not from a file that was edited by hand."""
+    """Also not in autopilot, and not from a file that was edited by hand."""
     scripted_model({scripted.BEGIN: WRITTEN}, allowed=False)
     assert run(plain, autopilot=True, until="extract") == 0
     assert not plain.drafts("v001").proposal.exists()
@@ -192,7 +194,7 @@ def test_the_bundled_model_is_not_asked_for_code(plain: Workspace, edit_rules: E
 
 @pytest.fixture
 def bundled_copy(tmp_path: Path) -> Path:
-    from advisor.locate import bundled_model
+    from progtrain.advisor.locate import bundled_model
 
     path = tmp_path / "copy.gguf"
     path.write_bytes(bundled_model().read_bytes())
@@ -216,7 +218,7 @@ def waiting(plain: Workspace) -> Workspace:
 
 
 def test_a_hint_that_says_no_takes_candidates_out_and_can_be_taken_back(waiting: Workspace) -> None:
-    """T3: in code, whatever the model would choose."""
+    """In code, whatever the model would choose."""
     offered = {option["id"] for option in briefing(waiting)["options"]}
     assert {"learning_rate_up", "epochs_up"} <= offered
     assert answer(waiting, "redraft", hint="no learning rate changes, and no longer training") == 3
@@ -238,7 +240,7 @@ def test_a_hint_that_says_no_takes_candidates_out_and_can_be_taken_back(waiting:
 def test_what_a_hint_asks_for_is_drafted(
     waiting: Workspace, edit_rules: EditRules, model: str | None, author: str
 ) -> None:
-    """T3: also where neither rules nor model would have chosen it."""
+    """Also where neither rules nor model would have chosen it."""
     edit_rules(waiting, advisor_config={"model": model})
     assert run(waiting) == 3
     other = [card.id for card in question(waiting).candidates if card.id != question(waiting).chosen][-1]
@@ -339,7 +341,6 @@ def test_another_model_than_the_one_that_drafted_is_told(plain: Workspace, scrip
 def test_a_model_that_cannot_serve_is_one_line_and_the_loop_goes_on(
     plain: Workspace, edit_rules: EditRules, make: Callable[[Path], object], reason: str
 ) -> None:
-    """A2, A6"""
     make(plain.root / "model.gguf")
     edit_rules(plain, advisor_config={"model": "model.gguf"})
     assert run(plain, autopilot=True, until="author") == 0

@@ -13,15 +13,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from engine import decisions, rules, runner
-from engine.cli.main import progtrain
-from engine.clock import now
-from engine.errors import InputError, ProgtrainError
-from engine.files import LineReader
-from engine.options import Options
-from engine.schema import Decision
-from engine.view import WorkspaceView
-from engine.workspace import Workspace
+from progtrain.engine.cli.main import progtrain
+from progtrain.engine.clock import now
+from progtrain.engine.control import decisions
+from progtrain.engine.control.options import Options
+from progtrain.engine.errors import InputError, ProgtrainError
+from progtrain.engine.files import LineReader
+from progtrain.engine.loop import runner
+from progtrain.engine.rules import rules
+from progtrain.engine.schema import Decision
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.workspace import Workspace
 
 EditRules = Callable[..., None]
 
@@ -68,7 +70,6 @@ def waiting(plain: Workspace) -> Workspace:
 
 
 def test_rules_that_are_no_file_do_not_pass_for_no_rules(plain: Workspace) -> None:
-    """L3"""
     plain.rules.unlink()
     plain.rules.mkdir()
     with pytest.raises(InputError, match="not a file"):
@@ -80,14 +81,13 @@ def test_rules_that_are_no_file_do_not_pass_for_no_rules(plain: Workspace) -> No
 
 
 def test_rules_nested_without_end_are_refused(plain: Workspace) -> None:
-    """L3"""
     plain.rules.write_text("[" * 100_000)
     assert run(plain, autopilot=True) == 2
     assert "nested too deeply" in failure(plain)["reason"]
 
 
 def test_a_text_for_a_setting_that_is_a_number_is_refused(plain: Workspace, edit_rules: EditRules) -> None:
-    """L3, L6: before anything is trained with it."""
+    """Before anything is trained with it."""
     before = plain.baseline_script.read_text()
     edit_rules(plain, training_config={"batch_size": "big"})
     assert run(plain, autopilot=True) == 2
@@ -111,7 +111,7 @@ def test_an_interpreter_that_is_not_there_is_refused_before_anything_is_run(plai
 
 
 def test_a_failed_loop_in_autopilot_goes_on_once_the_script_is_mended(plain: Workspace) -> None:
-    """L18, L19: starting again is the other attempt that the message asks for."""
+    """Starting again is the other attempt that the message asks for."""
     ends_with(plain, "raise ValueError('not yet')")
     assert run(plain, autopilot=True, until="train") == 1
     assert run(plain, autopilot=True, until="train") == 1
@@ -130,14 +130,13 @@ def test_what_a_script_prints_may_be_binary(plain: Workspace) -> None:
 
 @pytest.mark.parametrize("content", ["b''", "bytes(range(256))", "f.read_bytes()[:-9]"])
 def test_a_metrics_file_that_is_empty_or_torn_is_lived_with(plain: Workspace, content: str) -> None:
-    """L27: the scores are there all the same."""
+    """The scores are there all the same."""
     ends_with(plain, f"f = ARTIFACTS / 'logs' / 'version_0' / 'metrics.csv'; f.write_bytes({content})")
     assert run(plain, autopilot=True, max_versions=1) == 0
     assert any("metrics.csv" in e["text"] for e in told(plain, "warning"))
 
 
 def test_a_metrics_file_that_is_gone_after_the_training_is_lived_with(plain: Workspace) -> None:
-    """L11, L27"""
     assert run(plain, autopilot=True, until="evaluate") == 0
     (plain.version("v001").logs / "version_0" / "metrics.csv").unlink()
     assert run(plain, autopilot=True, max_versions=1) == 0
@@ -145,7 +144,7 @@ def test_a_metrics_file_that_is_gone_after_the_training_is_lived_with(plain: Wor
 
 
 def test_a_script_that_is_edited_after_its_training_is_told(plain: Workspace, edit_rules: EditRules) -> None:
-    """L11: it is not trained again."""
+    """It is not trained again."""
     edit_rules(plain, loop_config={"max_versions": 1})
     assert run(plain, autopilot=True) == 0
     replace(plain.script("v001"), "EPOCHS = 6", "EPOCHS = 7")
@@ -159,7 +158,6 @@ def test_a_script_that_is_edited_after_its_training_is_told(plain: Workspace, ed
 
 
 def test_a_base_that_is_not_there_leaves_the_question_open(waiting: Workspace) -> None:
-    """C3, L34"""
     review = WorkspaceView(waiting.root).snapshot().review
     assert review is not None
     other = next(card.id for card in review.candidates if card.id != review.chosen)
@@ -175,14 +173,12 @@ def test_a_base_that_is_not_there_leaves_the_question_open(waiting: Workspace) -
 
 
 def test_a_draft_that_was_deleted_can_be_made_again(waiting: Workspace) -> None:
-    """C3"""
     waiting.drafts("v001").action.unlink()
     _, error = command(waiting, "review", "accept")
     assert "redraft" in (error.mend or "")
 
 
 def test_a_refused_edit_says_once_what_mends_it(waiting: Workspace) -> None:
-    """C3, L31"""
     path = waiting.drafts("v001").action
     path.write_text("# Selected Action\n\nnothing here\n")
     _, error = command(waiting, "review", "accept")
@@ -193,7 +189,6 @@ def test_a_refused_edit_says_once_what_mends_it(waiting: Workspace) -> None:
 
 
 def test_a_score_of_the_wrong_kind_is_an_error_with_its_key(plain: Workspace) -> None:
-    """L23"""
     replace(plain.eval_script, "json.dumps(score)", "json.dumps([score])")
     assert run(plain, autopilot=True) == 2
     assert failure(plain)["file"].endswith("eval_score.json")

@@ -1,4 +1,4 @@
-"""L10: `stats.json` has no fixed schema."""
+"""`stats.json` has no fixed schema."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from engine import data
-from engine.errors import InputError
-from engine.workspace import Workspace
+from progtrain.engine import prepared_data
+from progtrain.engine.errors import InputError
+from progtrain.engine.workspace import Workspace
 
 
 @pytest.mark.parametrize(
@@ -27,20 +27,20 @@ def test_counts_under_the_usual_names(ws: Workspace, stats: dict[str, Any]) -> N
     path = ws.stats("d")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(stats))
-    assert data.read_stats(path).counts == {"train": 80, "valid": 20}
+    assert prepared_data.read_stats(path).counts == {"train": 80, "valid": 20}
 
 
 def test_missing_stats_tell_nothing_and_broken_ones_are_named(ws: Workspace) -> None:
-    assert data.read_stats(ws.stats("d")).counts == {}
+    assert prepared_data.read_stats(ws.stats("d")).counts == {}
     ws.stats("d").parent.mkdir(parents=True)
     ws.stats("d").write_text("{")
     with pytest.raises(InputError, match="not valid JSON"):
-        data.read_stats(ws.stats("d"))
+        prepared_data.read_stats(ws.stats("d"))
 
 
 def test_fingerprint_changes_with_the_validation_data(plain: Workspace) -> None:
-    before = data.fingerprint(plain, "toy_v1")
-    assert data.fingerprint(plain, "toy_v1") == before
+    before = prepared_data.fingerprint(plain, "toy_v1")
+    assert prepared_data.fingerprint(plain, "toy_v1") == before
     with (plain.split("toy_v1", "valid") / "data.csv").open("a") as file:
         file.write("x,0,0,1\n")
-    assert data.fingerprint(plain, "toy_v1") != before
+    assert prepared_data.fingerprint(plain, "toy_v1") != before

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engine import decisions
-from engine.clock import now
-from engine.errors import InputError
-from engine.schema import Decision
-from engine.workspace import Workspace
+from progtrain.engine.clock import now
+from progtrain.engine.control import decisions
+from progtrain.engine.errors import InputError
+from progtrain.engine.schema import Decision
+from progtrain.engine.workspace import Workspace
 
 
 def _decision(question: str = "v001-review-1-abc", **fields: object) -> Decision:

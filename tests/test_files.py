@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import files
-from engine.errors import InputError, StorageError
+from progtrain.engine import files
+from progtrain.engine.errors import InputError, StorageError
 
 
 def test_a_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:

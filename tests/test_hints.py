@@ -1,4 +1,4 @@
-"""What hints rule out, in words that people use. T3"""
+"""What hints rule out, in words that people use."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engine import decisions
-from engine.hints import veto, wanted
-from engine.workspace import Workspace
+from progtrain.engine.control import decisions
+from progtrain.engine.drafting.hints import veto, wanted
+from progtrain.engine.workspace import Workspace
 
 
 @pytest.mark.parametrize(

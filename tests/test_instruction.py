@@ -1,12 +1,12 @@
-"""The user's instruction: what is understood as a lock, and what is not (L43)."""
+"""The user's instruction: what is understood as a lock, and what is not."""
 
 from __future__ import annotations
 
 import pytest
 
-from engine.insight.vocabulary import CANDIDATES
-from engine.instruction import read
-from engine.script.catalogue import CATALOGUE
+from progtrain.engine.analysis.vocabulary import CANDIDATES
+from progtrain.engine.rules.instruction import read
+from progtrain.engine.script.action.catalogue import CATALOGUE
 
 LOCKS = [
     ("Never change the optimizer.", {"optimizer"}),
@@ -120,7 +120,6 @@ ONLY = [
 
 @pytest.mark.parametrize(("line", "expected"), LOCKS)
 def test_a_line_that_fixes_or_forbids_a_known_name_is_a_lock(line: str, expected: set[str]) -> None:
-    # L43
     instruction = read(line)
     assert expected <= instruction.locked
     # a recipe may bring the setting of the same name with it, and nothing else
@@ -131,7 +130,6 @@ def test_a_line_that_fixes_or_forbids_a_known_name_is_a_lock(line: str, expected
 
 @pytest.mark.parametrize("line", NOT_LOCKS)
 def test_a_line_that_only_talks_about_a_setting_is_no_lock(line: str) -> None:
-    # L43
     instruction = read(line)
     assert instruction.locked == frozenset()
     assert instruction.only is None
@@ -140,7 +138,6 @@ def test_a_line_that_only_talks_about_a_setting_is_no_lock(line: str) -> None:
 
 @pytest.mark.parametrize(("line", "expected"), ONLY)
 def test_only_is_exclusive(line: str, expected: set[str]) -> None:
-    # L43
     instruction = read(line)
     assert instruction.only == expected
     assert instruction.locked == frozenset()

@@ -15,15 +15,18 @@ from typing import Any
 import psutil
 import pytest
 
-from engine import decisions, history, launch, marks, rules, runner
-from engine.clock import now
-from engine.errors import Busy
-from engine.files import LineReader
-from engine.jobs import local
-from engine.options import Options
-from engine.schema import Decision, Review
-from engine.view import WorkspaceView
-from engine.workspace import Workspace
+from progtrain.engine.clock import now
+from progtrain.engine.control import decisions, launch, marks
+from progtrain.engine.control.options import Options
+from progtrain.engine.drafting import history
+from progtrain.engine.errors import Busy
+from progtrain.engine.files import LineReader
+from progtrain.engine.jobs import local
+from progtrain.engine.loop import runner
+from progtrain.engine.rules import rules
+from progtrain.engine.schema import Decision, Review
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.workspace import Workspace
 
 AUTOPILOT = Options(autopilot=True)
 
@@ -64,7 +67,6 @@ def replace(path: Path, old: str, new: str) -> None:
 
 
 def test_autopilot_goes_from_the_baseline_to_the_report(plain: Workspace) -> None:
-    """L5, L11, L14, L32, L33, L36"""
     assert run(plain, autopilot=True) == 0
     assert plain.versions() == ["v001", "v002", "v003"]
     assert set(scores(plain)) == {"v001", "v002", "v003"}
@@ -72,14 +74,13 @@ def test_autopilot_goes_from_the_baseline_to_the_report(plain: Workspace) -> Non
         folder = plain.version(version)
         assert folder.analysis.is_file() and folder.action.is_file()
     assert len(events(plain, "loop_finished")) == 1
-    # an evaluator of the user's own takes its hashes in its own way: that is no reason to doubt its scores (L38)
+    # an evaluator of the user's own takes its hashes in its own way: that is no reason to doubt its scores
     assert not any("comparable" in e["text"] for e in events(plain, "warning"))
     assert WorkspaceView(plain.root).snapshot().status == "finished"
 
 
 def test_each_version_differs_by_its_declared_action_alone(plain: Workspace) -> None:
-    """L30, L34, L35"""
-    from engine.script import difference
+    from progtrain.engine.script.action import difference
 
     run(plain, autopilot=True, max_versions=2)
     old, new = (plain.script(v).read_text() for v in ("v001", "v002"))
@@ -93,7 +94,6 @@ def test_each_version_differs_by_its_declared_action_alone(plain: Workspace) -> 
 def test_finished_versions_are_not_trained_again_and_a_higher_limit_makes_a_new_loop(
     plain: Workspace, edit_rules: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """L11, L36"""
     count = tmp_path / "count"
     monkeypatch.setenv("COUNT_FILE", str(count))
     edit_rules(plain, loop_config={"max_versions": 1})
@@ -107,7 +107,6 @@ def test_finished_versions_are_not_trained_again_and_a_higher_limit_makes_a_new_
 
 
 def test_nothing_starts_without_a_baseline(ws: Workspace, edit_rules: Callable[..., None]) -> None:
-    """L14"""
     ws.rules.write_text(json.dumps({"dataset_config": {"dataset_id": "d"}}))
     ws.data("d").mkdir(parents=True)
     assert run(ws) == 2
@@ -118,14 +117,12 @@ def test_nothing_starts_without_a_baseline(ws: Workspace, edit_rules: Callable[.
 def test_dataset_id_from_the_command_line_first_and_fixed_until_the_end(
     plain: Workspace, edit_rules: Callable[..., None]
 ) -> None:
-    """L7"""
     assert run(plain, until="initialize", autopilot=True) == 0
     assert run(plain, dataset_id="another") == 2
     assert "cannot change" in events(plain, "loop_failed")[-1]["reason"]
 
 
 def test_without_a_dataset_id_there_is_a_clear_error(plain: Workspace, edit_rules: Callable[..., None]) -> None:
-    """L7"""
     edit_rules(plain, dataset_config={"dataset_id": None})
     assert run(plain) == 2
     failed = events(plain, "loop_failed")[-1]
@@ -137,7 +134,7 @@ def test_without_a_dataset_id_there_is_a_clear_error(plain: Workspace, edit_rule
 
 
 def test_the_loop_waits_for_the_user_and_goes_on(plain: Workspace) -> None:
-    """L13, T3: first the audit's diff, where there is one, then the review."""
+    """First the audit's diff, where there is one, then the review."""
     code = run(plain)
     while code == 3 and question(plain).kind == "audit":
         assert question(plain).diff
@@ -164,7 +161,6 @@ def waiting(plain: Workspace) -> Workspace:
 
 
 def test_another_candidate_is_drafted_and_asked_about(waiting: Workspace) -> None:
-    """T3, C1"""
     first = question(waiting)
     other = next(card for card in first.candidates if card.id != first.chosen)
     assert answer(waiting, "choose", candidate=other.id) == 3
@@ -176,7 +172,7 @@ def test_another_candidate_is_drafted_and_asked_about(waiting: Workspace) -> Non
 
 
 def test_an_edited_action_counts(waiting: Workspace) -> None:
-    """L31: by hand, in the drafted file."""
+    """By hand, in the drafted file."""
     draft = waiting.drafts("v001").action
     block = "```yaml\noperation: set\nsetting: LEARNING_RATE\nfrom: 0.02\nto: 0.5\n```"
     text = draft.read_text()
@@ -201,7 +197,7 @@ def test_an_edited_action_counts(waiting: Workspace) -> None:
     ],
 )
 def test_an_edit_that_must_not_be_is_refused_and_nothing_is_lost(waiting: Workspace, block: str, reason: str) -> None:
-    """L4, L31, L35: no path, accepted edits included, applies what a rule forbids."""
+    """No path, accepted edits included, applies what a rule forbids."""
     draft = waiting.drafts("v001").action
     text = draft.read_text()
     start, end = text.index("```yaml"), text.index("```", text.index("```yaml") + 3) + 3
@@ -215,7 +211,6 @@ def test_an_edit_that_must_not_be_is_refused_and_nothing_is_lost(waiting: Worksp
 
 
 def test_an_action_edited_after_acceptance_is_checked_before_it_is_applied(plain: Workspace) -> None:
-    """L4, L31"""
     assert run(plain, autopilot=True, until="extract") == 0
     path = plain.version("v001").action
     text = path.read_text()
@@ -240,7 +235,7 @@ def test_stop_ends_the_loop_and_the_question_comes_again(waiting: Workspace) -> 
 
 
 def test_rules_that_change_under_a_draft_count(waiting: Workspace, edit_rules: Callable[..., None]) -> None:
-    """L2, L4: the draft is made anew under the present rules."""
+    """The draft is made anew under the present rules."""
     chosen = next(card for card in question(waiting).candidates if card.id == question(waiting).chosen)
     edit_rules(waiting, training_config={"learning_rate": 0.02, "epochs": 6, "weight_decay": 0.0})
     code = run(waiting)
@@ -257,7 +252,7 @@ def test_rules_that_change_under_a_draft_count(waiting: Workspace, edit_rules: C
 def test_a_loop_that_has_nothing_left_to_try_ends_with_its_report(
     plain: Workspace, edit_rules: Callable[..., None]
 ) -> None:
-    """L4, L43: every setting is locked, and the script takes no recipe."""
+    """Every setting is locked, and the script takes no recipe."""
     edit_rules(plain, training_config={"epochs": 6, "weight_decay": 0.0})
     plain.instruction.write_text("Never change the learning rate.\n")
     assert run(plain, autopilot=True) == 0
@@ -292,7 +287,6 @@ def _break(ws: Workspace, code: str) -> None:
     ],
 )
 def test_a_failed_training_is_kept_whole_and_told(plain: Workspace, code: str, summary: str) -> None:
-    """L6, L16, L17, L18, L19"""
     _break(plain, code)
     assert run(plain, autopilot=True) == 1
     failed = events(plain, "loop_failed")[-1]
@@ -307,7 +301,7 @@ def test_a_failed_training_is_kept_whole_and_told(plain: Workspace, code: str, s
 
 
 def test_a_repaired_script_goes_on_and_the_report_tells_of_both_attempts(plain: Workspace) -> None:
-    """L18, L19: mended by hand, since only a person knows; then `retry`."""
+    """Mended by hand, since only a person knows; then `retry`."""
     _break(plain, "raise ValueError('not yet')")
     run(plain, autopilot=True, until="initialize")
     assert run(plain) == 3
@@ -319,7 +313,6 @@ def test_a_repaired_script_goes_on_and_the_report_tells_of_both_attempts(plain: 
 
 
 def test_after_the_last_attempt_the_loop_waits(plain: Workspace, edit_rules: Callable[..., None]) -> None:
-    """L19"""
     edit_rules(plain, loop_config={"max_train_attempts": 2})
     _break(plain, "os.kill(os.getpid(), 9)")
     run(plain, autopilot=True, until="initialize")
@@ -336,7 +329,7 @@ def test_a_script_that_hangs_is_ended_at_its_limit(plain: Workspace, edit_rules:
 
 
 def test_a_version_under_another_value_than_the_rules_say_fails(plain: Workspace) -> None:
-    """L6: hparams.yaml tells what was really used."""
+    """Hparams.yaml tells what was really used."""
     replace(plain.baseline_script, "batch_size: {BATCH_SIZE}", "batch_size: 64")
     assert run(plain, autopilot=True) == 1
     reason = events(plain, "loop_failed")[-1]["reason"]
@@ -362,7 +355,6 @@ def test_a_failed_evaluation_loses_nothing(plain: Workspace) -> None:
     ],
 )
 def test_a_wrong_score_is_an_error_with_its_key(plain: Workspace, old: str, new: str, reason: str) -> None:
-    """L9, L23"""
     replace(plain.eval_script, old, new)
     assert run(plain, autopilot=True) == 2
     failed = events(plain, "loop_failed")[-1]
@@ -371,7 +363,6 @@ def test_a_wrong_score_is_an_error_with_its_key(plain: Workspace, old: str, new:
 
 
 def test_a_missing_primary_metric_warns_and_ranks_last(plain: Workspace) -> None:
-    """L24, L41"""
     replace(plain.eval_script, '"name": "accuracy"', '"name": "precision"')
     assert run(plain, autopilot=True, max_versions=1) == 0
     assert any("primary metric 'accuracy'" in e["text"] for e in events(plain, "warning"))
@@ -396,7 +387,7 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 def test_a_runner_killed_at_any_step_changes_nothing_in_the_end(
     plain: Workspace, edit_rules: Callable[..., None], step: str, tmp_path: Path
 ) -> None:
-    """L11: the same leaderboard as without the kill."""
+    """The same leaderboard as without the kill."""
     edit_rules(plain, loop_config={"max_versions": 2})
     process = launch.start(plain, AUTOPILOT)
     _wait_for(lambda: any(name == step for _, name in _steps(plain)))
@@ -424,7 +415,7 @@ def _copy_beginning(source: Workspace, target: Workspace) -> None:
 def test_a_training_survives_its_runner_and_is_attached_to(
     plain: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T1: nothing is trained twice."""
+    """Nothing is trained twice."""
     count = tmp_path / "count"
     monkeypatch.setenv("COUNT_FILE", str(count))
     monkeypatch.setenv("SECONDS_PER_EPOCH", "0.5")
@@ -484,7 +475,6 @@ def test_two_runners_at_once_are_refused(plain: Workspace, monkeypatch: pytest.M
 def test_a_workspace_copied_without_the_engines_own_folder_is_not_trained_again(
     plain: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """L11"""
     import shutil
 
     run(plain, autopilot=True, max_versions=1)
@@ -499,7 +489,7 @@ def test_a_workspace_copied_without_the_engines_own_folder_is_not_trained_again(
 
 
 def test_two_reports_in_one_minute_are_both_kept(plain: Workspace, edit_rules: Callable[..., None]) -> None:
-    """L36; the clock stands still."""
+    """The clock stands still."""
     clock = lambda: datetime(2026, 5, 4, 12, 0, tzinfo=UTC)  # noqa: E731
     for limit in (1, 2):
         edit_rules(plain, loop_config={"max_versions": limit})
@@ -508,7 +498,6 @@ def test_two_reports_in_one_minute_are_both_kept(plain: Workspace, edit_rules: C
 
 
 def test_an_evaluator_that_changed_makes_earlier_scores_incomparable(plain: Workspace) -> None:
-    """L21"""
     run(plain, autopilot=True, until="author", max_versions=2)
     plain.eval_script.write_text(plain.eval_script.read_text() + "\n# another\n")
     run(plain, autopilot=True, until="analyze", max_versions=2)
@@ -520,8 +509,7 @@ def test_an_evaluator_that_changed_makes_earlier_scores_incomparable(plain: Work
 
 
 def test_dry_run_says_all_and_writes_nothing(plain: Workspace) -> None:
-    """C2"""
-    from engine.plan import plan
+    from progtrain.engine.loop.plan import plan
 
     before = sorted(p for p in plain.root.rglob("*"))
     planned = plan(plain, Options())

@@ -1,10 +1,10 @@
-"""L9: which way a metric is better."""
+"""Which way a metric is better."""
 
 from __future__ import annotations
 
 import pytest
 
-from engine import metrics
+from progtrain.engine import metrics
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from engine import rules
-from engine.errors import InputError
-from engine.schema import EvalScore
-from engine.workspace import Workspace
+from progtrain.engine.errors import InputError
+from progtrain.engine.rules import rules
+from progtrain.engine.schema import EvalScore
+from progtrain.engine.workspace import Workspace
 
 
 def _write(ws: Workspace, value: Any) -> None:
@@ -18,7 +18,6 @@ def _write(ws: Workspace, value: Any) -> None:
 
 
 def test_no_files_means_defaults_and_says_so(ws: Workspace) -> None:
-    """L3, L5, L8"""
     loaded = rules.load(ws)
     assert (loaded.file.seed, loaded.file.loop_config.max_versions, loaded.file.eval_config.infer_samples) == (
         42,
@@ -57,7 +56,6 @@ def test_no_files_means_defaults_and_says_so(ws: Workspace) -> None:
     ],
 )
 def test_broken_rules_name_file_key_and_mend(ws: Workspace, content: Any, place: str, reason: str) -> None:
-    """L3, L9"""
     _write(ws, content)
     with pytest.raises(InputError) as caught:
         rules.load(ws)
@@ -68,7 +66,6 @@ def test_broken_rules_name_file_key_and_mend(ws: Workspace, content: Any, place:
 
 
 def test_unknown_keys_are_kept_and_the_nearest_is_named(ws: Workspace) -> None:
-    """L8"""
     _write(ws, {"loop_config": {"max_version": 3}, "note": "ours"})
     loaded = rules.load(ws)
     assert any("loop_config.max_version " in w and "loop_config.max_versions?" in w for w in loaded.warnings)
@@ -86,14 +83,12 @@ def test_unknown_keys_are_kept_and_the_nearest_is_named(ws: Workspace) -> None:
     ],
 )
 def test_a_key_in_the_wrong_place_is_told_its_own(ws: Workspace, key: str, meant: str) -> None:
-    """L8"""
     _write(ws, {key: 3})
     (warning,) = rules.load(ws).warnings
     assert warning.endswith(f"did you mean {meant}?" if meant else "has no effect")
 
 
 def test_prepdata_version_is_an_alias_of_dataset_id(ws: Workspace) -> None:
-    """L7"""
     _write(ws, {"dataset_config": {"prepdata_version": "digits_v2"}})
     loaded = rules.load(ws)
     assert loaded.file.dataset_config.dataset_id == "digits_v2"
@@ -101,13 +96,11 @@ def test_prepdata_version_is_an_alias_of_dataset_id(ws: Workspace) -> None:
 
 
 def test_training_config_locks_under_canonical_names(ws: Workspace) -> None:
-    """L6"""
     _write(ws, {"seed": 7, "training_config": {"Max_Epochs": 12, "lr": 0.1, "train_batch_size": 8}})
     assert rules.load(ws).locked == {"epochs": 12, "learning_rate": 0.1, "batch_size": 8, "seed": 7}
 
 
 def test_direction_from_rules_before_the_table(ws: Workspace) -> None:
-    """L9"""
     metrics = [{"name": "accuracy", "higher_is_better": False}, "f1", {"name": "cost", "higher_is_better": False}]
     _write(ws, {"eval_config": {"primary_metric": "cost", "metrics": metrics}})
     loaded = rules.load(ws)
@@ -120,7 +113,6 @@ def test_direction_from_rules_before_the_table(ws: Workspace) -> None:
 
 
 def test_a_score_that_says_the_opposite_is_an_error(ws: Workspace) -> None:
-    """L9"""
     score = EvalScore.model_validate(
         {
             "dataset_id": "d",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
 from tests.conftest import prepare_plain
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
@@ -33,7 +33,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def _progtrain(ws: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "engine.cli.main", "-C", str(ws.root), *arguments]
+    command = [sys.executable, "-m", "progtrain.engine.cli.main", "-C", str(ws.root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.story import Story
+from progtrain.engine.status.state import Story
 
 
 def _told(*events: dict[str, Any]) -> Story:

@@ -17,37 +17,38 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
-from engine.clock import Clock, now
-from engine.errors import ProgtrainError
-from engine.workspace import Workspace
-from tui import clipboard, preferences, themes, words
-from tui.actions import doings, named_bindings
-from tui.colours import version_colour
-from tui.commands import SCREENS, Commands
-from tui.filters import OnlyAscii, OnlyText
-from tui.messages import Update, Updated
-from tui.model import Model, in_order
-from tui.port import Engine, RealEngine, View
-from tui.reading.ahead import Ahead
-from tui.sanitize import as_text, clean_line, clean_text
-from tui.screens.base import BaseScreen
-from tui.watch import Watcher
+from progtrain.engine.clock import Clock, now
+from progtrain.engine.errors import ProgtrainError
+from progtrain.engine.workspace import Workspace
+from progtrain.tui import clipboard, preferences
+from progtrain.tui.actions import doings, named_bindings
+from progtrain.tui.commands import SCREENS, Commands
+from progtrain.tui.host import Engine, RealEngine, View
+from progtrain.tui.look import themes, words
+from progtrain.tui.look.colours import version_colour
+from progtrain.tui.look.filters import OnlyAscii, OnlyText
+from progtrain.tui.look.sanitize import as_text, clean_line, clean_text
+from progtrain.tui.messages import Update, Updated
+from progtrain.tui.model import Model, in_order
+from progtrain.tui.reading.ahead import Ahead
+from progtrain.tui.screens.base import BaseScreen
+from progtrain.tui.watch import Watcher
 
 if TYPE_CHECKING:
-    from engine.schema import Decision
+    from progtrain.engine.schema import Decision
 
 T = TypeVar("T")
 
 
 #: mode -> module and class: all but the first screen are imported after the first frame, or when they are wanted
 _SCREENS = {
-    "loop": ("tui.screens.loop", "LoopScreen"),
-    "leaderboard": ("tui.screens.leaderboard", "LeaderboardScreen"),
-    "samples": ("tui.screens.samples", "SamplesScreen"),
-    "rules": ("tui.screens.rules", "RulesScreen"),
-    "journal": ("tui.screens.journal", "JournalScreen"),
-    "reports": ("tui.screens.reports", "ReportsScreen"),
-    "review": ("tui.screens.review", "ReviewScreen"),
+    "loop": ("progtrain.tui.screens.loop", "LoopScreen"),
+    "leaderboard": ("progtrain.tui.screens.leaderboard", "LeaderboardScreen"),
+    "samples": ("progtrain.tui.screens.samples", "SamplesScreen"),
+    "rules": ("progtrain.tui.screens.rules", "RulesScreen"),
+    "journal": ("progtrain.tui.screens.journal", "JournalScreen"),
+    "reports": ("progtrain.tui.screens.reports", "ReportsScreen"),
+    "review": ("progtrain.tui.screens.review", "ReviewScreen"),
 }
 
 _FIRST = "loop"
@@ -63,7 +64,7 @@ def _import_screens() -> None:
     """All that is not imported yet and that a key would wait for."""
     for mode in _SCREENS:
         screen_class(mode)
-    importlib.import_module("tui.widgets.markdown_elements")
+    importlib.import_module("progtrain.tui.widgets.markdown_elements")
 
 
 def _maker(mode: str) -> Callable[[], Screen[Any]]:
@@ -313,7 +314,7 @@ class ProgtrainApp(App[None]):
         self.action_screen("review")
 
     def action_help(self) -> None:
-        from tui.screens.help import HelpScreen
+        from progtrain.tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(doings(self.screen, self.keys), self.signs))
@@ -345,8 +346,8 @@ class ProgtrainApp(App[None]):
             self._open_comparison((base, version))
 
     def action_choose_versions(self) -> None:
-        from tui.screens.choose import Choose
-        from tui.widgets.row_list import Row
+        from progtrain.tui.screens.choose import Choose
+        from progtrain.tui.widgets.row_list import Row
 
         rows = [
             Row(v.version, (as_text(v.version, version_colour(v.version)), as_text(v.action or v.state)))
@@ -366,7 +367,7 @@ class ProgtrainApp(App[None]):
             self._open_comparison(in_order(versions))
 
     def _open_comparison(self, versions: tuple[str, ...]) -> None:
-        from tui.screens.compare import CompareScreen
+        from progtrain.tui.screens.compare import CompareScreen
 
         if isinstance(self.screen, CompareScreen):
             self.pop_screen()
@@ -375,7 +376,7 @@ class ProgtrainApp(App[None]):
     def show_sample(self, version: str, sample_id: str | None) -> None:
         self.action_screen("samples")
 
-        from tui.screens.samples import SamplesScreen
+        from progtrain.tui.screens.samples import SamplesScreen
 
         def look() -> None:
             if isinstance(self.screen, SamplesScreen):
@@ -409,21 +410,21 @@ class ProgtrainApp(App[None]):
 
 
 def _view_of(root: Path, clock: Clock) -> View:
-    from engine.view import WorkspaceView
+    from progtrain.engine.status.view import WorkspaceView
 
     return WorkspaceView(root, clock)
 
 
 def _holders() -> tuple[type[DOMNode], ...]:
     """All that has keys. Imports every screen."""
-    from tui.screens.ask import AskLine, Confirm
-    from tui.screens.choose import Choose
-    from tui.screens.compare import CompareScreen
-    from tui.screens.edit import EditScreen
-    from tui.screens.facts import FactsScreen
-    from tui.widgets.curve import CurveView
-    from tui.widgets.log_view import LogView
-    from tui.widgets.row_list import RowList
+    from progtrain.tui.screens.ask import AskLine, Confirm
+    from progtrain.tui.screens.choose import Choose
+    from progtrain.tui.screens.compare import CompareScreen
+    from progtrain.tui.screens.edit import EditScreen
+    from progtrain.tui.screens.facts import FactsScreen
+    from progtrain.tui.widgets.curve import CurveView
+    from progtrain.tui.widgets.log_view import LogView
+    from progtrain.tui.widgets.row_list import RowList
 
     screens = (Confirm, AskLine, Choose, EditScreen, FactsScreen, CompareScreen)
     return (ProgtrainApp, RowList, CurveView, LogView, *screens, *map(screen_class, _SCREENS))
@@ -461,7 +462,7 @@ def key_names() -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """`tui.start.main`, which is quicker where it is called itself: it reads ahead while this module is imported."""
-    from tui import start
+    """`start.main`, which is quicker where it is called itself: it reads ahead while this module is imported."""
+    from progtrain.tui import start
 
     start.main(arguments)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.files import write_text
+from progtrain.engine.files import write_text
 
 #: terminals drop longer sequences
 _MOST_BYTES = 74_000

@@ -1,4 +1,4 @@
-"""The palette: everything that has a key on the screen below, and `/progressive-training` to start the loop (L1)."""
+"""The palette: everything that has a key on the screen below, and `/progressive-training` to start the loop."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from urllib.parse import parse_qs
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.widget import Widget
 
-from tui.actions import MOVING, Doing, doings
-from tui.sanitize import clean_line
+from progtrain.tui.actions import MOVING, Doing, doings
+from progtrain.tui.look.sanitize import clean_line
 
 if TYPE_CHECKING:
-    from tui.app import ProgtrainApp
+    from progtrain.tui.app import ProgtrainApp
 
 START = "/progressive-training"
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from engine.snapshot import Snapshot
-    from tui.reading.curves import CurveRows
-    from tui.reading.drafts import Documents
-    from tui.reading.log import LogRows
-    from tui.reading.machine import Machine
+    from progtrain.engine.status.snapshot import Snapshot
+    from progtrain.tui.reading.curves import CurveRows
+    from progtrain.tui.reading.drafts import Documents
+    from progtrain.tui.reading.log import LogRows
+    from progtrain.tui.reading.machine import Machine
 
 
 class Update(NamedTuple):

@@ -9,18 +9,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from engine.clock import Clock, now
-from engine.workspace import version_number
-from tui.messages import Update
-from tui.plot.axis import OverTime, seconds_at
-from tui.plot.chart import Line
-from tui.plot.series import Series
-from tui.reading.curves import LEARNING_RATE, LOSS, SECONDS, CurveKey, CurveRows, Role
+from progtrain.engine.clock import Clock, now
+from progtrain.engine.workspace import version_number
+from progtrain.tui.messages import Update
+from progtrain.tui.plot.axis import OverTime, seconds_at
+from progtrain.tui.plot.chart import Line
+from progtrain.tui.plot.series import Series
+from progtrain.tui.reading.curves import LEARNING_RATE, LOSS, SECONDS, CurveKey, CurveRows, Role
 
 if TYPE_CHECKING:
-    from engine.snapshot import Snapshot, VersionView
-    from tui.reading.drafts import Documents
-    from tui.reading.machine import Machine
+    from progtrain.engine.status.snapshot import Snapshot, VersionView
+    from progtrain.tui.reading.drafts import Documents
+    from progtrain.tui.reading.machine import Machine
 
 _LOG_LINES = 5000
 

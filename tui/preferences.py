@@ -17,8 +17,8 @@ import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.errors import InputError
-from engine.files import try_read_json, write_json
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import try_read_json, write_json
 
 
 class Settings(NamedTuple):

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tui import words
-from tui.reading.samples import Outcome
+from progtrain.tui.look import words
+from progtrain.tui.reading.samples import Outcome
 
 OUTCOMES = ("all", "wrong", "right", "kept")
 #: the samples with the highest loss

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from engine.errors import InputError
-from engine.plain import clean_line
-from tui import terminal_guard
-from tui.port import workspace_problem
-from tui.reading.ahead import Ahead
+from progtrain.engine.errors import InputError
+from progtrain.engine.plain import clean_line
+from progtrain.tui import terminal_guard
+from progtrain.tui.host import workspace_problem
+from progtrain.tui.reading.ahead import Ahead
 
 if TYPE_CHECKING:
-    from tui.app import ProgtrainApp
+    from progtrain.tui.app import ProgtrainApp
 
 #: of the interpreter's lock: what draws must not wait long for what reads
 _SWITCH_SECONDS = 0.001
@@ -35,8 +35,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--keys", action="store_true", help="list names and keys, for keys.toml in the config folder")
     options = parser.parse_args(arguments)
     if options.keys:
-        from tui import preferences
-        from tui.app import key_names
+        from progtrain.tui import preferences
+        from progtrain.tui.app import key_names
 
         sys.stdout.write(f"# {preferences.config_folder() / 'keys.toml'}\n[keys]\n" + "".join(key_names()))
         return
@@ -64,7 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _app(root: Path, options: argparse.Namespace, ahead: Ahead) -> ProgtrainApp:
-    from tui import preferences, themes
+    from progtrain.tui import preferences
+    from progtrain.tui.look import themes
 
     folder = preferences.config_folder()
     try:
@@ -72,8 +73,8 @@ def _app(root: Path, options: argparse.Namespace, ahead: Ahead) -> ProgtrainApp:
     except InputError as error:
         ahead.close()
         _give_up(str(error).replace("\n", ";"))
-    from tui.app import ProgtrainApp, keymap_problem
-    from tui.pixels import pixel_widget
+    from progtrain.tui.app import ProgtrainApp, keymap_problem
+    from progtrain.tui.look.pixels import pixel_widget
 
     if problem := keymap_problem(keys):
         ahead.close()

@@ -9,19 +9,19 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.errors import InputError, ProgtrainError
-from engine.workspace import Workspace
-from tui import words
-from tui.messages import Update
-from tui.port import View
-from tui.reading.ahead import Ahead
-from tui.reading.curves import CurveFeed, CurveRows
+from progtrain.engine.errors import InputError, ProgtrainError
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.host import View
+from progtrain.tui.look import words
+from progtrain.tui.messages import Update
+from progtrain.tui.reading.ahead import Ahead
+from progtrain.tui.reading.curves import CurveFeed, CurveRows
 
 if TYPE_CHECKING:
-    from engine.snapshot import Snapshot
-    from tui.reading.drafts import DraftReader
-    from tui.reading.log import LogTail
-    from tui.reading.machine import MachineReader
+    from progtrain.engine.status.snapshot import Snapshot
+    from progtrain.tui.reading.drafts import DraftReader
+    from progtrain.tui.reading.log import LogTail
+    from progtrain.tui.reading.machine import MachineReader
 
 T = TypeVar("T")
 
@@ -78,19 +78,19 @@ class Watcher:
 
     @cached_property
     def _log(self) -> LogTail:
-        from tui.reading.log import LogTail
+        from progtrain.tui.reading.log import LogTail
 
         return LogTail()
 
     @cached_property
     def _drafts(self) -> DraftReader:
-        from tui.reading.drafts import DraftReader
+        from progtrain.tui.reading.drafts import DraftReader
 
         return DraftReader(self._workspace)
 
     @cached_property
     def _machine(self) -> MachineReader:
-        from tui.reading.machine import MachineReader
+        from progtrain.tui.reading.machine import MachineReader
 
         return MachineReader()
 

@@ -14,19 +14,20 @@ from typing import Literal
 import click
 import psutil
 
-from advisor import process
-from advisor.locate import bundled_model
-from engine import drafting, rules
-from engine.cli.common import json_option, print_json, run_options, say, workspace
-from engine.cli.model import described
-from engine.errors import ProgtrainError
-from engine.files import read_text
-from engine.options import Options
-from engine.rules import Rules
-from engine.runner import prepare
-from engine.script.audit import audit
-from engine.steps import initialize
-from engine.workspace import Workspace
+from progtrain.advisor import process
+from progtrain.advisor.locate import bundled_model
+from progtrain.engine.cli.common import json_option, print_json, run_options, say, workspace
+from progtrain.engine.cli.model import described
+from progtrain.engine.control.options import Options
+from progtrain.engine.drafting import rounds
+from progtrain.engine.errors import ProgtrainError
+from progtrain.engine.files import read_text
+from progtrain.engine.loop.runner import prepare
+from progtrain.engine.loop.steps import initialize
+from progtrain.engine.rules import rules
+from progtrain.engine.rules.rules import Rules
+from progtrain.engine.script.baseline.audit import audit
+from progtrain.engine.workspace import Workspace
 
 _LOW_DISK_BYTES = 1024**3
 
@@ -91,7 +92,7 @@ def _rules(ws: Workspace, present: Rules) -> Iterator[Item]:
 
 
 def _instruction(present: Rules) -> Iterator[Item]:
-    """Each line with what was understood (L43)."""
+    """Each line with what was understood."""
     if not present.has_instruction:
         yield Item("instruction", "note", "no user_instruction.md: no constraint of that kind")
     for line in present.instruction.lines:
@@ -147,7 +148,7 @@ def _audit(ws: Workspace, dataset_id: str, present: Rules) -> Iterator[Item]:
 
 
 def _model(ws: Workspace, present: Rules, options: Options) -> Iterator[Item]:
-    settings = drafting.settings(present, ws, seed=present.file.seed)
+    settings = rounds.settings(present, ws, seed=present.file.seed)
     path = Path(options.model) if options.model else settings.model or bundled_model()
     info = process.inspect(path)
     for problem in info.problems:

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
-from engine.errors import InputError
-from engine.plain import clean_line, clean_text
-from engine.workspace import Workspace, version_number
+from progtrain.engine.errors import InputError
+from progtrain.engine.plain import clean_line, clean_text
+from progtrain.engine.workspace import Workspace, version_number
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

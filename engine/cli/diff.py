@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from engine.cli.common import chosen_version, json_option, print_json, say, workspace
-from engine.errors import InputError
-from engine.files import read_text
-from engine.text import unified_diff
+from progtrain.engine.cli.common import chosen_version, json_option, print_json, say, workspace
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import read_text
+from progtrain.engine.text import unified_diff
 
 
 @click.command("diff")
@@ -17,8 +17,8 @@ from engine.text import unified_diff
 @click.pass_context
 def command(ctx: click.Context, old: str | None, new: str | None, as_json: bool) -> None:
     """What changed from version OLD to NEW; by default in the latest version, against the one it was made from."""
-    from engine.script import difference
-    from engine.script.header import read_header
+    from progtrain.engine.script.action import difference
+    from progtrain.engine.script.header import read_header
 
     ws = workspace(ctx)
     newer = chosen_version(ws, new or old)

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor import process, prompts
-from advisor.grounding import Grounding
-from advisor.interface import Briefing, Draft, Fact, Finding, Option, Risk, Settings
-from engine.insight.vocabulary import CANDIDATES, DIAGNOSES, FACTS, bucket
+from progtrain.advisor import process
+from progtrain.advisor.check.grounding import Grounding
+from progtrain.advisor.interface import Briefing, Draft, Fact, Finding, Option, Risk, Settings
+from progtrain.advisor.prose import prompts
+from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES, FACTS, bucket
 
 Value = float | int | str
 

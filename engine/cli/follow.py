@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from engine.cli.common import say
-from engine.errors import Busy, StorageError
-from engine.files import LineReader, full_disk
-from engine.plain import clean_line
-from engine.text import tail
-from engine.view import WorkspaceView
-from engine.workspace import Workspace
+from progtrain.engine.cli.common import say
+from progtrain.engine.errors import Busy, StorageError
+from progtrain.engine.files import LineReader, full_disk
+from progtrain.engine.plain import clean_line
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.text import tail
+from progtrain.engine.workspace import Workspace
 
 _POLL_SECONDS = 0.2
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from engine import examples
-from engine.cli.common import say
-from engine.errors import StepFailed
-from engine.workspace import Workspace
+from progtrain.engine import examples
+from progtrain.engine.cli.common import say
+from progtrain.engine.errors import StepFailed
+from progtrain.engine.workspace import Workspace
 
 
 @click.command("init")

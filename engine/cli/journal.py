@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from engine.cli.common import json_option, print_json, say, workspace
-from engine.cli.follow import told
-from engine.files import LineReader
+from progtrain.engine.cli.common import json_option, print_json, say, workspace
+from progtrain.engine.cli.follow import told
+from progtrain.engine.files import LineReader
 
 
 @click.command("journal")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import click
 
-from engine.cli.common import json_option, number, print_json, say, table, workspace
-from engine.external import External, read_external
-from engine.metrics import normalised
-from engine.snapshot import Snapshot, VersionView
-from engine.view import WorkspaceView
-from engine.workspace import Workspace
+from progtrain.engine.cli.common import json_option, number, print_json, say, table, workspace
+from progtrain.engine.loop.external import External, read_external
+from progtrain.engine.metrics import normalised
+from progtrain.engine.status.snapshot import Snapshot, VersionView
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.workspace import Workspace
 
 _SIGNS = {"better": "▲", "worse": "▼", "within noise": "≈"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from engine.errors import ProgtrainError
+from progtrain.engine.errors import ProgtrainError
 
 #: name -> what it does, in the order of the help; the module has the same name
 COMMANDS = {
@@ -39,7 +39,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = importlib.import_module(f"engine.cli.{name}").command
+        command = importlib.import_module(f"progtrain.engine.cli.{name}").command
         assert isinstance(command, click.Command)
         return command
 

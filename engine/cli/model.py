@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from advisor import process
-from advisor.interface import Settings
-from advisor.locate import bundled_model
-from advisor.process import ModelInfo
-from engine import drafting, rules
-from engine.cli.common import chosen_version, json_option, print_json, say, workspace
-from engine.errors import InputError
+from progtrain.advisor import process
+from progtrain.advisor.interface import Settings
+from progtrain.advisor.locate import bundled_model
+from progtrain.advisor.process import ModelInfo
+from progtrain.engine.cli.common import chosen_version, json_option, print_json, say, workspace
+from progtrain.engine.drafting import rounds
+from progtrain.engine.errors import InputError
+from progtrain.engine.rules import rules
 
 _path = click.argument("path", required=False, type=click.Path(path_type=Path))
 
@@ -38,7 +39,7 @@ def info(ctx: click.Context, path: Path | None, as_json: bool) -> int:
 @click.pass_context
 def check(ctx: click.Context, path: Path | None, as_json: bool) -> int:
     """Will it serve? It is loaded, and sits a small exam: facts, diagnosis, choice, form."""
-    from engine.cli import exam
+    from progtrain.engine.cli import exam
 
     settings = _settings(ctx, path)
     found = process.inspect(settings.model or bundled_model())
@@ -94,7 +95,7 @@ def bench(ctx: click.Context, path: Path | None, as_json: bool) -> int:
 @click.pass_context
 def redo(ctx: click.Context, version: str, number: int | None, as_json: bool) -> int:
     """Make a draft again from what is kept of it, and compare: token for token."""
-    from engine.redo import redo as again
+    from progtrain.engine.drafting.redo import redo as again
 
     ws = workspace(ctx)
     found = again(ws, chosen_version(ws, version), number)
@@ -112,7 +113,7 @@ def _settings(ctx: click.Context, path: Path | None) -> Settings:
     """Of the rules; a path on the command line comes first. Raises `InputError` when the file is not there."""
     ws = workspace(ctx)
     present = rules.load(ws)
-    settings = drafting.settings(present, ws, seed=present.file.seed)
+    settings = rounds.settings(present, ws, seed=present.file.seed)
     if path is not None:
         settings = settings.model_copy(update={"model": path.expanduser().absolute()})
     if settings.model is not None and not settings.model.is_file():

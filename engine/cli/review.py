@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from engine import decisions, launch
-from engine.cli.common import chosen_version, json_option, print_json, say, table, workspace
-from engine.cli.follow import Follower
-from engine.clock import now
-from engine.errors import DecisionNeeded, InputError
-from engine.files import read_text
-from engine.schema import Decision, Review
-from engine.view import WorkspaceView
-from engine.workspace import Workspace
+from progtrain.engine.cli.common import chosen_version, json_option, print_json, say, table, workspace
+from progtrain.engine.cli.follow import Follower
+from progtrain.engine.clock import now
+from progtrain.engine.control import decisions, launch
+from progtrain.engine.errors import DecisionNeeded, InputError
+from progtrain.engine.files import read_text
+from progtrain.engine.schema import Decision, Review
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.workspace import Workspace
 
 
 @click.group("review", invoke_without_command=True)
@@ -98,7 +98,7 @@ def redraft(ctx: click.Context, hint: str | None) -> int:
 @click.pass_context
 def hints(ctx: click.Context, as_json: bool) -> None:
     """The hints that count in this workspace, numbered, and what each takes out by itself."""
-    from engine.hints import veto
+    from progtrain.engine.drafting.hints import veto
 
     found = decisions.hints(workspace(ctx))
     if as_json:
@@ -158,7 +158,7 @@ def _known(review: Review, candidate: str) -> None:
 
 def _refuse_what_cannot_be_done(ws: Workspace, review: Review) -> None:
     """Here already, so that whoever edited the file sees line and mend at once."""
-    from engine.review import preview
+    from progtrain.engine.drafting.preview import preview
 
     path = ws.drafts(review.version).action
     if not path.is_file():
@@ -174,7 +174,7 @@ def _refused(problem: str, otherwise: str) -> InputError:
 
 
 def _edited(ws: Workspace, review: Review, analysis: str | None, action: str | None) -> int:
-    from engine.review import preview
+    from progtrain.engine.drafting.preview import preview
 
     if action is not None:
         found = preview(ws, review.version, action, None)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from engine import launch
-from engine.cli import leaderboard
-from engine.cli.common import interpreter, print_json, run_options, say, workspace
-from engine.cli.follow import Follower
-from engine.errors import Busy
-from engine.options import Options
-from engine.workspace import Workspace
+from progtrain.engine.cli import leaderboard
+from progtrain.engine.cli.common import interpreter, print_json, run_options, say, workspace
+from progtrain.engine.cli.follow import Follower
+from progtrain.engine.control import launch
+from progtrain.engine.control.options import Options
+from progtrain.engine.errors import Busy
+from progtrain.engine.workspace import Workspace
 
 STEPS = ("initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report")
 
@@ -73,7 +73,7 @@ def command(
 
 
 def _dry_run(ws: Workspace, options: Options, as_json: bool) -> int:
-    from engine.plan import plan
+    from progtrain.engine.loop.plan import plan
 
     planned = plan(ws, options)
     if as_json:

@@ -7,8 +7,8 @@ import math
 
 import click
 
-from engine.cli.common import chosen_version, json_option, print_json, say, table, version_option, workspace
-from engine.errors import InputError
+from progtrain.engine.cli.common import chosen_version, json_option, print_json, say, table, version_option, workspace
+from progtrain.engine.errors import InputError
 
 
 @click.command("samples")

@@ -8,9 +8,9 @@ import time
 
 import click
 
-from engine.cli.common import json_option, number, print_json, say, table, workspace
-from engine.snapshot import Snapshot
-from engine.view import WorkspaceView
+from progtrain.engine.cli.common import json_option, number, print_json, say, table, workspace
+from progtrain.engine.status.snapshot import Snapshot
+from progtrain.engine.status.view import WorkspaceView
 
 _MARKS = {"done": "✓", "running": "▶", "waiting": "?", "failed": "✗", "pending": "·"}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from engine.cli.common import interpreter, run_options, say, version_option, workspace
-from engine.cli.follow import told
-from engine.cli.run import STEPS
+from progtrain.engine.cli.common import interpreter, run_options, say, version_option, workspace
+from progtrain.engine.cli.follow import told
+from progtrain.engine.cli.run import STEPS
 
 
 @click.command("step")
@@ -27,9 +27,9 @@ def command(
     dataset_id: str | None,
 ) -> None:
     """Run one step by itself, whether or not it was done before."""
-    from engine import loop, runner
-    from engine.context import Stopped
-    from engine.options import Options
+    from progtrain.engine.control.context import Stopped
+    from progtrain.engine.control.options import Options
+    from progtrain.engine.loop import runner, sequence
 
     ws = workspace(ctx)
     options = Options.model_validate(
@@ -48,6 +48,6 @@ def command(
     with runner.locked(ws):
         context = runner.prepare(ws, options, listener=listener)
         try:
-            loop.do_step(context, name, version)  # type: ignore[arg-type]
+            sequence.do_step(context, name, version)  # type: ignore[arg-type]
         except Stopped:
             say("stopped")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from engine import launch
-from engine.cli.common import say, workspace
+from progtrain.engine.cli.common import say, workspace
+from progtrain.engine.control import launch
 
 
 @click.command("stop")

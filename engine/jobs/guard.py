@@ -1,4 +1,4 @@
-"""The parent of one script: `python -P -m engine.jobs.guard FOLDER`.
+"""The parent of one script: `python -P -m progtrain.engine.jobs.guard FOLDER`.
 
 It outlives the runner and the terminal, never leaves a process of the script's tree behind, and writes what became of
 it to `state.json`. Only the standard library and psutil, so that it starts at once.
@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from engine.jobs.began import began
+from progtrain.engine.jobs.began import began
 
 #: Seconds between asking a process to end and ending it.
 GRACE_SECONDS = 3.0

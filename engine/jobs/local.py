@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import psutil
 
-from engine.errors import StorageError
-from engine.files import storage_errors, try_read_json, write_json
-from engine.jobs.began import began
-from engine.jobs.detached import spawn
-from engine.schema import JobRequest, JobState
-from engine.workspace import JobFolder
+from progtrain.engine.errors import StorageError
+from progtrain.engine.files import storage_errors, try_read_json, write_json
+from progtrain.engine.jobs.began import began
+from progtrain.engine.jobs.detached import spawn
+from progtrain.engine.schema import JobRequest, JobState
+from progtrain.engine.workspace import JobFolder
 
 _START_SECONDS = 30.0
 
@@ -25,7 +25,7 @@ def submit(folder: JobFolder, request: JobRequest) -> None:
         if folder.path.exists():
             shutil.rmtree(folder.path)
         write_json(folder.job, request.model_dump())
-        spawn("engine.jobs.guard", [str(folder.path)], folder.guard_log)
+        spawn("progtrain.engine.jobs.guard", [str(folder.path)], folder.guard_log)
 
 
 def poll(folder: JobFolder) -> JobState | None:

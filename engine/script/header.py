@@ -6,10 +6,10 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-from engine.errors import InputError
-from engine.script.edit import replace_literal
-from engine.script.settings import Setting, parse_script
-from engine.script.trees import version_value
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.edit import replace_literal
+from progtrain.engine.script.action.trees import version_value
+from progtrain.engine.script.settings import Setting, parse_script
 
 _WIDTH = 100
 _TITLE = re.compile(r"# --- progtrain: (\S+), made from (\S+) ---")

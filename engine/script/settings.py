@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from engine.errors import InputError
-from engine.script.names import WHOLE_NUMBERS, canonical, nearest
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.names import WHOLE_NUMBERS, canonical, nearest
 
 Value = int | float | str | bool | tuple[object, ...] | None
 Source = Literal["constant", "dict", "dataclass", "argparse", "keyword", "default"]

@@ -52,8 +52,8 @@ def show(count: int) -> None:
 
 
 def make_experience(folder: Path, first: int, count: int, *, again: bool) -> None:
-    from models.recipe.lab.collect import collect, revisit
-    from models.recipe.lab.pack import pack
+    from benchmarks.lab.collect import collect, revisit
+    from benchmarks.lab.pack import pack
 
     collect(folder, first, count)
     if again:

@@ -1,6 +1,6 @@
 """Briefings and the drafts that an experienced engineer would write about them.
 
-The prompt is what `advisor.prompts.render` makes of a briefing at run time as well.
+The prompt is what `progtrain.advisor.prose.prompts.render` makes of a briefing at run time as well.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from advisor.interface import Briefing
-from advisor.prompts import AFTER, BEFORE, CHOICE, OFFERED, by_rank, heading, render
-from advisor.writing import Writer
 from models.recipe import policy, scenario, words
+from progtrain.advisor.interface import Briefing
+from progtrain.advisor.prose.prompts import AFTER, BEFORE, CHOICE, OFFERED, by_rank, heading, render
+from progtrain.advisor.prose.writing import Writer
 
 #: Seeds from here on are never trained on.
 HELD_OUT = 50_000_000

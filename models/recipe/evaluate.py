@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from advisor import prompts, wellformed, wording
-from advisor.drafting import Drafter, Unusable
-from advisor.grounding import Grounding
-from advisor.interface import Briefing, Draft, Settings
-from advisor.llama import Model
-from advisor.phrasing import holds, spellings
 from models.recipe import corpus, experience, policy
+from progtrain.advisor.check import wellformed
+from progtrain.advisor.check.grounding import Grounding
+from progtrain.advisor.interface import Briefing, Draft, Settings
+from progtrain.advisor.llama.model import Model
+from progtrain.advisor.prose import prompts, wording
+from progtrain.advisor.prose.model_draft import Drafter, Unusable
+from progtrain.advisor.prose.phrasing import holds, spellings
 
 
 def evaluate(path: Path, count: int = 200, first: int = corpus.HELD_OUT) -> dict[str, float]:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.interface import Briefing
-from advisor.prompts import action_slug, by_rank, signals
-from engine.insight.vocabulary import CANDIDATES, DIAGNOSES
+from progtrain.advisor.interface import Briefing
+from progtrain.advisor.prose.prompts import action_slug, by_rank, signals
+from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES
 
 Array = NDArray[Any]
 

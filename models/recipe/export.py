@@ -11,10 +11,10 @@ import torch
 from gguf import GGUFWriter, TokenType
 from tokenizers import Tokenizer
 
-from advisor.prompts import FORMAT, FORMAT_KEY
 from models.recipe import corpus
 from models.recipe.model import Llama, Shape
 from models.recipe.tokenizer import BOS, EOS, PAD, encode
+from progtrain.advisor.prose.prompts import FORMAT, FORMAT_KEY
 
 NAME = "progtrain-advisor"
 #: LLAMA_FTYPE_MOSTLY_F16
@@ -89,8 +89,8 @@ def agreement(model: Llama, tokenizer: Tokenizer, path: Path, examples: int = 4)
 
     Raises `AssertionError` when both tokenise differently.
     """
-    from advisor.interface import Settings
-    from advisor.llama import Model
+    from progtrain.advisor.interface import Settings
+    from progtrain.advisor.llama.model import Model
 
     native = Model(path)
     largest, same, count = 0.0, 0, 0

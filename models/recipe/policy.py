@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from advisor import ranking
-from advisor.interface import Briefing
 from models.recipe import words
 from models.recipe.experience import HELD_OUT_FAMILIES, Judge, State, read_states
+from progtrain.advisor import ranking
+from progtrain.advisor.interface import Briefing
 
 #: what a wish of the user's counts, beside gains of a few tenths
 _WISH = 1.5

@@ -9,10 +9,10 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from advisor.interface import Briefing, Fact, Finding, Option, Risk, Tried
-from engine.insight.evidence import FOR, score
-from engine.insight.vocabulary import CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS, bucket
 from models.recipe import words
+from progtrain.advisor.interface import Briefing, Fact, Finding, Option, Risk, Tried
+from progtrain.engine.analysis.advise.evidence import FOR, score
+from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS, bucket
 
 #: Metric -> whether higher is better, and where its values lie.
 _METRICS: dict[str, dict[str, tuple[bool, float, float]]] = {

@@ -9,7 +9,7 @@ def advisors() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         try:
-            if "advisor.process" in " ".join(child.cmdline()):
+            if "progtrain.advisor.process" in " ".join(child.cmdline()):
                 found.append(child)
         except (psutil.ZombieProcess, psutil.NoSuchProcess):
             # it has ended: a guard that another test started, say

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from advisor.interface import Briefing, Fact, Finding, Option, Tried
-from advisor.locate import bundled_model
+from progtrain.advisor.interface import Briefing, Fact, Finding, Option, Tried
+from progtrain.advisor.locate import bundled_model
 
 Make = Callable[..., Briefing]
 

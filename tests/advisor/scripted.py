@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from gguf import GGUFReader, GGUFWriter, TokenType
 
-from advisor.locate import bundled_model
+from progtrain.advisor.locate import bundled_model
 
 #: Where an answer begins, and where it ends.
 BEGIN, END = "<|assistant|>", "<|eos|>"

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from advisor import process, rules_only, subjects, wellformed
-from advisor.grounding import Grounding
-from advisor.interface import Briefing, Draft, Prose, Settings
-from advisor.outline import Outline
-from advisor.phrasing import spellings
-from advisor.prompts import FORMAT_KEY
+from progtrain.advisor import process
+from progtrain.advisor.check import wellformed
+from progtrain.advisor.check.grounding import Grounding
+from progtrain.advisor.interface import Briefing, Draft, Prose, Settings
+from progtrain.advisor.prose import rules_draft, subjects
+from progtrain.advisor.prose.outline import Outline
+from progtrain.advisor.prose.phrasing import spellings
+from progtrain.advisor.prose.prompts import FORMAT_KEY
 
 BRIEFINGS = sorted((Path(__file__).parent / "briefings").glob("*.json"))
 #: What the best and the worst of a diagnosis is called in prose.
@@ -36,14 +38,13 @@ def briefing(request: pytest.FixtureRequest) -> Briefing:
 @pytest.fixture(params=["model", "rules"])
 def draft(request: pytest.FixtureRequest, briefing: Briefing, tmp_path: Path) -> Draft:
     if request.param == "rules":
-        return rules_only.draft(briefing)
+        return rules_draft.draft(briefing)
     made = process.draft(briefing, Settings(), events=tmp_path / "events.jsonl", log=tmp_path / "advisor.log")
     assert made.model_sha256
     return made
 
 
 def test_the_summary_tells_result_change_verdict_and_main_finding(briefing: Briefing, draft: Draft) -> None:
-    # A3
     shown = {fact.key: fact.display for fact in briefing.facts}
     summary = draft.prose.summary
     assert shown["value"] in summary
@@ -103,7 +104,6 @@ def test_a_draft_takes_less_than_two_seconds(briefing: Briefing, tmp_path: Path)
 def test_damaged_weights_are_noticed_by_what_they_make_of_familiar_sentences(
     make_briefing: Make, bundled: Path, tmp_path: Path
 ) -> None:
-    # A6
     data = bundled.read_bytes()
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(data[: len(data) // 3] + bytes(len(data) - len(data) // 3))
@@ -116,7 +116,6 @@ def test_damaged_weights_are_noticed_by_what_they_make_of_familiar_sentences(
 
 def test_a_model_that_babbles_has_no_say(bundled: Path, tmp_path: Path) -> None:
     """The bundled model, made to look like one of somebody else's: asked in words that it never learned, it babbles."""
-    # A6
     briefing = Briefing.model_validate_json(BRIEFINGS[0].read_text(encoding="utf-8"))
     foreign = tmp_path / "foreign.gguf"
     foreign.write_bytes(bundled.read_bytes().replace(FORMAT_KEY.encode(), FORMAT_KEY.encode()[:-1] + b"_"))

@@ -1,4 +1,4 @@
-"""What gets through to the page, and what does not (A3)."""
+"""What gets through to the page, and what does not."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from advisor.grounding import Grounding
-from advisor.interface import Briefing
+from progtrain.advisor.check.grounding import Grounding
+from progtrain.advisor.interface import Briefing
 
 Make = Callable[..., Briefing]
 
@@ -83,7 +83,6 @@ def test_keys_become_values(make_briefing: Make) -> None:
 
 
 def test_control_sequences_in_values_do_not_come_through(make_briefing: Make) -> None:
-    # T8
     made = make_briefing()
     wild = tuple(
         f.model_copy(update={"display": "\x1b[31mcat<|eos|>"}) if f.key == "worst_class" else f for f in made.facts

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from advisor.interface import Briefing
-from advisor.known import Known
+from progtrain.advisor.check.known import Known
+from progtrain.advisor.interface import Briefing
 
 Make = Callable[..., Briefing]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from advisor import chat, grammar
-from advisor.drafting import Shown
-from advisor.interface import Settings
-from advisor.llama import Model, ModelError, Session
-from advisor.locate import bundled_model
+from progtrain.advisor.interface import Settings
+from progtrain.advisor.llama import chat, grammar
+from progtrain.advisor.llama.model import Model, ModelError, Session
+from progtrain.advisor.locate import bundled_model
+from progtrain.advisor.prose.model_draft import Shown
 
 
 @pytest.fixture(scope="module")

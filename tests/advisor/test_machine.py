@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from advisor import machine
-from advisor.llama import Model
-from advisor.locate import bundled_model
+from progtrain.advisor.llama import machine
+from progtrain.advisor.llama.model import Model
+from progtrain.advisor.locate import bundled_model
 
 GIB = 2**30
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from advisor import subjects, wellformed, wording
-from advisor.interface import Briefing, Finding
-from advisor.outline import Outline, compatible, fresh
-from advisor.phrasing import KEY, spellings
+from progtrain.advisor.check import wellformed
+from progtrain.advisor.interface import Briefing, Finding
+from progtrain.advisor.prose import subjects, wording
+from progtrain.advisor.prose.outline import Outline, compatible, fresh
+from progtrain.advisor.prose.phrasing import KEY, spellings
 
 Make = Callable[..., Briefing]
 

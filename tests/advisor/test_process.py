@@ -14,10 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
-from advisor import process
-from advisor.grounding import Grounding
-from advisor.interface import Briefing, Draft, Settings
-from advisor.process import Cancelled
+from progtrain.advisor import process
+from progtrain.advisor.check.grounding import Grounding
+from progtrain.advisor.interface import Briefing, Draft, Settings
+from progtrain.advisor.process import Cancelled
 from tests.advisor.children import advisors
 
 Make = Callable[..., Briefing]
@@ -39,7 +39,6 @@ def prose(draft: Draft) -> list[str]:
 
 
 def test_the_bundled_model_drafts_over_the_facts(make_briefing: Make, ask: Ask, bundled: Path) -> None:
-    # A1, A3, A6
     briefing = make_briefing()
     draft = ask(briefing)
     assert draft.author.startswith("progtrain-advisor 3M (f16)")
@@ -51,7 +50,6 @@ def test_the_bundled_model_drafts_over_the_facts(make_briefing: Make, ask: Ask, 
 
 
 def test_the_choice_is_ranked_by_probability_after_the_reasons(make_briefing: Make, ask: Ask) -> None:
-    # A4
     draft = ask(make_briefing())
     probabilities = [ranked.probability for ranked in draft.ranking]
     assert draft.chosen == draft.ranking[0].id
@@ -90,7 +88,6 @@ def test_events_are_streamed_and_kept(make_briefing: Make, ask: Ask, tmp_path: P
 
 
 def test_cancelling_ends_the_process_at_once(make_briefing: Make, ask: Ask) -> None:
-    # A2
     seen: list[dict[str, Any]] = []
     with pytest.raises(Cancelled):
         ask(make_briefing(), on_event=seen.append, should_cancel=lambda: bool(seen))
@@ -100,7 +97,6 @@ def test_cancelling_ends_the_process_at_once(make_briefing: Make, ask: Ask) -> N
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGBUS", "SIGILL", "SIGKILL"])
 def test_a_crash_becomes_a_note_and_the_rules_draft(make_briefing: Make, ask: Ask, name: str) -> None:
-    # A2
     def shoot(event: dict[str, Any]) -> None:
         if event["event"] in ("section", "text"):
             for child in advisors():
@@ -119,7 +115,6 @@ def test_a_model_that_says_nothing_for_too_long_is_given_up(make_briefing: Make,
 
 
 def test_a_broken_file_becomes_a_note_and_the_rules_draft(make_briefing: Make, ask: Ask, broken: Path) -> None:
-    # A6
     draft = ask(make_briefing(), Settings(model=broken))
     assert draft.author == "rules only"
     assert draft.notes[0].startswith(f"{broken.name}: ")
@@ -162,7 +157,6 @@ def test_a_context_that_is_far_too_small_leaves_it_to_the_rules(make_briefing: M
 def test_a_model_that_cannot_follow_instructions_is_told_and_replaced(
     make_briefing: Make, ask: Ask, extra_model: Path
 ) -> None:
-    # A6
     draft = ask(make_briefing(), Settings(model=extra_model))
     assert all(prose(draft))
     assert not [n for text in prose(draft) for n in Grounding(make_briefing()).foreign_numbers(text)]
@@ -195,15 +189,16 @@ def test_speed_is_measured(bundled: Path) -> None:
 
 
 def test_asking_imports_neither_llama_cpp_nor_numpy() -> None:
-    # A2: heavy imports belong to the child
-    code = "import sys, advisor.process; sys.exit(any(m in sys.modules for m in ('llama_cpp', 'numpy', 'jinja2')))"
+    # heavy imports belong to the child
+    names = "('llama_cpp', 'numpy', 'jinja2')"
+    code = f"import sys, progtrain.advisor.process; sys.exit(any(m in sys.modules for m in {names}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_child_ends_when_its_parent_is_gone(tmp_path: Path, make_briefing: Make) -> None:
     code = (
         "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-P', '-m', 'advisor.process'], stdin=subprocess.PIPE)\n"
+        "child = subprocess.Popen([sys.executable, '-P', '-m', 'progtrain.advisor.process'], stdin=subprocess.PIPE)\n"
         'child.stdin.write(b\'{"task": "bench", "model": "/dev/zero", "settings": {}}\\n\')\n'
         "child.stdin.flush(); print(child.pid, flush=True); time.sleep(60)\n"
     )

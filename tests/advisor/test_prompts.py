@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from advisor import instruct, prompts
-from advisor.interface import Briefing, Option
+from progtrain.advisor.interface import Briefing, Option
+from progtrain.advisor.prose import instruct, prompts
 
 Make = Callable[..., Briefing]
 

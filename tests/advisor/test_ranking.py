@@ -1,4 +1,4 @@
-"""The model's ranking and the rules', together (A4)."""
+"""The model's ranking and the rules', together."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from advisor import ranking
-from advisor.interface import Briefing
+from progtrain.advisor import ranking
+from progtrain.advisor.interface import Briefing
 
 Make = Callable[..., Briefing]
 

@@ -1,4 +1,4 @@
-"""Any GGUF that a user may name: real files and real llama.cpp, with a clear line and a draft whatever they are. A6"""
+"""Any GGUF that a user may name: real files and real llama.cpp, with a clear line and a draft whatever they are."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from advisor import process
-from advisor.drafting import Drafter, Unusable
-from advisor.grounding import Grounding
-from advisor.interface import Briefing, Code, Draft, Proposal, Settings
-from advisor.llama import Model
-from advisor.prompts import AFTER, BEFORE
+from progtrain.advisor import process
+from progtrain.advisor.check.grounding import Grounding
+from progtrain.advisor.interface import Briefing, Code, Draft, Proposal, Settings
+from progtrain.advisor.llama.model import Model
+from progtrain.advisor.prose.model_draft import Drafter, Unusable
+from progtrain.advisor.prose.prompts import AFTER, BEFORE
 from tests.advisor import scripted
 from tests.advisor.children import advisors
 
@@ -70,7 +70,6 @@ def is_sound(draft: Draft, briefing: Briefing) -> None:
 
 
 def test_a_model_that_answers_well_is_taken_at_its_word(ask: Callable[..., Draft], make_briefing: Make) -> None:
-    # A3, A4, A6
     draft = ask(GOOD)
     is_sound(draft, make_briefing())
     assert draft.author == "scripted 608K (f32)"
@@ -234,7 +233,6 @@ def propose(tmp_path: Path, briefing: Briefing, says: Texts, **more: Any) -> Pro
 
 
 def test_what_a_model_writes_as_code_comes_back_as_it_is(tmp_path: Path, make_briefing: Make) -> None:
-    # A5
     text = "Because of @gap.\n", "```python\ndef f(x):\n    return 2 * x\n```"
     made = propose(tmp_path, make_briefing(), {scripted.BEGIN: text})
     assert (made.text, made.author) == ("".join(text), "scripted 603K (f32)")
@@ -261,7 +259,6 @@ def test_a_short_context_is_shown_the_functions_alone_or_told(tmp_path: Path, ma
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGBUS", "SIGKILL"])
 def test_a_crash_while_it_writes_code_is_told(tmp_path: Path, make_briefing: Make, name: str) -> None:
-    # A2
     def shoot() -> bool:
         for child in advisors():
             child.send_signal(signal.Signals[name])

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from engine import runner
-from engine.options import Options
-from engine.workspace import Workspace
+from progtrain.engine.control.options import Options
+from progtrain.engine.loop import runner
+from progtrain.engine.workspace import Workspace
 from tests.advisor import scripted
 
 
 def progtrain(ws: Workspace, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.cli.main", "-C", str(ws.root), *arguments],
+        [sys.executable, "-m", "progtrain.engine.cli.main", "-C", str(ws.root), *arguments],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -52,7 +52,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def test_run_in_autopilot_prints_steps_and_leaderboard(plain: Workspace) -> None:
-    """C1"""
     done = progtrain(plain, "run", "--yes", "--max-versions", "1")
     assert done.returncode == 0, done.stderr
     assert "v001  train: trained in" in done.stdout
@@ -61,7 +60,7 @@ def test_run_in_autopilot_prints_steps_and_leaderboard(plain: Workspace) -> None
 
 
 def test_the_loop_by_hand(plain: Workspace) -> None:
-    """C1: run, look, choose, edit, accept, stop: all without a screen."""
+    """Run, look, choose, edit, accept, stop: all without a screen."""
     assert progtrain(plain, "run", "--yes", "--until", "analyze").returncode == 0
     done = progtrain(plain, "run")
     assert done.returncode == 3
@@ -85,7 +84,6 @@ def test_the_loop_by_hand(plain: Workspace) -> None:
 
 
 def test_an_edit_is_refused_with_line_and_mend(plain: Workspace) -> None:
-    """C3, L31"""
     progtrain(plain, "run", "--yes", "--until", "analyze")
     progtrain(plain, "run")
     bad = plain.root / "bad.md"
@@ -97,7 +95,6 @@ def test_an_edit_is_refused_with_line_and_mend(plain: Workspace) -> None:
 
 
 def test_status_of_a_finished_loop(finished: Workspace) -> None:
-    """C1"""
     status = as_json(finished, "status", "--json")
     assert status["status"] == "finished"
     assert [row["version"] for row in status["versions"]] == ["v001", "v002"]
@@ -107,7 +104,6 @@ def test_status_of_a_finished_loop(finished: Workspace) -> None:
 
 
 def test_leaderboard_diff_samples_and_journal(finished: Workspace) -> None:
-    """C1"""
     rows = as_json(finished, "leaderboard", "--json")["versions"]
     values = [row["value"] for row in rows]
     assert values == sorted(values, reverse=True)
@@ -122,7 +118,6 @@ def test_leaderboard_diff_samples_and_journal(finished: Workspace) -> None:
 
 
 def test_the_leaderboard_has_external_models(finished: Workspace, tmp_path: Path) -> None:
-    """L40"""
     ws = Workspace(Path(shutil.copytree(finished.root, tmp_path / "copy")))
     for name, value in (("rival", 0.9999), ("unseen", None)):
         folder = ws.external / name
@@ -139,7 +134,6 @@ def test_the_leaderboard_has_external_models(finished: Workspace, tmp_path: Path
 
 
 def test_a_step_can_be_run_alone(finished: Workspace) -> None:
-    """C1"""
     before = finished.version("v002").eval_score.stat().st_mtime_ns
     done = progtrain(finished, "step", "evaluate", "--version", "v002")
     assert done.returncode == 0, done.stderr
@@ -147,7 +141,6 @@ def test_a_step_can_be_run_alone(finished: Workspace) -> None:
 
 
 def test_check_lists_what_is_to_be_mended(plain: Workspace, edit_rules: Callable[..., None]) -> None:
-    """C1, L6, L43"""
     plain.instruction.write_text("- Never change the batch size.\n- Mind classes 3 and 8.\n")
     edit_rules(plain, training_config={"batch_size": 16, "warp_factor": 9})
     done = progtrain(plain, "check")
@@ -158,7 +151,6 @@ def test_check_lists_what_is_to_be_mended(plain: Workspace, edit_rules: Callable
 
 
 def test_check_says_what_code_edits_mean(plain: Workspace, edit_rules: Callable[..., None]) -> None:
-    """A5"""
     edit_rules(plain, advisor_config={"allow_code_edits": True})
     assert "the bundled model cannot write code" in progtrain(plain, "check").stdout
     scripted.write(plain.root / "mine.gguf", {})
@@ -167,7 +159,6 @@ def test_check_says_what_code_edits_mean(plain: Workspace, edit_rules: Callable[
 
 
 def test_dry_run_tells_and_writes_nothing(plain: Workspace) -> None:
-    """C2"""
     before = {p: p.stat().st_mtime_ns for p in plain.root.rglob("*")}
     done = progtrain(plain, "run", "--dry-run")
     assert done.returncode == 0, done.stderr
@@ -189,7 +180,6 @@ def test_dry_run_tells_and_writes_nothing(plain: Workspace) -> None:
     ],
 )
 def test_errors_are_one_clear_message(finished: Workspace, arguments: tuple[str, ...], code: int, text: str) -> None:
-    """C3"""
     done = progtrain(finished, *arguments)
     assert done.returncode == code
     assert text in done.stdout + done.stderr
@@ -197,7 +187,6 @@ def test_errors_are_one_clear_message(finished: Workspace, arguments: tuple[str,
 
 
 def test_broken_rules_name_file_key_and_mend(plain: Workspace, edit_rules: Callable[..., None]) -> None:
-    """C3, L3"""
     edit_rules(plain, loop_config={"max_versions": "three"})
     done = progtrain(plain, "run")
     assert done.returncode == 2
@@ -207,7 +196,6 @@ def test_broken_rules_name_file_key_and_mend(plain: Workspace, edit_rules: Calla
 
 
 def test_debug_shows_the_traceback(finished: Workspace) -> None:
-    """C3"""
     assert "Traceback" in progtrain(finished, "--debug", "samples", "--version", "v009").stderr
 
 
@@ -222,7 +210,6 @@ def test_two_runners_at_once(plain: Workspace) -> None:
 
 
 def test_init_overwrites_nothing(tmp_path: Path) -> None:
-    """C1"""
     ws = Workspace(tmp_path)
     assert progtrain(ws, "init", str(tmp_path)).returncode == 0
     assert json.loads(ws.rules.read_text())["loop_config"]["max_versions"] == 10
@@ -231,7 +218,6 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
 
 
 def test_what_scripts_print_never_reaches_the_terminal_as_control(plain: Workspace) -> None:
-    """T8"""
     text = plain.eval_script.read_text()
     plain.eval_script.write_text(
         text.replace("def main():", "def main():\n    raise SystemExit('\\x1b[2J\\x1b]0;gotcha\\x07bad')", 1)
@@ -244,11 +230,11 @@ def test_what_scripts_print_never_reaches_the_terminal_as_control(plain: Workspa
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a terminal that is closed sends SIGHUP")
 def test_closing_the_terminal_does_not_end_the_loop(plain: Workspace) -> None:
-    """T1, L15: the command runs on a terminal of its own, which goes away in mid-training."""
+    """The command runs on a terminal of its own, which goes away in mid-training."""
     child, terminal = pty.fork()
     if child == 0:
         os.environ["SECONDS_PER_EPOCH"] = "0.3"
-        arguments = ["-m", "engine.cli.main", "-C", str(plain.root), "run", "--yes", "--max-versions", "1"]
+        arguments = ["-m", "progtrain.engine.cli.main", "-C", str(plain.root), "run", "--yes", "--max-versions", "1"]
         os.execv(sys.executable, [sys.executable, *arguments])
     _until(lambda: plain.live("v001").parent.exists())
     os.close(terminal)

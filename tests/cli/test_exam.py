@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from advisor.interface import Settings
-from advisor.prompts import by_rank
-from engine.cli import exam
+from progtrain.advisor.interface import Settings
+from progtrain.advisor.prose.prompts import by_rank
+from progtrain.engine.cli import exam
 
 
 def test_the_bundled_model_passes() -> None:

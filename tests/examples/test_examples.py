@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import examples, rules
-from engine.schema import EvalScore, load
-from engine.script.settings import find_setting
-from engine.workspace import Workspace
+from progtrain.engine import examples
+from progtrain.engine.rules import rules
+from progtrain.engine.schema import EvalScore, load
+from progtrain.engine.script.settings import find_setting
+from progtrain.engine.workspace import Workspace
 
 Prepare = Callable[[str], Workspace]
 Train = Callable[[str], Workspace]
@@ -89,7 +90,7 @@ def test_the_baseline_trains_alone_and_leaves_room(trained: Train, name: str) ->
     folder = ws.version("baseline")
     assert folder.best_checkpoint.is_file() and folder.last_checkpoint.is_file()
     assert {p.name for p in (folder.logs / "version_0").iterdir()} == {"metrics.csv", "hparams.yaml"}
-    shutil.copy(Path(examples.__file__).parent / "templates" / "evaluate.py", ws.eval_script)
+    shutil.copy(Path(examples.__file__).parent / "templates" / "03_eval.py", ws.eval_script)
     run(ws, ws.eval_script.name, "--version", "baseline")
     score = load(folder.eval_score, EvalScore)
     metric = score.metric(rules.load(ws).primary_metric)
@@ -109,7 +110,7 @@ def test_training_again_gives_the_same_curves(trained: Train) -> None:
 
 @pytest.mark.parametrize("name", examples.NAMES)
 def test_the_baseline_imports_nothing_of_ours_and_holds_the_locked_settings(tmp_path: Path, name: str) -> None:
-    """L6: what the rules lock is a setting of the script."""
+    """What the rules lock is a setting of the script."""
     ws = Workspace(tmp_path)
     examples.write(name, ws.root)
     source = ws.baseline_script.read_text()
@@ -128,7 +129,6 @@ def test_the_baseline_imports_nothing_of_ours_and_holds_the_locked_settings(tmp_
 
 
 def test_the_complete_rules_name_every_key(tmp_path: Path) -> None:
-    """L8"""
     written = json.loads(examples.complete_rules().read_text())
 
     def keys(model: type, value: dict[str, object]) -> None:

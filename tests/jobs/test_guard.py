@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.jobs import local
-from engine.schema import JobRequest, JobState
-from engine.workspace import JobFolder
+from progtrain.engine.jobs import local
+from progtrain.engine.schema import JobRequest, JobState
+from progtrain.engine.workspace import JobFolder
 
 
 def _begin(folder: JobFolder, code: str, timeout: float | None = None) -> None:
@@ -55,14 +55,14 @@ def _gone(pid: int) -> bool:
 
 
 def test_keeps_the_whole_output_and_the_exit_code(folder: JobFolder) -> None:
-    """L15; binary output included."""
+    """Binary output included."""
     _begin(folder, "import sys; sys.stdout.buffer.write(bytes(range(256))); sys.stdout.flush(); sys.exit(3)")
     assert _finish(folder).exit_code == 3
     assert folder.log.read_bytes() == bytes(range(256))
 
 
 def test_script_runs_in_a_session_of_its_own(folder: JobFolder) -> None:
-    """L15: a signal to the terminal's process group does not reach it."""
+    """A signal to the terminal's process group does not reach it."""
     _begin(folder, "import os; print(os.getsid(0) == os.getpid())")
     _finish(folder)
     assert folder.log.read_text() == "True\n"
@@ -131,7 +131,7 @@ def test_the_same_pid_of_another_process_is_not_taken_for_the_guard(folder: JobF
 
 
 def test_a_job_that_is_submitted_again_while_its_guard_starts_runs_once(folder: JobFolder) -> None:
-    """L11, T1: the runner was killed before the guard had written a word, and the next one knows nothing of it."""
+    """The runner was killed before the guard had written a word, and the next one knows nothing of it."""
     count = folder.path.parent / "count"
     code = f"import time; open({str(count)!r}, 'a').write('x'); time.sleep(0.5)"
     _begin(folder, code)

@@ -12,7 +12,7 @@ from benchmarks import advice, advice_first, advice_report, advice_score, advice
 from benchmarks.advice_plot import lines_plot
 from benchmarks.advice_score import Scale, better, chosen, held_at, holm, interval, iqm
 from benchmarks.advice_trials import Trial
-from engine.insight.vocabulary import DIAGNOSES
+from progtrain.engine.analysis.vocabulary import DIAGNOSES
 
 
 @pytest.mark.parametrize(

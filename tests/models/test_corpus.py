@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from advisor import wording
-from advisor.grounding import Grounding
-from advisor.phrasing import KEY
-from advisor.prompts import parse
-from engine.insight.vocabulary import BUCKETS, CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS
 from models.recipe import corpus
+from progtrain.advisor.check.grounding import Grounding
+from progtrain.advisor.prose import wording
+from progtrain.advisor.prose.phrasing import KEY
+from progtrain.advisor.prose.prompts import parse
+from progtrain.engine.analysis.vocabulary import BUCKETS, CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS
 
 SENTENCES = [
     *(line for part in wording.results() for line in part),

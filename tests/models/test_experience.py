@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.insight.vocabulary import DIAGNOSES
 from models.recipe import experience, policy, scenario
 from models.recipe.experience import COLUMNS, Judge, State, read_states
+from progtrain.engine.analysis.vocabulary import DIAGNOSES
 
 
 def _states(count: int, first: int = 0) -> list[State]:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.script.settings import find_settings
-from models.recipe.lab.bench import Bench, error_of, gain
-from models.recipe.lab.collect import explore
-from models.recipe.lab.scripts import Start, make_script, random_start, write_workspace
-from models.recipe.lab.tasks import FAMILIES, make_task
-from models.recipe.lab.warm import WarmPython
+from benchmarks.lab.bench import Bench, error_of, gain
+from benchmarks.lab.collect import explore
+from benchmarks.lab.scripts import Start, make_script, random_start, write_workspace
+from benchmarks.lab.tasks import FAMILIES, make_task
+from benchmarks.lab.warm import WarmPython
+from progtrain.engine.script.settings import find_settings
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor import process
+from progtrain.advisor import process
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The baseline audit: what is found, and what is honestly refused (L12)."""
+"""The baseline audit: what is found, and what is honestly refused."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from engine.errors import InputError
-from engine.files import write_json
-from engine.script.audit import Audit, audit
-from engine.workspace import Workspace
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import write_json
+from progtrain.engine.script.baseline.audit import Audit, audit
+from progtrain.engine.workspace import Workspace
 
 GOOD = '''\
 """A script that needs no mend."""
@@ -97,13 +97,12 @@ def test_the_line_of_a_finding_is_that_of_the_users_file(ws: Workspace) -> None:
 
 @pytest.mark.parametrize("key", ["epochs", "max_epochs", "MAX-EPOCHS", "num_epochs"])
 def test_the_rules_settings_are_set_under_any_usual_name(ws: Workspace, key: str) -> None:
-    # L6
     found = look(ws, GOOD, {key: 7})
     assert found.mended[ws.baseline_script] == GOOD.replace("EPOCHS = 2", "EPOCHS = 7")
 
 
 def test_a_locked_setting_that_the_script_does_not_have_is_an_error(ws: Workspace) -> None:
-    # L6: it names the rules file, the key, the nearest settings and the mend
+    # it names the rules file, the key, the nearest settings and the mend
     write_json(ws.rules, {"training_config": {"epochs": 2, "bach_size": 8}})
     (error,) = look(ws, GOOD, {"bach_size": 8}).errors
     assert error.file == "user_defined_rules.json"
@@ -224,7 +223,6 @@ def test_a_baseline_with_a_syntax_error_is_refused_with_its_line(ws: Workspace) 
 
 
 def test_no_baseline_is_refused(ws: Workspace) -> None:
-    # L14
     with pytest.raises(InputError, match="no baseline script"):
         audit(ws, dataset_id="points_v1", settings={})
 

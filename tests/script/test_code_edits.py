@@ -1,4 +1,4 @@
-"""Edits of one function: from a model's text to the next script, or the reason why not. A5, L34, L35"""
+"""Edits of one function: from a model's text to the next script, or the reason why not."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engine.errors import InputError
-from engine.insight.action_file import parse_action
-from engine.script import conduct, proposal
-from engine.script.difference import compare, verify
-from engine.script.operations import (
+from progtrain.engine.analysis.action_file import parse_action
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action import conduct, proposal
+from progtrain.engine.script.action.difference import compare, verify
+from progtrain.engine.script.action.operations import (
     EditOperation,
     Lineage,
     apply_operation,

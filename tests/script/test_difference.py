@@ -1,13 +1,13 @@
-"""The difference between scripts, and whether it is exactly the declared one. L35"""
+"""The difference between scripts, and whether it is exactly the declared one."""
 
 from pathlib import Path
 
 import pytest
 
-from engine.errors import InputError
-from engine.script.difference import compare, verify
-from engine.script.operations import Operation, RecipeOperation, SetOperation, apply_operation
-from engine.script.recipes import RECIPES
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.difference import compare, verify
+from progtrain.engine.script.action.operations import Operation, RecipeOperation, SetOperation, apply_operation
+from progtrain.engine.script.action.recipes import RECIPES
 
 STYLES = sorted((Path(__file__).parent / "styles").glob("*.txt"))
 PLAIN = (Path(__file__).parent / "styles" / "plain.txt").read_text()

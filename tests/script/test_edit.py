@@ -1,4 +1,4 @@
-"""Setting one literal, whatever it is, and nothing else. L34, L35"""
+"""Setting one literal, whatever it is, and nothing else."""
 
 import ast
 
@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import InputError
-from engine.script.difference import verify
-from engine.script.edit import format_literal
-from engine.script.operations import SetOperation, apply_operation
-from engine.script.settings import find_setting, same_value
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.difference import verify
+from progtrain.engine.script.action.edit import format_literal
+from progtrain.engine.script.action.operations import SetOperation, apply_operation
+from progtrain.engine.script.settings import find_setting, same_value
 
 FRAME = """# über den Daten: ünïcödé before the literal
 ÄRGER = "é"; {name} = {literal}  # stays

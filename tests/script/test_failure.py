@@ -1,4 +1,4 @@
-"""Causes of failed trainings, read from what real processes leave (L18)."""
+"""Causes of failed trainings, read from what real processes leave."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.script.failure import CAUSES, Failure, explain
+from progtrain.engine.script.repair.failure import CAUSES, Failure, explain
 
 RAISED = {
     "out of memory": "raise RuntimeError('CUDA out of memory. Tried to allocate 2.00 GiB')",

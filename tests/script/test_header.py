@@ -1,12 +1,12 @@
-"""The change summary on top, and VERSION. L34"""
+"""The change summary on top, and VERSION."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import InputError
-from engine.script.difference import compare
-from engine.script.header import read_header, set_version, with_header
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.difference import compare
+from progtrain.engine.script.header import read_header, set_version, with_header
 
 SOURCE = '#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n\n# my own note\n"""Doc."""\n\nVERSION = "v001"  # moves\n'
 

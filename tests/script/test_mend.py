@@ -1,4 +1,4 @@
-"""The mend of a baseline: minimal, once, and a copy needs only its VERSION changed (L13)."""
+"""The mend of a baseline: minimal, once, and a copy needs only its VERSION changed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.errors import InputError
-from engine.script.audit import Audit, audit
-from engine.script.header import set_version
-from engine.script.mend import mend, patch_report, unified_diff
-from engine.workspace import Workspace
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.baseline.audit import Audit, audit
+from progtrain.engine.script.baseline.mend import mend, patch_report, unified_diff
+from progtrain.engine.script.header import set_version
+from progtrain.engine.workspace import Workspace
 
 STRANGERS = Path(__file__).parent / "strangers"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -63,7 +63,6 @@ def train(ws: Workspace, version: str) -> None:
 
 @pytest.mark.parametrize("name", ["joined", "options", "configured", "plain", "classy"])
 def test_a_strangers_script_runs_version_by_version_after_the_mend(ws: Workspace, name: str) -> None:
-    # L13
     bring(ws, name)
     apply(look(ws))
     before = {path for path in ws.root.rglob("*") if path.is_file()}

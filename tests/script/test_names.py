@@ -1,11 +1,11 @@
-"""One name for a setting, however it is spelled. L6"""
+"""One name for a setting, however it is spelled."""
 
 import subprocess
 import sys
 
 import pytest
 
-from engine.script.names import ALIASES, canonical, nearest
+from progtrain.engine.script.names import ALIASES, canonical, nearest
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,9 @@ def test_a_typing_error_finds_the_nearest_name() -> None:
 
 
 def test_operations_import_nothing_heavy() -> None:
-    code = "import sys, engine.script.operations; print(*(set(sys.modules) & {'torch', 'libcst', 'pandas'}))"
+    code = (
+        "import sys, progtrain.engine.script.action.operations as _;"
+        "print(*(set(sys.modules) & {'torch', 'libcst', 'pandas'}))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -1,16 +1,15 @@
-"""Operations: parsed strictly, told in a line, undone only where that is safe. L31, L35"""
+"""Operations: parsed strictly, told in a line, undone only where that is safe."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from engine.errors import InputError
-from engine.insight.vocabulary import CANDIDATES
-from engine.script.catalogue import CATALOGUE
-from engine.script.difference import verify
-from engine.script.header import set_version, with_header
-from engine.script.operations import (
+from progtrain.engine.analysis.vocabulary import CANDIDATES
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.catalogue import CATALOGUE
+from progtrain.engine.script.action.difference import verify
+from progtrain.engine.script.action.operations import (
     Lineage,
     Operation,
     RecipeOperation,
@@ -23,6 +22,7 @@ from engine.script.operations import (
     touches,
     undo,
 )
+from progtrain.engine.script.header import set_version, with_header
 
 PLAIN = (Path(__file__).parent / "styles" / "plain.txt").read_text()
 
@@ -118,7 +118,7 @@ def test_every_recipe_stands_behind_a_candidate_of_the_vocabulary() -> None:
     ],
 )
 def test_an_operation_tells_what_it_touches(operation: Operation, touched: set[str], untouched: set[str]) -> None:
-    """What locks are checked against. L4"""
+    """What locks are checked against."""
     result = touches(operation, PLAIN)
     assert touched <= result
     assert not untouched & result

@@ -1,13 +1,13 @@
-"""Recipes in the styles that scripts use, and the reasons why they do not apply. L34"""
+"""Recipes in the styles that scripts use, and the reasons why they do not apply."""
 
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from engine.errors import InputError
-from engine.script.difference import verify
-from engine.script.recipes import RECIPES, get_recipe
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.difference import verify
+from progtrain.engine.script.action.recipes import RECIPES, get_recipe
 
 STYLES = {p.stem: p.read_text() for p in sorted((Path(__file__).parent / "styles").glob("*.txt"))}
 PLAIN = STYLES["plain"]

@@ -1,4 +1,4 @@
-"""What the recipes make trains, saves, and loads again. L34, L35"""
+"""What the recipes make trains, saves, and loads again."""
 
 import json
 import os
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.script.difference import verify
-from engine.script.operations import apply_operation
-from engine.script.recipes import RECIPES, get_recipe
+from progtrain.engine.script.action.difference import verify
+from progtrain.engine.script.action.operations import apply_operation
+from progtrain.engine.script.action.recipes import RECIPES, get_recipe
 
 STYLES = Path(__file__).parent / "styles"
 SHAPES = {

@@ -1,4 +1,4 @@
-"""Repairs that need no model, never against a lock, and the retry report (L18, L19)."""
+"""Repairs that need no model, never against a lock, and the retry report."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.script.failure import Failure, explain
-from engine.script.repair import AttemptRecord, advice, propose, retry_report
+from progtrain.engine.script.repair.failure import Failure, explain
+from progtrain.engine.script.repair.repairs import AttemptRecord, advice, propose, retry_report
 
 SCRIPT = """\
 from torch import nn
@@ -42,7 +42,7 @@ def test_a_loss_that_is_not_finite_lowers_the_learning_rate() -> None:
 
 @pytest.mark.parametrize(("cause", "key"), [("out of memory", "batch_size"), ("loss not finite", "learning_rate")])
 def test_a_locked_setting_is_not_repaired(cause: str, key: str) -> None:
-    # L18: a repair never breaks a rule
+    # a repair never breaks a rule
     assert propose(failure(cause), SCRIPT, locked={key: 32}) is None
     assert "locked" in advice(failure(cause), locked={key: 32})
 
@@ -136,7 +136,6 @@ def test_other_syntax_errors_are_left_to_the_user() -> None:
 
 
 def test_the_report_has_a_section_for_each_attempt() -> None:
-    # L19
     report = retry_report(
         [
             AttemptRecord(1, "RuntimeError: # out\nof memory", "too large", "BATCH_SIZE 32 → 16", "FAIL"),

@@ -1,11 +1,11 @@
-"""Settings found in every place where scripts keep them. L6, L12"""
+"""Settings found in every place where scripts keep them."""
 
 from pathlib import Path
 
 import pytest
 
-from engine.errors import InputError
-from engine.script.settings import find_setting, find_settings, refuse_value
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.settings import find_setting, find_settings, refuse_value
 
 SCRIPT = """
 import argparse

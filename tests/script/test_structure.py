@@ -1,10 +1,10 @@
-"""What kind of script it is. L10, L12"""
+"""What kind of script it is."""
 
 from pathlib import Path
 
 import pytest
 
-from engine.script.structure import describe
+from progtrain.engine.script.structure import describe
 
 STYLES = Path(__file__).parent / "styles"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
 
 TEMPLATES = Path(__file__).parents[2] / "engine" / "templates"
 
@@ -79,8 +79,8 @@ def _import(path: Path) -> Any:
 @pytest.fixture
 def toy(ws: Workspace) -> Workspace:
     """A workspace with v001 from `PLAIN_SCRIPT`, its evaluator and its report script."""
-    shutil.copy(TEMPLATES / "evaluate.py", ws.eval_script)
-    shutil.copy(TEMPLATES / "final_report.py", ws.report_script)
+    shutil.copy(TEMPLATES / "03_eval.py", ws.eval_script)
+    shutil.copy(TEMPLATES / "04_final_report.py", ws.report_script)
     add_version(ws, "v001")
     ws.split("toy_v1", "valid").mkdir(parents=True)
     (ws.split("toy_v1", "valid") / "data.csv").write_text("id\n")

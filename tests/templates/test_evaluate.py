@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from engine.insight.per_sample import PerSample, read_per_sample
-from engine.schema import EvalScore, Protocol, load
-from engine.workspace import Workspace
+from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
+from progtrain.engine.schema import EvalScore, Protocol, load
+from progtrain.engine.workspace import Workspace
 
 Put = Callable[..., None]
 Run = Callable[..., Any]
@@ -33,7 +33,7 @@ def protocol_of(ws: Workspace) -> Protocol:
 
 
 def test_score_holds_exactly_what_the_format_says(toy: Workspace, evaluated: Run) -> None:
-    """L22, L23: the loss always, the rules' metrics, whole validation set, time with zone."""
+    """The loss always, the rules' metrics, whole validation set, time with zone."""
     assert evaluated("--version", "v001").code == 0
     written = json.loads(toy.version("v001").eval_score.read_text())
     assert list(written) == ["dataset_id", "created_at", "num_samples", "metrics", "latency_ms"]
@@ -45,7 +45,6 @@ def test_score_holds_exactly_what_the_format_says(toy: Workspace, evaluated: Run
 
 
 def test_without_metrics_in_the_rules_there_is_the_loss_alone(toy: Workspace, evaluated: Run, rules: Put) -> None:
-    """L22"""
     rules()
     assert evaluated("--version", "v001").code == 0
     assert list(score_of(toy)) == ["loss"]
@@ -54,7 +53,6 @@ def test_without_metrics_in_the_rules_there_is_the_loss_alone(toy: Workspace, ev
 def test_per_sample_table_has_a_row_a_sample_and_parts_whose_mean_is_the_metric(
     toy: Workspace, evaluated: Run, put: Put
 ) -> None:
-    """L26"""
     put(("i % 3) for i", "(i % 3 if i > 2 else 0)) for i"))
     evaluated("--version", "v001")
     rows = samples_of(toy)
@@ -67,7 +65,7 @@ def test_per_sample_table_has_a_row_a_sample_and_parts_whose_mean_is_the_metric(
 
 
 def test_protocol_names_all_that_makes_scores_comparable(toy: Workspace, evaluated: Run, put: Put) -> None:
-    """L21, L38: another evaluator or other data is seen."""
+    """Another evaluator or other data is seen."""
     evaluated("--version", "v001")
     before = protocol_of(toy)
     toy.eval_script.write_text(toy.eval_script.read_text() + "\n# mine\n")
@@ -80,7 +78,7 @@ def test_protocol_names_all_that_makes_scores_comparable(toy: Workspace, evaluat
 
 
 def test_the_same_samples_are_shown_for_every_version(toy: Workspace, evaluated: Run, rules: Put, put: Put) -> None:
-    """L25: drawn with the rules' seed, whatever order a script gives them in."""
+    """Drawn with the rules' seed, whatever order a script gives them in."""
     rules(metrics=["accuracy"], infer_samples=4)
     put(version="v002")
     put(("for i in range(12)]", "for i in reversed(range(12))]"), version="v002")
@@ -96,7 +94,6 @@ def test_the_same_samples_are_shown_for_every_version(toy: Workspace, evaluated:
 
 
 def test_a_sample_folder_tells_input_output_truth_and_conditions(toy: Workspace, evaluated: Run) -> None:
-    """L25"""
     evaluated("--version", "v001")
     folder = toy.version("v001").infer_samples / "0001"
     assert {p.name for p in folder.iterdir()} == {
@@ -146,7 +143,7 @@ IMAGE_NET = ("x[:, 0].long()", "x[:, 0, 0].long() // 20 % 3")
 def test_inputs_of_any_kind_are_evaluated_and_kept(
     toy: Workspace, evaluated: Run, put: Put, raw: str, net: tuple[str, str], name: str
 ) -> None:
-    """L20, L25: images, arrays, text, tables."""
+    """Images, arrays, text, tables."""
     put(("[float(i % 3), 1.0]", raw), net)
     done = evaluated("--version", "v001")
     assert done.code == 0, done.err
@@ -208,7 +205,6 @@ def test_tasks_and_outputs_are_recognised(
     task: str,
     expected: dict[str, float],
 ) -> None:
-    """L22, L23"""
     put(*pieces)
     rules(metrics=metrics)
     done = evaluated("--version", "v001")
@@ -219,14 +215,14 @@ def test_tasks_and_outputs_are_recognised(
 
 
 def test_stats_decide_the_task_where_targets_leave_it_open(toy: Workspace, evaluated: Run, rules: Put) -> None:
-    """L10: `task_type` is looked for, whatever the words."""
+    """`task_type` is looked for, whatever the words."""
     toy.stats("toy_v1").write_text(json.dumps({"meta": {"task_type": "Multi-class Classification"}}))
     evaluated("--version", "v001")
     assert protocol_of(toy).task == "classification"
 
 
 def test_regression_has_no_right_and_wrong_but_parts(toy: Workspace, evaluated: Run, put: Put, rules: Put) -> None:
-    """L26: for rmse the squared error."""
+    """For rmse the squared error."""
     rules(metrics=["rmse", "r2"])
     put(
         ("i % 3) for", "i % 3 + 0.5) for"),
@@ -241,7 +237,6 @@ def test_regression_has_no_right_and_wrong_but_parts(toy: Workspace, evaluated: 
 
 
 def test_a_metric_of_the_rules_own_direction_keeps_it(toy: Workspace, evaluated: Run, rules: Put) -> None:
-    """L9"""
     rules(metrics=[{"name": "calibration_error", "higher_is_better": False}, {"name": "f1", "higher_is_better": True}])
     evaluated("--version", "v001")
     score = load(toy.version("v001").eval_score, EvalScore)
@@ -304,7 +299,7 @@ def load_model(checkpoint_path):
 def test_dicts_of_tensors_of_different_lengths_come_through_the_loader(
     toy: Workspace, evaluated: Run, put: Put
 ) -> None:
-    """L20: tokens and masks, as language models take them; they make no batch, so they go one by one."""
+    """Tokens and masks, as language models take them; they make no batch, so they go one by one."""
     put(script=LOADER)
     done = evaluated("--version", "v001")
     assert done.code == 0, done.err
@@ -328,7 +323,6 @@ def test_dicts_of_tensors_of_different_lengths_come_through_the_loader(
 def test_an_error_is_one_line_that_says_what_is_wrong(
     toy: Workspace, evaluated: Run, put: Put, piece: tuple[str, str], message: str
 ) -> None:
-    """C3"""
     put(piece)
     done = evaluated("--version", "v001")
     assert done.code == 1
@@ -351,7 +345,7 @@ def test_an_unknown_version_names_those_that_exist(evaluated: Run, toy: Workspac
 def test_the_test_split_is_kept_for_the_final_report(
     evaluated: Run, toy: Workspace, rules: Put, tmp_path: Path
 ) -> None:
-    """L20, L42: validation data only, unless the rules ask for the one final test."""
+    """Validation data only, unless the rules ask for the one final test."""
     assert "final report alone" in evaluated("--version", "v001", "--split", "test").err
     rules(metrics=["accuracy"], final_test=True)
     assert evaluated("--version", "v001", "--split", "test", "--output", str(tmp_path / "t")).code == 0
@@ -371,7 +365,6 @@ def test_the_test_split_is_kept_for_the_final_report(
 def test_external_models_are_scored_with_the_same_samples(
     toy: Workspace, evaluated: Run, answer: str, accuracy: float, has_loss: bool
 ) -> None:
-    """L40"""
     folder = toy.external / "their model"
     folder.mkdir(parents=True)
     if answer == "int(raw[0])":  # a number of scores is as good as an array
@@ -394,7 +387,6 @@ def test_external_models_are_scored_with_the_same_samples(
     ],
 )
 def test_broken_rules_are_one_line(toy: Workspace, evaluated: Run, text: str, message: str) -> None:
-    """L3, C3"""
     toy.rules.write_text(text)
     done = evaluated("--version", "v001")
     assert (done.code, done.err.count("\n")) == (1, 1)

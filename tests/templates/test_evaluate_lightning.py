@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine.schema import EvalScore, load
-from engine.workspace import Workspace
+from progtrain.engine.schema import EvalScore, load
+from progtrain.engine.workspace import Workspace
 
 Script = Callable[..., Any]
 
@@ -88,7 +88,7 @@ if __name__ == "__main__":
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     ws = Workspace(tmp_path_factory.mktemp("wörk space"))
-    template = Path(__file__).parents[2] / "engine" / "templates" / "evaluate.py"
+    template = Path(__file__).parents[2] / "engine" / "templates" / "03_eval.py"
     shutil.copy(template, ws.eval_script)
     ws.script("v001").write_text(TRAINING, encoding="utf-8")
     ws.rules.write_text(json.dumps({"eval_config": {"metrics": ["rmse", "r2"]}}))
@@ -96,7 +96,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 
 def test_a_lightning_script_is_trained_and_evaluated_untouched(trained: Workspace, script: Script) -> None:
-    """L20, L21: by path, alone, without any change to the script."""
+    """By path, alone, without any change to the script."""
     done = script(trained.script("v001"))
     assert done.code == 0, done.err
     done = script(trained.eval_script, "--version", "v001")
@@ -109,7 +109,6 @@ def test_a_lightning_script_is_trained_and_evaluated_untouched(trained: Workspac
 
 
 def test_a_checkpoint_of_another_architecture_is_named(trained: Workspace, script: Script) -> None:
-    """C3"""
     trained.script("v002").write_text(TRAINING.replace("(1, width)", "(1, 2 * width)"), encoding="utf-8")
     trained.version("v002").path.mkdir(parents=True)
     shutil.copy(trained.version("v001").best_checkpoint, trained.version("v002").best_checkpoint)

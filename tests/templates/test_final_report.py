@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from engine.script.header import with_header
-from engine.workspace import Workspace
+from progtrain.engine.script.header import with_header
+from progtrain.engine.workspace import Workspace
 
 Script = Callable[..., Any]
 Metrics = dict[str, float | None]
@@ -50,7 +50,7 @@ class Board:
 
     def __init__(self, ws: Workspace, script: Script) -> None:
         self.ws, self.script, self.scores = ws, script, dict[str, list[tuple[str, float | None]]]()
-        shutil.copy(Path(__file__).parents[2] / "engine/templates/final_report.py", ws.report_script)
+        shutil.copy(Path(__file__).parents[2] / "engine/templates/04_final_report.py", ws.report_script)
         ws.eval_script.write_text(EVALUATOR)
         self.rules(primary_metric="accuracy")
 
@@ -103,7 +103,7 @@ def ids(rows: list[dict[str, str]]) -> list[str]:
 
 
 def test_columns_ranks_and_paths_of_the_leaderboard(board: Board) -> None:
-    """L37, L39, L41: these columns and no others; ties to the lower version; repeated names numbered."""
+    """These columns and no others; ties to the lower version; repeated names numbered."""
     board.version("v001", ("accuracy", 0.8), ("f1", 0.7), ("f1", 0.6))
     board.version("v002", ("accuracy", 0.9))
     board.version("v010", ("accuracy", 0.9), ("loss", 0.5))
@@ -129,7 +129,6 @@ def test_columns_ranks_and_paths_of_the_leaderboard(board: Board) -> None:
 
 
 def test_lower_is_better_where_rules_or_scores_say_so(board: Board) -> None:
-    """L41"""
     board.rules(primary_metric="loss")
     board.version("v001", ("loss", 0.5))
     board.version("v002", ("loss", 0.4))
@@ -137,7 +136,6 @@ def test_lower_is_better_where_rules_or_scores_say_so(board: Board) -> None:
 
 
 def test_versions_without_a_number_go_to_the_bottom_with_a_warning(board: Board) -> None:
-    """L24, L41"""
     board.version("v001", ("accuracy", None))
     board.version("v002", ("f1", 0.9))
     board.version("v003", ("accuracy", 0.1))
@@ -149,7 +147,6 @@ def test_versions_without_a_number_go_to_the_bottom_with_a_warning(board: Board)
 
 
 def test_an_external_model_keeps_its_rank_and_the_best_trained_one_is_copied(board: Board) -> None:
-    """L40"""
     board.version("v001", ("accuracy", 0.8))
     board.external("their résnet", ("accuracy", 0.95))
     folder, rows, text = board.report()
@@ -161,7 +158,6 @@ def test_an_external_model_keeps_its_rank_and_the_best_trained_one_is_copied(boa
 
 
 def test_scores_of_another_protocol_are_made_again_and_named(board: Board) -> None:
-    """L38"""
     board.version("v001", ("accuracy", 0.8))
     board.version("v002", ("accuracy", 0.7))
     board.ws.version("v001").best_checkpoint.write_bytes(b"trained again")
@@ -175,7 +171,7 @@ def test_scores_of_another_protocol_are_made_again_and_named(board: Board) -> No
 
 
 def test_a_version_that_cannot_be_evaluated_again_has_no_score(board: Board) -> None:
-    """L38: an old number under another protocol would compare what cannot be compared."""
+    """An old number under another protocol would compare what cannot be compared."""
     board.version("v001", ("accuracy", 0.8))
     board.version("v002", ("accuracy", 0.9))
     board.ws.version("v002").best_checkpoint.write_bytes(b"broken")
@@ -188,7 +184,6 @@ def test_a_version_that_cannot_be_evaluated_again_has_no_score(board: Board) -> 
 
 
 def test_the_second_report_of_a_minute_never_overwrites_the_first(board: Board) -> None:
-    """L36"""
     board.version("v001", ("accuracy", 0.8))
     folders = [board.report()[0] for _ in range(3)]
     assert len(set(folders)) == 3
@@ -196,7 +191,7 @@ def test_the_second_report_of_a_minute_never_overwrites_the_first(board: Board) 
 
 
 def test_the_analysis_says_why_the_first_three_are_high(board: Board) -> None:
-    """L42: from scripts, actions and analyses; where metrics disagree; what validation did."""
+    """From scripts, actions and analyses; where metrics disagree; what validation did."""
     board.version("v001", ("accuracy", 0.8), ("f1", 0.95))
     board.version("v002", ("accuracy", 0.9), ("f1", 0.9), base="v001")
     board.ws.version("v001").action.write_text(
@@ -214,7 +209,6 @@ def test_the_analysis_says_why_the_first_three_are_high(board: Board) -> None:
 
 
 def test_the_test_split_judges_the_best_version_once_ever(board: Board) -> None:
-    """L42"""
     board.rules(primary_metric="accuracy", final_test=True)
     board.version("v001", ("accuracy", 0.8))
     board.ws.split("d", "test").mkdir(parents=True)
@@ -228,14 +222,13 @@ def test_the_test_split_judges_the_best_version_once_ever(board: Board) -> None:
 
 
 def test_without_any_version_it_says_so(board: Board) -> None:
-    """C3"""
     done = board.script(board.ws.report_script)
     assert done.code == 1
     assert done.err == "04_final_report.py: there is no version to report on: no Models/Artifacts/v*/best.ckpt\n"
 
 
 def test_the_evaluator_that_is_copied_agrees_on_the_protocol(toy: Workspace, evaluated: Script, script: Script) -> None:
-    """L38: hashes are made alike on both sides, so that nothing is evaluated twice."""
+    """Hashes are made alike on both sides, so that nothing is evaluated twice."""
     evaluated("--version", "v001")
     done = script(toy.report_script, "--output", "out é")
     assert done.code == 0, done.err

@@ -11,12 +11,12 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from engine.errors import InputError
-from engine.schema import CandidateCard, Decision, Review
-from engine.snapshot import Progress, Snapshot, StepView, VersionView
-from engine.workspace import Workspace
-from tui.app import ProgtrainApp
-from tui.port import Check, Instruction, RulesCheck
+from progtrain.engine.errors import InputError
+from progtrain.engine.schema import CandidateCard, Decision, Review
+from progtrain.engine.status.snapshot import Progress, Snapshot, StepView, VersionView
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.host import Check, Instruction, RulesCheck
 
 STEPS = ("initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report")
 

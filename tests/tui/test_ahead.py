@@ -1,4 +1,4 @@
-"""What is read before the first frame, and what is kept of a view (T1, T2, T5, T7)."""
+"""What is read before the first frame, and what is kept of a view."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from typing import TypeVar
 
 import pytest
 
-from engine.insight.curves import CurveReader
-from engine.view import Snapshot, StepView, VersionView
-from engine.workspace import Workspace
+from progtrain.engine.analysis.measure.curves import CurveReader
+from progtrain.engine.status.view import Snapshot, StepView, VersionView
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.model import Model
+from progtrain.tui.plot.axis import OverTime
+from progtrain.tui.plot.series import Series
+from progtrain.tui.preferences import read_view, write_view
+from progtrain.tui.reading.ahead import Ahead
+from progtrain.tui.reading.curves import CurveKey
+from progtrain.tui.reading.glance import glance
+from progtrain.tui.reading.metrics_file import MetricsFile
+from progtrain.tui.reading.raw import find_raw
+from progtrain.tui.watch import Watcher
 from tests.tui.fakes import FakeEngine, FakeView, fill, settle, snapshot, write_curves
-from tui.app import ProgtrainApp
-from tui.model import Model
-from tui.plot.axis import OverTime
-from tui.plot.series import Series
-from tui.preferences import read_view, write_view
-from tui.reading.ahead import Ahead
-from tui.reading.curves import CurveKey
-from tui.reading.glance import glance
-from tui.reading.metrics_file import MetricsFile
-from tui.reading.raw import find_raw
-from tui.watch import Watcher
 
 T = TypeVar("T")
 

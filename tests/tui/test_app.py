@@ -1,4 +1,4 @@
-"""Opening, keys of one's own, looking only, ASCII, palette, leaving (T1, T7, L1)."""
+"""Opening, keys of one's own, looking only, ASCII, palette, leaving."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import InputError
-from engine.workspace import Workspace
+from progtrain.engine.errors import InputError
+from progtrain.engine.workspace import Workspace
+from progtrain.tui import clipboard
+from progtrain.tui.app import key_names
+from progtrain.tui.commands import Commands, dataset_of
+from progtrain.tui.preferences import read_keys
+from progtrain.tui.screens.help import HelpScreen
+from progtrain.tui.screens.review import ReviewScreen
+from progtrain.tui.start import main
 from tests.tui.fakes import FakeEngine, fill, make_app, settle, snapshot
-from tui import clipboard
-from tui.app import key_names
-from tui.commands import Commands, dataset_of
-from tui.preferences import read_keys
-from tui.screens.help import HelpScreen
-from tui.screens.review import ReviewScreen
-from tui.start import main
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_broken_keymap_is_told_with_its_file(tmp_path: Path) -> None:
 
 
 def test_no_binding_is_only_on_a_key_that_terminals_take() -> None:
-    """T7: tmux, screen, flow control and the shell want ctrl+b, a, s, j; alt and ctrl+enter often do not arrive."""
+    """Tmux, screen, flow control and the shell want ctrl+b, a, s, j; alt and ctrl+enter often do not arrive."""
     taken = {"ctrl+a", "ctrl+b", "ctrl+s", "ctrl+j", "ctrl+enter"}
     for line in key_names():
         keys = line.split('"')[3].split(",")
@@ -90,7 +90,7 @@ async def test_keys_can_be_remapped(ws: Workspace, tmp_path: Path) -> None:
 
 
 async def test_readonly_only_looks(ws: Workspace) -> None:
-    """T7: every way to write is closed."""
+    """Every way to write is closed."""
     fill(ws)
     engine = FakeEngine()
     app = make_app(ws, snapshot(ws.root, "waiting"), engine=engine, readonly=True)
@@ -157,7 +157,6 @@ def test_the_palette_command_takes_a_dataset(typed: str, dataset: str | None) ->
 
 
 async def test_the_loop_starts_from_the_palette(ws: Workspace) -> None:
-    """L1."""
     fill(ws)
     engine = FakeEngine()
     app = make_app(ws, snapshot(ws.root, "not started"), engine=engine)
@@ -179,7 +178,6 @@ async def test_the_loop_starts_from_the_palette(ws: Workspace) -> None:
 
 @pytest.mark.parametrize("key", ["q", "ctrl+c"])
 async def test_leaving_while_a_training_runs_says_that_it_goes_on(ws: Workspace, key: str) -> None:
-    """T1, T7."""
     fill(ws)
     engine = FakeEngine()
     app = make_app(ws, snapshot(ws.root), engine=engine)
@@ -216,7 +214,7 @@ _IMPORTS = """
 import asyncio, sys
 from collections.abc import Sequence
 from pathlib import Path
-from tui.app import ProgtrainApp
+from progtrain.tui.app import ProgtrainApp
 
 async def main():
     app = ProgtrainApp(Path(sys.argv[1]))
@@ -255,7 +253,7 @@ def test_none_of_the_scientific_packages_is_imported_by_looking_at_a_workspace(w
 
 def test_other_screens_are_imported_before_a_key_asks_for_them(ws: Workspace) -> None:
     fill(ws)
-    names = ["tui.screens.review", "rich.markdown", "tui.screens.samples"]
+    names = ["progtrain.tui.screens.review", "rich.markdown", "progtrain.tui.screens.samples"]
     assert imported(ws, names, seconds=3) == names
 
 
@@ -264,7 +262,7 @@ def run_in_terminal(arguments: list[str], keys: list[bytes], seconds: float = 20
     pid, master = pty.fork()
     if pid == 0:
         os.environ.update(TERM="xterm-256color", COLUMNS="80", LINES="24")
-        os.execv(sys.executable, [sys.executable, "-m", "tui.start", *arguments])
+        os.execv(sys.executable, [sys.executable, "-m", "progtrain.tui.start", *arguments])
     return asyncio.run(_talk(pid, master, keys, seconds))
 
 

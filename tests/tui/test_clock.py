@@ -15,19 +15,19 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.clock import Clock
-from engine.jobs.began import began
-from engine.snapshot import Progress
-from engine.view import WorkspaceView
-from engine.workspace import Workspace
+from progtrain.engine.clock import Clock
+from progtrain.engine.jobs.began import began
+from progtrain.engine.status.snapshot import Progress
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.look import words
+from progtrain.tui.messages import Update
+from progtrain.tui.model import Model
+from progtrain.tui.reading.glance import glance
+from progtrain.tui.widgets.steps import StepStrip, what_to_do
 from tests.tui.fakes import FakeEngine, fill, settle, snapshot
 from tests.tui.walks import fill_all, shows_review, tell, walk
-from tui import words
-from tui.app import ProgtrainApp
-from tui.messages import Update
-from tui.model import Model
-from tui.reading.glance import glance
-from tui.widgets.steps import StepStrip, what_to_do
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 #: the journal of `fill_all` ends at 17:45 of that day

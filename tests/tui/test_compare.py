@@ -1,4 +1,4 @@
-"""Two or more versions beside each other, from anywhere (T4)."""
+"""Two or more versions beside each other, from anywhere."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from textual.widgets import Static
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.reading.comparison import pair
+from progtrain.tui.screens.choose import Choose
+from progtrain.tui.screens.compare import CompareScreen
+from progtrain.tui.widgets.curve import CurveView
+from progtrain.tui.widgets.diff import DiffView
+from progtrain.tui.widgets.row_list import RowList
 from tests.tui.fakes import fill, make_app, settle, snapshot
-from tui.reading.comparison import pair
-from tui.screens.choose import Choose
-from tui.screens.compare import CompareScreen
-from tui.widgets.curve import CurveView
-from tui.widgets.diff import DiffView
-from tui.widgets.row_list import RowList
 
 
 def score(ws: Workspace, version: str, evaluator: str = "e") -> None:

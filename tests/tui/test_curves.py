@@ -1,4 +1,4 @@
-"""Curves on screen: marks, axes, zoom, smoothing, versions over each other, one maximised (T2)."""
+"""Curves on screen: marks, axes, zoom, smoothing, versions over each other, one maximised."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import math
 
 import pytest
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.look.colours import MARKS, version_mark
+from progtrain.tui.model import Model
+from progtrain.tui.plot.chart import Line, Look, draw
+from progtrain.tui.reading.curves import LOSS, SECONDS, CurveKey, CurveRows
+from progtrain.tui.screens.loop import LoopScreen
+from progtrain.tui.widgets.curve import SMOOTHINGS, CurveView, curve_marks
 from tests.tui.fakes import fill, make_app, settle, snapshot
 from tests.tui.test_plot import series, text_of
-from tui.colours import MARKS, version_mark
-from tui.model import Model
-from tui.plot.chart import Line, Look, draw
-from tui.reading.curves import LOSS, SECONDS, CurveKey, CurveRows
-from tui.screens.loop import LoopScreen
-from tui.widgets.curve import SMOOTHINGS, CurveView, curve_marks
 
 
 def model(ws: Workspace, losses: list[float], version: str = "v001", per_epoch: int = 10) -> Model:

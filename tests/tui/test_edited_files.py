@@ -11,18 +11,18 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from engine.external import External, read_external
-from engine.schema import Review
-from engine.snapshot import Snapshot
-from engine.view import WorkspaceView
-from engine.workspace import Workspace
+from progtrain.engine.loop.external import External, read_external
+from progtrain.engine.schema import Review
+from progtrain.engine.status.snapshot import Snapshot
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.reading.curves import CurveFeed, CurveKey
+from progtrain.tui.reading.facts import Fact, read_facts
+from progtrain.tui.reading.glance import glance
+from progtrain.tui.reading.journal import Entry, JournalReader
+from progtrain.tui.reading.samples import kept_ids
 from tests.tui.fakes import review
 from tests.tui.walks import fill_all, tell
-from tui.reading.curves import CurveFeed, CurveKey
-from tui.reading.facts import Fact, read_facts
-from tui.reading.glance import glance
-from tui.reading.journal import Entry, JournalReader
-from tui.reading.samples import kept_ids
 
 WRONG = [None, True, -1, 10**400, float("nan"), float("inf"), "word", "\x1b[31m", [], [[]], {}, {"a": []}]
 

@@ -19,28 +19,28 @@ from textual.dom import DOMNode
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
-import tui
-from engine.workspace import Workspace
+import progtrain.tui
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.screens.ask import AskLine, Confirm
+from progtrain.tui.screens.choose import Choose
+from progtrain.tui.screens.compare import CompareScreen
+from progtrain.tui.screens.edit import EditScreen
+from progtrain.tui.screens.facts import FactsScreen
+from progtrain.tui.screens.help import HelpScreen
+from progtrain.tui.screens.journal import JournalScreen
+from progtrain.tui.screens.leaderboard import LeaderboardScreen
+from progtrain.tui.screens.loop import LoopScreen
+from progtrain.tui.screens.reports import ReportsScreen
+from progtrain.tui.screens.review import CandidateList, ReviewScreen
+from progtrain.tui.screens.rules import RulesScreen
+from progtrain.tui.screens.samples import SamplesScreen
+from progtrain.tui.widgets.curve import CurveView
+from progtrain.tui.widgets.diff import DiffView
+from progtrain.tui.widgets.line_view import LineView
+from progtrain.tui.widgets.log_view import LogView
+from progtrain.tui.widgets.row_list import RowList
 from tests.tui.fakes import FakeEngine, fill, make_app, review, settle, snapshot
-from tui.app import ProgtrainApp
-from tui.screens.ask import AskLine, Confirm
-from tui.screens.choose import Choose
-from tui.screens.compare import CompareScreen
-from tui.screens.edit import EditScreen
-from tui.screens.facts import FactsScreen
-from tui.screens.help import HelpScreen
-from tui.screens.journal import JournalScreen
-from tui.screens.leaderboard import LeaderboardScreen
-from tui.screens.loop import LoopScreen
-from tui.screens.reports import ReportsScreen
-from tui.screens.review import CandidateList, ReviewScreen
-from tui.screens.rules import RulesScreen
-from tui.screens.samples import SamplesScreen
-from tui.widgets.curve import CurveView
-from tui.widgets.diff import DiffView
-from tui.widgets.line_view import LineView
-from tui.widgets.log_view import LogView
-from tui.widgets.row_list import RowList
 
 _ANYTHING = object()
 
@@ -423,7 +423,7 @@ def keys_of(holder: type[DOMNode]) -> set[str]:
 
 def holders() -> set[type[DOMNode]]:
     """Every class of the app that binds keys of its own."""
-    modules = [importlib.import_module(m.name) for m in pkgutil.walk_packages(tui.__path__, "tui.")]
+    modules = [importlib.import_module(m.name) for m in pkgutil.walk_packages(progtrain.tui.__path__, "progtrain.tui.")]
     classes = {c for module in modules for c in vars(module).values() if isinstance(c, type) and issubclass(c, DOMNode)}
     return {c for c in classes if c.__module__.startswith("tui.") and "BINDINGS" in vars(c)}
 

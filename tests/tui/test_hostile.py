@@ -1,4 +1,4 @@
-"""Whatever lies in a workspace is text: on no screen does any byte of it command the terminal (T8)."""
+"""Whatever lies in a workspace is text: on no screen does any byte of it command the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
 from tests.tui.fakes import DIFF, review
 from tests.tui.test_terminal_guard import Terminal
 from tests.tui.walks import fill_all, tell

@@ -1,4 +1,4 @@
-"""Footer, help, palette and keymap, on every screen; looking only (T7)."""
+"""Footer, help, palette and keymap, on every screen; looking only."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from textual.command import Provider
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.actions import MOVING, doings
+from progtrain.tui.app import ProgtrainApp, all_bindings, keymap_problem
+from progtrain.tui.commands import Commands
+from progtrain.tui.screens.compare import CompareScreen
+from progtrain.tui.screens.help import HelpScreen
+from progtrain.tui.widgets.curve import CurveView
+from progtrain.tui.widgets.key_line import KeyLine
+from progtrain.tui.widgets.row_list import RowList
 from tests.tui.fakes import FakeEngine, fill, make_app, settle, snapshot
 from tests.tui.test_terminal import Tmux, _own_folders, app, needs_tmux, tmux
-from tui.actions import MOVING, doings
-from tui.app import ProgtrainApp, all_bindings, keymap_problem
-from tui.commands import Commands
-from tui.screens.compare import CompareScreen
-from tui.screens.help import HelpScreen
-from tui.widgets.curve import CurveView
-from tui.widgets.key_line import KeyLine
-from tui.widgets.row_list import RowList
 
 __all__ = ["_own_folders", "tmux"]
 

@@ -1,21 +1,21 @@
-"""The loop screen: every state says what it is, and every key does what it says (T2, T7)."""
+"""The loop screen: every state says what it is, and every key does what it says."""
 
 from __future__ import annotations
 
 import pytest
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.commands import SCREENS
+from progtrain.tui.screens.ask import Confirm
+from progtrain.tui.screens.compare import CompareScreen
+from progtrain.tui.screens.loop import LoopScreen
+from progtrain.tui.widgets.curve import CurveView
+from progtrain.tui.widgets.log_view import LogView
+from progtrain.tui.widgets.notice import Notice
+from progtrain.tui.widgets.status_bar import StatusBar
+from progtrain.tui.widgets.steps import StepStrip
+from progtrain.tui.widgets.versions import ActionNote, VersionTable
 from tests.tui.fakes import FakeEngine, FakeView, fill, make_app, settle, snapshot
-from tui.commands import SCREENS
-from tui.screens.ask import Confirm
-from tui.screens.compare import CompareScreen
-from tui.screens.loop import LoopScreen
-from tui.widgets.curve import CurveView
-from tui.widgets.log_view import LogView
-from tui.widgets.notice import Notice
-from tui.widgets.status_bar import StatusBar
-from tui.widgets.steps import StepStrip
-from tui.widgets.versions import ActionNote, VersionTable
 
 SIZES = [(80, 24), (120, 40)]
 
@@ -58,7 +58,7 @@ async def test_every_state_says_what_it_is(
 
 
 async def test_opening_starts_nothing(ws: Workspace) -> None:
-    """L1, T1: only the user starts a loop."""
+    """Only the user starts a loop."""
     fill(ws)
     engine = FakeEngine()
     app = make_app(ws, snapshot(ws.root, "not started"), engine=engine)
@@ -83,7 +83,7 @@ async def test_start_and_go_on(ws: Workspace, key: str, status: str) -> None:
 
 
 async def test_stopping_asks_first(ws: Workspace) -> None:
-    """T7: stopping a run is among the few things that ask."""
+    """Stopping a run is among the few things that ask."""
     fill(ws)
     engine = FakeEngine()
     app = make_app(ws, snapshot(ws.root), engine=engine)
@@ -186,7 +186,7 @@ async def test_the_history_tells_verdicts_without_colour(ws: Workspace) -> None:
 
 
 async def test_curve_keys(ws: Workspace) -> None:
-    """T2: log scale, smoothing, cursor, zoom, pan, the next chart, steps or epochs."""
+    """Log scale, smoothing, cursor, zoom, pan, the next chart, steps or epochs."""
     fill(ws)
     app = make_app(ws, snapshot(ws.root))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -222,7 +222,6 @@ async def test_curve_keys(ws: Workspace) -> None:
 
 
 async def test_marked_versions_are_drawn_over_each_other_and_compared(ws: Workspace) -> None:
-    """T2, T4."""
     fill(ws)
     app = make_app(ws, snapshot(ws.root))
     async with app.run_test(size=(120, 40)) as pilot:

@@ -1,4 +1,4 @@
-"""Curves: no spike is hidden, smoothing goes on where it ended, every look is drawn (T2)."""
+"""Curves: no spike is hidden, smoothing goes on where it ended, every look is drawn."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.style import Style
 
-from tui.plot.canvas import Canvas
-from tui.plot.chart import Line, Look, draw
-from tui.plot.series import Series
+from progtrain.tui.plot.canvas import Canvas
+from progtrain.tui.plot.chart import Line, Look, draw
+from progtrain.tui.plot.series import Series
 
 
 def series(values: list[float]) -> Series:

@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.plot.chart import Line, Look, draw
-from tui.plot.series import Series
+from progtrain.tui.plot.chart import Line, Look, draw
+from progtrain.tui.plot.series import Series
 
 numbers = st.one_of(
     st.floats(),

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.messages import Update
+from progtrain.tui.model import Model
+from progtrain.tui.reading.comparison import compare
+from progtrain.tui.reading.curves import CurveFeed, CurveKey, chart_of
+from progtrain.tui.reading.drafts import DraftReader
+from progtrain.tui.reading.log import LogTail
+from progtrain.tui.reading.pictures import read_picture
+from progtrain.tui.reading.samples import flips, kept_ids, read_kept, read_outcomes
 from tests.tui.fakes import fill, write_curves
-from tui.messages import Update
-from tui.model import Model
-from tui.reading.comparison import compare
-from tui.reading.curves import CurveFeed, CurveKey, chart_of
-from tui.reading.drafts import DraftReader
-from tui.reading.log import LogTail
-from tui.reading.pictures import read_picture
-from tui.reading.samples import flips, kept_ids, read_kept, read_outcomes
 
 
 def test_a_log_is_read_from_where_it_ended(tmp_path: Path) -> None:

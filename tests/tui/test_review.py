@@ -1,4 +1,4 @@
-"""The review: everything needed to decide, and every answer by one key (T3)."""
+"""The review: everything needed to decide, and every answer by one key."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 from textual.events import Key
 from textual.widgets import Static, TextArea
 
-from engine.schema import Decision
-from engine.workspace import Workspace
+from progtrain.engine.schema import Decision
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.screens.ask import AskLine, Confirm
+from progtrain.tui.screens.edit import EditScreen, edit_outside
+from progtrain.tui.screens.facts import FactsScreen
+from progtrain.tui.screens.review import ReviewScreen
+from progtrain.tui.widgets.diff import DiffView, pair_up
+from progtrain.tui.widgets.document import Document, lay_out
+from progtrain.tui.widgets.row_list import RowList
 from tests.tui.fakes import FakeEngine, FakeView, fill, make_app, review, settle, snapshot
-from tui.app import ProgtrainApp
-from tui.screens.ask import AskLine, Confirm
-from tui.screens.edit import EditScreen, edit_outside
-from tui.screens.facts import FactsScreen
-from tui.screens.review import ReviewScreen
-from tui.widgets.diff import DiffView, pair_up
-from tui.widgets.document import Document, lay_out
-from tui.widgets.row_list import RowList
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +165,7 @@ def test_split_lines_stand_beside_each_other() -> None:
 
 
 async def test_an_edit_is_checked_as_it_is_typed_and_accepted(ws: Workspace) -> None:
-    """T3: what the engine would do with it, or why it refuses."""
+    """What the engine would do with it, or why it refuses."""
     engine = FakeEngine()
     app = opened(ws, engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -193,7 +193,6 @@ async def test_an_edit_is_checked_as_it_is_typed_and_accepted(ws: Workspace) -> 
 
 
 async def test_dropping_an_edit_asks_first(ws: Workspace) -> None:
-    """T7."""
     app = opened(ws, FakeEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot, lambda: app.model.documents is not None)
@@ -295,7 +294,7 @@ async def test_an_action_that_cannot_be_applied_is_not_accepted(ws: Workspace) -
 async def test_other_questions_are_answered_too(
     ws: Workspace, kind: str, answers: list[str], key: str, answer: str
 ) -> None:
-    """L13, L18, L19: mends and repairs are shown as a diff before they run."""
+    """Mends and repairs are shown as a diff before they run."""
     engine = FakeEngine()
     app = opened(ws, engine, kind=kind, answers=answers, candidates=[], chosen=None, title="A mend is proposed")
     async with app.run_test() as pilot:

@@ -1,15 +1,15 @@
-"""Long tables and the line of keys: what is not looked at is not made (T7)."""
+"""Long tables and the line of keys: what is not looked at is not made."""
 
 from __future__ import annotations
 
 from rich.text import Text
 from textual.app import App, ComposeResult
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.screens.help import HelpScreen
+from progtrain.tui.widgets.key_line import KeyLine
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 from tests.tui.fakes import fill, make_app, settle, snapshot
-from tui.screens.help import HelpScreen
-from tui.widgets.key_line import KeyLine
-from tui.widgets.row_list import Column, Row, RowList
 
 
 class Table(App[None]):

@@ -1,4 +1,4 @@
-"""The samples screen: filters by outcome, class, loss and words, pictures, tables (T5)."""
+"""The samples screen: filters by outcome, class, loss and words, pictures, tables."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pytest
 from textual.widget import Widget
 from textual.widgets import Static
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.look.pixels import may_show_pixels, pixel_widget
+from progtrain.tui.reading.samples import Outcome
+from progtrain.tui.sample_filter import SampleFilter, classes
+from progtrain.tui.screens.ask import AskLine
+from progtrain.tui.screens.choose import Choose
+from progtrain.tui.screens.samples import SamplesScreen
+from progtrain.tui.widgets.picture import PictureView, PixelView
+from progtrain.tui.widgets.row_list import RowList
+from progtrain.tui.widgets.table_view import TableView, fit, read_rows, table_lines
 from tests.tui.fakes import fill, make_app, settle, snapshot
-from tui.app import ProgtrainApp
-from tui.pixels import may_show_pixels, pixel_widget
-from tui.reading.samples import Outcome
-from tui.sample_filter import SampleFilter, classes
-from tui.screens.ask import AskLine
-from tui.screens.choose import Choose
-from tui.screens.samples import SamplesScreen
-from tui.widgets.picture import PictureView, PixelView
-from tui.widgets.row_list import RowList
-from tui.widgets.table_view import TableView, fit, read_rows, table_lines
 
 
 def outcome(number: int, truth: str = "1", predicted: str = "1", loss: float | None = 0.0) -> Outcome:

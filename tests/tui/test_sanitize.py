@@ -1,4 +1,4 @@
-"""What others wrote is text, never markup and never terminal control (T8)."""
+"""What others wrote is text, never markup and never terminal control."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.sanitize import as_text, clean_line, clean_markdown, clean_text, last_overwrite, shorten
+from progtrain.tui.look.sanitize import as_text, clean_line, clean_markdown, clean_text, last_overwrite, shorten
 
 ALLOWED_CONTROL = {"\n"}
 

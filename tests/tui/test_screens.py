@@ -1,4 +1,4 @@
-"""Leaderboard, comparison, samples, rules, journal, reports: states and keys (T4 to T6)."""
+"""Leaderboard, comparison, samples, rules, journal, reports: states and keys."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 import pytest
 from textual.widgets import Static, TextArea
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.screens.ask import AskLine
+from progtrain.tui.screens.compare import CompareScreen
+from progtrain.tui.screens.edit import EditScreen
+from progtrain.tui.widgets.diff import DiffView
+from progtrain.tui.widgets.document import Document
+from progtrain.tui.widgets.picture import PictureView
+from progtrain.tui.widgets.row_list import RowList
 from tests.tui.fakes import FakeView, fill, make_app, settle, snapshot
-from tui.screens.ask import AskLine
-from tui.screens.compare import CompareScreen
-from tui.screens.edit import EditScreen
-from tui.widgets.diff import DiffView
-from tui.widgets.document import Document
-from tui.widgets.picture import PictureView
-from tui.widgets.row_list import RowList
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,6 @@ def keys_of(rows: RowList) -> list[str]:
 
 
 async def test_the_leaderboard_sorts_by_any_column_and_filters(ws: Workspace) -> None:
-    """T4."""
     fill(ws)
     external = ws.external / "resnet"
     external.mkdir(parents=True)
@@ -59,7 +58,7 @@ async def test_the_leaderboard_sorts_by_any_column_and_filters(ws: Workspace) ->
 
 
 async def test_two_marked_versions_are_compared_in_all_that_differs(ws: Workspace) -> None:
-    """T4: curves, parameters that differ, script diff, samples whose outcome changed."""
+    """Curves, parameters that differ, script diff, samples whose outcome changed."""
     fill(ws)
     app = make_app(ws, snapshot(ws.root, "finished"))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -89,7 +88,7 @@ async def test_two_marked_versions_are_compared_in_all_that_differs(ws: Workspac
 
 
 async def test_samples_are_browsed_by_outcome_version_and_words(ws: Workspace) -> None:
-    """T5: wrong first; the same sample in other versions beside it."""
+    """Wrong first; the same sample in other versions beside it."""
     fill(ws)
     app = make_app(ws, snapshot(ws.root, "finished"))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -130,7 +129,7 @@ async def test_a_version_without_samples_says_so(ws: Workspace) -> None:
 
 
 async def test_rules_are_shown_with_what_they_lock_and_edited_with_checks(ws: Workspace) -> None:
-    """T6, L43: each line of the instruction with what was understood, or that nothing enforces it."""
+    """Each line of the instruction with what was understood, or that nothing enforces it."""
     fill(ws)
     app = make_app(ws, snapshot(ws.root))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -187,7 +186,6 @@ async def test_saving_over_somebody_elses_change_is_refused(ws: Workspace) -> No
 
 
 async def test_a_missing_file_is_said_plainly(ws: Workspace) -> None:
-    """L3."""
     app = make_app(ws, snapshot(ws.root, "not started"))
     async with app.run_test() as pilot:
         await settle(pilot)

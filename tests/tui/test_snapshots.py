@@ -14,13 +14,13 @@ import pytest
 from rich.style import Style
 from textual.pilot import Pilot
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.look import colours
+from progtrain.tui.look.themes import DARK_16
+from progtrain.tui.messages import Update
+from progtrain.tui.reading.machine import Machine
 from tests.tui.fakes import FakeEngine, FakeView, fill, settle, snapshot
-from tui import colours
-from tui.app import ProgtrainApp
-from tui.messages import Update
-from tui.reading.machine import Machine
-from tui.themes import DARK_16
 
 HERE = Path(__file__).parent / "snapshots"
 

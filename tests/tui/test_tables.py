@@ -1,4 +1,4 @@
-"""Tables stay tables: long names lose their middle, cells wrap, nothing is cut where it cannot be read (T4, T6)."""
+"""Tables stay tables: long names lose their middle, cells wrap, nothing is cut where it cannot be read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.widgets.document import lay_out
+from progtrain.tui.widgets.markdown_elements import fit_columns
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 from tests.tui.fakes import fill, make_app, settle, snapshot, versions
-from tui.widgets.document import lay_out
-from tui.widgets.markdown_elements import fit_columns
-from tui.widgets.row_list import Column, Row, RowList
 
 LONG = "a report on what was tried at length, told in so many words that no line of eighty columns holds them all"
 

@@ -1,4 +1,4 @@
-"""The real program in real terminals: in tmux, and over a line that breaks in mid-training (T1)."""
+"""The real program in real terminals: in tmux, and over a line that breaks in mid-training."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.view import WorkspaceView
-from engine.workspace import Workspace
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.workspace import Workspace
 from tests.tui.fakes import fill
 
 _SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -68,7 +68,7 @@ def tmux() -> Iterator[Tmux]:
 
 
 def app(ws: Workspace, *more: str) -> list[str]:
-    return [sys.executable, "-P", "-m", "tui.start", str(ws.root), *more]
+    return [sys.executable, "-P", "-m", "progtrain.tui.start", str(ws.root), *more]
 
 
 @pytest.fixture(autouse=True)

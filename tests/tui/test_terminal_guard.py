@@ -1,4 +1,4 @@
-"""Whatever ends the app, the shell has its terminal back (T1)."""
+"""Whatever ends the app, the shell has its terminal back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
 from tests.tui.fakes import fill
 
 _RAW = termios.ECHO | termios.ICANON | termios.ISIG
@@ -33,7 +33,9 @@ class Terminal:
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color")
             script = '"$@"; echo "ended with $?"; exec cat'
-            os.execv("/bin/sh", ["sh", "-c", script, "sh", sys.executable, "-P", "-m", "tui.start", str(ws.root)])
+            os.execv(
+                "/bin/sh", ["sh", "-c", script, "sh", sys.executable, "-P", "-m", "progtrain.tui.start", str(ws.root)]
+            )
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.before = termios.tcgetattr(self.master)[3] & _RAW
 
@@ -79,7 +81,7 @@ class Terminal:
     @property
     def child(self) -> psutil.Process:
         """The process that draws."""
-        return next(p for p in self.guard.children() if "tui.start" in p.cmdline())
+        return next(p for p in self.guard.children() if "progtrain.tui.start" in p.cmdline())
 
     def modes(self) -> int:
         flags: int = termios.tcgetattr(self.master)[3]

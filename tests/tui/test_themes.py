@@ -1,4 +1,4 @@
-"""Colours on every ground: 16 of them, light and dark, none; and the size that the terminal really has (T1)."""
+"""Colours on every ground: 16 of them, light and dark, none; and the size that the terminal really has."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 from rich.segment import Segment
 from textual.theme import BUILTIN_THEMES
 
-from engine.errors import InputError
-from engine.workspace import Workspace
+from progtrain.engine.errors import InputError
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.look import themes
+from progtrain.tui.look.colours import MARKS, ON_BLACK, ON_LIGHT, ON_WHITE, version_colour, version_mark
+from progtrain.tui.preferences import Settings, read_settings
+from progtrain.tui.widgets.picture import PictureView
 from tests.tui.fakes import fill, make_app, settle, snapshot
 from tests.tui.test_terminal import Tmux, _own_folders, app, needs_tmux, tmux
-from tui import themes
-from tui.app import ProgtrainApp
-from tui.colours import MARKS, ON_BLACK, ON_LIGHT, ON_WHITE, version_colour, version_mark
-from tui.preferences import Settings, read_settings
-from tui.widgets.picture import PictureView
 
 __all__ = ["_own_folders", "tmux"]
 

@@ -14,19 +14,19 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.host import Check
+from progtrain.tui.screens.compare import CompareScreen
+from progtrain.tui.screens.edit import EditScreen
+from progtrain.tui.widgets.curve import CurveView
+from progtrain.tui.widgets.log_view import LogView
+from progtrain.tui.widgets.notice import Notice
+from progtrain.tui.widgets.row_list import RowList
+from progtrain.tui.widgets.steps import StepStrip
 from tests.tui.fakes import FakeEngine, settle, write_curves
 from tests.tui.test_app import run_in_terminal
 from tests.tui.walks import files_of, fill_all, never_freezing, shows_review, tell, walk
-from tui.app import ProgtrainApp
-from tui.port import Check
-from tui.screens.compare import CompareScreen
-from tui.screens.edit import EditScreen
-from tui.widgets.curve import CurveView
-from tui.widgets.log_view import LogView
-from tui.widgets.notice import Notice
-from tui.widgets.row_list import RowList
-from tui.widgets.steps import StepStrip
 
 
 def half(path: Path) -> None:

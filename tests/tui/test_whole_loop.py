@@ -1,4 +1,4 @@
-"""A whole loop by keyboard: real runner, real scripts, real files (T1, T3)."""
+"""A whole loop by keyboard: real runner, real scripts, real files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.screens.ask import Confirm
+from progtrain.tui.screens.review import ReviewScreen
+from progtrain.tui.widgets.diff import DiffView
+from progtrain.tui.widgets.document import Document
+from progtrain.tui.widgets.row_list import RowList
 from tests.tui.fakes import settle
-from tui.app import ProgtrainApp
-from tui.screens.ask import Confirm
-from tui.screens.review import ReviewScreen
-from tui.widgets.diff import DiffView
-from tui.widgets.document import Document
-from tui.widgets.row_list import RowList
 
 
 def status(app: ProgtrainApp) -> str:
@@ -81,7 +81,7 @@ async def test_a_loop_from_start_to_report_by_keyboard(plain: Workspace, edit_ru
 
 
 async def test_a_loop_is_stopped_and_gone_on_with_by_keyboard(plain: Workspace) -> None:
-    """T1: the app holds nothing: another one sees the same state and goes on from it."""
+    """The app holds nothing: another one sees the same state and goes on from it."""
     first = ProgtrainApp(plain.root, every=0.3)
     async with first.run_test(size=(80, 24)) as pilot:
         await settle(pilot, lambda: status(first) == "not started")

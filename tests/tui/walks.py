@@ -12,9 +12,9 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
 from tests.tui.fakes import fill, settle
-from tui.app import ProgtrainApp
 
 #: keys that lead through every screen and every pane of it
 EVERY_SCREEN = (

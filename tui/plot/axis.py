@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from tui.plot.series import Series
+from progtrain.tui.plot.series import Series
 
 
 def seconds_at(times: Series, step: float) -> float | None:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from rich.segment import Segment
 from rich.style import Style
 
-from tui import words
-from tui.colours import CURSOR, QUIET, version_mark
-from tui.plot.canvas import Canvas
-from tui.plot.series import Series
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import CURSOR, QUIET, version_mark
+from progtrain.tui.plot.canvas import Canvas
+from progtrain.tui.plot.series import Series
 
 _QUIET = Style(color=QUIET)
 _CURSOR = Style(color=CURSOR)

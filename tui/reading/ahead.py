@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.workspace import Workspace
-from tui.reading.curves import CurveFeed, CurveRows
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.reading.curves import CurveFeed, CurveRows
 
 if TYPE_CHECKING:
-    from engine.snapshot import Snapshot
+    from progtrain.engine.status.snapshot import Snapshot
 
 _SIZE = 8
 
@@ -103,7 +103,7 @@ def _live(root: Path, handle: int, told: int) -> None:
 
 
 def _read(workspace: Workspace, give: Callable[[object], None]) -> None:
-    from tui.reading.glance import glance
+    from progtrain.tui.reading.glance import glance
 
     seen = glance(workspace)
     if seen is None or seen.version is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.errors import InputError, ProgtrainError
-from engine.workspace import Workspace
-from tui.reading.samples import Outcome, flips, read_outcomes
+from progtrain.engine.errors import InputError, ProgtrainError
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.reading.samples import Outcome, flips, read_outcomes
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def compare(workspace: Workspace, versions: tuple[str, ...]) -> Comparison:
 
 def pair(workspace: Workspace, base: str, version: str) -> Pair:
     """Script, samples and verdicts. Imports numpy for the latter, and may take a second: call it from a thread."""
-    from engine.text import unified_diff
+    from progtrain.engine.text import unified_diff
 
     before, after = (_source(workspace, name) for name in (base, version))
     intervals, note = _intervals(workspace, base, version)
@@ -74,7 +74,7 @@ def _source(workspace: Workspace, version: str) -> str:
 
 
 def _settings(sources: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    from engine.script.settings import find_settings
+    from progtrain.engine.script.settings import find_settings
 
     found = [{s.name: s.value for s in find_settings(source)} if source else {} for source in sources]
     names = dict.fromkeys(name for settings in found for name in settings if name.casefold() != "version")
@@ -88,10 +88,10 @@ def _value(settings: Mapping[str, object], name: str) -> str:
 
 def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str, Interval] | None, str]:
     """As the engine's analysis works them out, for any two versions."""
-    from engine import rules
-    from engine.insight.comparison import compare as bootstrap
-    from engine.insight.per_sample import read_per_sample
-    from engine.schema import EvalScore, Protocol, load
+    from progtrain.engine.analysis.compare.pairs import compare as bootstrap
+    from progtrain.engine.analysis.measure.samples import read_per_sample
+    from progtrain.engine.rules import rules
+    from progtrain.engine.schema import EvalScore, Protocol, load
 
     folders = [workspace.version(name) for name in (base, version)]
     try:

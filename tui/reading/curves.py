@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
-from engine.files import LineReader
-from engine.metrics import finite
-from engine.workspace import Workspace
-from tui.plot.series import Series
-from tui.reading.metrics_file import EPOCH, STEP, MetricsFile, News, Points
+from progtrain.engine.files import LineReader
+from progtrain.engine.metrics import finite
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.plot.series import Series
+from progtrain.tui.reading.metrics_file import EPOCH, STEP, MetricsFile, News, Points
 
 Role = Literal["train", "val", ""]
 Source = Literal["log", "live"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.files import LineReader
-from engine.workspace import Workspace
+from progtrain.engine.files import LineReader
+from progtrain.engine.workspace import Workspace
 
 _MOST = 400_000
 

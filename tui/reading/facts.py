@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.files import try_read_json
-from engine.workspace import Workspace
+from progtrain.engine.files import try_read_json
+from progtrain.engine.workspace import Workspace
 
 
 @dataclass(frozen=True)

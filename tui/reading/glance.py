@@ -1,6 +1,6 @@
 """The history and where the loop stood, from the journal and scores alone: what the first frame shows.
 
-`engine.view` needs pydantic and the rules, whose import takes longer than all that is read here. What it says a
+`engine.status.view` needs pydantic and the rules, whose import takes longer than all that is read here. What it says a
 moment later replaces this, so nothing is decided by a glance: no review, no locks, and a runner that the journal
 calls alive is believed.
 """
@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from engine import metrics
-from engine.clock import Clock, now
-from engine.files import LineReader, try_read_json
-from engine.snapshot import STEP_NAMES, Snapshot, StepState, StepView, VersionView
-from engine.story import Story
-from engine.workspace import Workspace
+from progtrain.engine import metrics
+from progtrain.engine.clock import Clock, now
+from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.status.snapshot import STEP_NAMES, Snapshot, StepState, StepView, VersionView
+from progtrain.engine.status.state import Story
+from progtrain.engine.workspace import Workspace
 
 
 def glance(workspace: Workspace, clock: Clock = now) -> Snapshot | None:

@@ -6,9 +6,9 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from engine.files import LineReader
-from engine.metrics import finite
-from engine.workspace import Workspace
+from progtrain.engine.files import LineReader
+from progtrain.engine.metrics import finite
+from progtrain.engine.workspace import Workspace
 
 _MOST = 5000
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from tui.sanitize import last_overwrite
+from progtrain.tui.look.sanitize import last_overwrite
 
 #: the first look at a long log starts this far from its end
 _FIRST_BYTES = 256 * 1024

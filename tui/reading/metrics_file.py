@@ -1,6 +1,6 @@
 """A growing `metrics.csv`, column by column: what is new costs what is new, whole blocks at the speed of C.
 
-`engine.insight.curves` keeps rows with their epochs to judge a training; a screen needs the points alone, in a
+`engine.analysis.measure.curves` keeps rows with their epochs to judge a training; a screen needs the points alone, in a
 tenth of the time and of the memory.
 """
 

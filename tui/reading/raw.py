@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.workspace import Workspace
-from tui.reading.pictures import Picture, draw_values, read_picture
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.reading.pictures import Picture, draw_values, read_picture
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
 _TEXTS = {".txt", ".json", ".md", ".yaml", ".yml"}

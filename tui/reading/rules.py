@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace
 
 
 @dataclass(frozen=True)

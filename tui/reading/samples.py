@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.files import try_read_json
-from engine.workspace import Workspace
+from progtrain.engine.files import try_read_json
+from progtrain.engine.workspace import Workspace
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
 _TEXTS = {".txt", ".json", ".csv", ".md", ".tsv", ".yaml", ".yml"}

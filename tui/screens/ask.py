@@ -10,8 +10,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from tui.sanitize import clean_text
-from tui.widgets.typing_order import Line
+from progtrain.tui.look.sanitize import clean_text
+from progtrain.tui.widgets.typing_order import Line
 
 
 class Confirm(ModalScreen[bool]):

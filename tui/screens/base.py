@@ -9,15 +9,15 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
 
-from engine.workspace import Workspace
-from tui import words
-from tui.model import Model
-from tui.widgets.key_line import KeyLine
-from tui.widgets.notice import Notice
-from tui.widgets.status_bar import StatusBar
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.look import words
+from progtrain.tui.model import Model
+from progtrain.tui.widgets.key_line import KeyLine
+from progtrain.tui.widgets.notice import Notice
+from progtrain.tui.widgets.status_bar import StatusBar
 
 if TYPE_CHECKING:
-    from tui.app import ProgtrainApp
+    from progtrain.tui.app import ProgtrainApp
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.sanitize import as_text, clean_line
-from tui.screens.ask import AskLine
-from tui.widgets.row_list import Column, Row, RowList
+from progtrain.tui.look.sanitize import as_text, clean_line
+from progtrain.tui.screens.ask import AskLine
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 
 class Choose(ModalScreen[tuple[str, ...] | None]):

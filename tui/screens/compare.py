@@ -1,4 +1,4 @@
-"""Versions beside each other (T4): curves over each other, what differs, which samples changed."""
+"""Versions beside each other: curves over each other, what differs, which samples changed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from tui import words
-from tui.colours import QUIET, verdict_colour, version_colour, version_mark
-from tui.model import AXES, Axis, Model
-from tui.reading.comparison import Comparison, Interval, Pair, compare, pair
-from tui.reading.samples import Outcome
-from tui.sanitize import as_text, clean_line
-from tui.screens.base import PaneScreen
-from tui.widgets.curve import CurveView, curve_marks
-from tui.widgets.diff import DiffView
-from tui.widgets.row_list import Column, Row, RowList
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import QUIET, verdict_colour, version_colour, version_mark
+from progtrain.tui.look.sanitize import as_text, clean_line
+from progtrain.tui.model import AXES, Axis, Model
+from progtrain.tui.reading.comparison import Comparison, Interval, Pair, compare, pair
+from progtrain.tui.reading.samples import Outcome
+from progtrain.tui.screens.base import PaneScreen
+from progtrain.tui.widgets.curve import CurveView, curve_marks
+from progtrain.tui.widgets.diff import DiffView
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 
 class CompareScreen(PaneScreen):

@@ -1,4 +1,4 @@
-"""A document under edit, with what the engine would do with it as one types (T3)."""
+"""A document under edit, with what the engine would do with it as one types."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
-from tui.colours import BAD, GOOD, NEEDS_YOU, QUIET
-from tui.port import Check
-from tui.sanitize import clean_text
-from tui.screens.ask import Confirm
-from tui.screens.base import is_there
-from tui.widgets.diff import DiffView
-from tui.widgets.key_line import KeyLine
-from tui.widgets.typing_order import Editor
+from progtrain.tui.host import Check
+from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, QUIET
+from progtrain.tui.look.sanitize import clean_text
+from progtrain.tui.screens.ask import Confirm
+from progtrain.tui.screens.base import is_there
+from progtrain.tui.widgets.diff import DiffView
+from progtrain.tui.widgets.key_line import KeyLine
+from progtrain.tui.widgets.typing_order import Editor
 
 if TYPE_CHECKING:
-    from tui.app import ProgtrainApp
+    from progtrain.tui.app import ProgtrainApp
 
 _CHECK_AFTER_SECONDS = 0.4
 

@@ -11,15 +11,15 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from engine.workspace import Workspace
-from tui.colours import NEEDS_YOU
-from tui.reading.facts import Fact, read_facts
-from tui.sanitize import as_text, clean_line
-from tui.screens.base import is_there
-from tui.widgets.row_list import Column, Row, RowList
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.look.colours import NEEDS_YOU
+from progtrain.tui.look.sanitize import as_text, clean_line
+from progtrain.tui.reading.facts import Fact, read_facts
+from progtrain.tui.screens.base import is_there
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 if TYPE_CHECKING:
-    from tui.app import ProgtrainApp
+    from progtrain.tui.app import ProgtrainApp
 
 
 class FactsScreen(ModalScreen[None]):

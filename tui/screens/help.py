@@ -11,9 +11,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui import words
-from tui.actions import MOVING, Doing
-from tui.colours import NOW, QUIET
+from progtrain.tui.actions import MOVING, Doing
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import NOW, QUIET
 
 
 class HelpScreen(ModalScreen[None]):

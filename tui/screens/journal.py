@@ -1,4 +1,4 @@
-"""What happened when, with the command to repeat it (T6)."""
+"""What happened when, with the command to repeat it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from tui.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET, version_colour
-from tui.model import Model
-from tui.reading.journal import Entry, JournalReader
-from tui.sanitize import as_text, clean_line, shorten
-from tui.screens.ask import AskLine
-from tui.screens.base import BaseScreen
-from tui.widgets.row_list import Column, Row, RowList
+from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET, version_colour
+from progtrain.tui.look.sanitize import as_text, clean_line, shorten
+from progtrain.tui.model import Model
+from progtrain.tui.reading.journal import Entry, JournalReader
+from progtrain.tui.screens.ask import AskLine
+from progtrain.tui.screens.base import BaseScreen
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 _STYLE = {
     "loop_failed": BAD,

@@ -1,4 +1,4 @@
-"""Every version and every model from elsewhere (T4)."""
+"""Every version and every model from elsewhere."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from engine.external import External, read_external
-from engine.metrics import higher_is_better, normalised
-from engine.snapshot import VersionView
-from tui import words
-from tui.colours import QUIET, verdict_colour, version_colour
-from tui.model import Model
-from tui.sanitize import as_text, clean_line, shorten
-from tui.screens.ask import AskLine
-from tui.screens.base import BaseScreen
-from tui.widgets.row_list import Column, Row, RowList
+from progtrain.engine.loop.external import External, read_external
+from progtrain.engine.metrics import higher_is_better, normalised
+from progtrain.engine.status.snapshot import VersionView
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import QUIET, verdict_colour, version_colour
+from progtrain.tui.look.sanitize import as_text, clean_line, shorten
+from progtrain.tui.model import Model
+from progtrain.tui.screens.ask import AskLine
+from progtrain.tui.screens.base import BaseScreen
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 
 class LeaderboardScreen(BaseScreen):
@@ -93,7 +93,7 @@ class LeaderboardScreen(BaseScreen):
         board.border_title = as_text(f"leaderboard  sorted by {by}, {direction}{showing if self._filter else ''}")
 
     def _ordered(self, rows: list[VersionView | External], by: str, model: Model) -> list[VersionView | External]:
-        """Rows without a number stay at the bottom, whatever the direction (L41)."""
+        """Rows without a number stay at the bottom, whatever the direction."""
         values = {id(row): _value(row, by) for row in rows}
         known = [row for row in rows if values[id(row)] is not None]
         up = model.snapshot.higher_is_better if model.snapshot else True

@@ -1,4 +1,4 @@
-"""What runs, how far it is, whether it gets better, and what is wanted from the user (T2)."""
+"""What runs, how far it is, whether it gets better, and what is wanted from the user."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from tui import words
-from tui.colours import version_colour
-from tui.model import AXES, Axis, Model, in_order
-from tui.screens.base import PaneScreen
-from tui.widgets.curve import CurveView, curve_marks
-from tui.widgets.log_view import LogView
-from tui.widgets.steps import StepStrip
-from tui.widgets.versions import ActionNote, VersionLine, VersionTable
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import version_colour
+from progtrain.tui.model import AXES, Axis, Model, in_order
+from progtrain.tui.screens.base import PaneScreen
+from progtrain.tui.widgets.curve import CurveView, curve_marks
+from progtrain.tui.widgets.log_view import LogView
+from progtrain.tui.widgets.steps import StepStrip
+from progtrain.tui.widgets.versions import ActionNote, VersionLine, VersionTable
 
 #: below the large curve; the last two where the terminal is huge
 _SMALL = (2, 3, 4, 5)
@@ -113,7 +113,7 @@ class LoopScreen(PaneScreen):
         return not (self.host.readonly and action == "start_or_stop")
 
     def action_start_or_stop(self) -> None:
-        from tui.screens.ask import Confirm
+        from progtrain.tui.screens.ask import Confirm
 
         snapshot = self.model.snapshot
         if snapshot is None:
@@ -165,7 +165,7 @@ class LoopScreen(PaneScreen):
         return self.query_one(VersionTable).key
 
     def action_search(self) -> None:
-        from tui.screens.ask import AskLine
+        from progtrain.tui.screens.ask import AskLine
 
         self.show_pane(self.PANES.index("log"))
         self.app.push_screen(AskLine("search the output", "enter: last hit, then n and N    esc goes back"), self._find)

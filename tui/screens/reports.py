@@ -1,4 +1,4 @@
-"""The reports as Markdown, the newest first (T6)."""
+"""The reports as Markdown, the newest first."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from tui.model import Model
-from tui.reading.reports import Report, read_report, report_names
-from tui.sanitize import as_text
-from tui.screens.base import PaneScreen
-from tui.widgets.document import Document
-from tui.widgets.row_list import Column, Row, RowList
+from progtrain.tui.look.sanitize import as_text
+from progtrain.tui.model import Model
+from progtrain.tui.reading.reports import Report, read_report, report_names
+from progtrain.tui.screens.base import PaneScreen
+from progtrain.tui.widgets.document import Document
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 
 class ReportsScreen(PaneScreen):

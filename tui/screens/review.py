@@ -1,4 +1,4 @@
-"""The open question: what was drafted, what it would change, what else is on offer (T3)."""
+"""The open question: what was drafted, what it would change, what else is on offer."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from engine.schema import CandidateCard, Decision, Review
-from tui.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
-from tui.model import Model
-from tui.port import Check
-from tui.sanitize import as_text, clean_line, clean_text, glimpse, shorten
-from tui.screens.ask import AskLine, Confirm
-from tui.screens.base import PaneScreen
-from tui.screens.edit import EditScreen
-from tui.screens.facts import FactsScreen
-from tui.widgets.diff import DiffView
-from tui.widgets.document import Document
-from tui.widgets.row_list import Column, Row, RowList
+from progtrain.engine.schema import CandidateCard, Decision, Review
+from progtrain.tui.host import Check
+from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
+from progtrain.tui.look.sanitize import as_text, clean_line, clean_text, glimpse, shorten
+from progtrain.tui.model import Model
+from progtrain.tui.screens.ask import AskLine, Confirm
+from progtrain.tui.screens.base import PaneScreen
+from progtrain.tui.screens.edit import EditScreen
+from progtrain.tui.screens.facts import FactsScreen
+from progtrain.tui.widgets.diff import DiffView
+from progtrain.tui.widgets.document import Document
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 _COLUMNS = [
     Column(""),

@@ -1,4 +1,4 @@
-"""Rules and instruction: what they lock, what is not enforced, and a way to edit them (T6)."""
+"""Rules and instruction: what they lock, what is not enforced, and a way to edit them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
-from tui.colours import BAD, GOOD, NEEDS_YOU, QUIET
-from tui.model import Model
-from tui.port import Check, RulesCheck, save
-from tui.reading.rules import RuleFiles, read_rule_files
-from tui.sanitize import as_text, clean_line, glimpse
-from tui.screens.base import PaneScreen
-from tui.screens.edit import EditScreen
-from tui.widgets.row_list import Column, Row, RowList
+from progtrain.tui.host import Check, RulesCheck, save
+from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, QUIET
+from progtrain.tui.look.sanitize import as_text, clean_line, glimpse
+from progtrain.tui.model import Model
+from progtrain.tui.reading.rules import RuleFiles, read_rule_files
+from progtrain.tui.screens.base import PaneScreen
+from progtrain.tui.screens.edit import EditScreen
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 #: characters of the rules that are shown, and that an editor in a terminal can take
 _MOST_SHOWN = 20_000

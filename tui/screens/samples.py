@@ -1,4 +1,4 @@
-"""The validation samples, wrong ones first, with what was kept of them (T5)."""
+"""The validation samples, wrong ones first, with what was kept of them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui import words
-from tui.colours import BAD, GOOD, NEEDS_YOU, QUIET, version_colour
-from tui.model import Model
-from tui.reading.pictures import Picture, read_picture
-from tui.reading.raw import Raw, find_raw
-from tui.reading.samples import Kept, Outcome, kept_ids, read_kept, read_outcomes
-from tui.sample_filter import OUTCOMES, SHARES, SampleFilter, classes
-from tui.sanitize import as_text, clean_line, clean_text
-from tui.screens.ask import AskLine
-from tui.screens.base import PaneScreen
-from tui.screens.choose import Choose
-from tui.widgets.picture import PictureView, PixelView
-from tui.widgets.row_list import Column, Row, RowList
-from tui.widgets.table_view import TableView
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, QUIET, version_colour
+from progtrain.tui.look.sanitize import as_text, clean_line, clean_text
+from progtrain.tui.model import Model
+from progtrain.tui.reading.pictures import Picture, read_picture
+from progtrain.tui.reading.raw import Raw, find_raw
+from progtrain.tui.reading.samples import Kept, Outcome, kept_ids, read_kept, read_outcomes
+from progtrain.tui.sample_filter import OUTCOMES, SHARES, SampleFilter, classes
+from progtrain.tui.screens.ask import AskLine
+from progtrain.tui.screens.base import PaneScreen
+from progtrain.tui.screens.choose import Choose
+from progtrain.tui.widgets.picture import PictureView, PixelView
+from progtrain.tui.widgets.row_list import Column, Row, RowList
+from progtrain.tui.widgets.table_view import TableView
 
 
 class SamplesScreen(PaneScreen):

@@ -14,11 +14,11 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui import words
-from tui.colours import version_mark
-from tui.model import Axis, Model
-from tui.plot.chart import Drawing, Line, Look, draw, limits
-from tui.sanitize import as_text
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import version_mark
+from progtrain.tui.look.sanitize import as_text
+from progtrain.tui.model import Axis, Model
+from progtrain.tui.plot.chart import Drawing, Line, Look, draw, limits
 
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.9, 0.97)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from tui.colours import BAD, GOOD, NOW
-from tui.sanitize import clean_text
-from tui.widgets.line_view import LineView
+from progtrain.tui.look.colours import BAD, GOOD, NOW
+from progtrain.tui.look.sanitize import clean_text
+from progtrain.tui.widgets.line_view import LineView
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from rich.text import Text
 from rich.theme import Theme
 from textual import events
 
-from tui.colours import NOW, QUIET
-from tui.sanitize import clean_markdown
-from tui.widgets.line_view import LineView
+from progtrain.tui.look.colours import NOW, QUIET
+from progtrain.tui.look.sanitize import clean_markdown
+from progtrain.tui.widgets.line_view import LineView
 
 if TYPE_CHECKING:
     from rich.markdown import Markdown
 
-    from tui.app import ProgtrainApp
+    from progtrain.tui.app import ProgtrainApp
 
 #: characters that are laid out between two keys without anybody noticing; more of them in a thread
 _AT_ONCE = 20_000
@@ -123,6 +123,6 @@ def _joined(row: list[Segment]) -> Text:
 
 
 def _markdown(source: str) -> Markdown:
-    from tui.widgets.markdown_elements import PlainMarkdown
+    from progtrain.tui.widgets.markdown_elements import PlainMarkdown
 
     return PlainMarkdown(source, hyperlinks=False, code_theme="ansi_dark")

@@ -9,10 +9,10 @@ from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 
-from tui import words
-from tui.model import Model
-from tui.sanitize import as_text
-from tui.widgets.line_view import LineView
+from progtrain.tui.look import words
+from progtrain.tui.look.sanitize import as_text
+from progtrain.tui.model import Model
+from progtrain.tui.widgets.line_view import LineView
 
 
 class LogView(LineView):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widget import Widget
 
-from tui.colours import BAD, NEEDS_YOU
-from tui.model import Model
-from tui.sanitize import glimpse
+from progtrain.tui.look.colours import BAD, NEEDS_YOU
+from progtrain.tui.look.sanitize import glimpse
+from progtrain.tui.model import Model
 
 
 class Notice(Widget):

@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widget import Widget
 
-from tui.reading.pictures import Picture, Pixel
-from tui.sanitize import clean_line
+from progtrain.tui.look.sanitize import clean_line
+from progtrain.tui.reading.pictures import Picture, Pixel
 
 _BRIGHTNESS = " .:-=+*#%@"
 

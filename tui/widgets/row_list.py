@@ -13,8 +13,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from tui.sanitize import shorten
-from tui.widgets.line_view import LineView
+from progtrain.tui.look.sanitize import shorten
+from progtrain.tui.widgets.line_view import LineView
 
 _NARROWEST = 5
 _NARROWEST_STRETCH = 12

@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.text import Text
 from textual.widget import Widget
 
-from tui import words
-from tui.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
-from tui.model import Model
-from tui.sanitize import clean_line, shorten
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
+from progtrain.tui.look.sanitize import clean_line, shorten
+from progtrain.tui.model import Model
 
 
 class StatusBar(Widget):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widget import Widget
 
-from tui import words
-from tui.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
-from tui.model import Model
-from tui.sanitize import clean_line
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
+from progtrain.tui.look.sanitize import clean_line
+from progtrain.tui.model import Model
 
 if TYPE_CHECKING:
-    from engine.snapshot import Progress, Snapshot
+    from progtrain.engine.status.snapshot import Progress, Snapshot
 
 _STYLE = {"done": GOOD, "running": f"bold {NOW}", "waiting": f"bold {NEEDS_YOU}", "failed": f"bold {BAD}"}
 _WIDE = 104

@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
-from tui.sanitize import clean_line, clean_text, shorten
+from progtrain.tui.look.sanitize import clean_line, clean_text, shorten
 
 _MOST_ROWS = 40
 _NARROWEST = 5

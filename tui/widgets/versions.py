@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widget import Widget
 
-from tui import words
-from tui.colours import NEEDS_YOU, NOW, QUIET, verdict_colour, version_colour
-from tui.model import Model
-from tui.sanitize import as_text, clean_line, shorten
-from tui.widgets.row_list import Column, Row, RowList
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import NEEDS_YOU, NOW, QUIET, verdict_colour, version_colour
+from progtrain.tui.look.sanitize import as_text, clean_line, shorten
+from progtrain.tui.model import Model
+from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 if TYPE_CHECKING:
-    from engine.snapshot import Snapshot, VersionView
+    from progtrain.engine.status.snapshot import Snapshot, VersionView
 
 _SHORT_VERDICT = {"within noise": "noise"}
 

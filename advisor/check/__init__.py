@@ -1,0 +1,1 @@
+"""What is let through: facts, directions, whole sentences."""

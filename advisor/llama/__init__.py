@@ -1,0 +1,1 @@
+"""llama.cpp: model, chat template, grammar, machine."""

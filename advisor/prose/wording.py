@@ -1,0 +1,94 @@
+"""The hand-written sentences of `sentences/*.toml`, where their notation is explained."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+Sentences = tuple[str, ...]
+
+
+class Results(NamedTuple):
+    """About a result, whatever the diagnosis."""
+
+    summary: Sentences
+    outlook: Sentences
+    deltas: Sentences
+    evidence: Sentences
+    no_deltas: Sentences
+
+
+class Finding(NamedTuple):
+    """About one diagnosis."""
+
+    summary: Sentences
+    evidence: Sentences
+    hypotheses: Sentences
+    focus: Sentences
+
+
+class Action(NamedTuple):
+    """About what a candidate does."""
+
+    goal: Sentences
+    impact: Sentences
+    risk: Sentences
+    verification: Sentences
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files(__package__ or "").joinpath("sentences", name).read_text(encoding="utf-8"))
+
+
+@cache
+def results() -> Results:
+    found = _read("results.toml")
+    found["no_deltas"] = [found["no_deltas"]]
+    return Results(**{name: tuple(lines) for name, lines in found.items()})
+
+
+@cache
+def findings() -> dict[str, Finding]:
+    return {
+        name: Finding(**{part: tuple(lines) for part, lines in parts.items()})
+        for name, parts in _read("findings.toml").items()
+    }
+
+
+@cache
+def _actions() -> tuple[dict[str, str], dict[str, Action]]:
+    found = _read("actions.toml")
+    options = found.pop("options")
+    families = {name: Action(**{part: tuple(lines) for part, lines in parts.items()}) for name, parts in found.items()}
+    return options, families
+
+
+def written_about() -> frozenset[str]:
+    """The candidates with sentences of their own."""
+    return frozenset(_actions()[0])
+
+
+def other() -> Action:
+    """For a candidate that nobody has written about, and where no sentence of its own holds."""
+    return _actions()[1]["other"]
+
+
+def families() -> dict[str, Action]:
+    """All that candidates do, by the name of the family."""
+    return _actions()[1]
+
+
+def action(option: str, version: str = "") -> Action:
+    """The sentences on a candidate; `version` is the one under analysis."""
+    return families()[family(option, version)]
+
+
+def family(option: str, version: str = "") -> str:
+    """Whose words a candidate takes; also for `undo_v002` and `back_to_v002`."""
+    if option.startswith("undo_v"):
+        option = "undo" if option == f"undo_{version}" else "undo_earlier"
+    elif option.startswith("back_to_v"):
+        option = "back_to"
+    return _actions()[0].get(option, "other")

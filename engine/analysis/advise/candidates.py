@@ -1,0 +1,400 @@
+"""Actions on offer: settings up and down, recipes, undoing an earlier action, going back to the best version.
+
+A candidate applies to the script as it stands, breaks no rule, and leads to a script that was not trained yet.
+What was tried from the same state is not offered again, nor the opposite of what has just helped.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from progtrain.advisor.interface import Finding, Risk
+from progtrain.engine.analysis.advise.evidence import FLOOR, circumstances, reasons, rests_on, score
+from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation, nice, recipe_parameters
+from progtrain.engine.analysis.measure.measurements import Measurements
+from progtrain.engine.analysis.types import Candidate, Limits, VersionRecord
+from progtrain.engine.analysis.vocabulary import CANDIDATES
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.catalogue import CATALOGUE
+from progtrain.engine.script.action.operations import (
+    Lineage,
+    Operation,
+    RevertOperation,
+    apply_operation,
+    describe_operation,
+    parse_operation,
+    touches,
+)
+from progtrain.engine.script.names import canonical
+from progtrain.engine.script.settings import choose_setting, find_settings
+
+#: changing these would not make the model better, only the score different
+_NO_ACTION = frozenset({"seed", "dataset_id", "version", "val_batch_size", "num_workers", "num_classes"})
+#: what an earlier outcome of the same kind of change, from another state, leaves of a score
+_MEMORY = {"worse": 0.45, "within noise": 0.65, "better": 1.0}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What candidates are made for: a version's script, what was measured on it, and the past."""
+
+    record: VersionRecord
+    measured: Measurements
+    findings: Sequence[Finding]
+    limits: Limits
+    #: all versions so far, in order
+    history: Sequence[VersionRecord]
+
+    @property
+    def source(self) -> str:
+        return self.record.source
+
+
+@dataclass(frozen=True)
+class _Proposal:
+    id: str
+    operation: dict[str, Any]
+    risk: Risk
+    why: str
+    evidence: tuple[str, ...]
+    reasons: tuple[str, ...]
+    score: float
+    change: str = ""
+
+
+def find_candidates(ground: Ground, *, base: str | None = None) -> tuple[Candidate, ...]:
+    """Ranked, the best first; the same input gives the same list. `base` where it is not the latest version."""
+    proposals = [p for p in _proposals(ground) if canonical(p.operation.get("setting", "")) not in _NO_ACTION]
+    legal = [checked for p in proposals if (checked := _checked(p, ground) or _half_way(p, ground)) is not None]
+    weighed = [weighed for p in legal if (weighed := _with_memory(p, ground)) is not None]
+    return rank(_candidate(p, base) for p in weighed)
+
+
+def rank(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """By score; equal scores in the order of the vocabulary."""
+    order = {name: number for number, name in enumerate(CANDIDATES)}
+    ordered = sorted(candidates, key=lambda c: (-c.score, order.get(c.id, len(order)), c.id))
+    return tuple(c.model_copy(update={"rank": place}) for place, c in enumerate(ordered, start=1))
+
+
+def _proposals(ground: Ground) -> Iterator[_Proposal]:
+    yield from _settings(ground)
+    yield from _recipes(ground)
+    yield from _undos(ground)
+
+
+def _settings(ground: Ground) -> Iterator[_Proposal]:
+    situation = Situation(ground.measured, ground.findings, _just_helped(ground.record))
+    try:
+        found = find_settings(ground.source)
+    except InputError:
+        return
+    for tuning in TUNINGS:
+        try:
+            setting = choose_setting(found, tuning.key)
+        except InputError:
+            # set in two places with different values: which one counts is not ours to guess
+            continue
+        if setting is None or isinstance(setting.value, bool | str) or setting.value is None:
+            continue
+        value = tuning.size(setting.value, situation)
+        if value is None or value == setting.value:
+            continue
+        to = list(value) if isinstance(value, tuple) else value
+        before = list(setting.value) if isinstance(setting.value, tuple) else setting.value
+        operation = {"operation": "set", "setting": setting.key, "from": before, "to": to}
+        yield _proposal(tuning.candidate, operation, tuning.risk, tuning.why, ground)
+
+
+def _just_helped(record: VersionRecord) -> str | None:
+    return "_".join(kind_of(record.operation)) if record.operation and record.outcome == "better" else None
+
+
+def _recipes(ground: Ground) -> Iterator[_Proposal]:
+    from progtrain.engine.script.action.recipes import get_recipe
+
+    situation = Situation(ground.measured, ground.findings)
+    for info in CATALOGUE:
+        if info.id in ground.limits.forbidden_recipes or not _fits_the_task(info.id, ground.measured):
+            continue
+        try:
+            fitted = get_recipe(info.id).operation(ground.source).parameters
+        except InputError:
+            continue
+        # written out, so that the document says what the script will say
+        parameters = {**fitted, **recipe_parameters(info.id, situation)}
+        operation: dict[str, Any] = {"operation": "recipe", "recipe": info.id}
+        if parameters:
+            operation["parameters"] = parameters
+        yield _proposal(info.candidate_id, operation, info.risk, info.why, ground)
+
+
+def _fits_the_task(recipe: str, measured: Measurements) -> bool:
+    """What the script's loss does not show: balanced classes need no weights, and batches of one sample have no spread
+    to normalise by, which torch refuses."""
+    samples, batch = measured.data.train_samples, measured.number("batch_size")
+    if recipe == "batch_norm" and samples and batch and samples % batch == 1:
+        return False
+    if recipe == "class_weights":
+        uneven = measured.failures.imbalance
+        return measured.is_classification is not False and (uneven is None or uneven >= 1.3)
+    return not (recipe == "input_standardisation" and _is_even(measured))
+
+
+def _is_even(measured: Measurements) -> bool:
+    scale, offset = measured.data.input_scale, measured.data.input_offset
+    return scale is not None and scale < 2 and (offset or 0.0) < 0.5
+
+
+def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, ground: Ground) -> _Proposal:
+    findings = ground.findings
+    share, least, because = circumstances(name, ground.measured)
+    told = reasons(name, findings) or ("nothing in the evidence speaks for it",)
+    if because:
+        told = (*told, because)
+    value = max(least, share * score(name, findings, risk))
+    return _Proposal(name, operation, risk, why, rests_on(name, findings), told, value)
+
+
+def _undos(ground: Ground) -> Iterator[_Proposal]:
+    """Actions among the ancestors that brought nothing, or harm, and are still in the script."""
+    for record in ancestors(ground.record, ground.history):
+        if record.operation is None or record.outcome not in ("worse", "within noise"):
+            continue
+        worse = record.outcome == "worse"
+        yield _Proposal(
+            id=f"undo_{record.version}",
+            operation={"operation": "revert", "version": record.version},
+            risk="low",
+            why="a change that did not help only makes the script harder to understand",
+            evidence=("verdict_previous",) if record.version == ground.record.version else (),
+            reasons=(f"for: {record.action_text or 'its action'} was {record.outcome} in {record.version}",),
+            score=0.6 if worse else 0.15,
+        )
+
+
+def ancestors(record: VersionRecord, history: Sequence[VersionRecord]) -> list[VersionRecord]:
+    """`record` and what it was made from, the newest first."""
+    known = {entry.version: entry for entry in history}
+    chain = [record]
+    while (base := chain[-1].base) and base in known and known[base] not in chain:
+        chain.append(known[base])
+    return chain
+
+
+def lineage(record: VersionRecord, history: Sequence[VersionRecord]) -> tuple[Lineage, ...]:
+    """For undoing: the oldest first, `record` last."""
+    chain = reversed(ancestors(record, history))
+    return tuple(
+        Lineage(
+            version=entry.version,
+            source=entry.source,
+            operation=parse_operation(dict(entry.operation)) if entry.operation else None,
+            base=entry.base,
+        )
+        for entry in chain
+    )
+
+
+# what may be offered
+
+
+def _checked(proposal: _Proposal, ground: Ground) -> _Proposal | None:
+    """None where a rule forbids it, it cannot be applied, or its script was trained already."""
+    history = [*ground.history, ground.record]
+    try:
+        operation = parse_operation(proposal.operation)
+        line = lineage(ground.record, ground.history)
+        if ground.limits.refusal(touches(operation, ground.source, line)):
+            return None
+    except InputError:
+        return None
+    result = _applied(ground.source, operation, line)
+    if result is None or state_of(result) in {state_of(record.source) for record in history}:
+        return None
+    if _tried_from_here(proposal.operation, ground):
+        return None
+    return replace(proposal, change=describe_operation(operation))
+
+
+def _half_way(proposal: _Proposal, ground: Ground) -> _Proposal | None:
+    """Where the usual step leads to what was trained already: half of it, for settings that are real numbers."""
+    before, after = proposal.operation.get("from"), proposal.operation.get("to")
+    if not isinstance(before, float) or not isinstance(after, float) or min(before, after) <= 0:
+        return None
+    if _tried_from_here(proposal.operation, ground):
+        return None
+    between = nice(math.sqrt(before * after))
+    if between in (before, after):
+        return None
+    return _checked(replace(proposal, operation={**proposal.operation, "to": between}), ground)
+
+
+def _applied(source: str, operation: Operation, line: tuple[Lineage, ...]) -> str | None:
+    """The script with it; None where it cannot be applied."""
+    if not isinstance(operation, RevertOperation):
+        return _rewritten(source, operation.model_dump_json(by_alias=True, exclude_unset=True))
+    try:
+        return apply_operation(source, operation, lineage=line)
+    except InputError:
+        return None
+
+
+@lru_cache(maxsize=256)
+def _rewritten(source: str, operation: str) -> str | None:
+    """Rewriting takes 50 ms, and a review that is drafted again asks for the same."""
+    try:
+        return apply_operation(source, parse_operation(json.loads(operation)))
+    except InputError:
+        return None
+
+
+def _tried_from_here(operation: dict[str, Any], ground: Ground) -> bool:
+    """The same operation was applied to the same script before, whatever came of it but better."""
+    here = state_of(ground.source)
+    sources = {record.version: record.source for record in ground.history}
+    return any(
+        record.operation is not None
+        and record.outcome != "better"
+        and same_operation(record.operation, operation)
+        and record.base in sources
+        and state_of(sources[record.base]) == here
+        for record in ground.history
+    )
+
+
+def same_operation(one: Any, other: Any) -> bool:
+    """The same kind on the same thing, to the same value; what stood there before does not matter."""
+    if one.get("operation") != other.get("operation"):
+        return False
+    if one["operation"] == "set":
+        same = canonical(str(one.get("setting"))) == canonical(str(other.get("setting")))
+        return same and _same_value(one.get("to"), other.get("to"))
+    if one["operation"] == "recipe":
+        return one.get("recipe") == other.get("recipe") and (one.get("parameters") or {}) == (
+            other.get("parameters") or {}
+        )
+    return all(one.get(key) == other.get(key) for key in ("version", "function", "body"))
+
+
+def _same_value(one: Any, other: Any) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return bool(one == other)
+
+
+@lru_cache(maxsize=512)
+def state_of(source: str) -> str:
+    """Equal for scripts that differ in comments, layout and `VERSION` only."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return hashlib.sha256(source.encode()).hexdigest()
+    tree.body = [node for node in tree.body if not _is_version(node)]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_version(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return any(isinstance(target, ast.Name) and target.id == "VERSION" for target in targets)
+
+
+# what the past says
+
+
+def _with_memory(proposal: _Proposal, ground: Ground) -> _Proposal | None:
+    """The same kind of change counts for less after it failed, and for more after it helped."""
+    last = ground.record
+    mine = kind_of(proposal.operation)
+    if last.operation and last.outcome == "better" and _is_opposite(mine, kind_of(last.operation)):
+        return None
+    told, value = list(proposal.reasons), proposal.score
+    for record in ground.history:
+        outcome = record.outcome
+        if record.operation is None or outcome not in _MEMORY or kind_of(record.operation) != mine:
+            continue
+        if outcome == "better":
+            value = min(1.0, value + 0.12)
+            told.insert(0, f"for: the same kind of change was better in {record.version}")
+        else:
+            value *= _MEMORY[outcome]
+            told.append(f"against: {record.action_text or 'the same kind of change'} was {outcome} in {record.version}")
+    return replace(proposal, reasons=tuple(told), score=max(FLOOR / 4, value))
+
+
+def kind_of(operation: Any) -> tuple[str, str]:
+    """("learning_rate", "down"), ("cosine_schedule", "recipe"), ("v002", "revert")."""
+    kind = operation.get("operation")
+    if kind == "set":
+        before, after = _size(operation.get("from")), _size(operation.get("to"))
+        known = before is not None and after is not None
+        direction = ("up" if after > before else "down") if known else "to"  # type: ignore[operator]
+        return canonical(str(operation.get("setting"))), direction
+    return str(operation.get("recipe") or operation.get("version") or operation.get("function")), str(kind)
+
+
+def _size(value: Any) -> float | None:
+    if isinstance(value, list | tuple):
+        sizes = [_size(item) for item in value]
+        return math.fsum(s for s in sizes if s is not None) if None not in sizes else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _is_opposite(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    return one[0] == other[0] and {one[1], other[1]} == {"up", "down"}
+
+
+def _candidate(proposal: _Proposal, base: str | None) -> Candidate:
+    title = CANDIDATES.get(proposal.id) or f"undo the action that made {proposal.operation.get('version')}"
+    return Candidate(
+        id=proposal.id,
+        title=title,
+        operation=proposal.operation,
+        change=proposal.change,
+        risk=proposal.risk,
+        why=proposal.why,
+        reasons=proposal.reasons,
+        evidence=proposal.evidence,
+        score=round(proposal.score, 4),
+        rank=0,
+        base=base,
+        note=f"applied to {base}, the best version so far" if base else "",
+    )
+
+
+def back_to(best: Ground, worse_by: str) -> Candidate | None:
+    """The best version's own first candidate, for when the latest one is clearly worse; None when it has none."""
+    own = find_candidates(best)
+    if not own:
+        return None
+    first, version = own[0], best.record.version
+    return first.model_copy(
+        update={
+            "id": f"back_to_{version}",
+            "title": f"go back to {version} and {first.title}",
+            "change": f"back to {version}: {first.change}",
+            "why": "what comes next should not stand on a change that made things worse",
+            "reasons": (f"for: {worse_by}", *first.reasons),
+            "evidence": tuple(dict.fromkeys(("verdict_best", "delta_best", *first.evidence))),
+            "score": round(0.6 + 0.4 * first.score, 4),
+            "base": version,
+            "note": f"{first.id} on {version}",
+        }
+    )
+
+
+def with_way_back(own: Sequence[Candidate], back: Candidate) -> tuple[Candidate, ...]:
+    """All of them ranked; what would stand on the worse version counts for less."""
+    reason = f"against: it would stand on a version that is clearly worse than {back.base}"
+    lowered = [
+        candidate.model_copy(update={"score": round(0.6 * candidate.score, 4), "reasons": (*candidate.reasons, reason)})
+        for candidate in own
+    ]
+    return rank((back, *lowered))

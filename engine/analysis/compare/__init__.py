@@ -1,0 +1,1 @@
+"""Versions against each other."""

@@ -1,0 +1,255 @@
+"""Is one version better than another? A paired bootstrap over the validation samples that both have.
+
+Each resample draws the common samples with replacement and works the metric out for both versions on the
+same draw (B. Efron, R. Tibshirani: An Introduction to the Bootstrap, 1993, ch. 13; P. Koehn: Statistical
+Significance Tests for Machine Translation Evaluation, 2004, for the paired form). Every metric here is a
+function of sums over samples, so that a resample is a vector of counts, and all of them one matrix product.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from progtrain.engine.analysis.measure.samples import PerSample
+from progtrain.engine.analysis.types import Comparison, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+RESAMPLES = 2000
+_LEVEL = 95
+#: floats in one block of counts: 64 MiB
+_BLOCK = 8_000_000
+#: metrics whose per-sample part is the square of what is averaged
+_ROOTED = ("rmse", "root_mean_squared_error", "rmsle")
+#: distinct rows are worth grouping when each stands for this many samples
+_FEW = 8
+#: macro averages that are worked out again from truth and prediction
+_CONFUSION = {
+    **dict.fromkeys(("f1", "f1_score", "f1score", "macro_f1", "f1_macro"), "f1"),
+    **dict.fromkeys(("precision", "macro_precision", "precision_macro"), "precision"),
+    **dict.fromkeys(("recall", "macro_recall", "recall_macro", "balanced_accuracy"), "recall"),
+}
+#: more classes than this make the matrix of counts too large
+_MAX_CLASSES = 200
+
+
+@dataclass(frozen=True)
+class _Statistic:
+    """A metric as a function of sums over samples."""
+
+    metric: str
+    #: (distinct rows, k)
+    columns: Array
+    #: how many samples have that row, (distinct rows,)
+    counts: Array
+    #: maps sums (resamples, k) and the number of samples to the metric of a and of b, (resamples,) each
+    of: Callable[[Array, int], tuple[Array, Array]]
+    method: str
+
+
+def compare(
+    a: PerSample,
+    b: PerSample,
+    metric: str,
+    higher_is_better: bool,
+    seed: int,
+    *,
+    against: str = "",
+) -> Comparison | None:
+    """`b` against `a` (the earlier one): `delta` is b minus a over the common samples.
+
+    The verdict is "better" or "worse" only where the 95 % percentile interval of 2000 resamples excludes
+    zero. A metric that cannot be worked out from single samples falls back to the loss, and `method` says
+    so. None where the two have no sample in common, or neither metric nor loss.
+    """
+    import numpy as np
+
+    pairs = [(a.row[sample], row) for sample, row in b.row.items() if sample in a.row]
+    if not pairs:
+        return None
+    statistic = _statistic(a, b, pairs, metric)
+    if statistic is None:
+        statistic, higher_is_better = _loss(a, b, pairs, metric), False
+    if statistic is None:
+        return None
+    n = int(statistic.counts.sum())
+    of_a, of_b = statistic.of((statistic.counts @ statistic.columns)[None, :], n)
+    # sums in another order differ in their last bits: equal predictions must give exactly zero
+    dust = 1e-10 * max(abs(float(of_a[0])), abs(float(of_b[0])))
+    deltas = _resample(statistic, n, seed)
+    ends = np.percentile(deltas, [(100 - _LEVEL) / 2, (100 + _LEVEL) / 2])
+    delta, low, high = (0.0 if abs(x) <= dust else float(x) for x in (of_b[0] - of_a[0], *ends))
+    return Comparison(
+        against=against,
+        metric=statistic.metric,
+        higher_is_better=higher_is_better,
+        delta=delta,
+        low=low,
+        high=high,
+        verdict=verdict(low, high, higher_is_better),
+        n=n,
+        method=statistic.method + _missing(n, max(len(a.row), len(b.row))),
+    )
+
+
+def verdict(low: float, high: float, higher_is_better: bool) -> Verdict:
+    """By the interval of the difference alone."""
+    if low <= 0 <= high:
+        return "within noise"
+    return "better" if (low > 0) == higher_is_better else "worse"
+
+
+def _missing(n: int, total: int) -> str:
+    return f"; {total - n} samples left out: not in both, or without a number" if n < total else ""
+
+
+def _resample(statistic: _Statistic, n: int, seed: int) -> Array:
+    """(RESAMPLES,) values of the metric of b minus that of a."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    rows = len(statistic.counts)
+    block = max(1, _BLOCK // n)
+    deltas: list[Any] = []
+    for start in range(0, RESAMPLES, block):
+        size = min(block, RESAMPLES - start)
+        if rows < n:
+            # how often each distinct row is drawn is multinomial
+            weights = generator.multinomial(n, statistic.counts / n, size=size)
+        else:
+            drawn = generator.integers(0, n, size=(size, n))
+            flat = (drawn + np.arange(size)[:, None] * n).ravel()
+            weights = np.bincount(flat, minlength=size * n).reshape(size, n)
+        of_a, of_b = statistic.of(weights.astype(np.float64) @ statistic.columns, n)
+        deltas.append(of_b - of_a)
+    return np.concatenate(deltas)
+
+
+def _statistic(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str) -> _Statistic | None:
+    name = metric.casefold().replace("-", "_")
+    parts = a.part(metric), b.part(metric)
+    if parts[0] is not None and parts[1] is not None:
+        rooted = name in _ROOTED
+        how = "root of the mean of" if rooted else "mean of"
+        return _mean(parts[0], parts[1], pairs, metric, f"{_HOW}, {how} part__{metric}", rooted=rooted)
+    if name in ("loss", "val_loss"):
+        return _mean(a.loss, b.loss, pairs, "loss", f"{_HOW}, mean of loss", rooted=False)
+    if a.is_classification and b.is_classification:
+        if name in ("accuracy", "acc"):
+            right = [[None if c is None else float(c) for c in s.correct] for s in (a, b)]
+            return _mean(right[0], right[1], pairs, metric, f"{_HOW}, share of right outcomes", rooted=False)
+        return _confusion(a, b, pairs, metric, _CONFUSION[name]) if name in _CONFUSION else None
+    return _regression(a, b, pairs, metric, name)
+
+
+_HOW = f"paired bootstrap, {RESAMPLES} resamples"
+
+
+def _loss(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str) -> _Statistic | None:
+    method = f"{_HOW}, of the loss: {metric} does not come from single samples"
+    return _mean(a.loss, b.loss, pairs, "loss", method, rooted=False)
+
+
+def _mean(
+    of_a: list[float | None],
+    of_b: list[float | None],
+    pairs: list[tuple[int, int]],
+    metric: str,
+    method: str,
+    *,
+    rooted: bool,
+) -> _Statistic | None:
+    import numpy as np
+
+    both = [(x, y) for i, j in pairs if (x := of_a[i]) is not None and (y := of_b[j]) is not None]
+    if not both:
+        return None
+
+    def value(sums: Array, n: int) -> tuple[Array, Array]:
+        means = np.maximum(sums, 0) / n if rooted else sums / n
+        return (np.sqrt(means[:, 0]), np.sqrt(means[:, 1])) if rooted else (means[:, 0], means[:, 1])
+
+    columns: Array = np.array(both, dtype=np.float64)
+    counts: Array = np.ones(len(both))
+    distinct, times = np.unique(columns, axis=0, return_counts=True)
+    if len(distinct) * _FEW <= len(both):
+        columns, counts = distinct, times.astype(np.float64)
+    return _Statistic(metric, columns, counts, value, method)
+
+
+def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, name: str) -> _Statistic | None:
+    """MAE, MSE, RMSE and R2 from truth and prediction."""
+    import numpy as np
+
+    if a.numbers is None or b.numbers is None or a.is_classification or b.is_classification:
+        return None
+    truth = np.array([b.numbers[0][j] for _, j in pairs])
+    errors = np.array([[a.numbers[1][i] for i, _ in pairs], [b.numbers[1][j] for _, j in pairs]]) - truth
+    method = f"{_HOW}, {metric} from truth and prediction"
+    if name in ("mae", "mean_absolute_error", "l1"):
+        return _of_errors(np.abs(errors), metric, method, rooted=False)
+    if name in ("mse", "mean_squared_error", "l2", *_ROOTED[:2]):
+        return _of_errors(errors**2, metric, method, rooted=name in _ROOTED)
+    if name in ("r2", "r2_score", "r2score"):
+        columns = np.column_stack([errors[0] ** 2, errors[1] ** 2, truth, truth**2])
+        return _Statistic(metric, columns, np.ones(len(columns)), _r2, method)
+    return None
+
+
+def _of_errors(errors: Array, metric: str, method: str, *, rooted: bool) -> _Statistic | None:
+    rows: list[tuple[int, int]] = [(i, i) for i in range(errors.shape[1])]
+    return _mean(list(errors[0]), list(errors[1]), rows, metric, method, rooted=rooted)
+
+
+def _r2(sums: Array, n: int) -> tuple[Array, Array]:
+    import numpy as np
+
+    spread = np.maximum(sums[:, 3] - sums[:, 2] ** 2 / n, 1e-12)
+    return 1 - sums[:, 0] / spread, 1 - sums[:, 1] / spread
+
+
+def _confusion(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, kind: str) -> _Statistic | None:
+    """Macro F1, precision, recall (the mean over the classes) from truth and prediction.
+
+    Columns: truth, then for each version predicted and right, of every class.
+    """
+    import numpy as np
+
+    triples = Counter((b.truth[j], a.prediction[i], b.prediction[j]) for i, j in pairs)
+    classes = sorted({name for triple in triples for name in triple})
+    if len(classes) > _MAX_CLASSES:
+        return None
+    k = len(classes)
+    index = {name: number for number, name in enumerate(classes)}
+    codes = np.array([[index[name] for name in triple] for triple in sorted(triples)])
+    one_hot = np.eye(k)
+    blocks = [one_hot[codes[:, 0]]]
+    for guess in (codes[:, 1], codes[:, 2]):
+        blocks += [one_hot[guess], one_hot[guess] * (codes[:, 0] == guess)[:, None]]
+
+    def value(sums: Array, n: int) -> tuple[Array, Array]:
+        truth, *rest = (sums[:, i * k : (i + 1) * k] for i in range(5))
+        return _score(kind, truth, rest[0], rest[1]), _score(kind, truth, rest[2], rest[3])
+
+    counts = np.array([triples[triple] for triple in sorted(triples)], dtype=np.float64)
+    method = f"{_HOW}, macro {kind} from truth and prediction"
+    return _Statistic(metric, np.concatenate(blocks, axis=1), counts, value, method)
+
+
+def _score(kind: str, support: Array, predicted: Array, right: Array) -> Array:
+    """(resamples,) from counts (resamples, classes). Classes that a resample does not hold do not count."""
+    import numpy as np
+
+    below = {"f1": support + predicted, "precision": predicted, "recall": support}[kind]
+    above = 2 * right if kind == "f1" else right
+    scores = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+    present = (support + predicted) > 0
+    mean: Array = scores.sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+    return mean

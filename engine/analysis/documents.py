@@ -1,0 +1,330 @@
+"""`result-analysis.md` and `action-extract.md`: tables and lists from the insight, sentences from the draft.
+
+`parse_action` reads the second one back (see `action_file`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from progtrain.advisor.interface import Draft
+from progtrain.engine.analysis.action_file import (
+    CHANGE,
+    DEFERRED,
+    GOAL,
+    IMPACT,
+    RISK,
+    SELECTED,
+    VERIFICATION,
+    WHERE,
+    ParsedAction,
+    parse_action,
+)
+from progtrain.engine.analysis.facts import metric_text, signed_text
+from progtrain.engine.analysis.text import plain
+from progtrain.engine.analysis.types import Candidate, Comparison, Insight, MetricRow
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.operations import EditOperation, SetOperation, parse_operation, to_yaml
+from progtrain.engine.script.settings import find_setting
+
+__all__ = ["ParsedAction", "parse_action", "render_action", "render_analysis", "with_facts"]
+
+_SHOWN_SLICES = 5
+_SHOWN_SAMPLES = 5
+_KEY = re.compile(r"@([a-z][a-z0-9_]*)")
+
+
+def render_analysis(version: str, insight: Insight, draft: Draft) -> str:
+    """The analysis."""
+    prose = draft.prose
+    parts = [
+        f"# Analysis of {version}",
+        "## Summary",
+        prose_text(prose.summary),
+        "## Metric deltas",
+        _metric_table(insight),
+        *_intervals(insight),
+        _bullets(map(prose_text, prose.metric_deltas)),
+        _bullets(insight.trade_offs),
+        "## Evidence",
+        _bullets(map(prose_text, prose.evidence)),
+        *_findings(insight),
+        *_failures(insight),
+        *_fact_table(insight),
+        *_warnings(insight),
+        "## Hypotheses",
+        _bullets(map(prose_text, prose.hypotheses)),
+        "## Next focus candidates",
+        _bullets(map(prose_text, prose.next_focus)),
+        _candidate_table(insight, draft),
+        _footer(insight, draft),
+    ]
+    return _joined(parts)
+
+
+def render_action(
+    version: str,
+    insight: Insight,
+    draft: Draft,
+    candidate: Candidate,
+    *,
+    source: str | None = None,
+) -> str:
+    """The action. `source` is the script that it is applied to: with it, `Where` names the line."""
+    prose = draft.prose
+    chosen = candidate.id == draft.chosen
+    parts = [
+        f"# Action after {version}",
+        f"## {SELECTED}",
+        f"### {GOAL}",
+        prose_text(prose.goal) if chosen else f"{_sentence(with_facts(candidate.why, insight))}",
+        f"### {CHANGE}",
+        f"{_sentence(candidate.title)} `{plain(candidate.change).replace('`', '')}`",
+        f"```yaml\n{operation_block(candidate)}```",
+        f"### {WHERE}",
+        _where(version, candidate, source),
+        f"### {IMPACT}",
+        prose_text(prose.expected_impact) if chosen else _impact(insight),
+        f"### {RISK}",
+        _risk(candidate, prose.risk if chosen else ""),
+        f"### {VERIFICATION}",
+        prose_text(prose.verification) if chosen else _verification(insight),
+        *_why(candidate),
+        f"## {DEFERRED}",
+        _deferred(insight, candidate),
+        _footer(insight, draft),
+    ]
+    return _joined(parts)
+
+
+def operation_block(candidate: Candidate) -> str:
+    """The YAML of the block, with `base` where the action is for another version."""
+    text = to_yaml(parse_operation(candidate.operation))
+    return text + (f"base: {candidate.base}\n" if candidate.base else "")
+
+
+def with_facts(text: str, insight: Insight) -> str:
+    """Placeholders filled in; one that no fact stands behind keeps its name without the mark."""
+
+    def fill(match: re.Match[str]) -> str:
+        fact = insight.fact(match[1])
+        return plain(fact.display) if fact else match[1].replace("_", " ")
+
+    return _KEY.sub(fill, text)
+
+
+# parts
+
+
+def _metric_table(insight: Insight) -> str:
+    if insight.previous is None:
+        rows = [[plain(row.name) + _arrow(row), metric_text(row.value) or "no number"] for row in insight.metrics]
+        return f"{insight.version} is the first version: there is no previous version to compare with.\n\n" + table(
+            ["metric", insight.version], rows
+        )
+    header = ["metric", insight.version, insight.previous, "change", "verdict"]
+    best = insight.best_earlier if insight.best_earlier != insight.previous else None
+    header += [f"best ({best})", "change", "verdict"] if best else []
+    rows = []
+    for row in insight.metrics:
+        cells = [plain(row.name) + _arrow(row), metric_text(row.value) or "no number"]
+        cells += [metric_text(row.previous), signed_text(row.delta_previous, row.value), row.verdict_previous or ""]
+        if best:
+            cells += [metric_text(row.best), signed_text(row.delta_best, row.value), row.verdict_best or ""]
+        rows.append(cells)
+    return table(header, rows)
+
+
+def _arrow(row: MetricRow) -> str:
+    return " ↑" if row.higher_is_better else " ↓"
+
+
+def _intervals(insight: Insight) -> list[str]:
+    compared = [insight.against_previous]
+    if insight.best_earlier != insight.previous:
+        compared.append(insight.against_best)
+    lines = [_interval(c) for c in compared if c is not None]
+    notes = [f"{plain(row.name)}: {row.note}" for row in insight.metrics if row.note]
+    return [_bullets([*lines, *notes])]
+
+
+def _interval(c: Comparison) -> str:
+    return (
+        f"{plain(c.metric)} against {c.against}: {signed_text(c.delta)}, 95 % interval {signed_text(c.low)} to "
+        f"{signed_text(c.high)} over {c.n} common samples: **{c.verdict}** ({plain(c.method, 200)})"
+    )
+
+
+def _findings(insight: Insight) -> list[str]:
+    lines = [
+        f"**{finding.id.replace('_', ' ')}** (strength {finding.strength:.2f}): {with_facts(finding.text, insight)}"
+        for finding in insight.findings
+    ]
+    return ["### Diagnosis", _bullets(lines)]
+
+
+def _failures(insight: Insight) -> list[str]:
+    parts: list[str] = []
+    if insight.slices:
+        parts += ["### Where it fails", _slice_table(insight)]
+    if insight.worst_samples:
+        rows = [
+            [
+                plain(row.sample_id),
+                plain(row.truth),
+                plain(row.prediction),
+                metric_text(row.loss),
+                "" if row.confidence is None else f"{row.confidence:.2f}",
+            ]
+            for row in insight.worst_samples[:_SHOWN_SAMPLES]
+        ]
+        parts += ["Worst samples:", table(["sample", "truth", "prediction", "loss", "confidence"], rows)]
+    if insight.flips:
+        parts += ["### What changed sides", _flip_table(insight)]
+    return parts
+
+
+def _slice_table(insight: Insight) -> str:
+    classes = insight.slices[0].kind == "class"
+    before = any(row.right_previous is not None for row in insight.slices)
+    header = [insight.slices[0].kind, "samples", *(["right"] if classes else []), "mean loss"]
+    header += [f"right in {insight.previous}"] if before else []
+    rows = []
+    for row in insight.slices[:_SHOWN_SLICES]:
+        cells = [plain(row.name), str(row.samples), *([_percent(row.right)] if classes else [])]
+        cells.append(metric_text(row.mean_loss))
+        rows.append(cells + ([_percent(row.right_previous)] if before else []))
+    more = len(insight.slices) - len(rows)
+    return table(header, rows) + (f"\n\n{more} more are no worse than these." if more > 0 else "")
+
+
+def _flip_table(insight: Insight) -> str:
+    wrong = [flip for flip in insight.flips if flip.now == "wrong"]
+    right = [flip for flip in insight.flips if flip.now == "right"]
+    rows = [
+        [plain(f.sample_id), plain(f.truth), plain(f.before), plain(f.prediction), f.now]
+        for f in [*wrong[:_SHOWN_SAMPLES], *right[:_SHOWN_SAMPLES]]
+    ]
+    said = (
+        f"Against {insight.previous}, {len(right)} samples are right now that were wrong, "
+        f"and {len(wrong)} are wrong that were right."
+    )
+    return f"{said}\n\n" + table(["sample", "truth", f"in {insight.previous}", insight.version, "now"], rows)
+
+
+def _fact_table(insight: Insight) -> list[str]:
+    rows = [
+        [f"`@{fact.key}`", plain(fact.display), fact.bucket or "", fact.meaning, plain(fact.source, 120)]
+        for fact in insight.facts
+    ]
+    return ["### Facts", table(["key", "value", "", "meaning", "source"], rows)] if rows else []
+
+
+def _warnings(insight: Insight) -> list[str]:
+    lines = [f"Training log read: {plain(insight.log, 200)}"] if insight.log else []
+    return [_bullets([*lines, *(f"Warning: {plain(warning, 300)}" for warning in insight.warnings)])]
+
+
+def _candidate_table(insight: Insight, draft: Draft) -> str:
+    # what the rules alone drafted has no opinion of a model to show
+    ranking = draft.ranking if draft.model_sha256 else ()
+    chances = {r.id: (r.probability, r.model) for r in ranking}
+    rows = []
+    for c in insight.candidates:
+        chance = chances.get(c.id, (None, None))
+        cells = [str(c.rank), f"`{c.id}`", plain(c.change), c.risk, f"{c.score:.2f}"]
+        told = ["–" if value is None else f"{value:.2f}" for value in chance] if chances else []
+        rows.append([*cells, *told, plain("; ".join(c.reasons), 300)])
+    header = ["rank", "candidate", "change", "risk", "score", *(["chance", "model"] if chances else []), "reasons"]
+    return table(header, rows) if rows else ""
+
+
+def _risk(candidate: Candidate, text: str) -> str:
+    """The level, and the draft's words on it, which may begin with the level themselves."""
+    level = candidate.risk
+    words = prose_text(text)
+    return words if words.casefold().startswith(level) else f"{level.capitalize()}. {words}".strip()
+
+
+def _where(version: str, candidate: Candidate, source: str | None) -> str:
+    base = candidate.base or version
+    script = f"`02_train_{base}.py`"
+    operation = parse_operation(candidate.operation)
+    if isinstance(operation, EditOperation):
+        return f"{script}: the body of `{operation.function}`, nothing else"
+    if not isinstance(operation, SetOperation):
+        return f"{script}, nothing else"
+    try:
+        setting = find_setting(source, operation.setting) if source else None
+    except InputError:
+        setting = None
+    return f"{script}, line {setting.line}: `{setting.name}`" if setting else f"{script}: `{operation.setting}`"
+
+
+def _impact(insight: Insight) -> str:
+    direction = "rises" if insight.higher_is_better else "falls"
+    return f"{plain(insight.primary_metric)} {direction} by more than the noise between versions."
+
+
+def _verification(insight: Insight) -> str:
+    return (
+        f"Train and evaluate the next version, then compare {plain(insight.primary_metric)} on the same validation "
+        "samples: the change stays when the paired bootstrap says better."
+    )
+
+
+def _why(candidate: Candidate) -> list[str]:
+    lines = [*candidate.reasons, *([candidate.note] if candidate.note else [])]
+    return ["### Why this one", _bullets(plain(line, 300) for line in lines)] if lines else []
+
+
+def _deferred(insight: Insight, selected: Candidate) -> str:
+    rows = [
+        [str(c.rank), f"`{c.id}`", plain(c.change), c.risk, plain("; ".join(c.reasons), 200)]
+        for c in insight.candidates
+        if c.id != selected.id
+    ]
+    return table(["rank", "candidate", "change", "risk", "reasons"], rows) if rows else "None."
+
+
+def _footer(insight: Insight, draft: Draft) -> str:
+    """Which model wrote it, and from which facts. What the user changed is added when it is accepted."""
+    model = f", model sha256 {draft.model_sha256[:12]}" if draft.model_sha256 else ""
+    facts = f"from {len(insight.facts)} facts in {PurePosixPath('.progtrain/insight') / insight.version}.json"
+    lines = [f"Drafted by {plain(draft.author)}{model}, {facts}."]
+    lines += [f"Note: {plain(note, 300)}" for note in draft.remarks]
+    return "---\n\n" + "  \n".join(f"*{line}*" for line in lines)
+
+
+# Markdown
+
+
+def prose_text(text: str) -> str:
+    """Sentences of a draft: whatever they hold, they are no heading and no operation."""
+    lines = (re.sub(r"^\s*(#+|`{3,}|~{3,})\s*", "", line).replace("```", "'''") for line in text.splitlines())
+    return "\n".join("".join(c for c in line if c == "\t" or c.isprintable()) for line in lines).strip()
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(header), "|" + " --- |" * len(header), *(line(row) for row in rows)])
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(part.rstrip("\n") for part in parts if part.strip()) + "\n"

@@ -1,0 +1,187 @@
+"""Everything that the numbers of a version say: facts, verdicts, diagnosis and candidates in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from progtrain.advisor.interface import Tried
+from progtrain.engine.analysis.advise.candidates import Ground, back_to, find_candidates, with_way_back
+from progtrain.engine.analysis.advise.diagnosis import diagnose
+from progtrain.engine.analysis.compare.deltas import Comparer, metric_rows, trade_offs
+from progtrain.engine.analysis.facts import metric_text, signed_text, tell
+from progtrain.engine.analysis.measure.failures import find_flips, find_slices, find_worst
+from progtrain.engine.analysis.measure.measurements import Measurements
+from progtrain.engine.analysis.measure.reading import Read, read_samples, read_version
+from progtrain.engine.analysis.measure.samples import PerSample
+from progtrain.engine.analysis.types import Candidate, Flip, Insight, Limits, MetricRow, VersionRecord
+from progtrain.engine.errors import InputError
+from progtrain.engine.workspace import Workspace, version_number
+
+
+def gather(ws: Workspace, version: str, limits: Limits, history: Sequence[VersionRecord]) -> Insight:
+    """Facts, diagnosis, comparisons and candidates of an evaluated version.
+
+    `history` holds the versions before it, and this one too where base and operation are known (else its script
+    is read); later ones are ignored. Raises `InputError` where `eval_score.json` or the script cannot be read;
+    all else that is missing becomes a warning.
+    """
+    return _Gathering(ws, version, limits, history).insight()
+
+
+class _Gathering:
+    def __init__(self, ws: Workspace, version: str, limits: Limits, history: Sequence[VersionRecord]) -> None:
+        self.ws, self.version, self.limits = ws, version, limits
+        self.warnings: list[str] = []
+        own = next((record for record in history if record.version == version), None)
+        self.read = read_version(ws, version, own, limits)
+        before = [record for record in history if _number(record.version) < _number(version)]
+        self.earlier = sorted(before, key=lambda record: _number(record.version))
+        self.previous = self.earlier[-1] if self.earlier else None
+        comparable = [record for record in self.earlier if record.comparable]
+        self.best_earlier = self._best(comparable)
+        self.best = self._best([*comparable, self.read.record]) or self.read.record
+        base = next((record for record in self.earlier if record.version == self.read.record.base), None)
+        self.base = base or (self.previous if self.read.record.operation else None)
+        self.others = self._samples_of(self.previous, self.best_earlier, self.base)
+        self.comparer = Comparer(self.read, limits, self.others)
+
+    def insight(self) -> Insight:
+        rows = metric_rows(self.read, self.limits, self.comparer, self.previous, self.best_earlier)
+        flips = self._flips()
+        measured = self._compared(rows, flips)
+        facts = tell(measured)
+        samples, before = self.read.samples, self._samples(self.previous)
+        return Insight(
+            version=self.version,
+            previous=_version(self.previous),
+            best=self.best.version,
+            best_earlier=_version(self.best_earlier),
+            primary_metric=self.limits.primary_metric,
+            higher_is_better=self.limits.higher_is_better,
+            task=measured.task or "",
+            facts=facts,
+            findings=diagnose(measured, frozenset(fact.key for fact in facts)),
+            candidates=self._candidates(measured),
+            metrics=rows,
+            against_previous=self.comparer.primary(_version(self.previous)),
+            against_best=self.comparer.primary(_version(self.best_earlier)),
+            against_base=self.comparer.primary(_version(self.base)),
+            trade_offs=trade_offs(rows),
+            slices=find_slices(samples, before) if samples else (),
+            worst_samples=find_worst(samples) if samples else (),
+            flips=flips or (),
+            tried=self._tried(),
+            log=self.read.log,
+            warnings=tuple(dict.fromkeys((*self.read.warnings, *self.warnings))),
+        )
+
+    def _best(self, records: Iterable[VersionRecord]) -> VersionRecord | None:
+        """Ties go to the lower version; one without a number is never the best."""
+        sign = 1 if self.limits.higher_is_better else -1
+        ranked = [(sign * r.primary, -_number(r.version), r) for r in records if r.primary is not None]
+        return max(ranked, key=lambda entry: entry[:2])[2] if ranked else None
+
+    def _samples_of(self, *records: VersionRecord | None) -> dict[str, PerSample | None]:
+        found: dict[str, PerSample | None] = {}
+        for record in records:
+            if record is None or record.version in found:
+                continue
+            if record.comparable:
+                found[record.version] = read_samples(self.ws, record.version, self.warnings)
+            else:
+                found[record.version] = None
+                self.warnings.append(
+                    f"{record.version} was scored by another evaluator or on other data: it is not compared"
+                )
+        return found
+
+    def _samples(self, record: VersionRecord | None) -> PerSample | None:
+        return self.others.get(record.version) if record else None
+
+    def _flips(self) -> tuple[Flip, ...] | None:
+        before, samples = self._samples(self.previous), self.read.samples
+        if before is None or samples is None or not samples.is_classification:
+            return None
+        return find_flips(before, samples)
+
+    def _compared(self, rows: Sequence[MetricRow], flips: Sequence[Flip] | None) -> Measurements:
+        """What was measured on this version, with what is known from the others."""
+        wanted = self.limits.primary_metric.casefold()
+        primary = next((row for row in rows if row.name.casefold() == wanted), None)
+        return replace(
+            self.read.measured,
+            best=self.best.version,
+            previous=_version(self.previous),
+            best_earlier=_version(self.best_earlier),
+            previous_value=primary.previous if primary else None,
+            best_value=self.best.primary,
+            best_earlier_value=primary.best if primary else None,
+            against_previous=self.comparer.primary(_version(self.previous)),
+            against_best=self.comparer.primary(_version(self.best_earlier)),
+            verdict_previous=self.comparer.outcome(self.previous),
+            verdict_best=self.comparer.outcome(self.best_earlier),
+            last_action=self.read.record.action_text,
+            flipped_right=sum(flip.now == "right" for flip in flips) if flips is not None else None,
+            flipped_wrong=sum(flip.now == "wrong" for flip in flips) if flips is not None else None,
+        )
+
+    # candidates
+
+    def _record(self) -> VersionRecord:
+        """This version with what its action brought."""
+        return replace(
+            self.read.record,
+            base=_version(self.base),
+            verdict_previous=self.comparer.outcome(self.previous),
+            verdict_base=self.comparer.outcome(self.base),
+        )
+
+    def _candidates(self, measured: Measurements) -> tuple[Candidate, ...]:
+        record = self._record()
+        history = [*self.earlier, record]
+        latest = self._ground(measured, record, history)
+        if self.best.version == self.version:
+            return find_candidates(latest)
+        best = self._best_ground(history)
+        if best is not None and self.limits.branch_from == "best":
+            return find_candidates(best, base=self.best.version)
+        own = find_candidates(latest)
+        if best is None or measured.verdict_best != "worse":
+            return own
+        back = back_to(best, self._worse_by(measured))
+        return with_way_back(own, back) if back else own
+
+    def _ground(self, measured: Measurements, record: VersionRecord, history: Sequence[VersionRecord]) -> Ground:
+        known = frozenset(fact.key for fact in tell(measured))
+        return Ground(record, measured, diagnose(measured, known), self.limits, history)
+
+    def _best_ground(self, history: Sequence[VersionRecord]) -> Ground | None:
+        """The best version with its own evidence; None when it can no longer be read."""
+        try:
+            read: Read = read_version(self.ws, self.best.version, self.best, self.limits)
+        except InputError as error:
+            self.warnings.append(f"{self.best.version}: {error.reason}: nothing is offered on it")
+            return None
+        return self._ground(read.measured, self.best, history)
+
+    def _worse_by(self, measured: Measurements) -> str:
+        delta = measured.best_delta
+        told = f" by {signed_text(delta)}" if delta is not None else ""
+        best = metric_text(measured.best_earlier_value)
+        return f"{self.version} is worse than {self.best.version}{told} in {measured.metric} (there {best})"
+
+    def _tried(self) -> tuple[Tried, ...]:
+        return tuple(
+            Tried(version=r.version, action=r.action_text, verdict=r.outcome or "not known")
+            for r in (*self.earlier, self._record())
+            if r.action_text and r.base
+        )
+
+
+def _number(version: str) -> int:
+    return version_number(version) or 0
+
+
+def _version(record: VersionRecord | None) -> str | None:
+    return record.version if record else None

@@ -1,0 +1,1 @@
+"""Measured values: curves, samples, data."""

@@ -1,0 +1,235 @@
+"""What is known of the prepared data: counts and task from `stats.json`, scale of the inputs from the files.
+
+`stats.json` has no fixed schema: counts and task are looked for under their usual names, at any depth.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from progtrain.engine.files import try_read_json
+from progtrain.engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+#: enough rows for a mean and a spread
+_ROWS = 5_000
+#: larger files are not opened: an analysis must not wait for data
+_BYTES = 64 * 1024 * 1024
+#: an input (an edge pixel, say) that leaves its usual value in fewer samples says nothing about scale
+_ALIVE = 0.05
+_TARGETS = frozenset(
+    {"target", "targets", "label", "labels", "y", "class", "class_id", "id", "sample_id", "index", "split"}
+)
+_SPLITS = {"train": ("train", "training"), "valid": ("valid", "val", "validation")}
+_COUNTS = ("num_samples", "n_samples", "samples", "count", "size", "num", "n", "rows", "num_rows", "length")
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """None where nobody knows."""
+
+    task: str | None = None
+    train_samples: int | None = None
+    val_samples: int | None = None
+    #: largest over smallest standard deviation of an input feature
+    input_scale: float | None = None
+    #: largest distance of a feature's mean from zero, in its standard deviations
+    input_offset: float | None = None
+    #: paths in the workspace
+    stats_source: str = ""
+    scale_source: str = ""
+
+
+def read_data(ws: Workspace, dataset_id: str) -> DataFacts:
+    """Never raises: what is missing or torn is unknown."""
+    stats = try_read_json(ws.stats(dataset_id))
+    scale, offset, path = _input_scale(ws.split(dataset_id, "train"), _feature_names(stats))
+    from_stats = _scale_in_stats(stats)
+    if scale is None and from_stats:
+        (scale, offset), path = from_stats, ws.stats(dataset_id)
+    return DataFacts(
+        task=task_in(stats),
+        train_samples=count_in(stats, "train"),
+        val_samples=count_in(stats, "valid"),
+        input_scale=scale,
+        input_offset=offset,
+        stats_source=ws.relative(ws.stats(dataset_id)) if stats is not None else "",
+        scale_source=ws.relative(path) if path else "",
+    )
+
+
+def task_in(stats: Any) -> str | None:
+    """The first text under `task_type` or `task`."""
+    for key in ("task_type", "task", "problem_type"):
+        for name, value in _walk(stats):
+            if name == key and isinstance(value, str) and value.strip():
+                return value.strip().casefold()
+    return None
+
+
+def count_in(stats: Any, split: str) -> int | None:
+    """Samples of "train" or "valid": `num_train`, `train_samples`, `splits.train`, `train.num_samples` ..."""
+    names = _SPLITS[split]
+    spelled = re.compile(
+        rf"(?:(?:num|n|count|size|samples)_)?(?:{'|'.join(names)})(?:_(?:samples|size|count|rows|examples|n|len))?"
+    )
+    for name, value in _walk(stats):
+        if spelled.fullmatch(name):
+            if (whole := _whole(value)) is not None:
+                return whole
+            if isinstance(value, dict):
+                inner = {_plain(str(k)): v for k, v in value.items()}
+                if (found := next((_whole(inner[k]) for k in _COUNTS if k in inner), None)) is not None:
+                    return found
+    return None
+
+
+def _walk(value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """All keys with their values, the outer ones first."""
+    if depth > 6:
+        return
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, dict):
+        yield from ((_plain(str(key)), item) for key, item in value.items())
+    for child in islice(children, 200):
+        yield from _walk(child, depth + 1)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s\-]+", "_", name.strip()).casefold()
+
+
+def _whole(value: Any) -> int | None:
+    is_count = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return int(value) if is_count and value >= 0 else None
+
+
+def _scale_in_stats(stats: Any) -> tuple[float, float] | None:
+    """From lists of means and standard deviations of the features."""
+    found: dict[str, list[float]] = {}
+    for name, value in _walk(stats):
+        kind = next((k for k in ("mean", "std") if k in name.split("_") or name == f"{k}s"), None)
+        if kind and isinstance(value, list) and value and all(_is_number(item) for item in value):
+            found.setdefault(kind, [float(item) for item in value])
+    means, spreads = found.get("mean", []), found.get("std", [])
+    alive = [(m, s) for m, s in zip(means, spreads, strict=False) if s > 0]
+    if len(means) != len(spreads) or not alive:
+        return None
+    sizes = [s for _, s in alive]
+    return max(sizes) / min(sizes), max(abs(m) / s for m, s in alive)
+
+
+def _feature_names(stats: Any) -> frozenset[str]:
+    """Column names under `features` or the like; empty where they are not told."""
+    for name, value in _walk(stats):
+        if name in ("features", "feature_names", "input_features", "inputs") and isinstance(value, dict | list):
+            return frozenset(item for item in value if isinstance(item, str))
+    return frozenset()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _input_scale(folder: Path, features: frozenset[str]) -> tuple[float | None, float | None, Path | None]:
+    if not folder.is_dir():
+        return None, None, None
+    for path in sorted(p for p in islice(folder.rglob("*"), 2_000) if _is_readable(p)):
+        values = _inputs(path, features)
+        if values is not None and (found := _spread(values)):
+            return found[0], found[1], path
+    return None, None, None
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        return path.suffix in (".npz", ".npy", ".csv") and path.is_file() and path.stat().st_size <= _BYTES
+    except OSError:
+        return False
+
+
+def _inputs(path: Path, features: frozenset[str]) -> Array | None:
+    """(samples, ...) numbers; None when the file holds no inputs or cannot be read."""
+    import zipfile
+
+    try:
+        return _table(path, features) if path.suffix == ".csv" else _arrays(path)
+    except (OSError, ValueError, KeyError, EOFError, csv.Error, zipfile.BadZipFile, json.JSONDecodeError):
+        return None
+
+
+def _arrays(path: Path) -> Array | None:
+    import numpy as np
+
+    if path.suffix == ".npy":
+        named = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False)}
+    else:
+        with np.load(path, allow_pickle=False) as archive:
+            named = {name: archive[name] for name in archive.files}
+    usable = {
+        name: array
+        for name, array in named.items()
+        if array.ndim >= 2 and array.dtype.kind in "fiu" and _plain(name) not in _TARGETS
+    }
+    if not usable:
+        return None
+    largest = max(usable.values(), key=lambda array: array.size)
+    return np.asarray(largest[:_ROWS], dtype=np.float64)
+
+
+def _table(path: Path, features: frozenset[str]) -> Array | None:
+    """Numeric columns of a CSV file: the features where they are known, else all but target and ids."""
+    import numpy as np
+
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        rows = [row for row in islice(reader, _ROWS) if len(row) == len(header)]
+    if len(rows) < 2:
+        return None
+    known = features & set(header)
+    columns = [
+        numbers
+        for index, name in enumerate(header)
+        if (name in known if known else _plain(name) not in _TARGETS)
+        and (numbers := _numbers([row[index] for row in rows])) is not None
+    ]
+    return np.array(columns, dtype=np.float64).T if columns else None
+
+
+def _numbers(cells: list[str]) -> list[float] | None:
+    try:
+        return [float(cell) if cell else math.nan for cell in cells]
+    except ValueError:
+        return None
+
+
+def _spread(values: Array) -> tuple[float, float] | None:
+    """Images (more than two axes) count as one feature: their pixels share a unit."""
+    import numpy as np
+
+    flat = values.reshape(len(values), -1) if values.ndim == 2 else values.reshape(-1, 1)
+    flat = np.where(np.isfinite(flat), flat, np.nan)
+    flat = flat[:, ~np.isnan(flat).all(axis=0)]
+    if flat.shape[0] < 2 or not flat.shape[1]:
+        return None
+    usual = np.nanmedian(flat, axis=0)
+    alive = np.nanmean(flat != usual, axis=0) >= _ALIVE
+    means, spreads = np.nanmean(flat[:, alive], axis=0), np.nanstd(flat[:, alive], axis=0)
+    means, spreads = means[spreads > 0], spreads[spreads > 0]
+    if not len(spreads):
+        return None
+    return float(spreads.max() / spreads.min()), float(np.abs(means / spreads).max())

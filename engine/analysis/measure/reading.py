@@ -1,0 +1,200 @@
+"""Reads what a version left behind: score, log, single samples, script, data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from progtrain.engine.analysis.measure.curves import read_metrics
+from progtrain.engine.analysis.measure.data import DataFacts, read_data
+from progtrain.engine.analysis.measure.failures import Failures, chance, find_failures
+from progtrain.engine.analysis.measure.measurements import Measurements, Sources, puts_on_one_scale
+from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
+from progtrain.engine.analysis.measure.shape import Shape, summarise
+from progtrain.engine.analysis.types import Limits, VersionRecord
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import read_text, try_read_json
+from progtrain.engine.schema import EvalScore, load
+from progtrain.engine.script.settings import Setting, choose_setting, find_settings
+from progtrain.engine.script.structure import describe
+from progtrain.engine.workspace import VersionFolder, Workspace, version_number
+
+_SETTINGS = (
+    "learning_rate",
+    "batch_size",
+    "weight_decay",
+    "dropout",
+    "hidden_size",
+    "epochs",
+    "momentum",
+    "layers",
+)
+_LOG_KEYS = ("log_dir", "log_directory", "log_dir_used", "logs", "log", "metrics_csv", "log_path")
+_COUNTED = ("trainable_parameters", "num_trainable_parameters", "parameter_count", "num_parameters", "parameters")
+
+
+@dataclass(frozen=True)
+class Read:
+    """One version as it was read. `measured` knows nothing of other versions yet."""
+
+    record: VersionRecord
+    score: EvalScore
+    measured: Measurements
+    samples: PerSample | None
+    #: path of the log in the workspace
+    log: str
+    warnings: tuple[str, ...] = ()
+
+
+def read_version(ws: Workspace, version: str, record: VersionRecord | None, limits: Limits) -> Read:
+    """Raises `InputError` where `eval_score.json` or the script cannot be read; all else is a warning."""
+    folder = ws.version(version)
+    warnings: list[str] = []
+    score = load(folder.eval_score, EvalScore)
+    record = _completed(ws, version, record, score, limits)
+    if record.primary is None:
+        warnings.append(f"{version} has no number for {limits.primary_metric}")
+    shape, log = _read_shape(ws, folder, warnings)
+    samples = read_samples(ws, version, warnings)
+    measured = Measurements(
+        version=version,
+        metric=limits.primary_metric,
+        higher_is_better=limits.higher_is_better,
+        best=version,
+        versions_left=max(0, limits.max_versions - (version_number(version) or 0)),
+        value=record.primary,
+        shape=shape,
+        failures=find_failures(samples) if samples else Failures(),
+        chance=chance(samples, limits.primary_metric) if samples else None,
+        parameters=_parameters(try_read_json(folder.spec)),
+        latency=score.latency_ms,
+        sources=_sources(ws, folder, log),
+        **_from_script(ws, record, warnings),
+        **_task_and_data(read_data(ws, score.dataset_id), samples, score.num_samples),
+    )
+    return Read(record, score, measured, samples, log, tuple(warnings))
+
+
+def choose_log(ws: Workspace, folder: VersionFolder) -> Path | None:
+    """The training's `metrics.csv`: the one that `spec.json` names, else `version_0`'s, else the latest."""
+    if (named := _named_log(ws, folder)) is not None:
+        return named
+    logs = [path / "metrics.csv" for path in folder.log_dirs() if (path / "metrics.csv").is_file()]
+    first = [path for path in logs if path.parent.name == "version_0"]
+    return next(iter((*first, *reversed(logs))), None)
+
+
+def _named_log(ws: Workspace, folder: VersionFolder) -> Path | None:
+    spec = try_read_json(folder.spec)
+    root = ws.root.resolve()
+    for key, value in spec.items() if isinstance(spec, dict) else ():
+        if key.casefold() not in _LOG_KEYS or not isinstance(value, str) or not value:
+            continue
+        for start in (ws.root, folder.path, folder.logs):
+            for file in (start / value, start / value / "metrics.csv"):
+                if file.suffix == ".csv" and file.is_file() and file.resolve().is_relative_to(root):
+                    return file
+    return None
+
+
+def read_samples(ws: Workspace, version: str, warnings: list[str]) -> PerSample | None:
+    """None, and a warning, where the file is missing or cannot be read."""
+    path = ws.version(version).per_sample
+    try:
+        return read_per_sample(path)
+    except InputError as error:
+        warnings.append(f"{ws.relative(path)}: {error.reason}: no verdict and no samples for {version}")
+        return None
+
+
+def _completed(
+    ws: Workspace, version: str, record: VersionRecord | None, score: EvalScore, limits: Limits
+) -> VersionRecord:
+    """The record with what its score says, which counts more than what the caller remembers."""
+    primary = score.metric(limits.primary_metric)
+    return replace(
+        record or VersionRecord(version=version, source=read_text(ws.script(version))),
+        metrics={metric.name: metric.value for metric in score.metrics},
+        primary=primary.value if primary else None,
+        latency_ms=score.latency_ms,
+    )
+
+
+def _read_shape(ws: Workspace, folder: VersionFolder, warnings: list[str]) -> tuple[Shape, str]:
+    path = choose_log(ws, folder)
+    if path is None:
+        warnings.append(f"no training log in {ws.relative(folder.logs)}: nothing is known of the curves")
+        return Shape(), ""
+    name = ws.relative(path)
+    try:
+        curves = read_metrics(path)
+    except InputError as error:
+        warnings.append(f"{name}: {error.reason}")
+        return Shape(), name
+    if curves.torn:
+        warnings.append(f"{name}: its last line is incomplete and was left out")
+    for kind, column in (("training", curves.train_loss), ("validation", curves.val_loss)):
+        if column is None:
+            warnings.append(f"{name}: no column of a {kind} loss")
+    return summarise(curves), name
+
+
+def _from_script(ws: Workspace, record: VersionRecord, warnings: list[str]) -> dict[str, Any]:
+    try:
+        found, script = find_settings(record.source), describe(record.source)
+    except InputError as error:
+        warnings.append(f"{ws.relative(ws.script(record.version))}: {error.reason}")
+        return {}
+    settings = {key: one for key in _SETTINGS if (one := _chosen(found, key)) is not None}
+    return {
+        "settings": {key: one.value for key, one in settings.items()},
+        "lines": {key: one.line for key, one in settings.items()},
+        "optimizer": script.optimizer,
+        "schedule": script.schedule,
+        "loss": script.loss,
+        "standardised": puts_on_one_scale(record.source),
+    }
+
+
+def _chosen(found: Sequence[Setting], key: str) -> Setting | None:
+    try:
+        return choose_setting(found, key)
+    except InputError:
+        # set in two places with different values: neither is a fact
+        return None
+
+
+def _sources(ws: Workspace, folder: VersionFolder, log: str) -> Sources:
+    return Sources(
+        score=ws.relative(folder.eval_score),
+        log=log,
+        per_sample=ws.relative(folder.per_sample) if folder.per_sample.is_file() else "",
+        script=ws.relative(ws.script(folder.path.name)),
+        spec=ws.relative(folder.spec),
+        history=ws.relative(ws.artifacts),
+    )
+
+
+def _task_and_data(data: DataFacts, samples: PerSample | None, count: int) -> dict[str, Any]:
+    task = data.task
+    if task is None and samples is not None:
+        task = "classification" if samples.is_classification else "regression"
+    return {"task": task, "data": replace(data, val_samples=data.val_samples or count)}
+
+
+def _parameters(spec: Any) -> int | None:
+    """Trainable parameters, wherever the script or the engine wrote them."""
+    if not isinstance(spec, dict):
+        return None
+    for place in (spec, spec.get("model")):
+        if not isinstance(place, dict):
+            continue
+        for key in _COUNTED:
+            value = place.get(key)
+            if isinstance(value, dict):
+                value = value.get("trainable", value.get("total"))
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+    return None

@@ -1,0 +1,119 @@
+"""`_eval/per_sample.csv`: what became of each validation sample."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from progtrain.engine.errors import InputError
+
+_MEND = "run `python 03_eval.py --version ...` again"
+_PART = "part__"
+
+
+@dataclass(frozen=True)
+class PerSample:
+    """Columns of the file, rows in its order. All lists have the length of `ids`."""
+
+    ids: list[str]
+    truth: list[str]
+    prediction: list[str]
+    #: None: there is no right and wrong (regression)
+    correct: list[bool | None]
+    loss: list[float | None]
+    confidence: list[float | None]
+    #: metric -> contribution of each sample
+    parts: dict[str, list[float | None]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def is_classification(self) -> bool:
+        return any(value is not None for value in self.correct)
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """Sample id -> row, the first where an id comes twice."""
+        rows: dict[str, int] = {}
+        for index, sample in enumerate(self.ids):
+            rows.setdefault(sample, index)
+        return rows
+
+    @cached_property
+    def numbers(self) -> tuple[list[float], list[float]] | None:
+        """Truth and prediction as numbers; None when one of them is not."""
+        try:
+            pair = [float(t) for t in self.truth], [float(p) for p in self.prediction]
+        except ValueError:
+            return None
+        return pair if all(math.isfinite(v) for column in pair for v in column) else None
+
+    def part(self, metric: str) -> list[float | None] | None:
+        wanted = metric.casefold()
+        return next((values for name, values in self.parts.items() if name.casefold() == wanted), None)
+
+
+def read_per_sample(path: Path) -> PerSample:
+    """Raises `InputError` when it is missing, has no `sample_id` column, or holds no row.
+
+    Missing columns are empty; rows that are torn (a last line cut off, a row without id) are left out.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            reader = csv.DictReader(file)
+            names = [name.strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = names
+            if "sample_id" not in names:
+                raise InputError("no column sample_id", file=path, place=1, mend=_MEND)
+            rows = list(_whole_rows(reader, names[-1]))
+    except FileNotFoundError as error:
+        raise InputError("the file does not exist", file=path, mend=_MEND) from error
+    except (OSError, csv.Error) as error:
+        raise InputError(f"cannot be read: {error}", file=path, mend=_MEND) from error
+    if not rows:
+        raise InputError("it holds no sample", file=path, mend=_MEND)
+    return _columns(rows, names)
+
+
+def _whole_rows(reader: csv.DictReader[str], last: str) -> Iterator[dict[str, str]]:
+    for row in reader:
+        # DictReader fills missing cells with None: such a line was cut off
+        if row.get("sample_id") and row.get(last) is not None:
+            yield row
+
+
+def _columns(rows: list[dict[str, str]], names: list[str]) -> PerSample:
+    def texts(name: str) -> list[str]:
+        return [(row.get(name) or "").strip() for row in rows]
+
+    def numbers(name: str) -> list[float | None]:
+        return [_number(row.get(name)) for row in rows]
+
+    return PerSample(
+        ids=texts("sample_id"),
+        truth=texts("truth"),
+        prediction=texts("prediction"),
+        correct=[_truth(row.get("correct")) for row in rows],
+        loss=numbers("loss"),
+        confidence=numbers("confidence"),
+        parts={name.removeprefix(_PART): numbers(name) for name in names if name.startswith(_PART)},
+    )
+
+
+def _number(cell: str | None) -> float | None:
+    try:
+        value = float(cell or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _truth(cell: str | None) -> bool | None:
+    return {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False}.get(
+        (cell or "").strip().casefold()
+    )

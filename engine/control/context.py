@@ -1,0 +1,165 @@
+"""What every step is given: the workspace, the rules, a way to run a script and a way to ask the user."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from progtrain.advisor import process
+from progtrain.advisor.interface import Briefing, Draft, Settings
+from progtrain.engine.clock import Clock
+from progtrain.engine.control import decisions
+from progtrain.engine.control.journal import Journal
+from progtrain.engine.errors import DecisionNeeded
+from progtrain.engine.files import write_text
+from progtrain.engine.jobs import local
+from progtrain.engine.rules.rules import Rules
+from progtrain.engine.schema import Decision, JobRequest, JobState, Review
+from progtrain.engine.workspace import JobFolder, Workspace
+
+_LIVE = Path(__file__).parents[1] / "live"
+#: Seconds that a script gets to end by itself when a stop is asked for.
+STOP_GRACE_SECONDS = 20.0
+
+
+class Stopped(Exception):
+    """The user asked for a stop: not an error."""
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """An advisor that was cancelled was stopped by the user."""
+    try:
+        yield
+    except process.Cancelled as error:
+        raise Stopped from error
+
+
+@dataclass
+class Context:
+    ws: Workspace
+    rules: Rules
+    dataset_id: str
+    #: interpreter of the user's scripts
+    python: str
+    journal: Journal
+    clock: Clock
+    #: True: proposals are accepted as they are, and where nothing can be proposed the loop fails
+    autopilot: bool = False
+    #: only looks: nothing is written
+    dry_run: bool = False
+    #: the last version that the loop will make
+    last_version: str = ""
+    stop_grace_seconds: float = STOP_GRACE_SECONDS
+
+    def check_stop(self) -> None:
+        if self.stop_requested():
+            raise Stopped
+
+    def ask(self, review: Review, automatic: str | None) -> Decision:
+        """The user's answer to a question.
+
+        In autopilot the answer is `automatic`; None there means that only a person can answer. Raises
+        `DecisionNeeded` when nobody has answered yet: the loop ends, and finds the answer here the next time.
+        """
+        answered = decisions.answer_to(self.ws, review.question)
+        if answered is None and self.autopilot and automatic:
+            answered = Decision.model_validate(
+                {"question": review.question, "answer": automatic, "by": "autopilot", "at": self.clock()}
+            )
+            decisions.decide(self.ws, answered)
+        if answered is None:
+            write_text(self.ws.drafts(review.version).review, review.model_dump_json(indent=2) + "\n")
+            self.journal.write("question", question=review.question, kind=review.kind, version=review.version)
+            raise DecisionNeeded(
+                f"{review.title}: your decision is needed",
+                mend="progtrain review shows it; progtrain review accept goes on",
+            )
+        self.ws.drafts(review.version).review.unlink(missing_ok=True)
+        self.journal.write(
+            "decision",
+            question=review.question,
+            answer=answered.answer,
+            candidate=answered.candidate,
+            by=answered.by,
+            version=review.version,
+        )
+        if answered.answer in {"stop", "skip"}:
+            # not for ever: when the loop comes here again, the question is asked again
+            decisions.withdraw(self.ws, review.question)
+        if answered.answer == "stop":
+            raise Stopped
+        return answered
+
+    def run_script(self, name: str, arguments: list[str], *, live_version: str | None = None) -> JobState | None:
+        """Runs a Python script of the workspace under a guard, to its end.
+
+        Attaches to the job of that name when it is still alive, and takes its result when it has ended since. None
+        when the guard itself was lost. Raises `Stopped` when the user asked for it, once nothing runs any more.
+        """
+        folder = self.ws.job(name)
+        state = local.poll(folder)
+        if state is None or not (state.status == "ended" or local.alive(state)):
+            self._submit(folder, name, arguments, live_version)
+        else:
+            self.journal.write("note", text=f"attached to {name}, which was started before")
+        return local.wait(folder, self._stopper(folder, live_version))
+
+    def _submit(self, folder: JobFolder, name: str, arguments: list[str], live_version: str | None) -> None:
+        environment = {"PYTHONUNBUFFERED": "1", "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg")}
+        if live_version:
+            live, stop = self.ws.live(live_version), self.ws.live_stop(live_version)
+            live.parent.mkdir(parents=True, exist_ok=True)
+            live.unlink(missing_ok=True)
+            stop.unlink(missing_ok=True)
+            path = [str(_LIVE), os.environ.get("PYTHONPATH", "")]
+            environment |= {
+                "PYTHONPATH": os.pathsep.join(part for part in path if part),
+                "PROGTRAIN_LIVE_FILE": str(live),
+                "PROGTRAIN_STOP_FILE": str(stop),
+            }
+        self.start(
+            folder,
+            JobRequest(
+                name=name,
+                command=[self.python, *arguments],
+                cwd=str(self.ws.root),
+                environment=environment,
+                timeout_seconds=self.rules.timeout_seconds,
+            ),
+        )
+
+    def start(self, folder: JobFolder, request: JobRequest) -> None:
+        """Where scripts run: on this machine, under a guard."""
+        local.submit(folder, request)
+
+    def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:
+        """Who drafts: the advisor in a process of its own. Raises `Stopped` when the user asked for it."""
+        with stopping():
+            return process.draft(briefing, settings, events=events, log=log, should_cancel=self.stop_requested)
+
+    def stop_requested(self) -> bool:
+        return decisions.stop_requested(self.ws)
+
+    def _stopper(self, folder: JobFolder, live_version: str | None) -> Callable[[], None]:
+        """A check for each poll: on a stop request the script is asked to end, then ended."""
+        asked_at: float | None = None
+
+        def check() -> None:
+            nonlocal asked_at
+            if not self.stop_requested():
+                return
+            now = self.clock().timestamp()
+            if asked_at is None:
+                asked_at = now
+                if live_version:
+                    self.ws.live_stop(live_version).touch()
+                else:
+                    local.cancel(folder)
+            elif now - asked_at > self.stop_grace_seconds:
+                local.cancel(folder)
+
+        return check

@@ -1,0 +1,89 @@
+"""The only way back from the user to the loop: one file for each question, created once, never changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from datetime import UTC, datetime
+
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import storage_errors, try_read_json, write_text
+from progtrain.engine.schema import Decision, load
+from progtrain.engine.workspace import Workspace
+
+
+def decide(ws: Workspace, decision: Decision) -> None:
+    """Answers a question. Raises `InputError` when somebody has answered it already."""
+    path = ws.decision(decision.question)
+    data = decision.model_dump_json(indent=2, exclude_none=True).encode("utf-8")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            temporary.write_bytes(data)
+            # a link fails where the name exists: of two people who answer at once, one is told
+            os.link(temporary, path)
+        except FileExistsError as error:
+            raise InputError(
+                f"the question {decision.question} is answered already",
+                file=path,
+                mend="look again: progtrain status",
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def answer_to(ws: Workspace, question: str) -> Decision | None:
+    path = ws.decision(question)
+    return load(path, Decision) if path.is_file() else None
+
+
+def withdraw(ws: Workspace, question: str) -> None:
+    """For the runner: an answer that has had its effect and must not have it again."""
+    ws.decision(question).unlink(missing_ok=True)
+
+
+def request_stop(ws: Workspace) -> None:
+    with storage_errors(ws.stop_request):
+        ws.stop_request.parent.mkdir(parents=True, exist_ok=True)
+        ws.stop_request.touch()
+
+
+def stop_requested(ws: Workspace) -> bool:
+    return ws.stop_request.exists()
+
+
+def forget_stop(ws: Workspace) -> None:
+    ws.stop_request.unlink(missing_ok=True)
+
+
+def hints(ws: Workspace) -> tuple[str, ...]:
+    """What the user told the advisor in this workspace and has not taken back, the oldest first."""
+    if not ws.inbox.is_dir():
+        return ()
+    told: list[tuple[datetime, str, bool]] = []
+    for path in ws.inbox.glob("*.json"):
+        data = try_read_json(path)
+        if isinstance(data, dict):
+            told += [(_when(data), str(data[key]), key == "hint") for key in ("hint", "forget") if data.get(key)]
+    counts: dict[str, None] = {}
+    for _, hint, given in sorted(told):
+        counts.pop(hint, None)
+        if given:
+            counts[hint] = None
+    return tuple(counts)
+
+
+def _when(data: dict[str, object]) -> datetime:
+    try:
+        found = datetime.fromisoformat(str(data.get("at")))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def forget_hint(ws: Workspace, hint: str, at: datetime) -> None:
+    """Takes a hint back: from now on it counts no more, unless it is given again."""
+    path = ws.inbox / f"forget-{uuid.uuid4().hex}.json"
+    write_text(path, json.dumps({"forget": hint, "at": at.isoformat()}, ensure_ascii=False, indent=2) + "\n")

@@ -1,0 +1,65 @@
+"""Starting and stopping the runner, for the app and the command line."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import time
+
+from progtrain.engine.control import decisions
+from progtrain.engine.control.options import Options
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import storage_errors
+from progtrain.engine.jobs.detached import spawn
+from progtrain.engine.schema import Decision
+from progtrain.engine.workspace import Workspace
+
+
+def running(ws: Workspace) -> bool:
+    """Whether a runner holds the lock of this workspace."""
+    try:
+        with ws.lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def start(ws: Workspace, options: Options | None = None, *, autopilot: bool = False) -> subprocess.Popen[bytes]:
+    """Starts a detached runner: it survives this process, its terminal and the line.
+
+    Raises `StorageError` when the workspace cannot be written. That another runner is at work already shows in the
+    exit code of this one.
+    """
+    options = options or Options(autopilot=autopilot)
+    with storage_errors(ws.own):
+        ws.own.mkdir(parents=True, exist_ok=True)
+        return spawn("progtrain.engine.loop.runner", [str(ws.root), options.model_dump_json()], ws.runner_log)
+
+
+def answer(ws: Workspace, decision: Decision, *, autopilot: bool = False) -> subprocess.Popen[bytes] | None:
+    """Writes the answer and starts the loop again, except where the answer is to stop or a runner is there."""
+    decisions.decide(ws, decision)
+    if running(ws):
+        return None
+    return start(ws, autopilot=autopilot)
+
+
+def stop(ws: Workspace) -> None:
+    """Asks the runner to stop. Raises `InputError` when none runs."""
+    if not running(ws):
+        raise InputError("no runner is at work in this workspace", file=ws.root, mend="progtrain status")
+    decisions.request_stop(ws)
+
+
+def wait_until_stopped(ws: Workspace, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while running(ws):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True

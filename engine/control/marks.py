@@ -1,0 +1,70 @@
+"""Marks that a step is done: written last, with the hashes of its outputs. Resuming trusts them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from progtrain.engine.clock import Clock
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import sha256, write_text
+from progtrain.engine.schema import Mark, StepName, load
+from progtrain.engine.workspace import Workspace
+
+
+def write(
+    ws: Workspace,
+    version: str,
+    step: StepName,
+    outputs: Iterable[Path],
+    *,
+    clock: Clock,
+    seconds: float = 0.0,
+    inputs: Mapping[str, str] | None = None,
+    adopted: bool = False,
+) -> Mark:
+    mark = Mark(
+        step=step,
+        version=version,
+        finished_at=clock(),
+        seconds=round(seconds, 3),
+        outputs={ws.relative(path): sha256(path) for path in outputs},
+        inputs=dict(inputs or {}),
+        adopted=adopted,
+    )
+    write_text(ws.mark(version, step), mark.model_dump_json(indent=2) + "\n")
+    return mark
+
+
+def read(ws: Workspace, version: str, step: StepName) -> Mark | None:
+    """None where there is none, or where it cannot be read: then the step is not done."""
+    path = ws.mark(version, step)
+    if not path.is_file():
+        return None
+    try:
+        return load(path, Mark)
+    except InputError:
+        return None
+
+
+def remove(ws: Workspace, version: str, *steps: StepName) -> None:
+    for step in steps:
+        ws.mark(version, step).unlink(missing_ok=True)
+
+
+def why_not_done(ws: Workspace, version: str, step: StepName, *, by_hand: frozenset[str] = frozenset()) -> list[str]:
+    """Reasons why the step must run, empty when it is done.
+
+    Outputs named in `by_hand` are the user's to edit: they must be there, whatever their content.
+    """
+    mark = read(ws, version, step)
+    if mark is None:
+        return ["it has not been done yet"]
+    reasons = []
+    for name, digest in mark.outputs.items():
+        path = ws.root / name
+        if not path.exists():
+            reasons.append(f"{name} is missing")
+        elif path.name not in by_hand and sha256(path) != digest:
+            reasons.append(f"{name} is not the one that the step wrote")
+    return reasons

@@ -1,0 +1,1 @@
+"""From facts to an accepted action and the script that carries it out."""

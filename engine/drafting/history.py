@@ -1,0 +1,83 @@
+"""The versions so far, as the analysis sees them: built from files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from progtrain.engine import metrics
+from progtrain.engine.analysis.types import Insight, VersionRecord
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import LineReader, read_text, try_read_json
+from progtrain.engine.rules.rules import Rules
+from progtrain.engine.schema import EvalScore, Protocol, load
+from progtrain.engine.script.header import read_header
+from progtrain.engine.workspace import Workspace, version_number
+
+
+def records(ws: Workspace, rules: Rules, *, until: str | None = None) -> list[VersionRecord]:
+    """Every version that has a script and a valid score, in order, up to `until` (included)."""
+    made = authored(ws)
+    reference = _protocol(ws, until) if until else None
+    found = []
+    for version in ws.versions():
+        if until is not None and (version_number(version) or 0) > (version_number(until) or 0):
+            break
+        try:
+            score = load(ws.version(version).eval_score, EvalScore)
+            source = read_text(ws.script(version))
+        except InputError:
+            continue
+        insight = read_insight(ws, version)
+        protocol = _protocol(ws, version)
+        how = made.get(version, {})
+        header = read_header(source)
+        found.append(
+            VersionRecord(
+                version=version,
+                source=source,
+                metrics={m.name: metrics.finite(m.value) for m in score.metrics},
+                primary=primary_value(score, rules.primary_metric),
+                base=how.get("base") or (header.base if header else None),
+                operation=how.get("operation"),
+                action_text=how.get("action") or (header.action if header else ""),
+                verdict_previous=insight.against_previous.verdict if insight and insight.against_previous else None,
+                verdict_base=insight.against_base.verdict if insight and insight.against_base else None,
+                latency_ms=score.latency_ms,
+                comparable=reference is None or (protocol is not None and protocol.comparable(reference)),
+            )
+        )
+    return found
+
+
+def authored(ws: Workspace) -> dict[str, dict[str, Any]]:
+    """How each version was made, from the journal: base, action, operation."""
+    return {e["version"]: e for e in LineReader(ws.journal).read() if e.get("event") == "version_authored"}
+
+
+def primary_value(score: EvalScore, name: str) -> float | None:
+    wanted = metrics.normalised(name)
+    return next((metrics.finite(m.value) for m in score.metrics if metrics.normalised(m.name) == wanted), None)
+
+
+def best(found: Sequence[VersionRecord], higher_is_better: bool) -> VersionRecord | None:
+    """By the primary metric; versions without a number never, ties to the earlier one."""
+    scored = [r for r in found if r.primary is not None and r.comparable]
+    sign = 1 if higher_is_better else -1
+    return max(scored, key=lambda r: sign * (r.primary or 0.0), default=None)
+
+
+def read_insight(ws: Workspace, version: str) -> Insight | None:
+    """None where there is none, or where it was written by an older progtrain."""
+    data = try_read_json(ws.insight(version))
+    try:
+        return None if data is None else Insight.model_validate(data)
+    except ValueError:
+        return None
+
+
+def _protocol(ws: Workspace, version: str) -> Protocol | None:
+    try:
+        return load(ws.version(version).protocol, Protocol)
+    except InputError:
+        return None

@@ -1,0 +1,185 @@
+"""From an action to the next script, or the reason why not. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from progtrain.engine.analysis.types import Limits, VersionRecord
+from progtrain.engine.drafting import history
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import read_text
+from progtrain.engine.loop.spec import same_value
+from progtrain.engine.rules.rules import Rules
+from progtrain.engine.script.action import conduct, difference, operations
+from progtrain.engine.script.action.operations import EditOperation, Operation
+from progtrain.engine.script.header import set_version, with_header, without_header
+from progtrain.engine.script.settings import find_setting
+from progtrain.engine.text import unified_diff
+from progtrain.engine.workspace import Workspace, version_id, version_number
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A next version that could be written."""
+
+    version: str
+    base: str
+    operation: Operation
+    source: str
+    #: unified diff against the base's script, their change summaries left out
+    diff: str
+    action_text: str
+    checks: tuple[str, ...]
+
+    def origin(self, reason: str) -> dict[str, Any]:
+        """What the journal's `version_authored` says of it."""
+        return {
+            "version": self.version,
+            "base": self.base,
+            "action": self.action_text,
+            "reason": reason,
+            "operation": self.operation.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+
+
+def limits(rules: Rules) -> Limits:
+    """Rules and instruction, as what an operation may touch. Settings that identify a run are no action."""
+    text = rules.instruction
+    return Limits(
+        primary_metric=rules.primary_metric,
+        higher_is_better=rules.higher_is_better(rules.primary_metric),
+        locked=frozenset(rules.locked) | text.locked | {"seed", "version", "dataset_id"},
+        allowed_only=text.only,
+        max_versions=rules.file.loop_config.max_versions,
+        seed=rules.file.seed,
+        branch_from=rules.file.loop_config.branch_from,
+    )
+
+
+def default_base(rules: Rules, records: Sequence[VersionRecord], version: str) -> str:
+    """Which version the next one is made from, where the action does not say (`branch_from`)."""
+    if rules.file.loop_config.branch_from == "latest":
+        return version
+    top = history.best(records, rules.higher_is_better(rules.primary_metric))
+    return top.version if top else version
+
+
+def plan(
+    ws: Workspace,
+    rules: Rules,
+    version: str,
+    operation: Operation | Mapping[str, Any],
+    *,
+    base: str | None = None,
+    reason: str = "",
+) -> Planned:
+    """What the version after `version` would be. Raises `InputError` for whatever forbids it."""
+    if isinstance(operation, Mapping):
+        operation = operations.parse_operation(dict(operation))
+    if isinstance(operation, EditOperation) and not rules.file.advisor_config.allow_code_edits:
+        raise InputError(
+            f"{operations.describe_operation(operation)} is not allowed: code edits are off",
+            file=ws.rules,
+            place="key advisor_config.allow_code_edits",
+            mend="set it to true, or choose another action",
+        )
+    records = history.records(ws, rules, until=version)
+    base = base or default_base(rules, records, version)
+    old = read_text(_base_script(ws, base))
+    lineage = _lineage(records, base)
+    touched = operations.touches(operation, old, lineage)
+    refusal = limits(rules).refusal(touched)
+    if refusal:
+        raise InputError(
+            f"{operations.describe_operation(operation)} is not allowed: {refusal}",
+            file=ws.rules if rules.has_rules else ws.instruction,
+            mend="choose another action, or change the rule yourself",
+        )
+    changed = operations.apply_operation(old, operation, lineage=lineage, filename=ws.script(base).name)
+    number = (version_number(version) or 0) + 1
+    action_text = operations.describe_operation(operation)
+    target = version_id(number)
+    source = with_header(set_version(changed, target), target, base, action_text, reason)
+    checks = _check(ws, rules, old, source, operation, lineage, target)
+    # the summaries at the top say what stands beside the diff anyway, and would hide the change on a small screen
+    diff = unified_diff(without_header(old), without_header(source), ws.script(target).name, ws.script(base).name)
+    return Planned(target, base, operation, source, diff, action_text, checks)
+
+
+def touches(
+    ws: Workspace,
+    rules: Rules,
+    version: str,
+    operation: Mapping[str, Any],
+    records: Sequence[VersionRecord],
+    *,
+    base: str | None = None,
+) -> frozenset[str]:
+    """What an action after `version` would touch (see `operations.touches`). Raises `InputError`."""
+    base = base or default_base(rules, records, version)
+    source = read_text(_base_script(ws, base))
+    return operations.touches(operations.parse_operation(dict(operation)), source, _lineage(records, base))
+
+
+def _base_script(ws: Workspace, base: str) -> Any:
+    path = ws.script(base)
+    if version_number(base) is None or not path.is_file():
+        raise InputError(
+            f"there is no version {base} to build on",
+            file=path,
+            place="key base",
+            mend=f"name one of {', '.join(ws.versions())}, or leave base out",
+        )
+    return path
+
+
+def _lineage(records: Sequence[VersionRecord], base: str) -> list[operations.Lineage]:
+    """The chain of versions that led to `base`, the oldest first."""
+    by_version = {r.version: r for r in records}
+    chain: list[operations.Lineage] = []
+    current: str | None = base
+    while current is not None and current in by_version and current not in {c.version for c in chain}:
+        record = by_version[current]
+        operation = operations.parse_operation(dict(record.operation)) if record.operation else None
+        chain.append(operations.Lineage(current, record.source, operation, record.base))
+        current = record.base
+    return chain[::-1]
+
+
+def _check(
+    ws: Workspace,
+    rules: Rules,
+    old: str,
+    source: str,
+    operation: Operation,
+    lineage: Sequence[operations.Lineage],
+    target: str,
+) -> tuple[str, ...]:
+    """It compiles, the difference is the declared one, the rules hold."""
+    name = ws.script(target).name
+    try:
+        compile(source, name, "exec")
+    except SyntaxError as error:
+        raise InputError(f"the changed script does not compile: {error.msg}", file=name, place=error.lineno) from error
+    difference.verify(old, source, operation, lineage=lineage)
+    if isinstance(operation, EditOperation):
+        conduct.check(old, operation)
+    for key, wanted in rules.locked.items():
+        setting = find_setting(source, key, name)
+        if setting is None and find_setting(old, key) is None:
+            continue  # a script without a seed, say: initialize has told of what matches nothing
+        if setting is None or not same_value(setting.value, wanted):
+            found = "gone" if setting is None else f"{setting.value!r}"
+            raise InputError(
+                f"the locked setting {key} would be {found} instead of {wanted!r}",
+                file=rules.path,
+                place=f"key training_config.{key}",
+                mend="choose another action",
+            )
+    locked = ", ".join(sorted(rules.locked)) or "none locked"
+    told = ["it compiles", "the difference is exactly the declared action", f"the rules hold ({locked})"]
+    if isinstance(operation, EditOperation):
+        told.append("the new body touches no seed, data, artifact, import, file or process")
+    return tuple(told)

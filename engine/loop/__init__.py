@@ -1,0 +1,1 @@
+"""Walking the steps: from the first training to the report."""

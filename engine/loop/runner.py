@@ -1,0 +1,215 @@
+"""The process that walks the loop: `python -P -m progtrain.engine.loop.runner WORKSPACE`. One for each workspace.
+
+It holds the lock for as long as it lives, ends when a decision is needed, and is started again by the answer.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from progtrain.engine.clock import Clock, now
+from progtrain.engine.control import decisions
+from progtrain.engine.control.context import Context, Stopped
+from progtrain.engine.control.journal import Journal, SilentJournal
+from progtrain.engine.control.options import Options
+from progtrain.engine.errors import Busy, DecisionNeeded, InputError, ProgtrainError, StorageError
+from progtrain.engine.files import storage_errors
+from progtrain.engine.loop import sequence
+from progtrain.engine.loop.steps import check, initialize
+from progtrain.engine.rules import rules
+from progtrain.engine.rules.rules import Rules
+from progtrain.engine.workspace import Workspace, version_id, version_number
+
+#: Exit code of a runner that was stopped: neither an error nor finished.
+STOPPED = 0
+#: Exit code for an error of our own.
+INTERNAL = 70
+#: A look at the lock by a view takes it for an instant.
+_LOCK_SECONDS = 2.0
+
+
+@contextmanager
+def locked(ws: Workspace) -> Iterator[None]:
+    """Raises `Busy` when another runner has this workspace, `StorageError` when it cannot be written."""
+    with storage_errors(ws.own):
+        ws.own.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(ws.lock, timeout=_LOCK_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise Busy(
+                "another runner is at work in this workspace",
+                file=ws.lock,
+                mend="progtrain status shows it, progtrain stop ends it",
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def prepare(
+    ws: Workspace,
+    options: Options,
+    *,
+    clock: Clock = now,
+    listener: Callable[[dict[str, Any]], None] | None = None,
+    dry_run: bool = False,
+) -> Context:
+    """Rules and options as one context. Writes nothing."""
+    present = rules.load(ws)
+    opened = sequence.open_loop(ws)
+    fixed = opened.get("dataset_id") if opened else None
+    stored = opened or {}
+    dataset_id = initialize.dataset_id(options.dataset_id, present.file.dataset_config.dataset_id, fixed)
+    python = options.python or stored.get("python") or sys.executable
+    present = _with_options(present, options, stored)
+    last = version_id(present.file.loop_config.max_versions)
+    journal = SilentJournal(ws.journal) if dry_run else Journal(ws.journal, clock, listener)
+    return Context(
+        ws, present, dataset_id, python, journal, clock, options.autopilot, dry_run=dry_run, last_version=last
+    )
+
+
+def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> Rules:
+    """Rules narrowed by the command line: it may lower what the rules bound, never raise it."""
+    file = present.file
+    limit = options.max_versions or stored.get("max_versions_asked")
+    bound = file.loop_config.max_versions
+    stated = "max_versions" in file.loop_config.model_fields_set
+    if options.max_versions and stated and options.max_versions > bound:
+        raise InputError(
+            f"--max-versions {options.max_versions} is more than the rules allow ({bound})",
+            file=present.path,
+            place="key loop_config.max_versions",
+            mend="raise it there",
+        )
+    model = options.model or stored.get("model")
+    if options.model and file.advisor_config.model and options.model != file.advisor_config.model:
+        raise InputError(
+            f"the rules name another model: {file.advisor_config.model}",
+            file=present.path,
+            place="key advisor_config.model",
+            mend="leave --model out, or take the key out of the rules",
+        )
+    loop_config = file.loop_config
+    if limit:
+        loop_config = loop_config.model_copy(update={"max_versions": min(limit, bound) if stated else limit})
+    advisor = file.advisor_config
+    if model and not advisor.model:
+        advisor = advisor.model_copy(update={"model": str(Path(model).expanduser().absolute())})
+    return replace(present, file=file.model_copy(update={"loop_config": loop_config, "advisor_config": advisor}))
+
+
+def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = None) -> int:
+    """The whole life of a runner. Returns its exit code; errors are told in the journal."""
+    with locked(ws):
+        decisions.forget_stop(ws)
+        journal = Journal(ws.journal, clock, listener)
+        journal.write(
+            "runner_started",
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            create_time=psutil.Process().create_time(),
+            autopilot=options.autopilot,
+        )
+        try:
+            return _walk(ws, options, journal, clock, listener)
+        finally:
+            decisions.forget_stop(ws)
+            journal.write("runner_ended")
+
+
+def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, listener: Any) -> int:
+    try:
+        context = prepare(ws, options, clock=clock, listener=listener)
+        _begin(context, options)
+        report = sequence.run(context, options.until)
+        journal.write("loop_finished", report=report, versions=version_number(ws.versions()[-1]))
+    except DecisionNeeded as needed:
+        journal.write("loop_waiting", reason=needed.reason)
+        return needed.exit_code
+    except Stopped as stopped:
+        journal.write("loop_stopped", by=str(stopped) or "user")
+        return STOPPED
+    except sequence.NothingLeft as nothing:
+        journal.write("note", text=str(nothing))
+        return nothing.exit_code
+    except StorageError:
+        raise
+    except ProgtrainError as error:
+        journal.write("loop_failed", **described(error))
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - whatever it is, the journal must say that the loop ended
+        traceback.print_exc()
+        journal.write(
+            "loop_failed",
+            reason=f"an error in progtrain itself: {type(error).__name__}: {error}",
+            mend=f"please report it, with {ws.relative(ws.runner_log)}",
+            exit_code=INTERNAL,
+        )
+        return INTERNAL
+    return 0
+
+
+def described(error: ProgtrainError) -> dict[str, Any]:
+    return {
+        "reason": error.reason,
+        "file": error.file,
+        "place": error.place,
+        "mend": error.mend,
+        "exit_code": error.exit_code,
+    }
+
+
+def _begin(context: Context, options: Options) -> None:
+    """Opens a loop, or goes on with the open one. Raises `NothingLeft` when the last one says it all."""
+    ws = context.ws
+    if sequence.open_loop(ws) is not None:
+        return
+    versions = ws.versions()
+    done = sequence.finished_at(ws)
+    limit = context.rules.file.loop_config.max_versions
+    if done is not None and versions and version_number(versions[-1]) == done and check.is_last(context, versions[-1]):
+        raise sequence.NothingLeft(
+            f"the loop is finished: {done} of {limit} versions are made and reported",
+            mend="raise loop_config.max_versions for a new loop",
+        )
+    context.journal.write(
+        "loop_started",
+        dataset_id=context.dataset_id,
+        max_versions=limit,
+        max_versions_asked=options.max_versions,
+        python=context.python,
+        model=options.model,
+    )
+
+
+def main() -> int:
+    """`WORKSPACE OPTIONS-AS-JSON`. Ignores the end of the terminal that it was started from."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    ws = Workspace(Path(sys.argv[1]))
+    options = Options.model_validate_json(sys.argv[2])
+    try:
+        return run(ws, options)
+    except ProgtrainError as error:
+        # its log, read by whoever started it; on a full disk even that cannot be written
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), f"{error}\n".encode())
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""`spec.json`: what a training was, completed by the engine where the script says little."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from progtrain.engine import prepared_data
+from progtrain.engine.control.context import Context
+from progtrain.engine.errors import InputError, StepFailed
+from progtrain.engine.files import LineReader, read_json, read_text, sha256, write_json
+from progtrain.engine.script.names import canonical
+from progtrain.engine.script.settings import find_settings
+from progtrain.engine.workspace import VersionFolder
+
+#: Keys of spec.json under which scripts put their settings.
+_SETTING_GROUPS = (
+    "settings",
+    "hparams",
+    "hyperparameters",
+    "hyper_parameters",
+    "config",
+    "params",
+    "training_config",
+)
+
+
+def complete(context: Context, version: str, *, started_at: datetime) -> None:
+    """Adds what is missing; nothing that the script wrote is changed. Raises `InputError` when it is no JSON object."""
+    ws, folder = context.ws, context.ws.version(version)
+    spec = read_json(folder.spec) if folder.spec.exists() else {}
+    if not isinstance(spec, dict):
+        raise InputError("spec.json is one JSON object", file=folder.spec, mend="write an object from the script")
+    script = ws.script(version)
+    settings = {s.key: s.value for s in find_settings(read_text(script), script.name)}
+    setup = _setup(ws.live(version))
+    stats = prepared_data.read_stats(ws.stats(context.dataset_id))
+    stated = spec.get("checkpoint")
+    checkpoint: dict[str, Any] = stated if isinstance(stated, dict) else setup.get("checkpoint") or {}
+    best = sha256(folder.best_checkpoint) if folder.best_checkpoint.exists() else None
+    known = {
+        "version": version,
+        "dataset_id": context.dataset_id,
+        "created_at": context.clock().isoformat(timespec="seconds"),
+        "training_started_at": started_at.isoformat(timespec="seconds"),
+        "script": script.name,
+        "seed": settings.get("seed", context.rules.file.seed),
+        "settings": settings,
+        "parameters": setup.get("parameters"),
+        "data": {"counts": stats.counts, "task_type": stats.task_type},
+        "libraries": setup.get("libraries"),
+        "device": setup.get("device"),
+        "precision": setup.get("precision"),
+        "log_dir": _log_dir(folder),
+        "not_required": _not_required(folder),
+    }
+    # what the engine itself answers for stands as it is now, whatever the script says
+    measured = {
+        "script_sha256": sha256(script),
+        "data_sha256": prepared_data.fingerprint(ws, context.dataset_id),
+        "checkpoint": {**checkpoint, "best_sha256": best},
+    }
+    write_json(folder.spec, {**known, **spec, **measured})
+
+
+def check_locks(context: Context, version: str) -> None:
+    """Every locked setting must be what the training really used. Raises `StepFailed` with both values."""
+    folder = context.ws.version(version)
+    used = [*_from_hparams(folder), *_from_spec(folder)]
+    for key, wanted in context.rules.locked.items():
+        for name, value, path in used:
+            if canonical(name) == key and not same_value(value, wanted):
+                raise StepFailed(
+                    f"{name} was {value!r} in the training, the rules say {wanted!r}",
+                    file=path,
+                    place=f"key {name}",
+                    mend=f"let the script use the value of training_config.{key}, or change the rule",
+                )
+
+
+def _setup(live: Path) -> dict[str, Any]:
+    return next((line["setup"] for line in LineReader(live).read() if isinstance(line.get("setup"), dict)), {})
+
+
+def _log_dir(folder: VersionFolder) -> str | None:
+    dirs = folder.log_dirs()
+    return dirs[-1].relative_to(folder.path).as_posix() if dirs else None
+
+
+def _not_required(folder: VersionFolder) -> list[str]:
+    assets = folder.additional_assets
+    return [] if assets.is_dir() and any(assets.iterdir()) else ["additional_assets"]
+
+
+def _from_hparams(folder: VersionFolder) -> Iterator[tuple[str, Any, Path]]:
+    dirs = folder.log_dirs()
+    path = dirs[-1] / "hparams.yaml" if dirs else None
+    if path is None or not path.is_file():
+        return
+    try:
+        values = yaml.load(read_text(path), Loader=_PlainLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"not valid YAML: {error}", file=path, mend="let CSVLogger write it") from error
+    for name, value in values.items() if isinstance(values, dict) else ():
+        yield str(name), value, path
+
+
+def _from_spec(folder: VersionFolder) -> Iterator[tuple[str, Any, Path]]:
+    spec = read_json(folder.spec)
+    for group in (spec, *(spec.get(name) for name in _SETTING_GROUPS)):
+        for name, value in group.items() if isinstance(group, dict) else ():
+            if not isinstance(value, dict | list):
+                yield str(name), value, folder.spec
+
+
+def same_value(value: Any, wanted: Any) -> bool:
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    if isinstance(value, int | float) and isinstance(wanted, int | float):
+        return math.isclose(value, wanted, rel_tol=1e-9)
+    # YAML 1.1 reads "1e-3" as text
+    return str(value) == str(wanted) or _as_number(value) == _as_number(wanted) is not None
+
+
+def _as_number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads what Lightning saved, objects of unknown classes as None: nothing of a file is ever executed."""
+
+
+_PlainLoader.add_multi_constructor("", lambda loader, suffix, node: None)

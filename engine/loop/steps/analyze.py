@@ -1,0 +1,70 @@
+"""Step 3: works out what the numbers say, and has the advisor draft both documents.
+
+Writes `.progtrain/insight/v###.json` and the drafts; nothing in the version's folder until the user accepts.
+"""
+
+from __future__ import annotations
+
+import time
+
+from progtrain.engine.analysis.gather import gather
+from progtrain.engine.analysis.types import Insight
+from progtrain.engine.control import marks
+from progtrain.engine.control.context import Context
+from progtrain.engine.drafting import history, next_script, rounds
+from progtrain.engine.files import write_text
+
+#: Documents of a draft may be edited by hand at any time.
+BY_HAND = frozenset({"result-analysis.md", "action-extract.md"})
+
+
+def reasons(context: Context, version: str) -> list[str]:
+    if not marks.why_not_done(context.ws, version, "extract", by_hand=BY_HAND):
+        return []  # accepted: the drafts have served
+    return marks.why_not_done(context.ws, version, "analyze", by_hand=BY_HAND)
+
+
+def run(context: Context, version: str) -> str:
+    context.check_stop()
+    begun = time.monotonic()
+    insight = look(context, version)
+    facts_seconds = time.monotonic() - begun
+    insight, notes = with_proposal(context, version, insight)
+    record = rounds.draft(context, version, insight, notes=notes)
+    mark(context, version, time.monotonic() - begun)
+    for note in record.draft.notes:
+        context.journal.warn(f"{version}: {note}")
+    return f"facts in {facts_seconds:.2f} s, drafted by {record.draft.author}"
+
+
+def mark(context: Context, version: str, seconds: float) -> None:
+    folder = context.ws.drafts(version)
+    marks.write(
+        context.ws,
+        version,
+        "analyze",
+        [context.ws.insight(version), folder.analysis, folder.action],
+        clock=context.clock,
+        seconds=seconds,
+        inputs={"rules": context.rules.sha256},
+    )
+
+
+def with_proposal(
+    context: Context, version: str, insight: Insight, *, hint: str | None = None
+) -> tuple[Insight, tuple[str, ...]]:
+    """The insight, kept anew where it has gained or lost a code edit, and what there is to say about that."""
+    found, notes = rounds.with_proposal(context, version, insight, hint=hint)
+    if found != insight:
+        write_text(context.ws.insight(version), found.to_json())
+    return found, notes
+
+
+def look(context: Context, version: str) -> Insight:
+    """Facts, diagnosis, comparisons and candidates of a version, worked out and kept."""
+    records = history.records(context.ws, context.rules, until=version)
+    insight = gather(context.ws, version, next_script.limits(context.rules), records)
+    write_text(context.ws.insight(version), insight.to_json())
+    for warning in insight.warnings:
+        context.journal.warn(f"{version}: {warning}")
+    return insight

@@ -1,0 +1,25 @@
+"""Step 6: writes the next version, with the accepted action and nothing else.
+
+Reads `action-extract.md` as it lies in the version's folder: what the user edits there counts.
+"""
+
+from __future__ import annotations
+
+from progtrain.engine.analysis import documents
+from progtrain.engine.control.context import Context
+from progtrain.engine.drafting import next_script
+from progtrain.engine.files import read_text, write_text
+
+
+def run(context: Context, version: str) -> str:
+    """Raises `InputError` with line and mend when the action file says nothing that may be done."""
+    context.check_stop()
+    ws = context.ws
+    path = ws.version(version).action
+    parsed = documents.parse_action(read_text(path), path)
+    planned = next_script.plan(ws, context.rules, version, parsed.operation, base=parsed.base, reason=parsed.goal)
+    # the journal first: a script whose origin nobody knows would be worse than an origin without its script
+    context.journal.write("version_authored", **planned.origin(parsed.goal))
+    script = ws.script(planned.version)
+    write_text(script, planned.source)
+    return f"{script.name} from {planned.base}: {planned.action_text}"

@@ -1,0 +1,128 @@
+"""Step 2: scores `best.ckpt` on the whole validation set with `03_eval.py`.
+
+Writes `03_eval.py` where there is none; what comes of it (`eval_score.json`, `infer_samples/`, `_eval/`) the script
+writes itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from progtrain.engine import metrics
+from progtrain.engine.control import marks
+from progtrain.engine.control.context import Context, Stopped
+from progtrain.engine.control.decisions import stop_requested
+from progtrain.engine.errors import InputError, StepFailed
+from progtrain.engine.files import sha256, write_bytes
+from progtrain.engine.schema import EvalScore, Metric, Protocol, load
+from progtrain.engine.text import tail
+from progtrain.engine.workspace import VersionFolder, Workspace
+
+_TEMPLATE = Path(__file__).parents[2] / "templates" / "03_eval.py"
+
+
+def ensure_evaluator(ws: Workspace) -> bool:
+    """Writes `03_eval.py` where there is none; from then on it is the user's. True when it was written."""
+    if ws.eval_script.exists():
+        return False
+    write_bytes(ws.eval_script, _TEMPLATE.read_bytes())
+    return True
+
+
+def reasons(context: Context, version: str) -> list[str]:
+    found = marks.why_not_done(context.ws, version, "evaluate")
+    if found and marks.read(context.ws, version, "evaluate") is None and _adopt(context, version):
+        return []
+    return found
+
+
+def run(context: Context, version: str) -> str:
+    """Raises `StepFailed` when the evaluation fails, `InputError` when what it wrote is wrong."""
+    context.check_stop()
+    ws, folder = context.ws, context.ws.version(version)
+    if ensure_evaluator(ws):
+        context.journal.write(
+            "note", text=f"{ws.eval_script.name} was missing and has been written; it is yours to edit"
+        )
+    job = f"{version}-evaluate"
+    state = context.run_script(job, [ws.eval_script.name, "--version", version])
+    output = tail(ws.job(job).log).strip()
+    # its result is taken over once; the next evaluation is a new job
+    ws.job(job).state.unlink(missing_ok=True)
+    if stop_requested(ws):
+        raise Stopped
+    if state is None or state.exit_code != 0 or state.ended_by:
+        raise _failed(context, job, None if state is None else state.ended_by, output)
+    score = check_score(context, version)
+    outputs = [folder.eval_score, folder.per_sample, folder.protocol, folder.infer_samples]
+    marks.write(
+        ws,
+        version,
+        "evaluate",
+        [path for path in outputs if path.exists()],
+        clock=context.clock,
+        seconds=0.0 if state.ended_at is None else (state.ended_at - state.started_at).total_seconds(),
+        inputs={"evaluator": sha256(ws.eval_script), "checkpoint": sha256(folder.best_checkpoint)},
+    )
+    return ", ".join(f"{m.name} {'–' if metrics.finite(m.value) is None else f'{m.value:.4f}'}" for m in score.metrics)
+
+
+def check_score(context: Context, version: str) -> EvalScore:
+    """Reads and checks `eval_score.json`; warns where it can be lived with. Raises `InputError`."""
+    path = context.ws.version(version).eval_score
+    score = load(path, EvalScore)
+    if score.dataset_id != context.dataset_id:
+        raise InputError(
+            f"the score is about dataset {score.dataset_id!r}, the loop runs on {context.dataset_id!r}",
+            file=path,
+            place="key dataset_id",
+            mend="correct 03_eval.py, or evaluate again",
+        )
+    context.rules.check_directions(score, path)
+    primary = context.rules.primary_metric
+    found = _metric(score, primary)
+    if found is None:
+        names = ", ".join(m.name for m in score.metrics)
+        context.journal.warn(
+            f"{context.ws.relative(path)}: the primary metric {primary!r} is not among its metrics ({names}): "
+            f"{version} ranks last; let 03_eval.py write it, or change eval_config.primary_metric"
+        )
+    elif metrics.finite(found.value) is None:
+        context.journal.warn(f"{version}: {primary} is not a number: the version ranks last")
+    return score
+
+
+def _metric(score: EvalScore, name: str) -> Metric | None:
+    wanted = metrics.normalised(name)
+    return next((m for m in score.metrics if metrics.normalised(m.name) == wanted), None)
+
+
+def _failed(context: Context, job: str, ended_by: str | None, output: str) -> StepFailed:
+    last = output.splitlines()[-1] if output else "it printed nothing"
+    reason = {
+        "time limit": "the evaluation ran past step_timeout_minutes and was ended",
+        "could not start": f"the interpreter could not be started: {last}",
+    }.get(ended_by or "", f"the evaluation failed: {last}")
+    return StepFailed(
+        reason,
+        file=context.ws.eval_script,
+        mend=f"the whole output is in {context.ws.relative(context.ws.job(job).log)}; start again when it is mended",
+    )
+
+
+def _adopt(context: Context, version: str) -> bool:
+    """Takes over a score without a mark where its protocol names the checkpoint that lies there."""
+    folder: VersionFolder = context.ws.version(version)
+    try:
+        protocol = load(folder.protocol, Protocol)
+        check_score(context, version)
+    except InputError:
+        return False
+    if not folder.best_checkpoint.is_file() or protocol.checkpoint_sha256 != sha256(folder.best_checkpoint):
+        return False
+    if context.dry_run:
+        return True
+    outputs = [p for p in (folder.eval_score, folder.per_sample, folder.protocol, folder.infer_samples) if p.exists()]
+    inputs = {"evaluator": protocol.evaluator_sha256, "checkpoint": protocol.checkpoint_sha256}
+    marks.write(context.ws, version, "evaluate", outputs, clock=context.clock, inputs=inputs, adopted=True)
+    return True

@@ -1,0 +1,174 @@
+"""Step 4: exactly one action, proposed to the user and accepted, edited or replaced.
+
+Writes `result-analysis.md` and `action-extract.md` into the version's folder once the user has accepted.
+"""
+
+from __future__ import annotations
+
+import time
+
+from progtrain.engine.analysis import documents
+from progtrain.engine.analysis.types import Insight
+from progtrain.engine.control import decisions, marks
+from progtrain.engine.control.context import Context
+from progtrain.engine.drafting import history, next_script, rounds
+from progtrain.engine.drafting.next_script import Planned
+from progtrain.engine.drafting.rounds import DraftRecord
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import read_text, sha256_text, write_text
+from progtrain.engine.loop.steps import analyze
+from progtrain.engine.schema import CandidateCard, Decision, Review
+
+
+def reasons(context: Context, version: str) -> list[str]:
+    return marks.why_not_done(context.ws, version, "extract", by_hand=analyze.BY_HAND)
+
+
+def run(context: Context, version: str) -> str:
+    """Asks until something is accepted. Raises `DecisionNeeded`, `InputError`, `Stopped`."""
+    context.check_stop()
+    record, insight = _draft_under_present_rules(context, version)
+    while True:
+        review, planned = _review(context, version, record, insight)
+        automatic = "accept" if planned else None
+        decision = context.ask(review, automatic)
+        if decision.answer == "accept" and decision.candidate in (None, record.candidate) and not _texts(decision):
+            if planned:
+                return _accept(context, version, record, planned, decision)
+            # accepted although it is refused: the same question again, under a new number
+            rounds.write_edit(context, version, record, None, None)
+        elif _texts(decision):
+            rounds.write_edit(context, version, record, decision.analysis, decision.action)
+        else:
+            insight = _draft_as_asked(context, version, insight, decision)
+        record = _present(context, version)
+        if decision.answer == "accept":
+            planned = _plan(context, version)[0]
+            if planned:
+                return _accept(context, version, record, planned, decision)
+
+
+def _draft_as_asked(context: Context, version: str, insight: Insight, decision: Decision) -> Insight:
+    """Another round. An answer that cannot be followed is taken back, so that the question is asked again."""
+    begun, before = time.monotonic(), insight
+    notes: tuple[str, ...] = ()
+    try:
+        if decision.candidate is None:
+            insight, notes = analyze.with_proposal(context, version, insight, hint=decision.hint)
+            if insight != before:
+                analyze.mark(context, version, time.monotonic() - begun)
+        rounds.draft(
+            context,
+            version,
+            insight,
+            origin="choice" if decision.candidate else "advisor",
+            candidate=decision.candidate,
+            base=decision.base,
+            hint=decision.hint,
+            notes=notes,
+        )
+    except InputError:
+        decisions.withdraw(context.ws, decision.question)
+        raise
+    return insight
+
+
+def _draft_under_present_rules(context: Context, version: str) -> tuple[DraftRecord, Insight]:
+    """The draft that lies there; drafted anew when the rules have changed since."""
+    insight = history.read_insight(context.ws, version)
+    mark = marks.read(context.ws, version, "analyze")
+    if insight is None or rounds.current(context.ws, version) is None:
+        raise InputError("there is no draft yet", mend=f"progtrain step analyze --version {version}")
+    if mark is not None and mark.inputs.get("rules") != context.rules.sha256:
+        context.journal.write("note", text=f"{version}: rules or instruction changed since the draft: drafted anew")
+        analyze.run(context, version)
+        insight = history.read_insight(context.ws, version) or insight
+    return _present(context, version), insight
+
+
+def _present(context: Context, version: str) -> DraftRecord:
+    record = rounds.current(context.ws, version)
+    if record is None:
+        raise InputError("there is no draft yet", mend=f"progtrain step analyze --version {version}")
+    return record
+
+
+def _texts(decision: Decision) -> bool:
+    return decision.analysis is not None or decision.action is not None
+
+
+def _plan(context: Context, version: str) -> tuple[Planned | None, str]:
+    """What the drafted action would do, or why it is refused."""
+    path = context.ws.drafts(version).action
+    try:
+        parsed = documents.parse_action(read_text(path), path)
+        reason = parsed.goal
+        planned = next_script.plan(
+            context.ws, context.rules, version, parsed.operation, base=parsed.base, reason=reason
+        )
+    except InputError as error:
+        return None, str(error)
+    return planned, ""
+
+
+def _review(context: Context, version: str, record: DraftRecord, insight: Insight) -> tuple[Review, Planned | None]:
+    planned, problem = _plan(context, version)
+    folder = context.ws.drafts(version)
+    digest = sha256_text(record.analysis_sha256 + record.action_sha256 + str(record.draft.seconds))[:6]
+    probability = {r.id: r.probability for r in record.draft.ranking}
+    by_model = record.draft.model_sha256 is not None
+    last = version == context.last_version
+    review = Review(
+        question=f"{version}-review-{record.round}-{digest}",
+        kind="review",
+        version=version,
+        title=f"{version} is drafted",
+        text="the last version: its action is kept for later" if last else "",
+        diff=planned.diff if planned else "",
+        target=context.ws.script(planned.version).name if planned else "",
+        answers=["accept", "choose", "edit", "redraft", "stop"],
+        chosen=record.candidate,
+        base=planned.base if planned else record.base,
+        candidates=[
+            CandidateCard(
+                id=c.id,
+                change=c.change,
+                why=c.why,
+                reasons=list(c.reasons),
+                risk=c.risk,
+                rank=c.rank,
+                probability=probability.get(c.id) if by_model else None,
+                base=c.base,
+            )
+            for c in insight.candidates
+        ],
+        author=record.draft.author,
+        notes=[
+            *record.draft.remarks,
+            *(f'your hint: "{hint}"' for hint in decisions.hints(context.ws)),
+            *(f"edited: {line}" for line in rounds.changed_by_user(context.ws, record)),
+        ],
+        checks=list(planned.checks) if planned else [],
+        problems=[problem] if problem else [],
+        not_enforced=list(context.rules.instruction.not_enforced),
+    )
+    if not folder.analysis.is_file():
+        raise InputError("the drafted analysis is gone", file=folder.analysis, mend="progtrain review redraft")
+    return review, planned
+
+
+def _accept(context: Context, version: str, record: DraftRecord, planned: Planned, decision: Decision) -> str:
+    ws, folder, drafts = context.ws, context.ws.version(version), context.ws.drafts(version)
+    by = "in autopilot" if decision.by == "autopilot" else "by the user"
+    changed = "; ".join(rounds.changed_by_user(ws, record)) or "nothing"
+    for source, target in ((drafts.analysis, folder.analysis), (drafts.action, folder.action)):
+        write_text(target, f"{read_text(source).rstrip()}\n\nAccepted {by}. Changed by the user: {changed}.\n")
+    marks.write(
+        ws,
+        version,
+        "extract",
+        [folder.analysis, folder.action],
+        clock=context.clock,
+        inputs={"author": record.draft.author},
+    )
+    return f"accepted {by}: {planned.action_text}"

@@ -1,0 +1,176 @@
+"""Step 0: reads what is there, and makes the first version from the baseline."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from progtrain.engine import prepared_data
+from progtrain.engine.control import marks
+from progtrain.engine.control.context import Context
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json, write_text
+from progtrain.engine.rules.rules import Rules
+from progtrain.engine.schema import Review
+from progtrain.engine.script.baseline.audit import Audit, audit
+from progtrain.engine.script.baseline.mend import mend, patch_report
+from progtrain.engine.script.header import set_version, with_header
+from progtrain.engine.script.settings import find_setting
+from progtrain.engine.text import unified_diff
+from progtrain.engine.workspace import version_id
+
+
+def dataset_id(context_id: str | None, rules_id: str | None, fixed: str | None) -> str:
+    """Command line, else rules; the same until the loop ends. Raises `InputError`."""
+    wanted = context_id or rules_id or fixed
+    if wanted is None:
+        raise InputError(
+            "no dataset_id: which prepared data is meant?",
+            file="user_defined_rules.json",
+            place="key dataset_config.dataset_id",
+            mend="name the folder below dataset/prepdata/ there, or give --dataset-id",
+        )
+    if fixed is not None and wanted != fixed:
+        raise InputError(
+            f"the running loop is about dataset {fixed!r}; it cannot change to {wanted!r} midway",
+            place="dataset_id",
+            mend=f"go back to {fixed!r}, or start a new workspace for the other data",
+        )
+    return wanted
+
+
+def look(context: Context) -> list[str]:
+    """Reads stats, scripts and the baseline's record; plain words on each. Raises `InputError` for what is broken."""
+    ws = context.ws
+    _check_data(context)
+    if shutil.which(context.python) is None:
+        raise InputError(
+            "the interpreter of the scripts is not there, or cannot be run",
+            file=context.python,
+            mend="name another: progtrain run --python PATH",
+        )
+    stats = prepared_data.read_stats(ws.stats(context.dataset_id))
+    counts = ", ".join(f"{count} {split}" for split, count in stats.counts.items()) or "counts unknown"
+    notes = [f"dataset {context.dataset_id}: {counts}, task {stats.task_type or 'not stated'}"]
+    spec = try_read_json(ws.version("baseline").spec)
+    if isinstance(spec, dict):
+        notes.append("the baseline's spec.json was read")
+    notes += context.rules.notes()
+    versions = ws.versions()
+    if versions:
+        _same_dataset(context, versions[-1])
+        for version in versions:
+            _tell_if_changed(context, version)
+    return notes
+
+
+def run(context: Context, version: str) -> str:
+    """Audits and mends the baseline once, and copies it to the first version.
+
+    Raises `InputError` when there is no baseline or something in it cannot be mended, `DecisionNeeded` while the
+    user has not seen the diff.
+    """
+    ws = context.ws
+    if not ws.baseline_script.is_file():
+        raise InputError(
+            "there is neither a baseline nor a version to begin with",
+            file=ws.baseline_script,
+            mend=f"put your training script there as {ws.baseline_script.name} (docs/training_script.md), "
+            "or try an example: progtrain init --example digits DIR",
+        )
+    found = audit(
+        ws,
+        dataset_id=context.dataset_id,
+        settings=settings_for(context.rules, read_text(ws.baseline_script)),
+        locked=context.rules.instruction.locked,
+    )
+    errors = [finding for finding in found.findings if finding.error]
+    if errors:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more: progtrain check lists them)" if len(errors) > 1 else ""
+        raise InputError(first.problem + more, file=first.file, place=first.line, mend=first.mend)
+    mended = mend(found)
+    before = {path: read_text(path) for path in mended.files}
+    diff = "".join(unified_diff(before[path], text, ws.relative(path)) for path, text in mended.files.items())
+    if diff and not _allowed(context, version, found, diff):
+        raise InputError(
+            "without these changes the versions would overwrite each other's files",
+            file=ws.baseline_script,
+            mend="make them by hand (progtrain check lists them), or accept the diff",
+        )
+    report = patch_report(found, mended, diff)
+    write_text(ws.version("baseline").baseline_patch_report, report)
+    for path, text in mended.files.items():
+        write_text(path, text)
+    source = set_version(read_text(ws.baseline_script), version)
+    header = with_header(source, version, "baseline", "the baseline as it is", "where the loop begins")
+    context.journal.write("version_authored", version=version, base=None, action="baseline", reason="", operation=None)
+    write_text(ws.script(version), header)
+    count = len(mended.summary)
+    done = f"{count} thing{'s' if count != 1 else ''} mended" if count else "nothing had to be mended"
+    return f"{ws.script(version).name} from the baseline, {done}"
+
+
+def settings_for(rules: Rules, source: str) -> dict[str, Any]:
+    """What a script is to be set to: `training_config`, and the seed where it is stated and the script has one."""
+    stated = rules.file.training_config
+    if "seed" in rules.locked and find_setting(source, "seed") is not None:
+        return {**stated, "seed": rules.locked["seed"]}
+    return dict(stated)
+
+
+def first_version() -> str:
+    return version_id(1)
+
+
+def _allowed(context: Context, version: str, found: Audit, diff: str) -> bool:
+    problems = "\n".join(f"- {finding.problem}" for finding in found.findings)
+    review = Review(
+        question=f"baseline-audit-{sha256_text(diff)[:6]}",
+        kind="audit",
+        version=version,
+        title="the baseline needs small changes before the loop can begin",
+        text=f"{problems}\n\nNothing here is meant to change what the training achieves.",
+        diff=diff,
+        target=context.ws.baseline_script.name,
+        answers=["accept", "skip", "stop"],
+    )
+    return context.ask(review, "accept").answer == "accept"
+
+
+def _check_data(context: Context) -> None:
+    ws = context.ws
+    folder = ws.data(context.dataset_id)
+    if folder.is_dir():
+        return
+    there = prepared_data.available(ws)
+    if there:
+        mend = f"prepared data is there for: {', '.join(there)}"
+    elif ws.pipeline_script.is_file():
+        mend = f"prepare it: python {ws.pipeline_script.name}"
+    else:
+        mend = "put the prepared data there, with train/ and valid/"
+    raise InputError(f"there is no dataset {context.dataset_id!r}", file=folder, mend=mend)
+
+
+def _tell_if_changed(context: Context, version: str) -> None:
+    """A finished version is not trained again, so a later edit of its script would go unnoticed."""
+    mark = marks.read(context.ws, version, "train")
+    script = context.ws.script(version)
+    if mark is not None and mark.inputs.get("script") not in (None, "", sha256(script)):
+        context.journal.warn(
+            f"{script.name} was changed after its training: {version}'s numbers come from the script as it was, "
+            "and versions made from it now inherit the edit"
+        )
+
+
+def _same_dataset(context: Context, version: str) -> None:
+    script = context.ws.script(version)
+    setting = find_setting(read_text(script), "dataset_id", script.name)
+    if setting is not None and isinstance(setting.value, str) and setting.value != context.dataset_id:
+        raise InputError(
+            f"{version} works on dataset {setting.value!r}, the loop is to run on {context.dataset_id!r}",
+            file=script,
+            place=setting.line,
+            mend="versions are only comparable on the same data: use the same dataset_id, or a new workspace",
+        )

@@ -1,0 +1,76 @@
+"""Step 7: leaderboard and final analysis, once for each finished loop.
+
+Writes `04_final_report.py` where there is none, and has it write into a folder that gets its name when it is whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from progtrain.engine.control.context import Context, Stopped
+from progtrain.engine.control.decisions import stop_requested
+from progtrain.engine.errors import StepFailed
+from progtrain.engine.files import storage_errors, write_bytes
+from progtrain.engine.jobs import local
+from progtrain.engine.loop.steps import evaluate
+from progtrain.engine.text import tail
+from progtrain.engine.workspace import Workspace
+
+_TEMPLATE = Path(__file__).parents[2] / "templates" / "04_final_report.py"
+
+
+def ensure_reporter(ws: Workspace) -> bool:
+    """Writes `04_final_report.py` where there is none; from then on it is the user's. True when it was written."""
+    if ws.report_script.exists():
+        return False
+    write_bytes(ws.report_script, _TEMPLATE.read_bytes())
+    return True
+
+
+def run(context: Context, version: str) -> str:
+    """Raises `StepFailed` when the report script fails."""
+    context.check_stop()
+    ws = context.ws
+    evaluate.ensure_evaluator(ws)
+    if ensure_reporter(ws):
+        context.journal.write(
+            "note", text=f"{ws.report_script.name} was missing and has been written; it is yours to edit"
+        )
+    partial = ws.reports / f".report-after-{version}"
+    job = f"report-{version}"
+    state = local.poll(ws.job(job))
+    if state is None or not local.alive(state):
+        # a result is used once: another loop's report is another job
+        with storage_errors(ws.reports):
+            shutil.rmtree(ws.job(job).path, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+    state = context.run_script(job, [ws.report_script.name, "--output", str(partial)])
+    if stop_requested(ws):
+        raise Stopped
+    output = tail(ws.job(job).log)
+    if state is None or state.exit_code != 0 or not (partial / "leaderboard.csv").is_file():
+        last = output.strip().splitlines()[-1] if output.strip() else "it printed nothing"
+        raise StepFailed(
+            f"the report failed: {last}",
+            file=ws.report_script,
+            mend=f"the whole output is in {ws.relative(ws.job(job).log)}; mend it and start again",
+        )
+    for line in output.splitlines():
+        if line.startswith("warning:"):
+            context.journal.warn(line.removeprefix("warning:").strip())
+    target = _free_name(context)
+    with storage_errors(target):
+        partial.rename(target)
+    return ws.relative(target)
+
+
+def _free_name(context: Context) -> Path:
+    """`Models/Report/YYYY-MM-DD_HH-MM`, with `-2` and so on when that minute has one already."""
+    stem = context.clock().strftime("%Y-%m-%d_%H-%M")
+    path, number = context.ws.reports / stem, 2
+    while path.exists():
+        path = context.ws.reports / f"{stem}-{number}"
+        number += 1
+    return path

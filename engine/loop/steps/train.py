@@ -1,0 +1,273 @@
+"""Step 1: trains `02_train_v###.py` as the user would, and sees to it that what must come of it is there.
+
+Reads the script and the rules. Writes nothing into the version's folder but `spec.json` (completed) and
+`_tests/train_retry_report.md`; the rest is the script's own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from progtrain.engine.control import marks
+from progtrain.engine.control.context import Context, Stopped
+from progtrain.engine.control.decisions import stop_requested
+from progtrain.engine.errors import InputError, StepFailed
+from progtrain.engine.files import sha256, storage_errors, try_read_json, write_text
+from progtrain.engine.jobs import local
+from progtrain.engine.loop import attempts, spec
+from progtrain.engine.schema import JobState, Review
+from progtrain.engine.script.repair.failure import Failure, explain
+from progtrain.engine.script.repair.repairs import advice, propose
+from progtrain.engine.script.settings import find_settings
+from progtrain.engine.text import tail, unified_diff
+from progtrain.engine.workspace import VersionFolder
+
+#: Causes for which the same script may well succeed the next time.
+_WORTH_REPEATING = {"signal", "guard lost"}
+
+
+def reasons(context: Context, version: str) -> list[str]:
+    """Why the version must be trained; empty when a finished, valid training is there."""
+    found = marks.why_not_done(context.ws, version, "train")
+    if found and marks.read(context.ws, version, "train") is None and _adopt(context, version):
+        return []
+    return found
+
+
+def run(context: Context, version: str) -> str:
+    """Trains until it succeeds, repairing on the way as the user allows. Returns a line for the journal.
+
+    Raises `DecisionNeeded`, `StepFailed` when no attempt is left and nobody can be asked, `Stopped`.
+    """
+    folder = context.ws.version(version)
+    started_again = attempts.count(context.ws, version)
+    while True:
+        context.check_stop()
+        last = attempts.last(context.ws, version)
+        if last is not None and not last.resolved:
+            _resolve(context, version, last, started_again=last.number == started_again)
+            continue
+        number = attempts.count(context.ws, version) + 1
+        name = f"{version}-train-{number}"
+        _prepare(context, version, name)
+        failure = _attempt(context, version, name)
+        if failure is None:
+            break
+        archived = attempts.archive(context.ws, version, number, failure, context.ws.job(name), context.clock)
+        context.journal.write(
+            "attempt_failed",
+            version=version,
+            attempt=number,
+            cause=failure.cause,
+            summary=archived.error_summary,
+        )
+        _reset(folder)
+        attempts.write_report(context.ws, version)
+    attempts.write_report(context.ws, version, passed=number)
+    job = local.poll(context.ws.job(name))
+    seconds = _seconds(job)
+    outputs = [folder.best_checkpoint, folder.last_checkpoint, folder.spec]
+    script = sha256(context.ws.script(version))
+    marks.write(
+        context.ws,
+        version,
+        "train",
+        [path for path in outputs if path.exists()],
+        clock=context.clock,
+        seconds=seconds,
+        inputs={"script": script, "rules": context.rules.sha256},
+    )
+    return f"trained in {seconds:.1f} s"
+
+
+def _attempt(context: Context, version: str, name: str) -> Failure | None:
+    """One training. None when it is whole and valid."""
+    script = context.ws.script(version)
+    state = context.run_script(name, [script.name], live_version=version)
+    if stop_requested(context.ws):
+        # the training was cut short: it counts neither as done nor as failed
+        shutil.rmtree(context.ws.job(name).path, ignore_errors=True)
+        raise Stopped
+    output = tail(context.ws.job(name).log)
+    if state is None:
+        return Failure(
+            cause="guard lost",
+            error_summary="the training ended without a word: its guard was killed, or the machine restarted",
+            root_cause_hypothesis="killed from outside, or a restart of the machine",
+        )
+    if state.exit_code != 0 or state.ended_by:
+        return explain(output, state.exit_code, state.ended_by)
+    try:
+        _check_outputs(context.ws.version(version))
+        spec.complete(context, version, started_at=state.started_at)
+        spec.check_locks(context, version)
+    except (InputError, StepFailed) as error:
+        return Failure(
+            cause="outputs",
+            error_summary=str(error),
+            root_cause_hypothesis="the script does not keep to what is required",
+        )
+    return None
+
+
+def _check_outputs(folder: VersionFolder) -> None:
+    stated = try_read_json(folder.spec)
+    spared = set(stated.get("not_required", [])) if isinstance(stated, dict) else set()
+    for path in (folder.eval_score, folder.infer_samples):
+        if path.exists():
+            raise StepFailed(
+                "the training wrote it, which only the evaluation may",
+                file=path,
+                mend="take the writing of eval_score.json and infer_samples/ out of the training script",
+            )
+    required = {"best.ckpt": folder.best_checkpoint, "last.ckpt": folder.last_checkpoint}
+    log_dirs = folder.log_dirs()
+    for name in ("metrics.csv", "hparams.yaml"):
+        required[name] = (log_dirs[-1] if log_dirs else folder.logs / "version_0") / name
+    for name, path in required.items():
+        if not path.is_file() and name not in spared:
+            raise StepFailed(
+                "the script ended without an error and did not write it",
+                file=path,
+                mend=f'let the script write it, or name "{name}" in not_required of spec.json',
+            )
+
+
+def _adopt(context: Context, version: str) -> bool:
+    """Takes over a training that was finished under the engine but whose mark is gone (a copied workspace, say)."""
+    folder = context.ws.version(version)
+    data = try_read_json(folder.spec)
+    if not isinstance(data, dict) or not folder.best_checkpoint.is_file():
+        return False
+    if data.get("checkpoint", {}).get("best_sha256") != sha256(folder.best_checkpoint):
+        return False
+    if context.dry_run:
+        return True
+    outputs = [path for path in (folder.best_checkpoint, folder.last_checkpoint, folder.spec) if path.exists()]
+    inputs = {"script": str(data.get("script_sha256", ""))}
+    marks.write(context.ws, version, "train", outputs, clock=context.clock, inputs=inputs, adopted=True)
+    context.journal.write("note", text=f"{version}: a finished training was found and taken over")
+    return True
+
+
+def _prepare(context: Context, version: str, job: str) -> None:
+    """Makes room for a new training, unless one under that name is still to be attached to or taken over."""
+    folder = context.ws.job(job)
+    taken_over_before = marks.read(context.ws, version, "train") is not None
+    if local.poll(folder) is None or taken_over_before:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        _clear(context, version)
+
+
+def _clear(context: Context, version: str) -> None:
+    """Before the first attempt: whatever lies in the folder is set aside, never thrown away."""
+    folder = context.ws.version(version)
+    if folder.path.exists() and any(path for path in folder.path.iterdir() if path != folder.tests):
+        kept = attempts.set_aside(context.ws, version)
+        context.journal.write("note", text=f"what lay in {context.ws.relative(folder.path)} is kept in {kept}")
+    _reset(folder)
+    marks.remove(context.ws, version, "train", "evaluate", "analyze", "extract")
+
+
+def _reset(folder: VersionFolder) -> None:
+    """An empty folder for the version; reports of earlier attempts are written anew afterwards."""
+    with storage_errors(folder.path):
+        if folder.path.exists():
+            shutil.rmtree(folder.path)
+        folder.path.mkdir(parents=True)
+
+
+def _resolve(context: Context, version: str, attempt: attempts.Attempt, *, started_again: bool) -> None:
+    """After a failed attempt: repair, repeat, or ask."""
+    script = context.ws.script(version)
+    failure = attempt.failure()
+    used_up = attempt.number % context.rules.file.loop_config.max_train_attempts == 0
+    if used_up:
+        _ask_after_last(context, version, attempt, started_again)
+        return
+    current = script.read_text(encoding="utf-8")
+    repair = propose(failure, current, locked=_locks(context, current), root=context.ws.root)
+    if repair is None and failure.cause in _WORTH_REPEATING:
+        attempts.resolve(context.ws, version, attempt, "none: the same script is run again")
+        return
+    if repair is None:
+        _ask_after_last(context, version, attempt, started_again)
+        return
+    review = Review(
+        question=f"{version}-repair-{attempt.number}-{attempt.digest}",
+        kind="repair",
+        version=version,
+        title=f"{version}: the training failed (attempt {attempt.number}), and a repair is proposed",
+        text=f"{attempt.error_summary}\n\n{attempt.root_cause_hypothesis}\n\nRepair: {repair.code_change_summary}",
+        diff=unified_diff(current, repair.source, script.name),
+        target=script.name,
+        answers=["accept", "skip", "stop"],
+    )
+    decision = context.ask(review, "accept")
+    if decision.answer == "accept":
+        write_text(script, repair.source)
+        attempts.resolve(context.ws, version, attempt, repair.code_change_summary)
+        context.journal.write(
+            "repair_applied", version=version, attempt=attempt.number, summary=repair.code_change_summary
+        )
+    else:
+        attempts.resolve(context.ws, version, attempt, "none: the repair was declined")
+
+
+def _locks(context: Context, source: str) -> dict[str, Any]:
+    try:
+        return context.rules.locks_in(setting.key for setting in find_settings(source))
+    except InputError:
+        # a script that cannot be read as Python is what is being repaired
+        return context.rules.locks_in(())
+
+
+def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt, started_again: bool) -> None:
+    if context.autopilot and started_again:
+        # the loop had failed with it, and whoever starts it again has mended something, or wants to see it again
+        attempts.resolve(context.ws, version, attempt, "by hand, or none: the loop was started again")
+        return
+    limit = context.rules.file.loop_config.max_train_attempts
+    log = context.ws.relative(context.ws.attempt(version, attempt.number) / "output.log")
+    script = context.ws.script(version)
+    locks = _locks(context, script.read_text(encoding="utf-8"))
+    advised = advice(attempt.failure(), locked=locks)
+    if context.autopilot:
+        raise StepFailed(
+            f"the training failed {_times(attempt.number, limit)}, and no repair is known: {attempt.error_summary}",
+            file=script,
+            place=f"line {attempt.line}" if attempt.line else None,
+            mend=f"{advised}; then start again; the whole output is in {log}",
+        )
+    context.ask(
+        Review(
+            question=f"{version}-attempts-{attempt.number}-{attempt.digest}",
+            kind="attempts",
+            version=version,
+            title=f"{version}: the training failed {_times(attempt.number, limit)}",
+            text="\n\n".join(
+                [
+                    attempt.error_summary,
+                    # some advice begins with the cause: once is enough
+                    *([] if attempt.root_cause_hypothesis in advised else [attempt.root_cause_hypothesis]),
+                    f"{advised}; then answer retry ({script.name} is yours to edit); the whole output is in {log}",
+                ]
+            ),
+            target=script.name,
+            answers=["retry", "stop"],
+        ),
+        None,
+    )
+    attempts.resolve(context.ws, version, attempt, "by hand, or none: the user asked for another attempt")
+
+
+def _times(number: int, limit: int) -> str:
+    """How often, in words that stay true after a retry beyond the limit."""
+    return f"(attempt {number} of {limit})" if number <= limit else f"(attempt {number})"
+
+
+def _seconds(state: JobState | None) -> float:
+    if state is None or state.ended_at is None:
+        return 0.0
+    return (state.ended_at - state.started_at).total_seconds()

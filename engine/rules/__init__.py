@@ -1,0 +1,1 @@
+"""What the user has laid down: rules and instruction."""

@@ -1,0 +1,1 @@
+"""The one change of a version: applied, checked, undone."""

@@ -1,0 +1,193 @@
+"""Functions of a script as a whole: found by name, given another body, and what such an edit touches."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.catalogue import PARTS
+from progtrain.engine.script.action.kinds import EditOperation
+from progtrain.engine.script.names import canonical
+from progtrain.engine.script.settings import Setting, called_name, find_settings, parse_script
+from progtrain.engine.script.structure import LOSSES, OPTIMIZERS, SCHEDULERS, ScriptFacts, describe
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+_EVERYWHERE = frozenset({"optimizer", "schedule", "loss", "model", "data", "trainer"})
+#: callee -> the part of the script that it belongs to
+_CALLED = {
+    **dict.fromkeys(OPTIMIZERS, "optimizer"),
+    **dict.fromkeys(SCHEDULERS, "schedule"),
+    **dict.fromkeys(LOSSES, "loss"),
+    **dict.fromkeys(("Trainer", "EarlyStopping", "ModelCheckpoint", "clip_grad_norm_"), "trainer"),
+    **dict.fromkeys(("DataLoader", "TensorDataset", "Subset", "random_split", "WeightedRandomSampler"), "data"),
+}
+
+
+def functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
+    """Functions of the module and methods of its classes, as `step_size` and `Net.forward`."""
+    for node in tree.body:
+        if isinstance(node, Function):
+            yield node.name, node
+        elif isinstance(node, ast.ClassDef):
+            yield from ((f"{node.name}.{item.name}", item) for item in node.body if isinstance(item, Function))
+
+
+def find(source: str, path: str, filename: str = "") -> Function:
+    """Raises `InputError` when there is none, or more than one."""
+    found = [node for name, node in functions(parse_script(source, filename)) if name == path]
+    if len(found) != 1:
+        raise InputError(
+            f"the script has {'no function' if not found else f'{len(found)} functions'} {path}",
+            file=filename or None,
+            mend="name one that stands in it once, as `step_size` or `Net.forward`",
+        )
+    return found[0]
+
+
+def body_tree(operation: EditOperation, like: Function) -> list[ast.stmt]:
+    """The statements of the new body. Raises `InputError` with the line of a syntax error."""
+    begin = "async def" if isinstance(like, ast.AsyncFunctionDef) else "def"
+    try:
+        tree = ast.parse(f"{begin} body():\n{textwrap.indent(operation.body, '    ')}")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None)
+        where = f" (line {line - 1} of it)" if isinstance(line, int) else ""
+        raise InputError(
+            f"the new body of {operation.function} is not valid Python{where}: {getattr(error, 'msg', error)}",
+            mend="correct the body, or choose another candidate",
+        ) from error
+    if len(tree.body) != 1 or not isinstance(tree.body[0], Function):
+        raise InputError(
+            f"the new body of {operation.function} ends before its last line: something in it is not indented",
+            mend="indent all of it alike",
+        )
+    return tree.body[0].body
+
+
+def set_body(source: str, operation: EditOperation, filename: str = "") -> str:
+    """The script with the new body in place; what stands around it is kept as it is."""
+    import libcst as cst  # a quarter of a second
+
+    old = find(source, operation.function, filename)
+    body_tree(operation, old)
+    text = textwrap.indent(operation.body, "    ")
+    begin = "async def" if isinstance(old, ast.AsyncFunctionDef) else "def"
+    parsed = cst.ensure_type(cst.parse_statement(f"{begin} body():\n{text}"), cst.FunctionDef).body
+
+    class Put(cst.CSTTransformer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.around: list[str] = []
+
+        def visit_ClassDef(self, node: cst.ClassDef) -> None:
+            self.around.append(node.name.value)
+
+        def leave_ClassDef(self, original_node: cst.ClassDef, updated_node: cst.ClassDef) -> cst.ClassDef:
+            self.around.pop()
+            return updated_node
+
+        def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
+            self.around.append(node.name.value)
+
+        def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
+            here = ".".join(self.around)
+            self.around.pop()
+            return updated_node.with_changes(body=parsed) if here == operation.function else updated_node
+
+    try:
+        return cst.parse_module(source).visit(Put()).code
+    except cst.ParserSyntaxError as error:
+        raise InputError(f"the script uses syntax that cannot be rewritten ({error.message})") from error
+
+
+def pieces(function: Function) -> dict[str, list[ast.AST]]:
+    """Each statement without the statements in it, by its dump."""
+    found: dict[str, list[ast.AST]] = {}
+    for node in ast.walk(function):
+        if node is not function and isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            own = [child for child in ast.iter_child_nodes(node) if not isinstance(child, _HOLDS_OTHERS)]
+            found.setdefault(type(node).__name__ + "".join(map(ast.dump, own)), []).append(node)
+    return found
+
+
+_HOLDS_OTHERS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+
+
+def own_nodes(statement: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a statement, without those of the statements in it."""
+    yield statement
+    for child in ast.iter_child_nodes(statement):
+        if not isinstance(child, _HOLDS_OTHERS):
+            yield from own_nodes(child)
+
+
+def changed(old: Function, new: Function) -> list[ast.AST]:
+    """Statements that only one of the two has, as often as it has them more."""
+    before, after = pieces(old), pieces(new)
+    count = Counter({key: len(nodes) for key, nodes in after.items()})
+    count.subtract({key: len(nodes) for key, nodes in before.items()})
+    return [node for key, more in count.items() for node in (after if more > 0 else before)[key][: abs(more)]]
+
+
+def touched(source: str, operation: EditOperation) -> frozenset[str]:
+    """What locks are checked against: settings that the changed statements name, and parts of the script.
+
+    Where nothing tells which part a function belongs to, it counts as belonging to all of them.
+    """
+    old = find(source, operation.function)
+    statements = changed(old, with_body(old, body_tree(operation, old)))
+    nodes = [node for statement in statements for node in own_nodes(statement)]
+    before, after = find_settings(source), find_settings(set_body(source, operation))
+    keys = {s.key for s in (*before, *after) if not (_holds(before, s) and _holds(after, s))}
+    keys |= _named(nodes, old, {s.name: s.key for s in before})
+    parts = {PARTS[key] for key in keys if key in PARTS}
+    parts |= {_CALLED[name] for node in nodes if isinstance(node, ast.Call) and (name := called_name(node)) in _CALLED}
+    parts |= _parts_by_place(operation.function, describe(source))
+    return frozenset(keys | (parts or _EVERYWHERE) | {f"edit_{old.name}"})
+
+
+def with_body(function: Function, statements: list[ast.stmt]) -> Function:
+    """A copy with these statements."""
+    copied = copy.copy(function)
+    copied.body = statements
+    return copied
+
+
+def _holds(settings: Sequence[Setting], wanted: Setting) -> bool:
+    return any((s.name, s.key, s.value) == (wanted.name, wanted.key, wanted.value) for s in settings)
+
+
+def _named(nodes: Sequence[ast.AST], function: Function, settings: Mapping[str, str]) -> set[str]:
+    """Keys of the settings that these nodes name: constants, `self.hparams.lr`, `cfg["lr"]`, `lr=`, own parameters."""
+    keys = set(settings.values())
+    defaults = (*function.args.defaults, *filter(None, function.args.kw_defaults))
+    arguments = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+    given = {a.arg for a in arguments[len(arguments) - len(defaults) :]} if defaults else set()
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Name) and (node.id in settings or node.id in given):
+            found.add(settings.get(node.id, canonical(node.id)))
+        elif isinstance(node, ast.Attribute) and canonical(node.attr) in keys:
+            found.add(canonical(node.attr))
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            found |= {canonical(str(node.slice.value))} & keys
+        elif isinstance(node, ast.keyword) and node.arg and (canonical(node.arg) in keys | set(PARTS)):
+            found.add(canonical(node.arg))
+    return found
+
+
+def _parts_by_place(path: str, facts: ScriptFacts) -> set[str]:
+    owner, _, name = path.rpartition(".")
+    if name == "configure_optimizers":
+        return {"optimizer", "schedule"}
+    if owner and owner == facts.datamodule_class:
+        return {"data"}
+    if owner in facts.modules and owner:
+        inside = path in facts.training_path and name != "forward"
+        return {"loss"} if inside else {"model"}
+    return set()

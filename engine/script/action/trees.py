@@ -1,0 +1,47 @@
+"""Syntax trees compared without what an action may not count: comments, layout, and the VERSION constant."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from progtrain.engine.script.settings import parse_script
+
+
+def program(source: str, filename: str = "") -> ast.Module:
+    """The tree with VERSION emptied. Raises `InputError` with the line of a syntax error."""
+    tree = parse_script(source, filename)
+    for statement in tree.body:
+        value = version_value(statement)
+        if value is not None:
+            value.value = ""
+    return tree
+
+
+def version_value(statement: ast.stmt) -> ast.Constant | None:
+    """The literal of `VERSION = "v001"`, when that is what the statement says."""
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target, value = statement.targets[0], statement.value
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        target, value = statement.target, statement.value
+    else:
+        return None
+    named = isinstance(target, ast.Name) and target.id == "VERSION"
+    return value if named and isinstance(value, ast.Constant) and isinstance(value.value, str) else None
+
+
+def same_program(one: str, other: str) -> bool:
+    """Whether two scripts do the same, VERSION aside."""
+    return ast.dump(program(one)) == ast.dump(program(other))
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference: where ("Net.configure_optimizers", "LEARNING_RATE"), and the code there before and after."""
+
+    path: str
+    before: str | None
+    after: str | None
+    #: in the new script; of the old one where something went away
+    line: int
+    old_line: int | None = None

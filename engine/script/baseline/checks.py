@@ -1,0 +1,252 @@
+"""What else the audit looks at: the main guard, arguments, the rules' settings, and what the evaluation needs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import read_text, try_read_json
+from progtrain.engine.script.action.edit import replace_literal
+from progtrain.engine.script.action.patch import argument, called, calls, main_guard
+from progtrain.engine.script.baseline.desk import Desk
+from progtrain.engine.script.baseline.paths import Module
+from progtrain.engine.script.baseline.wiring import save_hyperparameters
+from progtrain.engine.script.names import canonical
+from progtrain.engine.script.settings import (
+    Setting,
+    choose_setting,
+    duplicates,
+    find_settings,
+    refuse_value,
+    same_value,
+    suggest,
+)
+from progtrain.engine.script.structure import describe
+
+# --- before anything is changed -----------------------------------------------------------------------------------
+
+
+def before(desk: Desk) -> None:
+    _guard(desk)
+    for call in calls(desk.main.tree, "add_argument"):
+        flag = next((a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)), "")
+        required = argument(call, "required")
+        needed = isinstance(required, ast.Constant) and required.value is True
+        positional = not flag.startswith("-") and argument(call, "nargs") is None and argument(call, "default") is None
+        if needed or positional:
+            problem = f"the script does not run without the argument {flag}; versions are run without arguments"
+            desk.problem("arguments", desk.main, call.lineno, problem, f"give {flag} a default")
+
+
+def _guard(desk: Desk) -> None:
+    """Importing a script, as the evaluation does, must train nothing."""
+    main = desk.main
+    if main_guard(main.tree) is not None:
+        return
+    trains = [n for n in main.tree.body if not isinstance(n, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)]
+    running = [n for n in trains if any(called(c) in {"fit", "backward", "Trainer"} for c in calls(n))]
+    last = main.tree.body[-1] if main.tree.body else None
+    own = {n.name for n in main.tree.body if isinstance(n, ast.FunctionDef)}
+    problem = 'there is no `if __name__ == "__main__":`, so importing the script would train'
+    if not running and isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) and called(last.value) in own:
+        code = main.source.segment(last)
+        desk.mended("main_guard", main, last.lineno, problem, f"`{code}` stands below the main guard")
+        start, end = main.source.span(last)
+        text = main.text[:start] + f'if __name__ == "__main__":\n    {code}' + main.text[end:]
+        desk.put(main.path, text)
+        return
+    line = running[0].lineno if running else None
+    mend = 'put what builds and trains the model into a function main(), and call it below `if __name__ == "__main__":`'
+    desk.problem("main_guard", main, line, problem, mend)
+
+
+# --- the rules' settings ------------------------------------------------------------------------------------------
+
+
+def apply_settings(desk: Desk, settings: dict[str, Any], locked: frozenset[str]) -> None:
+    for key, value in settings.items():
+        _apply_setting(desk, key, value)
+    _optimal_batch_size(desk, settings, locked)
+
+
+def _apply_setting(desk: Desk, key: str, value: Any) -> None:
+    wanted = tuple(value) if isinstance(value, list) else value
+    if why := refuse_value(key, wanted):
+        desk.rules_problem(_rules_line(desk, key), f"training_config.{key}: {why}", "correct the value in the rules")
+        return
+    found = _find(desk, key)
+    if found is None or found[1] is None:
+        if found is not None:
+            _absent(desk, key, value)
+        return
+    module, setting = found[0], found[1]
+    if isinstance(wanted, str) and isinstance(setting.value, int | float):
+        problem = f"training_config.{key}: {setting.name} is a number in the script, the rules give the text {wanted!r}"
+        desk.rules_problem(_rules_line(desk, key), problem, "write the number without quotes, or take the key out")
+        return
+    for place in (setting, *duplicates(find_settings(module.text), setting)):
+        if not same_value(place.value, wanted):
+            problem = f"{place.name} is {place.value!r}, the rules say {value!r}"
+            _set(desk, module, place, wanted, problem, f"{place.name} = {value!r}, as in the rules")
+
+
+def _find(desk: Desk, key: str) -> tuple[Module, Setting | None] | None:
+    """In the script, else in a module of the user's own. None when it stands there twice with different values."""
+    for module in desk.modules:
+        try:
+            setting = choose_setting(find_settings(module.text), key)
+        except InputError as error:
+            line = int(error.place.removeprefix("line ")) if error.place else None
+            desk.problem("settings", module, line, error.reason, error.mend or "keep one of the two")
+            return None
+        if setting is not None:
+            return module, setting
+    return desk.main, None
+
+
+def _set(desk: Desk, module: Module, setting: Setting, value: Any, problem: str, mend: str) -> None:
+    desk.mended("settings", module, setting.line, problem, mend)
+    current = next(m for m in desk.modules if m.path == module.path)
+    # the same place in the text as it is now: an earlier change may have moved it
+    now = [s for s in find_settings(current.text) if s.name == setting.name and s.line == setting.line]
+    desk.put(module.path, replace_literal(current.text, now[0] if now else setting, value))
+
+
+def _absent(desk: Desk, key: str, value: Any) -> None:
+    parts = describe(desk.main.text)
+    part = {"optimizer": parts.optimizer, "schedule": parts.schedule, "loss": parts.loss}.get(canonical(key))
+    if part is not None and isinstance(value, str):
+        if _plain(part) == _plain(value):
+            return
+        problem = f"training_config.{key} is {value!r}, but the script uses {part}"
+        desk.rules_problem(_rules_line(desk, key), problem, f"write {part} in the rules, or {value} in the script")
+        return
+    found = [s for m in desk.modules for s in find_settings(m.text) if s.key not in {"version", "dataset_id"}]
+    names = {s.key: s.name for s in reversed(found)}
+    near = [names.get(name, name) for name in suggest(found, key)] or [s.name for s in found if s.deliberate]
+    near = list(dict.fromkeys(near))
+    known = f"the nearest there: {', '.join(near[:5])}" if near else "it has no setting that is a literal"
+    problem = f"training_config.{key} matches no setting of {desk.name(desk.script)}; {known}"
+    mend = (
+        f"correct the key, take it out of the rules, or give the script a constant {key.upper()} = {value!r} and use it"
+    )
+    desk.rules_problem(_rules_line(desk, key), problem, mend)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower()).removesuffix("loss").removesuffix("lr")
+
+
+def _rules_line(desk: Desk, key: str) -> int | None:
+    if not desk.ws.rules.is_file():
+        return None
+    lines = read_text(desk.ws.rules).splitlines()
+    return next((n for n, line in enumerate(lines, 1) if f"{json.dumps(key)}" in line), None)
+
+
+# --- the smoke test's batch size ----------------------------------------------------------------------------------
+
+
+def optimal_batch_size(desk: Desk) -> int | None:
+    """From the baseline's smoke-test report, or its spec.json."""
+    folder = desk.ws.version("baseline")
+    for path in (folder.baseline_smoke_report, folder.path / "baseline_smoke_test_report.md"):
+        if path.is_file() and (match := re.search(r"optimal_batch_size\W{1,12}(\d+)", read_text(path))):
+            return int(match[1])
+    return next(_values(try_read_json(folder.spec), "optimal_batch_size"), None)
+
+
+def _values(data: Any, key: str) -> Iterator[int]:
+    if isinstance(data, dict):
+        if isinstance(data.get(key), int):
+            yield data[key]
+        for value in data.values():
+            yield from _values(value, key)
+
+
+def _optimal_batch_size(desk: Desk, settings: dict[str, Any], locked: frozenset[str]) -> None:
+    optimal = optimal_batch_size(desk)
+    if optimal is None or optimal < 1:
+        return
+    given = next((value for key, value in settings.items() if canonical(key) == "batch_size"), None)
+    if given is not None or "batch_size" in locked:
+        by = f"the rules' batch_size {given}" if given is not None else "the instruction, which keeps the batch size,"
+        desk.notes.append(f"{by} wins over the smoke test's optimal_batch_size {optimal}")
+        return
+    found = _find(desk, "batch_size")
+    if found is None or found[1] is None:
+        desk.notes.append(
+            f"the smoke test's optimal_batch_size {optimal} was not applied: the script has no batch size"
+        )
+        return
+    module, setting = found[0], found[1]
+    for place in (setting, *duplicates(find_settings(module.text), setting)):
+        if not same_value(place.value, optimal):
+            problem = f"{place.name} is {place.value!r}, the smoke test found {optimal} to be optimal"
+            _set(desk, module, place, optimal, problem, f"{place.name} = {optimal}, as the smoke test found")
+
+
+# --- what the evaluation needs ------------------------------------------------------------------------------------
+
+
+def evaluation(desk: Desk) -> None:
+    """03_eval.py imports the script: it needs a model to load and samples to ask for."""
+    main, facts = desk.main, describe(desk.main.text)
+    if desk.ws.eval_script.is_file():
+        _shared_modules(desk)
+        return  # the user's own, and its needs are theirs
+    names = facts.functions | {
+        name for module in desk.modules[1:] for name in _functions(module) if main.imported_name(name)
+    }
+    model = facts.module_class or _imported_class(desk, "LightningModule")
+    if model is None and "load_model" not in names:
+        problem = "03_eval.py would find no model: there is no LightningModule and no function load_model"
+        mend = "offer load_model(checkpoint_path), which returns the trained model"
+        desk.advise("evaluation", main, None, problem, mend)
+    data = facts.datamodule_class or _imported_class(desk, "LightningDataModule")
+    if data is None and "load_split" not in names and not any(calls(main.tree, "DataLoader")):
+        problem = "03_eval.py would find no samples: there is no function load_split and no LightningDataModule"
+        mend = "offer load_split(split), which returns the raw samples of a split as (id, raw, target)"
+        desk.advise("evaluation", main, None, problem, mend)
+    if facts.module_class:
+        _hyperparameters(desk, facts.module_class)
+    _shared_modules(desk)
+
+
+def _shared_modules(desk: Desk) -> None:
+    if len(desk.modules) > 1:
+        shared = ", ".join(desk.name(module.path) for module in desk.modules[1:])
+        desk.notes.append(f"all versions share {shared}: an action can only change settings in the script itself")
+
+
+def _functions(module: Module) -> set[str]:
+    return {node.name for node in module.tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def _imported_class(desk: Desk, base: str) -> str | None:
+    for module in desk.modules[1:]:
+        facts = describe(module.text)
+        name = facts.module_class if base == "LightningModule" else facts.datamodule_class
+        if name is not None and desk.main.imported_name(name):
+            return name
+    return None
+
+
+def _hyperparameters(desk: Desk, name: str) -> None:
+    """Without them a checkpoint does not say how its model was made."""
+    owner = next(n for n in ast.walk(desk.main.tree) if isinstance(n, ast.ClassDef) and n.name == name)
+    init = next((n for n in owner.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+    if init is None or any(calls(init, "save_hyperparameters")):
+        return
+    needed = [a.arg for a in init.args.args[1 : len(init.args.args) - len(init.args.defaults)]]
+    if not needed or "load_model" in describe(desk.main.text).functions:
+        return
+    problem = f"{name} takes {', '.join(needed)}, which its checkpoints do not hold: 03_eval.py could not load it"
+    if save_hyperparameters(desk, desk.main, name, problem):
+        return
+    mend = "call self.save_hyperparameters() in __init__, or offer load_model(checkpoint_path)"
+    desk.advise("hyperparameters", desk.main, init.lineno, problem, mend)

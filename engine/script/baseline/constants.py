@@ -1,0 +1,103 @@
+"""The constants DATASET_ID and VERSION, which a version's paths follow."""
+
+from __future__ import annotations
+
+import ast
+
+from progtrain.engine.script.action.patch import Edit
+from progtrain.engine.script.baseline.desk import Desk
+from progtrain.engine.script.baseline.paths import Module
+
+#: what VERSION is in the baseline itself; a version's copy gets its own id
+BASELINE = "baseline"
+
+
+def dataset_and_version(desk: Desk) -> None:
+    """Adds or corrects both in the script; DATASET_ID may come from a module of the user's own."""
+    _dataset_id(desk)
+    _version(desk)
+
+
+def _dataset_id(desk: Desk) -> None:
+    owner, name = desk.main, "DATASET_ID"
+    imported = None if name in owner.names else owner.imported_name(name)
+    if imported is not None:
+        owner, name = imported
+    if name not in owner.names:
+        add(desk, desk.main, {"DATASET_ID": desk.dataset_id})
+        return
+    value = owner.names[name][-1]
+    if not (isinstance(value, ast.Constant) and isinstance(value.value, str)) or len(owner.names[name]) > 1:
+        desk.problem(
+            "dataset_id",
+            owner,
+            value.lineno,
+            "DATASET_ID is not one plain text",
+            f'write DATASET_ID = "{desk.dataset_id}"',
+        )
+    elif value.value != desk.dataset_id:
+        problem = f'DATASET_ID is "{value.value}", the loop runs on "{desk.dataset_id}"'
+        desk.mended("dataset_id", owner, value.lineno, problem, f'DATASET_ID = "{desk.dataset_id}"')
+        desk.apply(owner, [owner.source.replace(value, f'"{desk.dataset_id}"')])
+
+
+def _version(desk: Desk) -> None:
+    main = desk.main
+    if "VERSION" not in main.names:
+        if main.imported_name("VERSION") is not None:
+            problem = "VERSION comes from another file, which all versions share"
+            desk.problem("version", main, 1, problem, f'give the script its own: VERSION = "{BASELINE}"')
+            return
+        add(desk, main, {"VERSION": BASELINE})
+        return
+    value = main.names["VERSION"][-1]
+    plain = isinstance(value, ast.Constant) and isinstance(value.value, str)
+    statement = main.parents[value]
+    if len(main.names["VERSION"]) > 1 or main.parents.get(statement) is not main.tree:
+        problem = "VERSION is set in several places, or inside a block"
+        desk.problem("version", main, value.lineno, problem, f'keep one line at the top: VERSION = "{BASELINE}"')
+    elif not plain:
+        problem = "VERSION is not a plain text, so a copy could not be given its own"
+        desk.mended("version", main, value.lineno, problem, f'VERSION = "{BASELINE}"')
+        desk.apply(main, [main.source.replace(value, f'"{BASELINE}"')])
+
+
+def add(desk: Desk, module: Module, values: dict[str, str]) -> None:
+    """New constants, beside the one that is there already, else behind the imports."""
+    for name, value in values.items():
+        problem = f"the constant {name} is missing"
+        desk.mended(name.lower(), module, None, problem, f'constant {name} = "{value}" added')
+    code = "\n".join(f'{name} = "{value}"' for name, value in values.items())
+    desk.apply(module, [_insertion(module, code, set(values))])
+
+
+def _insertion(module: Module, code: str, new: set[str]) -> Edit:
+    partner = next(
+        (n for n in module.tree.body if isinstance(n, ast.Assign) and _assigns(n, {"DATASET_ID", "VERSION"} - new)),
+        None,
+    )
+    if partner is not None:
+        return module.source.insert_after(partner, code)
+    body = module.tree.body
+    head = 0
+    while head < len(body) and _is_head(body[head]):
+        head += 1
+    if head == 0:
+        text = f"{code}\n" if body else code
+        return module.source.insert_before(body[0], text) if body else Edit(0, 0, f"{code}\n")
+    rest = body[head] if head < len(body) else None
+    close = rest is not None and isinstance(rest, ast.Assign | ast.AnnAssign)
+    if close and rest is not None:
+        return module.source.insert_before(rest, code)
+    return module.source.insert_after(body[head - 1], f"\n{code}")
+
+
+def _assigns(node: ast.Assign, names: set[str]) -> bool:
+    return any(isinstance(target, ast.Name) and target.id in names for target in node.targets)
+
+
+def _is_head(node: ast.stmt) -> bool:
+    """Docstring, imports, and what scripts do between imports."""
+    if isinstance(node, ast.Import | ast.ImportFrom | ast.Try):
+        return True
+    return isinstance(node, ast.Expr)

@@ -1,0 +1,98 @@
+"""What the parts of the audit share: the texts as they are being mended, and what was found."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from progtrain.engine.script.action.patch import Edit
+from progtrain.engine.script.baseline.paths import Module, load_modules
+from progtrain.engine.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Finding:
+    id: str
+    #: relative to the workspace
+    file: str
+    line: int | None
+    problem: str
+    #: what is done about it, or what the user should do
+    mend: str | None
+    #: it cannot be mended here, and the loop cannot begin with it
+    error: bool = False
+
+
+class Desk:
+    def __init__(self, ws: Workspace, script: Path, dataset_id: str) -> None:
+        self.ws = ws
+        self.script = script
+        self.dataset_id = dataset_id
+        self.texts: dict[Path, str] = {}
+        self._findings: list[tuple[Path | None, Finding]] = []
+        self.summary: list[str] = []
+        self.notes: list[str] = []
+        self.modules: list[Module] = []
+        self._load()
+        self.originals = {module.path: module.text for module in self.modules}
+
+    def _load(self) -> None:
+        self.modules = load_modules(self.script, self.texts)
+
+    @property
+    def main(self) -> Module:
+        return self.modules[0]
+
+    def apply(self, module: Module, edits: Sequence[Edit]) -> None:
+        """The modules are read anew afterwards: nodes held from before no longer count."""
+        if edits:
+            self.texts[module.path] = module.source.apply(edits)
+            self._load()
+
+    def put(self, path: Path, text: str) -> None:
+        self.texts[path] = text
+        self._load()
+
+    # what was found
+
+    def problem(self, id: str, module: Module, line: int | None, problem: str, mend: str) -> None:
+        """Something that is not mended here, and must be."""
+        self._add(module.path, Finding(id, self.name(module.path), line, problem, mend, error=True))
+
+    def advise(self, id: str, module: Module, line: int | None, problem: str, mend: str) -> None:
+        """Something that the user should know, and the loop can live with."""
+        self._add(module.path, Finding(id, self.name(module.path), line, problem, mend))
+
+    def mended(self, id: str, module: Module, line: int | None, problem: str, mend: str) -> None:
+        self.summary.append(f"{self.name(module.path)}: {mend}")
+        self._add(module.path, Finding(id, self.name(module.path), line, problem, mend))
+
+    def rules_problem(self, line: int | None, problem: str, mend: str) -> None:
+        self._add(None, Finding("rules", self.ws.rules.name, line, problem, mend, error=True))
+
+    def _add(self, path: Path | None, finding: Finding) -> None:
+        if path is not None and finding.line is not None:
+            finding = replace(finding, line=self._original_line(path, finding.line))
+        if (path, finding) not in self._findings:
+            self._findings.append((path, finding))
+
+    def placed_findings(self) -> list[Finding]:
+        return [finding for _, finding in self._findings]
+
+    def changed(self) -> dict[Path, str]:
+        return {path: text for path, text in self.texts.items() if text != self.originals[path]}
+
+    def name(self, path: Path) -> str:
+        return self.ws.relative(path)
+
+    def _original_line(self, path: Path, line: int) -> int:
+        """Where a line of the text as it is now stands in the user's file."""
+        if path not in self.texts:
+            return line
+        old, new = self.originals[path].split("\n"), self.texts[path].split("\n")
+        for tag, old_start, old_end, start, end in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
+            if start < line <= end:
+                return min(old_start + line - start, max(old_end, 1)) if tag != "insert" else old_start + 1
+        return line

@@ -1,0 +1,1 @@
+"""What keeps a script from running, and its fix."""

@@ -1,0 +1,1 @@
+"""What a workspace shows, read from its files."""

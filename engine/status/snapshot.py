@@ -1,0 +1,125 @@
+"""Where a loop stands, as frozen values. Imports nothing, so that a screen can be drawn before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from progtrain.engine.schema import Review
+
+STEP_NAMES = ("initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report")
+
+#: Statuses in which a runner is doing something.
+ACTIVE = frozenset(
+    {"starting", "initializing", "training", "evaluating", "analyzing", "drafting", "authoring", "reporting"}
+    | {"repairing", "stopping"}
+)
+
+Status = Literal[
+    "not ready",  # something must be mended first: `reason`, `mend`
+    "not started",
+    "starting",
+    "initializing",
+    "training",
+    "evaluating",
+    "analyzing",
+    "drafting",
+    "authoring",
+    "reporting",
+    "waiting",  # for the user: `Snapshot.review`
+    "repairing",
+    "stopping",
+    "stopped",
+    "failed",
+    "finished",
+    "runner gone",  # it ended without saying so
+    "orphan training",  # no runner, but a guard and its script are alive
+]
+
+
+StepState = Literal["done", "running", "waiting", "failed", "pending"]
+
+
+@dataclass(frozen=True)
+class StepView:
+    number: int
+    name: str
+    state: StepState
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class VersionView:
+    """One row of the version history."""
+
+    version: str
+    #: "done", "training", "evaluating", "drafting", "waiting", "failed", "stopped", "pending"
+    state: str
+    #: the primary metric; None before the evaluation, or when it was not a number
+    value: float | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    delta_previous: float | None = None
+    delta_best: float | None = None
+    verdict_previous: str | None = None
+    verdict_best: str | None = None
+    #: the change that made it; "baseline" for the first
+    action: str = ""
+    reason: str = ""
+    base: str | None = None
+    is_best: bool = False
+    attempts: int = 0
+    created_at: str | None = None
+    latency_ms: float | None = None
+    train_seconds: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Of the training that runs now, from the live callback."""
+
+    epoch: int | None = None
+    epochs: int | None = None
+    step: int | None = None
+    steps: int | None = None
+    samples_per_second: float | None = None
+    seconds_left: float | None = None
+    seconds: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a screen needs to say where the loop stands."""
+
+    root: Path
+    status: Status
+    #: why it is so, for "failed", "not ready", "stopped", "repairing"
+    reason: str = ""
+    mend: str = ""
+    version: str | None = None
+    step: str | None = None
+    #: seconds since the status began
+    since_seconds: float | None = None
+    max_versions: int = 10
+    dataset_id: str | None = None
+    primary_metric: str | None = None
+    higher_is_better: bool = True
+    #: a runner holds the lock
+    running: bool = False
+    autopilot: bool = False
+    steps: tuple[StepView, ...] = ()
+    versions: tuple[VersionView, ...] = ()
+    progress: Progress | None = None
+    review: Review | None = None
+    #: output of the script that runs now or ran last
+    log: Path | None = None
+    #: locked settings: key -> value
+    locks: tuple[tuple[str, str], ...] = ()
+    #: plain words on rules and instruction: "no instruction: no constraint of that kind"
+    rules_notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    #: folder of the newest report
+    report: Path | None = None

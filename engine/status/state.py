@@ -1,0 +1,150 @@
+"""The journal folded into where the loop stands. Knows nothing but events, so that a test can tell it any story."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from progtrain.engine.metrics import finite
+from progtrain.engine.workspace import version_number
+
+#: Step -> what the status line calls it while it runs.
+_ACTIVITY: dict[str, Any] = {
+    "initialize": "initializing",
+    "train": "training",
+    "evaluate": "evaluating",
+    "analyze": "analyzing",
+    "extract": "drafting",
+    "check": "authoring",
+    "author": "authoring",
+    "report": "reporting",
+}
+
+
+@dataclass
+class Story:
+    dataset_id: str | None = None
+    max_versions: int | None = None
+    max_versions_asked: int | None = None
+    autopilot: bool = False
+    version: str | None = None
+    step: str | None = None
+    #: when the present step or outcome began, ISO-8601
+    since: str | None = None
+    #: how the last runner ended; "" while none has, or while one is at work
+    outcome: Literal["", "waiting", "stopped", "failed", "finished"] = ""
+    reason: str = ""
+    mend: str = ""
+    #: a runner has started and has not said that it ended
+    runner_open: bool = False
+    runner_at: str | None = None
+    drafting: bool = False
+    repairing: bool = False
+    #: of the current version: step -> (seconds, done)
+    steps: dict[str, tuple[float | None, bool]] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    train_seconds: dict[str, float] = field(default_factory=dict)
+    #: version -> base, action, reason, operation
+    authored: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: of the last runner
+    warnings: list[str] = field(default_factory=list)
+    report: str | None = None
+
+    def activity(self) -> Any:
+        """What a runner that is at work is doing."""
+        if self.step is None:
+            return "starting"
+        if self.repairing:
+            return "repairing"
+        return "drafting" if self.drafting else _ACTIVITY.get(self.step, "starting")
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Values of another kind than the runner writes count as not there: the file may have been edited."""
+        handle = getattr(self, f"_on_{event.get('event')}", None)
+        if handle is not None:
+            handle(event)
+
+    def _end(self, event: dict[str, Any], outcome: Literal["waiting", "stopped", "failed", "finished"]) -> None:
+        self.outcome, self.since = outcome, _text(event, "at")
+        self.reason = str(event.get("reason") or "")
+        self.mend = str(event.get("mend") or "")
+
+    def _on_loop_started(self, event: dict[str, Any]) -> None:
+        self.dataset_id = _text(event, "dataset_id")
+        self.max_versions = _count(event, "max_versions")
+        self.max_versions_asked = _count(event, "max_versions_asked")
+
+    def _on_runner_started(self, event: dict[str, Any]) -> None:
+        self.runner_open, self.runner_at, self.since = True, _text(event, "at"), _text(event, "at")
+        self.autopilot = bool(event.get("autopilot"))
+        self.outcome, self.reason, self.mend, self.step = "", "", "", None
+        self.drafting = self.repairing = False
+        self.warnings = []
+
+    def _on_runner_ended(self, event: dict[str, Any]) -> None:
+        self.runner_open = False
+
+    def _on_loop_waiting(self, event: dict[str, Any]) -> None:
+        self._end(event, "waiting")
+
+    def _on_loop_stopped(self, event: dict[str, Any]) -> None:
+        self._end(event, "stopped")
+        by = event.get("by")
+        self.reason = "you stopped it" if by == "user" else f"it was to run {by}"
+
+    def _on_loop_failed(self, event: dict[str, Any]) -> None:
+        self._end(event, "failed")
+        where = ", ".join(str(event[key]) for key in ("file", "place") if event.get(key))
+        self.reason = f"{where}: {self.reason}" if where else self.reason
+
+    def _on_loop_finished(self, event: dict[str, Any]) -> None:
+        self._end(event, "finished")
+        self.report = _text(event, "report")
+
+    def _on_step_started(self, event: dict[str, Any]) -> None:
+        version = _version(event, "version")
+        if version != self.version:
+            self.steps = {}
+        self.version, self.step, self.since = version, _text(event, "step"), _text(event, "at")
+        self.steps[str(self.step)] = (None, False)
+        self.drafting = self.repairing = False
+
+    def _on_step_done(self, event: dict[str, Any]) -> None:
+        seconds = finite(event.get("seconds"))
+        self.steps[str(event.get("step"))] = (seconds, True)
+        if event.get("step") == "train" and seconds is not None:
+            self.train_seconds[str(event.get("version"))] = seconds
+
+    def _on_attempt_failed(self, event: dict[str, Any]) -> None:
+        version = str(event.get("version"))
+        self.attempts[version] = self.attempts.get(version, 0) + 1
+        self.repairing = True
+        self.reason = f"attempt {event.get('attempt')} failed: {event.get('summary')}"
+
+    def _on_draft_started(self, event: dict[str, Any]) -> None:
+        self.drafting = True
+
+    def _on_draft_ready(self, event: dict[str, Any]) -> None:
+        self.drafting = False
+
+    def _on_version_authored(self, event: dict[str, Any]) -> None:
+        self.authored[str(event.get("version"))] = {**event, "base": _version(event, "base")}
+
+    def _on_warning(self, event: dict[str, Any]) -> None:
+        self.warnings.append(str(event.get("text")))
+
+
+def _text(event: dict[str, Any], key: str) -> str | None:
+    value = event.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _version(event: dict[str, Any], key: str) -> str | None:
+    """What names no version leads to no path either."""
+    value = _text(event, key)
+    return value if value and version_number(value) else None
+
+
+def _count(event: dict[str, Any], key: str) -> int | None:
+    value = event.get(key)
+    return value if isinstance(value, int) else None

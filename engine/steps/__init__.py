@@ -1,1 +1,0 @@
-"""One step, one module: what it reads, does, writes. Their order stands in `engine.loop.STEPS`."""

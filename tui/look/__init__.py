@@ -1,0 +1,1 @@
+"""How things look: colours, themes, words, and the last filter before the terminal."""

@@ -27,6 +27,7 @@ from benchmarks.lab.warm import WarmPython
 from progtrain.advisor.check.grounding import Grounding
 from progtrain.advisor.interface import Briefing, Draft, Prose, Settings
 from progtrain.advisor.prose import rules_draft
+from progtrain.engine import values
 from progtrain.engine.analysis.advise import evidence
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context, Stopped
@@ -37,7 +38,6 @@ from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import LineReader, read_text, write_json
 from progtrain.engine.jobs.began import began
 from progtrain.engine.loop import runner, sequence
-from progtrain.engine.loop.spec import same_value
 from progtrain.engine.rules import rules
 from progtrain.engine.schema import JobRequest, load
 from progtrain.engine.script.settings import find_setting
@@ -227,7 +227,7 @@ def _violations(context: Context) -> list[str]:
         source = read_text(context.ws.script(version))
         for key, wanted in present.locked.items():
             setting = find_setting(source, key)
-            if setting is None or not same_value(setting.value, wanted):
+            if setting is None or not values.same(setting.value, wanted):
                 found.append(f"{version}: {key}")
     return found
 

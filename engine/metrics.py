@@ -1,9 +1,14 @@
-"""Which way a metric is better."""
+"""Metrics by their names: when two names mean the same one, and which way it is better."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _HIGHER = """
 accuracy acc top1 top5 top1_accuracy top5_accuracy balanced_accuracy binary_accuracy exact_match precision
@@ -34,18 +39,96 @@ total_variation hausdorff_distance latency latency_ms crps
 continuous_ranked_probability_score kldivergence fairness group_stat_rates
 """
 
-_PREFIX = re.compile(r"^(val|valid|validation|eval|test|train)_")
+#: other spellings of the same number -> how it is called here
+_SPELLINGS = {
+    "accuracy": "acc binary_accuracy top1 top1_accuracy",
+    "f1": "f1_score",
+    "f1_macro": "macro_f1",
+    "f1_micro": "micro_f1",
+    "f1_weighted": "weighted_f1",
+    "fbeta": "fbeta_score",
+    "auroc": "auc roc_auc",
+    "average_precision": "ap",
+    "mean_average_precision": "map",
+    "jaccard_index": "jaccard iou",
+    "mean_iou": "miou",
+    "dice": "dice_score",
+    "mcc": "matthews_corrcoef matthews_corr_coef",
+    "cohen_kappa": "kappa",
+    "r2": "r2_score",
+    "pearson": "pearson_corrcoef pearson_corr_coef",
+    "spearman": "spearman_corrcoef spearman_corr_coef",
+    "concordance_corrcoef": "concordance_corr_coef",
+    "cross_entropy": "cross_entropy_loss log_loss logloss",
+    "mae": "mean_absolute_error",
+    "mse": "mean_squared_error",
+    "rmse": "root_mean_squared_error",
+    "msle": "mean_squared_log_error",
+    "mape": "mean_absolute_percentage_error",
+    "smape": "symmetric_mean_absolute_percentage_error",
+    "calibration_error": "ece",
+    "brier": "brier_score",
+    "perplexity": "ppl",
+    "wer": "word_error_rate",
+    "cer": "char_error_rate",
+    "mer": "match_error_rate",
+    "wil": "word_information_lost",
+    "bleu": "bleu_score",
+    "rouge": "rouge_score",
+    "chrf": "chrf_score",
+    "psnr": "peak_signal_noise_ratio",
+    "ssim": "structural_similarity_index_measure",
+    "snr": "signal_noise_ratio",
+    "sdr": "signal_distortion_ratio",
+    "si_sdr": "scale_invariant_signal_distortion_ratio",
+    "fid": "frechet_inception_distance",
+    "kid": "kernel_inception_distance",
+    "lpips": "learned_perceptual_image_patch_similarity",
+}
+_USUAL = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings.split()}
+#: a score is of the validation set, whether or not its name says so; one of the training or test set is another number
+_OF_VALIDATION = re.compile(r"^(val|valid|validation|eval|dev)_")
+_OF_ANOTHER_SET = re.compile(r"^(train|training|test)_")
 _TASK = re.compile(r"^(binary|multiclass|multilabel)_")
 
 
-def normalised(name: str) -> str:
-    """`"MeanSquaredError"`, `"val/mean-squared-error"` -> `"mean_squared_error"`."""
+@cache
+def canonical(name: str) -> str:
+    """`"val/acc"`, `"valAccuracy"`, `"MulticlassAccuracy"` -> `"accuracy"`; `"train_loss"` stays itself."""
+    snake = _snake(name)
+    plain = _TASK.sub("", _OF_VALIDATION.sub("", snake)) or snake
+    return _USUAL.get(plain, plain)
+
+
+def _snake(name: str) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
-    snake = re.sub(r"[^0-9a-z]+", "_", spaced.casefold()).strip("_")
-    return _TASK.sub("", _PREFIX.sub("", snake)) or snake
+    return re.sub(r"[^\w@]+", "_", spaced.casefold()).strip("_") or name
 
 
-_DIRECTION = {normalised(name): True for name in _HIGHER.split()} | {normalised(name): False for name in _LOWER.split()}
+def same(one: str, other: str) -> bool:
+    """Whether two names mean one metric of the validation set."""
+    return canonical(one) == canonical(other)
+
+
+def find(wanted: str, names: Iterable[str]) -> str | None:
+    """The name that means `wanted`: the very same one, else the first that is another spelling of it."""
+    alike = [name for name in names if same(name, wanted)]
+    return wanted if wanted in alike else next(iter(alike), None)
+
+
+def value_of(wanted: str, values: Mapping[str, T]) -> T | None:
+    """What stands under any spelling of a metric's name; None where there is none."""
+    name = find(wanted, values)
+    return None if name is None else values[name]
+
+
+def _of_any_set(name: str) -> str:
+    return canonical(_OF_ANOTHER_SET.sub("", _snake(name)))
+
+
+_DIRECTION = {_of_any_set(name): True for name in _HIGHER.split()} | {
+    _of_any_set(name): False for name in _LOWER.split()
+}
 
 
 def finite(value: object) -> float | None:
@@ -60,4 +143,4 @@ def finite(value: object) -> float | None:
 
 def higher_is_better(name: str) -> bool | None:
     """From the table of well-known names; None for a name that is not in it."""
-    return _DIRECTION.get(normalised(name))
+    return _DIRECTION.get(_of_any_set(name))

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from progtrain.engine import metrics
 from progtrain.engine.complaints import first_problem
 from progtrain.engine.files import read_json
 
@@ -37,8 +38,8 @@ class EvalScore(_File):
     latency_ms: float | None
 
     def metric(self, name: str) -> Metric | None:
-        wanted = name.casefold()
-        return next((m for m in self.metrics if m.name.casefold() == wanted), None)
+        """Under any spelling of its name."""
+        return metrics.value_of(name, {m.name: m for m in self.metrics})
 
 
 class Protocol(BaseModel):

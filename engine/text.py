@@ -1,14 +1,77 @@
-"""Text for people: diffs and the ends of logs."""
+"""Text for people: what others wrote made harmless, one line of it, diffs, and the ends of logs.
+
+What comes from scripts, logs, data and models becomes plain text here, before any terminal or document sees it: no
+escape sequence, control character, or invisible character that reorders or hides text gets through.
+"""
 
 from __future__ import annotations
 
-import difflib
 import os
+import re
+import unicodedata
 from pathlib import Path
+
+_ESCAPES = re.compile(
+    r"""
+    (?:\x1b[PX^_\]]|[\x90\x98\x9d\x9e\x9f])      # DCS, SOS, OSC, PM, APC: up to their end, or the line's
+        [^\x07\x1b\x9c\n]*
+        (?:\x07|\x1b\\|\x9c)?
+    | (?:\x1b\[|\x9b) [0-?]* [ -/]* [@-~]?         # CSI
+    | \x1b [ -/]* [0-~]?                           # every other sequence
+    """,
+    re.VERBOSE,
+)
+#: control characters, soft hyphen, characters that reorder or hide text, separators, surrogates, tags
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+_NEWLINES = re.compile("\r\n|\r|\x85|\u2028|\u2029")
+_PLAIN = re.compile(r"[\n\x20-\x7e]*")
+#: more marks than this on one letter climb out of their line in some terminals
+_MARKS = 3
+_TAB = 4
+
+
+def clean_text(value: str | bytes) -> str:
+    """Several lines of text, ended by `\\n`. Bytes that are not UTF-8 show as `�`."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    if _PLAIN.fullmatch(text):
+        return text
+    text = _NEWLINES.sub("\n", _ESCAPES.sub("", text))
+    text = _UNSEEN.sub("", text)
+    if not text.isascii():
+        text = _limit_marks(text)
+    return text.expandtabs(_TAB) if "\t" in text else text
+
+
+def clean_line(value: object) -> str:
+    """One line: line breaks become spaces. Values that are not text are shown as Python writes them."""
+    text = clean_text(value if isinstance(value, str | bytes) else str(value))
+    return text.replace("\n", " ") if "\n" in text else text
+
+
+def _limit_marks(text: str) -> str:
+    result: list[str] = []
+    marks = 0
+    for char in text:
+        category = unicodedata.category(char)
+        marks = marks + 1 if category in {"Mn", "Me"} else 0
+        if marks <= _MARKS:
+            result.append("�" if category == "Cn" else char)
+    return "".join(result)
+
+
+def shortened(text: str, width: int = 80) -> str:
+    """One line for a document: without fences, spaces joined, not longer than `width`."""
+    shown = " ".join(clean_line(text).replace("```", "'''").replace("~~~", "'''").split())
+    return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
 def unified_diff(old: str, new: str, name: str, old_name: str | None = None, context: int = 3) -> str:
     """Empty when both are the same."""
+    import difflib  # with its 5 ms the app's first frame has nothing to do
+
     lines = difflib.unified_diff(
         old.splitlines(keepends=True), new.splitlines(keepends=True), old_name or name, name, n=context
     )

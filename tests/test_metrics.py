@@ -26,6 +26,34 @@ def test_well_known_names_in_any_spelling(name: str, higher: bool | None) -> Non
     assert metrics.higher_is_better(name) is higher
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("val_accuracy", "accuracy", True),
+        ("val/acc", "accuracy", True),
+        ("valAccuracy", "Accuracy", True),
+        ("f1-score", "f1", True),
+        ("macro_f1", "f1_macro", True),
+        ("f1", "f1_macro", False),
+        ("MulticlassAccuracy", "accuracy", True),
+        ("val_loss", "loss", True),
+        ("train_loss", "loss", False),
+        ("test_accuracy", "accuracy", False),
+        ("recall@5", "recall_5", False),
+        ("val_f1_α", "val_f1_β", False),
+        ("val_F1/猫", "val_F1/狗", False),
+    ],
+)
+def test_one_metric_under_many_names(one: str, other: str, alike: bool) -> None:
+    assert metrics.same(one, other) is alike
+
+
+def test_the_very_same_name_goes_before_another_spelling() -> None:
+    assert metrics.find("val_loss", ["loss", "val_loss"]) == "val_loss"
+    assert metrics.value_of("val/acc", {"loss": 1.0, "accuracy": 0.5}) == 0.5
+    assert metrics.value_of("f1", {"loss": 1.0}) is None
+
+
 def test_the_names_of_torchmetrics_are_known() -> None:
     """Those of classification and regression that give one number."""
     torchmetrics = pytest.importorskip("torchmetrics")

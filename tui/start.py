@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.plain import clean_line
+from progtrain.engine.text import clean_line
 from progtrain.tui import terminal_guard
 from progtrain.tui.host import workspace_problem
 from progtrain.tui.reading.ahead import Ahead

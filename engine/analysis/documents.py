@@ -23,11 +23,11 @@ from progtrain.engine.analysis.action_file import (
     parse_action,
 )
 from progtrain.engine.analysis.facts import metric_text, signed_text
-from progtrain.engine.analysis.text import plain
 from progtrain.engine.analysis.types import Candidate, Comparison, Insight, MetricRow
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.operations import EditOperation, SetOperation, parse_operation, to_yaml
 from progtrain.engine.script.settings import find_setting
+from progtrain.engine.text import shortened
 
 __all__ = ["ParsedAction", "parse_action", "render_action", "render_analysis", "with_facts"]
 
@@ -81,7 +81,7 @@ def render_action(
         f"### {GOAL}",
         prose_text(prose.goal) if chosen else f"{_sentence(with_facts(candidate.why, insight))}",
         f"### {CHANGE}",
-        f"{_sentence(candidate.title)} `{plain(candidate.change).replace('`', '')}`",
+        f"{_sentence(candidate.title)} `{shortened(candidate.change).replace('`', '')}`",
         f"```yaml\n{operation_block(candidate)}```",
         f"### {WHERE}",
         _where(version, candidate, source),
@@ -110,7 +110,7 @@ def with_facts(text: str, insight: Insight) -> str:
 
     def fill(match: re.Match[str]) -> str:
         fact = insight.fact(match[1])
-        return plain(fact.display) if fact else match[1].replace("_", " ")
+        return shortened(fact.display) if fact else match[1].replace("_", " ")
 
     return _KEY.sub(fill, text)
 
@@ -120,7 +120,7 @@ def with_facts(text: str, insight: Insight) -> str:
 
 def _metric_table(insight: Insight) -> str:
     if insight.previous is None:
-        rows = [[plain(row.name) + _arrow(row), metric_text(row.value) or "no number"] for row in insight.metrics]
+        rows = [[shortened(row.name) + _arrow(row), metric_text(row.value) or "no number"] for row in insight.metrics]
         return f"{insight.version} is the first version: there is no previous version to compare with.\n\n" + table(
             ["metric", insight.version], rows
         )
@@ -129,7 +129,7 @@ def _metric_table(insight: Insight) -> str:
     header += [f"best ({best})", "change", "verdict"] if best else []
     rows = []
     for row in insight.metrics:
-        cells = [plain(row.name) + _arrow(row), metric_text(row.value) or "no number"]
+        cells = [shortened(row.name) + _arrow(row), metric_text(row.value) or "no number"]
         cells += [metric_text(row.previous), signed_text(row.delta_previous, row.value), row.verdict_previous or ""]
         if best:
             cells += [metric_text(row.best), signed_text(row.delta_best, row.value), row.verdict_best or ""]
@@ -146,14 +146,14 @@ def _intervals(insight: Insight) -> list[str]:
     if insight.best_earlier != insight.previous:
         compared.append(insight.against_best)
     lines = [_interval(c) for c in compared if c is not None]
-    notes = [f"{plain(row.name)}: {row.note}" for row in insight.metrics if row.note]
+    notes = [f"{shortened(row.name)}: {row.note}" for row in insight.metrics if row.note]
     return [_bullets([*lines, *notes])]
 
 
 def _interval(c: Comparison) -> str:
     return (
-        f"{plain(c.metric)} against {c.against}: {signed_text(c.delta)}, 95 % interval {signed_text(c.low)} to "
-        f"{signed_text(c.high)} over {c.n} common samples: **{c.verdict}** ({plain(c.method, 200)})"
+        f"{shortened(c.metric)} against {c.against}: {signed_text(c.delta)}, 95 % interval {signed_text(c.low)} to "
+        f"{signed_text(c.high)} over {c.n} common samples: **{c.verdict}** ({shortened(c.method, 200)})"
     )
 
 
@@ -172,9 +172,9 @@ def _failures(insight: Insight) -> list[str]:
     if insight.worst_samples:
         rows = [
             [
-                plain(row.sample_id),
-                plain(row.truth),
-                plain(row.prediction),
+                shortened(row.sample_id),
+                shortened(row.truth),
+                shortened(row.prediction),
                 metric_text(row.loss),
                 "" if row.confidence is None else f"{row.confidence:.2f}",
             ]
@@ -193,7 +193,7 @@ def _slice_table(insight: Insight) -> str:
     header += [f"right in {insight.previous}"] if before else []
     rows = []
     for row in insight.slices[:_SHOWN_SLICES]:
-        cells = [plain(row.name), str(row.samples), *([_percent(row.right)] if classes else [])]
+        cells = [shortened(row.name), str(row.samples), *([_percent(row.right)] if classes else [])]
         cells.append(metric_text(row.mean_loss))
         rows.append(cells + ([_percent(row.right_previous)] if before else []))
     more = len(insight.slices) - len(rows)
@@ -204,7 +204,7 @@ def _flip_table(insight: Insight) -> str:
     wrong = [flip for flip in insight.flips if flip.now == "wrong"]
     right = [flip for flip in insight.flips if flip.now == "right"]
     rows = [
-        [plain(f.sample_id), plain(f.truth), plain(f.before), plain(f.prediction), f.now]
+        [shortened(f.sample_id), shortened(f.truth), shortened(f.before), shortened(f.prediction), f.now]
         for f in [*wrong[:_SHOWN_SAMPLES], *right[:_SHOWN_SAMPLES]]
     ]
     said = (
@@ -216,15 +216,15 @@ def _flip_table(insight: Insight) -> str:
 
 def _fact_table(insight: Insight) -> list[str]:
     rows = [
-        [f"`@{fact.key}`", plain(fact.display), fact.bucket or "", fact.meaning, plain(fact.source, 120)]
+        [f"`@{fact.key}`", shortened(fact.display), fact.bucket or "", fact.meaning, shortened(fact.source, 120)]
         for fact in insight.facts
     ]
     return ["### Facts", table(["key", "value", "", "meaning", "source"], rows)] if rows else []
 
 
 def _warnings(insight: Insight) -> list[str]:
-    lines = [f"Training log read: {plain(insight.log, 200)}"] if insight.log else []
-    return [_bullets([*lines, *(f"Warning: {plain(warning, 300)}" for warning in insight.warnings)])]
+    lines = [f"Training log read: {shortened(insight.log, 200)}"] if insight.log else []
+    return [_bullets([*lines, *(f"Warning: {shortened(warning, 300)}" for warning in insight.warnings)])]
 
 
 def _candidate_table(insight: Insight, draft: Draft) -> str:
@@ -234,9 +234,9 @@ def _candidate_table(insight: Insight, draft: Draft) -> str:
     rows = []
     for c in insight.candidates:
         chance = chances.get(c.id, (None, None))
-        cells = [str(c.rank), f"`{c.id}`", plain(c.change), c.risk, f"{c.score:.2f}"]
+        cells = [str(c.rank), f"`{c.id}`", shortened(c.change), c.risk, f"{c.score:.2f}"]
         told = ["–" if value is None else f"{value:.2f}" for value in chance] if chances else []
-        rows.append([*cells, *told, plain("; ".join(c.reasons), 300)])
+        rows.append([*cells, *told, shortened("; ".join(c.reasons), 300)])
     header = ["rank", "candidate", "change", "risk", "score", *(["chance", "model"] if chances else []), "reasons"]
     return table(header, rows) if rows else ""
 
@@ -265,24 +265,24 @@ def _where(version: str, candidate: Candidate, source: str | None) -> str:
 
 def _impact(insight: Insight) -> str:
     direction = "rises" if insight.higher_is_better else "falls"
-    return f"{plain(insight.primary_metric)} {direction} by more than the noise between versions."
+    return f"{shortened(insight.primary_metric)} {direction} by more than the noise between versions."
 
 
 def _verification(insight: Insight) -> str:
     return (
-        f"Train and evaluate the next version, then compare {plain(insight.primary_metric)} on the same validation "
+        f"Train and evaluate the next version, then compare {shortened(insight.primary_metric)} on the same validation "
         "samples: the change stays when the paired bootstrap says better."
     )
 
 
 def _why(candidate: Candidate) -> list[str]:
     lines = [*candidate.reasons, *([candidate.note] if candidate.note else [])]
-    return ["### Why this one", _bullets(plain(line, 300) for line in lines)] if lines else []
+    return ["### Why this one", _bullets(shortened(line, 300) for line in lines)] if lines else []
 
 
 def _deferred(insight: Insight, selected: Candidate) -> str:
     rows = [
-        [str(c.rank), f"`{c.id}`", plain(c.change), c.risk, plain("; ".join(c.reasons), 200)]
+        [str(c.rank), f"`{c.id}`", shortened(c.change), c.risk, shortened("; ".join(c.reasons), 200)]
         for c in insight.candidates
         if c.id != selected.id
     ]
@@ -293,8 +293,8 @@ def _footer(insight: Insight, draft: Draft) -> str:
     """Which model wrote it, and from which facts. What the user changed is added when it is accepted."""
     model = f", model sha256 {draft.model_sha256[:12]}" if draft.model_sha256 else ""
     facts = f"from {len(insight.facts)} facts in {PurePosixPath('.progtrain/insight') / insight.version}.json"
-    lines = [f"Drafted by {plain(draft.author)}{model}, {facts}."]
-    lines += [f"Note: {plain(note, 300)}" for note in draft.remarks]
+    lines = [f"Drafted by {shortened(draft.author)}{model}, {facts}."]
+    lines += [f"Note: {shortened(note, 300)}" for note in draft.remarks]
     return "---\n\n" + "  \n".join(f"*{line}*" for line in lines)
 
 

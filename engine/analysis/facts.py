@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.measurements import Measurements
-from progtrain.engine.analysis.text import plain
 from progtrain.engine.analysis.types import SourcedFact
 from progtrain.engine.analysis.vocabulary import FACTS, bucket
+from progtrain.engine.text import shortened
 
 #: what a briefing that must be shortened keeps longest (0) and loses first (2); the rest is 1
 _IMPORTANCE = {
@@ -31,8 +32,8 @@ def tell(m: Measurements) -> tuple[SourcedFact, ...]:
     return tuple(
         SourcedFact(
             key=key,
-            display=plain(display),
-            value=plain(value) if isinstance(value, str) else value,
+            display=shortened(display),
+            value=shortened(value) if isinstance(value, str) else value,
             meaning=FACTS[key],
             bucket=word,
             importance=_IMPORTANCE.get(key, 1),
@@ -151,7 +152,7 @@ def _primary(m: Measurements) -> Iterator[_Row]:
         if verdict:
             yield key, verdict, verdict, None, m.sources.per_sample
     compared = m.against_previous
-    if compared and compared.metric.casefold() == m.metric.casefold():
+    if compared and metrics.same(compared.metric, m.metric):
         where = f"{m.sources.per_sample}, {compared.method}"
         yield "delta_low", signed_text(compared.low, m.value), compared.low, None, where
         yield "delta_high", signed_text(compared.high, m.value), compared.high, None, where

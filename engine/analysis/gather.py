@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from progtrain.advisor.interface import Tried
+from progtrain.engine import metrics
 from progtrain.engine.analysis.advise.candidates import Ground, back_to, find_candidates, with_way_back
 from progtrain.engine.analysis.advise.diagnosis import diagnose
 from progtrain.engine.analysis.compare.deltas import Comparer, metric_rows, trade_offs
@@ -107,8 +108,7 @@ class _Gathering:
 
     def _compared(self, rows: Sequence[MetricRow], flips: Sequence[Flip] | None) -> Measurements:
         """What was measured on this version, with what is known from the others."""
-        wanted = self.limits.primary_metric.casefold()
-        primary = next((row for row in rows if row.name.casefold() == wanted), None)
+        primary = metrics.value_of(self.limits.primary_metric, {row.name: row for row in rows})
         return replace(
             self.read.measured,
             best=self.best.version,

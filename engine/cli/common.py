@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.plain import clean_line, clean_text
+from progtrain.engine.text import clean_line, clean_text
 from progtrain.engine.workspace import Workspace, version_number
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -13,9 +13,8 @@ import click
 from progtrain.engine.cli.common import say
 from progtrain.engine.errors import Busy, StorageError
 from progtrain.engine.files import LineReader, full_disk
-from progtrain.engine.plain import clean_line
 from progtrain.engine.status.view import WorkspaceView
-from progtrain.engine.text import tail
+from progtrain.engine.text import clean_line, tail
 from progtrain.engine.workspace import Workspace
 
 _POLL_SECONDS = 0.2

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import click
 
+from progtrain.engine import metrics
 from progtrain.engine.cli.common import json_option, number, print_json, say, table, workspace
 from progtrain.engine.loop.external import External, read_external
-from progtrain.engine.metrics import normalised
 from progtrain.engine.status.snapshot import Snapshot, VersionView
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
@@ -52,8 +52,7 @@ def ranked(snapshot: Snapshot, external: Sequence[External] = ()) -> list[Versio
 def _value(row: VersionView | External, snapshot: Snapshot) -> float | None:
     if isinstance(row, VersionView):
         return row.value
-    primary = normalised(snapshot.primary_metric or "")
-    return next((value for name, value in row.metrics.items() if normalised(name) == primary), None)
+    return metrics.value_of(snapshot.primary_metric or "", row.metrics)
 
 
 def show(ws: Workspace) -> None:

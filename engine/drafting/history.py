@@ -56,8 +56,8 @@ def authored(ws: Workspace) -> dict[str, dict[str, Any]]:
 
 
 def primary_value(score: EvalScore, name: str) -> float | None:
-    wanted = metrics.normalised(name)
-    return next((metrics.finite(m.value) for m in score.metrics if metrics.normalised(m.name) == wanted), None)
+    found = score.metric(name)
+    return metrics.finite(found.value) if found else None
 
 
 def best(found: Sequence[VersionRecord], higher_is_better: bool) -> VersionRecord | None:

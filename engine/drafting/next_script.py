@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from progtrain.engine import values
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text
-from progtrain.engine.loop.spec import same_value
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.script.action import conduct, difference, operations
 from progtrain.engine.script.action.operations import EditOperation, Operation
@@ -170,7 +170,7 @@ def _check(
         setting = find_setting(source, key, name)
         if setting is None and find_setting(old, key) is None:
             continue  # a script without a seed, say: initialize has told of what matches nothing
-        if setting is None or not same_value(setting.value, wanted):
+        if setting is None or not values.same(setting.value, wanted):
             found = "gone" if setting is None else f"{setting.value!r}"
             raise InputError(
                 f"the locked setting {key} would be {found} instead of {wanted!r}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from progtrain.engine import prepared_data
+from progtrain.engine import prepared_data, values
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import LineReader, read_json, read_text, sha256, write_json
@@ -74,7 +73,7 @@ def check_locks(context: Context, version: str) -> None:
     used = [*_from_hparams(folder), *_from_spec(folder)]
     for key, wanted in context.rules.locked.items():
         for name, value, path in used:
-            if canonical(name) == key and not same_value(value, wanted):
+            if canonical(name) == key and not values.same(value, wanted):
                 raise StepFailed(
                     f"{name} was {value!r} in the training, the rules say {wanted!r}",
                     file=path,
@@ -103,10 +102,10 @@ def _from_hparams(folder: VersionFolder) -> Iterator[tuple[str, Any, Path]]:
     if path is None or not path.is_file():
         return
     try:
-        values = yaml.load(read_text(path), Loader=_PlainLoader)
+        saved = yaml.load(read_text(path), Loader=_PlainLoader)
     except yaml.YAMLError as error:
         raise InputError(f"not valid YAML: {error}", file=path, mend="let CSVLogger write it") from error
-    for name, value in values.items() if isinstance(values, dict) else ():
+    for name, value in saved.items() if isinstance(saved, dict) else ():
         yield str(name), value, path
 
 
@@ -114,24 +113,8 @@ def _from_spec(folder: VersionFolder) -> Iterator[tuple[str, Any, Path]]:
     spec = read_json(folder.spec)
     for group in (spec, *(spec.get(name) for name in _SETTING_GROUPS)):
         for name, value in group.items() if isinstance(group, dict) else ():
-            if not isinstance(value, dict | list):
+            if not isinstance(value, dict):
                 yield str(name), value, folder.spec
-
-
-def same_value(value: Any, wanted: Any) -> bool:
-    if isinstance(value, bool) or isinstance(wanted, bool):
-        return value is wanted
-    if isinstance(value, int | float) and isinstance(wanted, int | float):
-        return math.isclose(value, wanted, rel_tol=1e-9)
-    # YAML 1.1 reads "1e-3" as text
-    return str(value) == str(wanted) or _as_number(value) == _as_number(wanted) is not None
-
-
-def _as_number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
 
 
 class _PlainLoader(yaml.SafeLoader):

@@ -122,11 +122,11 @@ class Rules:
 
     def higher_is_better(self, metric: str) -> bool:
         """Raises `InputError` for a name whose direction neither the rules nor the table tell."""
-        wanted = metrics.normalised(metric)
+        wanted = metrics.canonical(metric)
         for rule in self.file.eval_config.metrics:
             if (
                 isinstance(rule, MetricRule)
-                and metrics.normalised(rule.name) == wanted
+                and metrics.canonical(rule.name) == wanted
                 and rule.higher_is_better is not None
             ):
                 return rule.higher_is_better

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
+from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.names import WHOLE_NUMBERS, canonical, nearest
 
@@ -120,7 +121,7 @@ def choose_setting(settings: Sequence[Setting], key: str, filename: str = "") ->
         return None
     first = preferred[0]
     for other in preferred[1:]:
-        if not same_value(first.value, other.value):
+        if not values.same(first.value, other.value):
             raise InputError(
                 f"{key} is set twice: {first.name} = {first.value!r} (line {first.line}) and "
                 f"{other.name} = {other.value!r} (line {other.line})",
@@ -147,17 +148,6 @@ def _preferred(settings: list[Setting]) -> list[Setting]:
         if group := [s for s in settings if s.source in sources]:
             return group
     return []
-
-
-def same_value(one: object, other: object) -> bool:
-    """1 and 1.0 are the same, True and 1 are not; lists and tuples compare by their items."""
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(same_value(a, b) for a, b in zip(one, other, strict=True))
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return one == other or math.isclose(one, other, rel_tol=1e-12)
-    return type(one) is type(other) and one == other
 
 
 #: key -> lowest value allowed, whether it may be that value itself, highest value, likewise

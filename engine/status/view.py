@@ -202,8 +202,7 @@ class WorkspaceView:
         score = self._read(self.ws.version(version).eval_score, _score) or {}
         insight = self._read(self.ws.insight(version), _verdicts) or {}
         values: dict[str, float | None] = score.get("metrics", {})
-        wanted = metrics.normalised(primary or "loss")
-        value = next((v for name, v in values.items() if metrics.normalised(name) == wanted), None)
+        value = metrics.value_of(primary or "loss", values)
         current = version == story.version
         state = "done" if self.ws.mark(version, "extract").exists() else "pending"
         if current and state != "done":
@@ -281,8 +280,7 @@ def _score(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verdicts(data: dict[str, Any]) -> dict[str, Any]:
-    wanted = metrics.normalised(data["primary_metric"])
-    row: dict[str, Any] = next((r for r in data["metrics"] if metrics.normalised(r["name"]) == wanted), {})
+    row: dict[str, Any] = metrics.value_of(data["primary_metric"], {r["name"]: r for r in data["metrics"]}) or {}
     deltas = {key: metrics.finite(row.get(key)) for key in ("delta_previous", "delta_best")}
     verdicts = {key: row.get(key) for key in ("verdict_previous", "verdict_best")}
     return deltas | {key: value if isinstance(value, str) else None for key, value in verdicts.items()}

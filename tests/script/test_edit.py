@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.difference import verify
 from progtrain.engine.script.action.edit import format_literal
 from progtrain.engine.script.action.operations import SetOperation, apply_operation
-from progtrain.engine.script.settings import find_setting, same_value
+from progtrain.engine.script.settings import find_setting
 
 FRAME = """# über den Daten: ünïcödé before the literal
 ÄRGER = "é"; {name} = {literal}  # stays
@@ -40,14 +41,14 @@ def test_any_number_becomes_any_other(data: st.DataObject, old: float, new: floa
     source = FRAME.format(name="KNOB", literal=data.draw(st.sampled_from(notations(old))))
     found = find_setting(source, where)
     assert found is not None
-    if same_value(found.value, new):
+    if values.same(found.value, new):
         return
     operation = SetOperation(setting=where, from_=found.value, to=new)
     changed = apply_operation(source, operation)
     verify(source, changed, operation)
     after = find_setting(changed, where)
     assert after is not None
-    assert same_value(after.value, new)
+    assert values.same(after.value, new)
     assert [line.split("#")[-1] for line in changed.splitlines() if "#" in line] == [
         line.split("#")[-1] for line in source.splitlines() if "#" in line
     ]
@@ -68,7 +69,7 @@ def test_any_text_becomes_any_other(old: str, new: str, quote: str) -> None:
 
 @given(lists, lists, st.sampled_from(["[", "("]))
 def test_any_list_becomes_any_other(old: list[float], new: list[float], bracket: str) -> None:
-    if same_value(old, new):
+    if values.same(old, new):
         return
     source = f"KNOB = {format_literal(tuple(old), like=bracket)}\n"
     operation = SetOperation(setting="knob", to=new)

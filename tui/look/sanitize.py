@@ -1,4 +1,4 @@
-"""What widgets and tables need besides `progtrain.engine.plain`, which makes plain text of whatever comes in."""
+"""What widgets and tables need besides `progtrain.engine.text`, which makes plain text of whatever comes in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from rich.cells import cell_len
 from rich.text import Text
 
-from progtrain.engine.plain import clean_line, clean_text
+from progtrain.engine.text import clean_line, clean_text
 
 __all__ = ["as_text", "clean_line", "clean_markdown", "clean_text", "glimpse", "last_overwrite", "shorten"]
 

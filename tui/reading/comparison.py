@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from progtrain.engine.errors import InputError, ProgtrainError
+from progtrain.engine.metrics import same
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.reading.samples import Outcome, flips, read_outcomes
 
@@ -107,6 +108,6 @@ def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str,
     for metric in metrics:
         result = bootstrap(before, after, metric.name, metric.higher_is_better, seed, against=base)
         # others fall back to the loss, which has a row of its own
-        if result is not None and result.metric.casefold() == metric.name.casefold():
+        if result is not None and same(result.metric, metric.name):
             found[metric.name] = Interval(result.delta, result.low, result.high, result.verdict)
     return found, ""

@@ -92,7 +92,7 @@ def _version(workspace: Workspace, name: str, story: Story, primary: str | None)
         for m in (listed if isinstance(listed, list) else [])
         if isinstance(m, dict) and "name" in m
     }
-    wanted = metrics.normalised(primary or "loss")
+    wanted = metrics.canonical(primary or "loss")
     made = story.authored.get(name, {})
     done = workspace.mark(name, "extract").exists()
     state = "done" if done else "pending"
@@ -101,7 +101,7 @@ def _version(workspace: Workspace, name: str, story: Story, primary: str | None)
     return VersionView(
         version=name,
         state=state,
-        value=next((v for n, v in values.items() if metrics.normalised(n) == wanted), None),
+        value=next((v for n, v in values.items() if metrics.canonical(n) == wanted), None),
         metrics=values,
         action=str(made.get("action") or ""),
         reason=str(made.get("reason") or ""),
@@ -115,7 +115,7 @@ def _version(workspace: Workspace, name: str, story: Story, primary: str | None)
 def _verdicts(insight: Any, wanted: str) -> dict[str, Any]:
     listed = _in(insight, "metrics")
     for row in listed if isinstance(listed, list) else []:
-        if isinstance(row, dict) and metrics.normalised(str(row.get("name"))) == wanted:
+        if isinstance(row, dict) and metrics.canonical(str(row.get("name"))) == wanted:
             deltas = {key: metrics.finite(row.get(key)) for key in ("delta_previous", "delta_best")}
             verdicts = {key: row.get(key) for key in ("verdict_previous", "verdict_best")}
             return deltas | {key: value if isinstance(value, str) else None for key, value in verdicts.items()}

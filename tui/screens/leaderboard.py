@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from progtrain.engine.loop.external import External, read_external
-from progtrain.engine.metrics import higher_is_better, normalised
+from progtrain.engine.metrics import canonical, higher_is_better
 from progtrain.engine.status.snapshot import VersionView
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import QUIET, verdict_colour, version_colour
@@ -63,8 +63,8 @@ class LeaderboardScreen(BaseScreen):
         """The primary one first."""
         snapshot = model.snapshot
         names = list(dict.fromkeys(name for row in self._rows(model) for name in row.metrics))
-        primary = normalised(snapshot.primary_metric or "") if snapshot else ""
-        return sorted(names, key=lambda name: normalised(name) != primary)
+        primary = canonical(snapshot.primary_metric or "") if snapshot else ""
+        return sorted(names, key=lambda name: canonical(name) != primary)
 
     def sort_keys(self, model: Model) -> list[str]:
         return [*self._metrics(model), "version", "latency", "trained"]
@@ -97,7 +97,7 @@ class LeaderboardScreen(BaseScreen):
         values = {id(row): _value(row, by) for row in rows}
         known = [row for row in rows if values[id(row)] is not None]
         up = model.snapshot.higher_is_better if model.snapshot else True
-        if model.snapshot is None or normalised(by) != normalised(model.snapshot.primary_metric or ""):
+        if model.snapshot is None or canonical(by) != canonical(model.snapshot.primary_metric or ""):
             # versions the newest first; times the shortest first
             up = by == "version" or bool(higher_is_better(by))
         known.sort(key=lambda row: values[id(row)] or 0.0, reverse=up != self._reverse)

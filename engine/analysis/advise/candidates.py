@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from progtrain.advisor.interface import Finding, Risk
+from progtrain.engine import values
 from progtrain.engine.analysis.advise.evidence import FLOOR, circumstances, reasons, rests_on, score
 from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation, nice, recipe_parameters
 from progtrain.engine.analysis.measure.measurements import Measurements
@@ -276,18 +277,12 @@ def same_operation(one: Any, other: Any) -> bool:
         return False
     if one["operation"] == "set":
         same = canonical(str(one.get("setting"))) == canonical(str(other.get("setting")))
-        return same and _same_value(one.get("to"), other.get("to"))
+        return same and values.same(one.get("to"), other.get("to"))
     if one["operation"] == "recipe":
         return one.get("recipe") == other.get("recipe") and (one.get("parameters") or {}) == (
             other.get("parameters") or {}
         )
     return all(one.get(key) == other.get(key) for key in ("version", "function", "body"))
-
-
-def _same_value(one: Any, other: Any) -> bool:
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=1e-9)
-    return bool(one == other)
 
 
 @lru_cache(maxsize=512)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 from progtrain.advisor.interface import Finding
+from progtrain.engine import metrics
 from progtrain.engine.analysis.advise.diagnosis import excess, over_regularised, ramp
 from progtrain.engine.analysis.measure.measurements import Measurements
 
@@ -255,7 +256,7 @@ def circumstances(candidate: str, m: Measurements) -> tuple[float, float, str]:
     (R. Mueller et al.: When does label smoothing help?, 2019). Averages over hundreds of steps, and fewer, larger
     steps, need a training that is long enough for them.
     """
-    metric = m.metric.casefold()
+    metric = metrics.canonical(m.metric)
     if candidate in _SOFTER and metric in _OF_PROBABILITIES:
         return 0.25, 0.0, f"against: {m.metric} judges probabilities, which this spoils"
     if candidate == "add_class_weights" and "balanced" not in metric and metric in {*_OF_PROBABILITIES, "accuracy"}:

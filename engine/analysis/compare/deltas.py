@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from progtrain.engine import metrics
 from progtrain.engine.analysis.compare.pairs import compare
 from progtrain.engine.analysis.facts import signed_text
 from progtrain.engine.analysis.measure.reading import Read
@@ -30,7 +31,7 @@ class Comparer:
         samples, other = self._read.samples, self._others.get(version or "")
         if version is None or samples is None or other is None:
             return None
-        key = version, metric.casefold()
+        key = version, metrics.canonical(metric)
         if key not in self._done:
             seed = self._limits.seed
             self._done[key] = compare(other, samples, metric, higher_is_better, seed, against=version)
@@ -38,16 +39,16 @@ class Comparer:
 
     def verdict(self, metric: Metric, record: VersionRecord) -> tuple[Verdict | None, str]:
         """The verdict, and a note where it is not of the metric itself."""
-        before = value_of(record, metric.name)
+        before = metrics.value_of(metric.name, record.metrics)
         if metric.value is None:
             return (None, "not a number") if before is None else ("worse", "not a number in this version")
         if before is None:
-            known = any(name.casefold() == metric.name.casefold() for name in record.metrics)
+            known = metrics.find(metric.name, record.metrics) is not None
             return ("better", f"not a number in {record.version}") if known else (None, "")
         compared = self.compared(record.version, metric.name, metric.higher_is_better)
         if compared is None:
             return None, ""
-        if compared.metric.casefold() != metric.name.casefold():
+        if not metrics.same(compared.metric, metric.name):
             note = f"the verdict is of the {compared.metric}: {metric.name} is no sum over single samples"
             return compared.verdict, note
         return compared.verdict, ""
@@ -63,10 +64,6 @@ class Comparer:
         return self.verdict(metric, record)[0]
 
 
-def value_of(record: VersionRecord, name: str) -> float | None:
-    return next((value for key, value in record.metrics.items() if key.casefold() == name.casefold()), None)
-
-
 def metric_rows(
     read: Read,
     limits: Limits,
@@ -75,9 +72,8 @@ def metric_rows(
     best: VersionRecord | None,
 ) -> tuple[MetricRow, ...]:
     """The primary metric first, then as evaluated, the latency last."""
-    wanted = limits.primary_metric.casefold()
-    metrics = sorted(read.score.metrics, key=lambda m: m.name.casefold() != wanted)
-    rows = [_row(metric, comparer, previous, best) for metric in metrics]
+    scored = sorted(read.score.metrics, key=lambda m: not metrics.same(m.name, limits.primary_metric))
+    rows = [_row(metric, comparer, previous, best) for metric in scored]
     if read.score.latency_ms is not None:
         rows.append(_latency_row(read.score.latency_ms, previous, best))
     return tuple(rows)
@@ -88,7 +84,7 @@ def _row(metric: Metric, comparer: Comparer, previous: VersionRecord | None, bes
     for name, record in (("previous", previous), ("best", best)):
         if record is None or not record.comparable:
             continue
-        value = value_of(record, metric.name)
+        value = metrics.value_of(metric.name, record.metrics)
         verdict, note = comparer.verdict(metric, record)
         more |= {name: value, f"delta_{name}": _difference(metric.value, value), f"verdict_{name}": verdict}
         if note:

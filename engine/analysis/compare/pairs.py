@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.analysis.types import Comparison, Verdict
 
@@ -27,12 +28,12 @@ _LEVEL = 95
 #: floats in one block of counts: 64 MiB
 _BLOCK = 8_000_000
 #: metrics whose per-sample part is the square of what is averaged
-_ROOTED = ("rmse", "root_mean_squared_error", "rmsle")
+_ROOTED = ("rmse", "rmsle")
 #: distinct rows are worth grouping when each stands for this many samples
 _FEW = 8
 #: macro averages that are worked out again from truth and prediction
 _CONFUSION = {
-    **dict.fromkeys(("f1", "f1_score", "f1score", "macro_f1", "f1_macro"), "f1"),
+    **dict.fromkeys(("f1", "f1score", "f1_macro"), "f1"),
     **dict.fromkeys(("precision", "macro_precision", "precision_macro"), "precision"),
     **dict.fromkeys(("recall", "macro_recall", "recall_macro", "balanced_accuracy"), "recall"),
 }
@@ -133,16 +134,16 @@ def _resample(statistic: _Statistic, n: int, seed: int) -> Array:
 
 
 def _statistic(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str) -> _Statistic | None:
-    name = metric.casefold().replace("-", "_")
+    name = metrics.canonical(metric)
     parts = a.part(metric), b.part(metric)
     if parts[0] is not None and parts[1] is not None:
         rooted = name in _ROOTED
         how = "root of the mean of" if rooted else "mean of"
         return _mean(parts[0], parts[1], pairs, metric, f"{_HOW}, {how} part__{metric}", rooted=rooted)
-    if name in ("loss", "val_loss"):
+    if name == "loss":
         return _mean(a.loss, b.loss, pairs, "loss", f"{_HOW}, mean of loss", rooted=False)
     if a.is_classification and b.is_classification:
-        if name in ("accuracy", "acc"):
+        if name == "accuracy":
             right = [[None if c is None else float(c) for c in s.correct] for s in (a, b)]
             return _mean(right[0], right[1], pairs, metric, f"{_HOW}, share of right outcomes", rooted=False)
         return _confusion(a, b, pairs, metric, _CONFUSION[name]) if name in _CONFUSION else None
@@ -193,11 +194,11 @@ def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric
     truth = np.array([b.numbers[0][j] for _, j in pairs])
     errors = np.array([[a.numbers[1][i] for i, _ in pairs], [b.numbers[1][j] for _, j in pairs]]) - truth
     method = f"{_HOW}, {metric} from truth and prediction"
-    if name in ("mae", "mean_absolute_error", "l1"):
+    if name in ("mae", "l1"):
         return _of_errors(np.abs(errors), metric, method, rooted=False)
-    if name in ("mse", "mean_squared_error", "l2", *_ROOTED[:2]):
+    if name in ("mse", "l2", "rmse"):
         return _of_errors(errors**2, metric, method, rooted=name in _ROOTED)
-    if name in ("r2", "r2_score", "r2score"):
+    if name in ("r2", "r2score"):
         columns = np.column_stack([errors[0] ** 2, errors[1] ** 2, truth, truth**2])
         return _Statistic(metric, columns, np.ones(len(columns)), _r2, method)
     return None

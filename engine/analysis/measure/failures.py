@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.analysis.types import Flip, SampleRow, Slice
 
@@ -115,8 +116,8 @@ def _variance(samples: PerSample) -> float | None:
 
 def chance(samples: PerSample, metric: str) -> float | None:
     """What the best constant guess reaches in a metric; None for a metric without a usual answer."""
-    name = metric.casefold().replace("-", "_")
-    if "auroc" in name or name in ("auc", "roc_auc"):
+    name = metrics.canonical(metric)
+    if "auroc" in name:
         return 0.5
     if samples.is_classification:
         return _chance_of_classes(Counter(samples.truth), name)
@@ -131,21 +132,20 @@ def chance(samples: PerSample, metric: str) -> float | None:
         "rmse": math.sqrt(variance),
         "r2": 0.0,
     }
-    known = {"mean_absolute_error": "mae", "mean_squared_error": "mse", "r2_score": "r2", "val_loss": "loss"}
-    return table.get(known.get(name, name))
+    return table.get(name)
 
 
 def _chance_of_classes(counts: Counter[str], name: str) -> float | None:
     most = max(counts.values()) / sum(counts.values())
-    if name in ("accuracy", "acc"):
+    if name == "accuracy":
         return most
     if name in ("recall", "macro_recall", "balanced_accuracy"):
         return 1 / len(counts)
     if name in ("precision", "macro_precision"):
         return most / len(counts)
-    if name in ("f1", "f1_score", "macro_f1"):
+    if name in ("f1", "f1_macro"):
         return 2 * most / (1 + most) / len(counts)
-    return _entropy(counts) if name in ("loss", "val_loss") else None
+    return _entropy(counts) if name == "loss" else None
 
 
 def find_slices(samples: PerSample, previous: PerSample | None) -> tuple[Slice, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from progtrain.engine import metrics
 from progtrain.engine.errors import InputError
 
 _MEND = "run `python 03_eval.py --version ...` again"
@@ -54,8 +55,7 @@ class PerSample:
         return pair if all(math.isfinite(v) for column in pair for v in column) else None
 
     def part(self, metric: str) -> list[float | None] | None:
-        wanted = metric.casefold()
-        return next((values for name, values in self.parts.items() if name.casefold() == wanted), None)
+        return metrics.value_of(metric, self.parts)
 
 
 def read_per_sample(path: Path) -> PerSample:

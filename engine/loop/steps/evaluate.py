@@ -14,7 +14,7 @@ from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.control.decisions import stop_requested
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, write_bytes
-from progtrain.engine.schema import EvalScore, Metric, Protocol, load
+from progtrain.engine.schema import EvalScore, Protocol, load
 from progtrain.engine.text import tail
 from progtrain.engine.workspace import VersionFolder, Workspace
 
@@ -80,7 +80,7 @@ def check_score(context: Context, version: str) -> EvalScore:
         )
     context.rules.check_directions(score, path)
     primary = context.rules.primary_metric
-    found = _metric(score, primary)
+    found = score.metric(primary)
     if found is None:
         names = ", ".join(m.name for m in score.metrics)
         context.journal.warn(
@@ -90,11 +90,6 @@ def check_score(context: Context, version: str) -> EvalScore:
     elif metrics.finite(found.value) is None:
         context.journal.warn(f"{version}: {primary} is not a number: the version ranks last")
     return score
-
-
-def _metric(score: EvalScore, name: str) -> Metric | None:
-    wanted = metrics.normalised(name)
-    return next((m for m in score.metrics if metrics.normalised(m.name) == wanted), None)
 
 
 def _failed(context: Context, job: str, ended_by: str | None, output: str) -> StepFailed:

@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.footprints import allowed
 from progtrain.engine.script.action.operations import (
@@ -28,7 +29,7 @@ from progtrain.engine.script.action.operations import (
     undo,
 )
 from progtrain.engine.script.action.trees import Change, program, same_program
-from progtrain.engine.script.settings import choose_setting, find_settings, literal, same_value
+from progtrain.engine.script.settings import choose_setting, find_settings, literal
 from progtrain.engine.script.structure import describe, is_main_guard
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
@@ -200,9 +201,9 @@ def _verify_set(old: str, new: str, operation: SetOperation) -> None:
         if span != setting.span or not is_literal:
             line = getattr(after, "lineno", None)
             raise _refuse(operation, f"something else changed too: {_shown(after)}", line)
-        if operation.expects and not same_value(setting.value, operation.from_):
+        if operation.expects and not values.same(setting.value, operation.from_):
             raise _refuse(operation, f"{setting.name} was {show(setting.value)}", setting.line)
-        if not same_value(value, operation.to):
+        if not values.same(value, operation.to):
             raise _refuse(operation, f"{setting.name} is {show(value)}", setting.line)
 
 

@@ -6,6 +6,7 @@ import ast
 import re
 from decimal import Decimal
 
+from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.kinds import SetOperation, show
 from progtrain.engine.script.names import WHOLE_NUMBERS
@@ -16,7 +17,6 @@ from progtrain.engine.script.settings import (
     duplicates,
     find_settings,
     refuse_value,
-    same_value,
     suggest,
 )
 
@@ -60,7 +60,7 @@ def locate(source: str, operation: SetOperation, filename: str = "") -> tuple[Se
             place=others[0].line,
             mend="let the script take them from one constant, or name one of the places in the action",
         )
-    if operation.expects and not same_value(operation.from_, setting.value):
+    if operation.expects and not values.same(operation.from_, setting.value):
         raise InputError(
             f"the action expects {name} = {show(operation.from_)}, but the script says {show(setting.value)}",
             file=filename or None,
@@ -79,7 +79,7 @@ def _fitted(setting: Setting, value: object, filename: str) -> Value:
     old = setting.value
     if why := refuse_value(setting.key, value):
         raise refuse(why)
-    if same_value(old, value):
+    if values.same(old, value):
         raise refuse(f"{setting.name} is {show(old)} already")
     if isinstance(value, list | tuple):
         return _fitted_items(setting, value, refuse(f"{setting.name} holds {show(old)}, not a list"))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, try_read_json
 from progtrain.engine.script.action.edit import replace_literal
@@ -22,7 +23,6 @@ from progtrain.engine.script.settings import (
     duplicates,
     find_settings,
     refuse_value,
-    same_value,
     suggest,
 )
 from progtrain.engine.script.structure import describe
@@ -89,7 +89,7 @@ def _apply_setting(desk: Desk, key: str, value: Any) -> None:
         desk.rules_problem(_rules_line(desk, key), problem, "write the number without quotes, or take the key out")
         return
     for place in (setting, *duplicates(find_settings(module.text), setting)):
-        if not same_value(place.value, wanted):
+        if not values.same(place.value, wanted):
             problem = f"{place.name} is {place.value!r}, the rules say {value!r}"
             _set(desk, module, place, wanted, problem, f"{place.name} = {value!r}, as in the rules")
 
@@ -185,7 +185,7 @@ def _optimal_batch_size(desk: Desk, settings: dict[str, Any], locked: frozenset[
         return
     module, setting = found[0], found[1]
     for place in (setting, *duplicates(find_settings(module.text), setting)):
-        if not same_value(place.value, optimal):
+        if not values.same(place.value, optimal):
             problem = f"{place.name} is {place.value!r}, the smoke test found {optimal} to be optimal"
             _set(desk, module, place, optimal, problem, f"{place.name} = {optimal}, as the smoke test found")
 

@@ -1,0 +1,35 @@
+"""When two values of a setting are the same, whoever wrote them: a script, a rule, a log, an action."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+_RELATIVE = 1e-9
+
+
+def same(one: object, other: object) -> bool:
+    """Numbers within rounding, lists and tuples item by item, mappings key by key.
+
+    Text that spells a number is that number, since YAML 1.1 reads `1e-3` as text. True is not 1.
+    """
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    return bool(one == other) or _same_numbers(_number(one), _number(other))
+
+
+def _same_numbers(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return False
+    return math.isclose(one, other, rel_tol=_RELATIVE) or (math.isnan(one) and math.isnan(other))
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value) if isinstance(value, int | float | str) else None
+    except (ValueError, OverflowError):
+        return None

@@ -225,9 +225,9 @@ def _bench(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> N
 
 def _write(session: Session, rules: Grammar | None) -> None:
     """As in a draft, whatever the model would rather do than go on."""
-    from progtrain.advisor.llama.model import chance
+    from progtrain.advisor.llama.model import seeded
 
-    drawn = chance(1)
+    drawn = seeded(1)
     while session.written < _BENCH_TOKENS:
         before = session.written
         if rules:

@@ -22,7 +22,7 @@ COSTS = 0.1
 
 @dataclass(frozen=True)
 class First:
-    """What came of one cell's first version. `cost`: log(its error / the error of the mended script)."""
+    """What came of one cell's first version. `cost`: log(its error / the error of the fixed script)."""
 
     cell: str
     fault: str
@@ -74,7 +74,7 @@ def _first(cell: Cell, root: Path, warm: WarmPython) -> First:
     findings = tuple((f.id, f.strength) for f in insight.findings) if insight else ()
     costs: tuple[float, float] | None = None
     if before and cell.fault != "healthy":
-        write_text(bench.ws.script("v002"), set_version(cell.mended_script(), "v002"))
+        write_text(bench.ws.script("v002"), set_version(cell.fixed_script(), "v002"))
         after = bench.both("v002") if bench.train("v002") else None
         if after:
             costs = gain(before[0].error, after[0].error), gain(before[1].error, after[1].error)

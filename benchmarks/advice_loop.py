@@ -142,12 +142,12 @@ def _keep(path: Path, data: Any) -> None:
 # advisers
 
 
-def _random(chance: random.Random) -> Adviser:
+def _random(rng: random.Random) -> Adviser:
     """Any action that the engine offers, with the rules' prose for it."""
 
     def adviser(briefing: Briefing) -> Draft:
         made = rules_draft.draft(briefing)
-        chosen = chance.choice(briefing.options).id
+        chosen = rng.choice(briefing.options).id
         prose = rules_draft.prose(rules_draft.sections(briefing, chosen))
         return made.model_copy(update={"chosen": chosen, "prose": prose})
 
@@ -170,14 +170,14 @@ def _without_scores(briefing: Briefing) -> Briefing:
 def _shuffler(cell: Cell, out: Path, *, order: bool) -> Callable[[Briefing], Briefing]:
     """Facts, findings and what was tried from a briefing of another cell; options, hints and rules are its own. With
     `order`, the rules put the options in order by the other's findings as well."""
-    chance = random.Random(cell.name)
+    rng = random.Random(cell.name)
     others = [path for path in sorted((out / "briefings").glob("*.json")) if path.stem.split("-")[1] != cell.fault]
     pool = [Briefing.model_validate(data) for path in others for data in json.loads(path.read_text())]
     if not pool:
         raise SystemExit("the arm with shuffled facts takes them from the arm of the rules: run that one first")
 
     def retold(briefing: Briefing) -> Briefing:
-        other = chance.choice(pool)
+        other = rng.choice(pool)
         facts = [fact for fact in other.facts if fact.key != "version"]
         own = [fact for fact in briefing.facts if fact.key == "version"]
         told = {"facts": (*own, *facts), "findings": other.findings, "tried": other.tried}

@@ -155,8 +155,8 @@ def interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
     """95 % bootstrap interval of the interquartile mean over cells."""
     if not len(values):
         return math.nan, math.nan
-    chance = np.random.default_rng(seed)
-    drawn = chance.choice(np.asarray(values, dtype=float), size=(RESAMPLES, len(values)))
+    rng = np.random.default_rng(seed)
+    drawn = rng.choice(np.asarray(values, dtype=float), size=(RESAMPLES, len(values)))
     found = [iqm(row) for row in drawn]
     low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)

@@ -68,15 +68,15 @@ HEALTHY: dict[str, Start] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One workspace to improve. `right` are the diagnoses that count; `mended` is what the fault was planted into."""
+    """One workspace to improve. `right` are the diagnoses that count; `fixed` is what the fault was planted into."""
 
     data: str
     fault: str
     task: Task
     start: Start
-    mended: Start
-    #: recipe that mends what no setting does
-    mended_by: str | None
+    fixed: Start
+    #: recipe that fixes what no setting does
+    fixed_by: str | None
     metric: str
     right: frozenset[str]
 
@@ -91,20 +91,20 @@ class Cell:
             root, self.task, self.start, metric=self.metric, branch_from="best", lock_epochs=True, versions=versions
         )
 
-    def mended_script(self) -> str:
+    def fixed_script(self) -> str:
         from progtrain.engine.script.action.operations import apply_operation, parse_operation
 
-        source = make_script(self.task, self.mended)
-        if self.mended_by is None:
+        source = make_script(self.task, self.fixed)
+        if self.fixed_by is None:
             return source
-        return apply_operation(source, parse_operation({"operation": "recipe", "recipe": self.mended_by}))
+        return apply_operation(source, parse_operation({"operation": "recipe", "recipe": self.fixed_by}))
 
 
 @dataclass(frozen=True)
 class Fault:
     plant: Callable[[Task, Start], tuple[Task, Start, Start] | None]
     right: frozenset[str]
-    mended_by: str | None = None
+    fixed_by: str | None = None
     metric: str = "loss"
 
 
@@ -177,15 +177,15 @@ def _batch_small(task: Task, good: Start) -> _Planted | None:
     if len(task.splits["train"][1]) > 300:
         return None  # thousands of steps
     epochs = min(good.epochs, max(8, 1200 // len(task.splits["train"][1])))
-    mended = replace(good, learning_rate=0.02, batch_size=32, epochs=epochs, keep_best=False)
-    return task, replace(mended, batch_size=2), mended
+    fixed = replace(good, learning_rate=0.02, batch_size=32, epochs=epochs, keep_best=False)
+    return task, replace(fixed, batch_size=2), fixed
 
 
 def _unscaled(task: Task, good: Start) -> _Planted:
     """Each feature on a scale of its own, over four powers of ten, and away from zero."""
-    chance = np.random.default_rng(2)
-    scale = 10 ** chance.uniform(-2, 2, size=task.features)
-    offset = chance.normal(size=task.features) * 3
+    rng = np.random.default_rng(2)
+    scale = 10 ** rng.uniform(-2, 2, size=task.features)
+    offset = rng.normal(size=task.features) * 3
     splits = {name: ((x + offset) * scale, y) for name, (x, y) in task.splits.items()}
     return replace(task, splits=splits), good, replace(good, standardised=True)
 
@@ -194,12 +194,12 @@ def _imbalanced(task: Task, good: Start) -> _Planted | None:
     """One class in twelve samples of the others, in training and validation; the held-out split stays as it was."""
     if task.regression:
         return None
-    chance = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     splits = dict(task.splits)
     for name in ("train", "valid"):
         inputs, targets = task.splits[name]
         rare = targets != 0
-        kept = np.flatnonzero(~rare | (chance.random(len(targets)) < 1 / 8))
+        kept = np.flatnonzero(~rare | (rng.random(len(targets)) < 1 / 8))
         for label in range(task.classes):
             of_it = np.flatnonzero(targets == label)[:3]
             kept = np.union1d(kept, of_it)
@@ -229,7 +229,7 @@ FAULTS: dict[str, Fault] = {
         _rate(8, keep_best=False), frozenset({"schedule_missing", "learning_rate_too_high", "noisy_gradients"})
     ),
     "unscaled": Fault(_unscaled, frozenset({"unscaled_inputs"})),
-    "imbalance": Fault(_imbalanced, frozenset({"class_imbalance"}), mended_by="class_weights", metric="f1"),
+    "imbalance": Fault(_imbalanced, frozenset({"class_imbalance"}), fixed_by="class_weights", metric="f1"),
     "healthy": Fault(_healthy, frozenset({"healthy", "plateau"})),
 }
 
@@ -240,8 +240,8 @@ def cell(data: str, fault: str) -> Cell | None:
     made = planted.plant(task, HEALTHY.get(data, _SOME_START))
     if made is None:
         return None
-    task, start, mended = made
-    return Cell(data, fault, task, start, mended, planted.mended_by, planted.metric, planted.right)
+    task, start, fixed = made
+    return Cell(data, fault, task, start, fixed, planted.fixed_by, planted.metric, planted.right)
 
 
 def _cells(*names: str, without: frozenset[str] = frozenset()) -> list[Cell]:

@@ -36,7 +36,7 @@ _COMPLAINTS = {
 }
 
 
-def first_problem(error: ValidationError, path: Path | str, mend: str = "") -> InputError:
+def first_problem(error: ValidationError, path: Path | str, fix: str = "") -> InputError:
     """The first of pydantic's complaints, as an error with key and value."""
     problems = error.errors(include_url=False)
     # where one of several forms is meant, the complaint about the form that came closest says most
@@ -48,7 +48,7 @@ def first_problem(error: ValidationError, path: Path | str, mend: str = "") -> I
         f"{in_words(first)}{value}{more}",
         file=path,
         place=f"key {key_path(_keys(first))}" if first["loc"] else None,
-        mend=mend or "correct the value of that key",
+        fix=fix or "correct the value of that key",
     )
 
 

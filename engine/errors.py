@@ -8,7 +8,7 @@
     ├── Busy            another runner holds this workspace (4)
     └── StorageError    the disk is full, or the workspace cannot be written (5)
 
-Each says where, what and how to mend it. `str(error)` fits on one screen.
+Each says where, what and how to fix it. `str(error)` fits on one screen.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 class ProgtrainError(Exception):
     """An error that a user can act on.
 
-    `file` is where to look, `place` a line or a key in it, `mend` what to do about it.
+    `file` is where to look, `place` a line or a key in it, `fix` what to do about it.
     """
 
     exit_code = 1
@@ -30,18 +30,18 @@ class ProgtrainError(Exception):
         *,
         file: Path | str | None = None,
         place: str | int | None = None,
-        mend: str | None = None,
+        fix: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.file = str(file) if file is not None else None
         self.place = f"line {place}" if isinstance(place, int) else place
-        self.mend = mend
+        self.fix = fix
 
     def __str__(self) -> str:
         where = ", ".join(part for part in (self.file, self.place) if part)
         text = f"{where}: {self.reason}" if where else self.reason
-        return f"{text}\n  mend: {self.mend}" if self.mend else text
+        return f"{text}\n  fix: {self.fix}" if self.fix else text
 
 
 class InputError(ProgtrainError):

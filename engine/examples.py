@@ -68,7 +68,7 @@ def _copy(files: dict[str, Path], directory: Path) -> list[Path]:
         raise InputError(
             f"the folder has {', '.join(there)} already",
             file=directory,
-            mend="name an empty or new folder: nothing is overwritten",
+            fix="name an empty or new folder: nothing is overwritten",
         )
     for name, path in files.items():
         write_bytes(directory / name, path.read_bytes())

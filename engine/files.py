@@ -39,7 +39,7 @@ _STORAGE = {
 
 
 def full_disk(path: Path) -> StorageError:
-    return StorageError(_STORAGE[errno.ENOSPC][0], file=path, mend=_STORAGE[errno.ENOSPC][1])
+    return StorageError(_STORAGE[errno.ENOSPC][0], file=path, fix=_STORAGE[errno.ENOSPC][1])
 
 
 @contextmanager
@@ -50,8 +50,8 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _STORAGE:
             raise
-        reason, mend = _STORAGE[error.errno]
-        raise StorageError(reason, file=path, mend=mend) from error
+        reason, fix = _STORAGE[error.errno]
+        raise StorageError(reason, file=path, fix=fix) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -111,7 +111,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError as error:
         raise InputError("the file does not exist", file=path) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 text (byte {error.start})", file=path, mend="save the file in UTF-8") from error
+        raise InputError(f"not UTF-8 text (byte {error.start})", file=path, fix="save the file in UTF-8") from error
 
 
 def read_json(path: Path) -> Any:
@@ -128,10 +128,10 @@ def parse_json(text: str, path: Path, pairs: Callable[[list[tuple[str, Any]]], A
             f"not valid JSON: {error.msg}",
             file=path,
             place=f"line {error.lineno}, column {error.colno}",
-            mend="correct the JSON at that place",
+            fix="correct the JSON at that place",
         ) from error
     except RecursionError as error:
-        raise InputError("not JSON that anybody wrote: nested too deeply", file=path, mend="correct it") from error
+        raise InputError("not JSON that anybody wrote: nested too deeply", file=path, fix="correct it") from error
 
 
 def try_read_json(path: Path) -> Any:

@@ -48,7 +48,7 @@ def read_stats(path: Path) -> DataStats:
         return DataStats({}, None, {})
     raw = read_json(path)
     if not isinstance(raw, dict):
-        raise InputError("stats.json is one JSON object", file=path, mend="write an object, or remove the file")
+        raise InputError("stats.json is one JSON object", file=path, fix="write an object, or remove the file")
     counts = {split: count for split in _SPLITS if (count := _count(raw, split)) is not None}
     task = next((raw[k] for k in ("task_type", "task", "problem_type") if isinstance(raw.get(k), str)), None)
     return DataStats(counts, task, raw)

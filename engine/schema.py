@@ -83,7 +83,7 @@ class Decision(_File):
 
     question: str
     #: accept: what is proposed; choose: another candidate; edit: with these texts; redraft: ask the advisor
-    #: again; skip: do without (a repair or a mend that is not wanted); retry: try the same again; stop
+    #: again; skip: do without (a repair or a fix that is not wanted); retry: try the same again; stop
     answer: Literal["accept", "choose", "edit", "redraft", "skip", "retry", "stop"]
     candidate: str | None = None
     #: version to build on, when it is not the one that `branch_from` gives

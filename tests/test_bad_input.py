@@ -92,7 +92,7 @@ def test_a_text_for_a_setting_that_is_a_number_is_refused(plain: Workspace, edit
     edit_rules(plain, training_config={"batch_size": "big"})
     assert run(plain, autopilot=True) == 2
     assert "BATCH_SIZE is a number" in failure(plain)["reason"]
-    assert failure(plain)["file"].endswith("user_defined_rules.json") and failure(plain)["mend"]
+    assert failure(plain)["file"].endswith("user_defined_rules.json") and failure(plain)["fix"]
     assert plain.baseline_script.read_text() == before and not plain.versions()
 
 
@@ -101,16 +101,16 @@ def test_a_text_for_a_setting_that_is_a_number_is_refused(plain: Workspace, edit
 
 def test_an_interpreter_that_is_not_there_is_refused_before_anything_is_run(plain: Workspace) -> None:
     _, error = command(plain, "run", "--yes", "--python", "/nowhere/python")
-    assert error.exit_code == 2 and error.file == "/nowhere/python" and error.mend
+    assert error.exit_code == 2 and error.file == "/nowhere/python" and error.fix
     assert run(plain, autopilot=True, python="/nowhere/python") == 2
-    assert "--python" in failure(plain)["mend"]
+    assert "--python" in failure(plain)["fix"]
     assert not plain.versions()
 
 
 # training
 
 
-def test_a_failed_loop_in_autopilot_goes_on_once_the_script_is_mended(plain: Workspace) -> None:
+def test_a_failed_loop_in_autopilot_goes_on_once_the_script_is_fixed(plain: Workspace) -> None:
     """Starting again is the other attempt that the message asks for."""
     ends_with(plain, "raise ValueError('not yet')")
     assert run(plain, autopilot=True, until="train") == 1
@@ -162,7 +162,7 @@ def test_a_base_that_is_not_there_leaves_the_question_open(waiting: Workspace) -
     assert review is not None
     other = next(card.id for card in review.candidates if card.id != review.chosen)
     _, error = command(waiting, "review", "choose", other, "--base", "v009")
-    assert "v009" in error.reason and error.mend
+    assert "v009" in error.reason and error.fix
     wrong = {"question": review.question, "answer": "choose", "candidate": other, "base": "v009", "at": now()}
     decisions.decide(waiting, Decision.model_validate(wrong))
     assert run(waiting) == 2
@@ -175,14 +175,14 @@ def test_a_base_that_is_not_there_leaves_the_question_open(waiting: Workspace) -
 def test_a_draft_that_was_deleted_can_be_made_again(waiting: Workspace) -> None:
     waiting.drafts("v001").action.unlink()
     _, error = command(waiting, "review", "accept")
-    assert "redraft" in (error.mend or "")
+    assert "redraft" in (error.fix or "")
 
 
-def test_a_refused_edit_says_once_what_mends_it(waiting: Workspace) -> None:
+def test_a_refused_edit_says_once_what_fixes_it(waiting: Workspace) -> None:
     path = waiting.drafts("v001").action
     path.write_text("# Selected Action\n\nnothing here\n")
     _, error = command(waiting, "review", "accept")
-    assert str(error).count("mend:") == 1
+    assert str(error).count("fix:") == 1
 
 
 # scores

@@ -56,7 +56,7 @@ def test_a_full_disk_is_one_clear_error() -> None:
     with pytest.raises(StorageError, match="the disk is full") as caught:
         files.append_line(Path("/dev/full"), {"a": 1})
     assert caught.value.exit_code == 5
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_broken_json_names_line_and_column(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_without_a_dataset_id_there_is_a_clear_error(plain: Workspace, edit_rule
     edit_rules(plain, dataset_config={"dataset_id": None})
     assert run(plain) == 2
     failed = events(plain, "loop_failed")[-1]
-    assert "no dataset_id" in failed["reason"] and "--dataset-id" in failed["mend"]
+    assert "no dataset_id" in failed["reason"] and "--dataset-id" in failed["fix"]
     assert run(plain, dataset_id="toy_v1", until="initialize", autopilot=True) == 0
 
 
@@ -291,7 +291,7 @@ def test_a_failed_training_is_kept_whole_and_told(plain: Workspace, code: str, s
     assert run(plain, autopilot=True) == 1
     failed = events(plain, "loop_failed")[-1]
     assert summary in failed["reason"]
-    assert failed["mend"]
+    assert failed["fix"]
     attempt = plain.attempt("v001", 1)
     assert (attempt / "output.log").is_file() and (attempt / "02_train_v001.py").is_file()
     assert (attempt / "artifacts").is_dir()
@@ -301,7 +301,7 @@ def test_a_failed_training_is_kept_whole_and_told(plain: Workspace, code: str, s
 
 
 def test_a_repaired_script_goes_on_and_the_report_tells_of_both_attempts(plain: Workspace) -> None:
-    """Mended by hand, since only a person knows; then `retry`."""
+    """Fixed by hand, since only a person knows; then `retry`."""
     _break(plain, "raise ValueError('not yet')")
     run(plain, autopilot=True, until="initialize")
     assert run(plain) == 3

@@ -55,14 +55,14 @@ def test_no_files_means_defaults_and_says_so(ws: Workspace) -> None:
         ({"loop_config": {"branch_from": "bset"}}, "key loop_config.branch_from", "one of 'latest' or 'best' belongs"),
     ],
 )
-def test_broken_rules_name_file_key_and_mend(ws: Workspace, content: Any, place: str, reason: str) -> None:
+def test_broken_rules_name_file_key_and_fix(ws: Workspace, content: Any, place: str, reason: str) -> None:
     _write(ws, content)
     with pytest.raises(InputError) as caught:
         rules.load(ws)
     assert caught.value.file == str(ws.rules)
     assert caught.value.place is not None and caught.value.place.startswith(place)
     assert reason in caught.value.reason
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_unknown_keys_are_kept_and_the_nearest_is_named(ws: Workspace) -> None:

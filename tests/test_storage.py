@@ -55,7 +55,7 @@ def test_a_full_disk_is_told_and_nothing_that_was_finished_is_lost(disk: Path) -
     done = _progtrain(ws, "run", "--yes", "--max-versions", "1")
     assert done.returncode == 5
     assert "the disk is full" in done.stdout + done.stderr
-    assert "mend: free some space" in done.stdout + done.stderr
+    assert "fix: free some space" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert ws.version("v001").best_checkpoint.read_bytes() == checkpoint
     filler.unlink()

@@ -30,7 +30,7 @@ from progtrain.tui.look.filters import OnlyAscii, OnlyText
 from progtrain.tui.look.sanitize import as_text, clean_line, clean_text
 from progtrain.tui.messages import Update, Updated
 from progtrain.tui.model import Model, in_order
-from progtrain.tui.reading.ahead import Ahead
+from progtrain.tui.reading.prefetch import Prefetch
 from progtrain.tui.screens.base import BaseScreen
 from progtrain.tui.watch import Watcher
 
@@ -119,7 +119,7 @@ class ProgtrainApp(App[None]):
         ascii_only: bool = False,
         keys: dict[str, str] | None = None,
         every: float = 1.0,
-        ahead: Ahead | None = None,
+        ahead: Prefetch | None = None,
         seen: dict[str, Any] | None = None,
         clock: Clock = now,
         theme: str | None = None,

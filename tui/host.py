@@ -52,7 +52,7 @@ class View(Protocol):
 
 
 class Engine(Protocol):
-    """The ways back to the loop. They raise `ProgtrainError` for what a user can mend."""
+    """The ways back to the loop. They raise `ProgtrainError` for what a user can fix."""
 
     def start(self, dataset_id: str | None = None) -> None: ...
 
@@ -163,5 +163,5 @@ def save(path: Path, text: str, seen: str | None) -> None:
     except FileNotFoundError:
         there = None
     if there != seen:
-        raise InputError("somebody else has changed it meanwhile", file=path, mend="go back and edit again")
+        raise InputError("somebody else has changed it meanwhile", file=path, fix="go back and edit again")
     write_text(path, text)

@@ -62,7 +62,7 @@ def read_keys(folder: Path) -> dict[str, str]:
     data = _read_toml(path)
     keys = data.get("keys", data)
     if not isinstance(keys, dict):
-        raise InputError("keys is a table of names and keys", file=path, place="key keys", mend='write "quit" = "q"')
+        raise InputError("keys is a table of names and keys", file=path, place="key keys", fix='write "quit" = "q"')
     for name, value in keys.items():
         if not isinstance(value, str) or not value.strip():
             raise InputError('a key is a text such as "ctrl+y" or "up,k"', file=path, place=f"key {name}")
@@ -76,10 +76,10 @@ def read_settings(folder: Path) -> Settings:
     for name, value in data.items():
         known = {"theme": str, "pixels": bool}.get(name)
         if known is None:
-            raise InputError("there is no such setting", file=path, place=f"key {name}", mend="use theme or pixels")
+            raise InputError("there is no such setting", file=path, place=f"key {name}", fix="use theme or pixels")
         if not isinstance(value, known):
-            mend = 'write theme = "ansi-16"' if name == "theme" else "write pixels = true, or false"
-            raise InputError(f"{value!r} does not fit", file=path, place=f"key {name}", mend=mend)
+            fix = 'write theme = "ansi-16"' if name == "theme" else "write pixels = true, or false"
+            raise InputError(f"{value!r} does not fit", file=path, place=f"key {name}", fix=fix)
     return Settings(**data)
 
 
@@ -91,4 +91,4 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", file=path, mend="correct it, or remove the file") from error
+        raise InputError(f"cannot be read: {error}", file=path, fix="correct it, or remove the file") from error

@@ -13,7 +13,7 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.text import clean_line
 from progtrain.tui import terminal_guard
 from progtrain.tui.host import workspace_problem
-from progtrain.tui.reading.ahead import Ahead
+from progtrain.tui.reading.prefetch import Prefetch
 
 if TYPE_CHECKING:
     from progtrain.tui.app import ProgtrainApp
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     # the parent waits; what follows is its child, whose own child reads ahead: both are forked from one thread
     watch_parent = terminal_guard.stand_guard(f"What runs goes on. See it again: progtrain-tui {clean_line(root)}")
     # a second process reads while this one imports what draws
-    ahead = Ahead(root)
+    ahead = Prefetch(root)
     watch_parent()
     # what is imported stays: to look through it again and again would only take time
     gc.disable()
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     os._exit(app.return_code or 0)
 
 
-def _app(root: Path, options: argparse.Namespace, ahead: Ahead) -> ProgtrainApp:
+def _app(root: Path, options: argparse.Namespace, ahead: Prefetch) -> ProgtrainApp:
     from progtrain.tui import preferences
     from progtrain.tui.look import themes
 

@@ -14,8 +14,8 @@ from progtrain.engine.workspace import Workspace
 from progtrain.tui.host import View
 from progtrain.tui.look import words
 from progtrain.tui.messages import Update
-from progtrain.tui.reading.ahead import Ahead
 from progtrain.tui.reading.curves import CurveFeed, CurveRows
+from progtrain.tui.reading.prefetch import Prefetch
 
 if TYPE_CHECKING:
     from progtrain.engine.status.snapshot import Snapshot
@@ -45,7 +45,7 @@ class Watcher:
         post: Callable[[Update], object],
         *,
         every: float = _EVERY_SECONDS,
-        ahead: Ahead | None = None,
+        ahead: Prefetch | None = None,
         prepare: Callable[[], None] = lambda: None,
         loaded: Callable[[], None] = lambda: None,
     ) -> None:
@@ -215,7 +215,7 @@ class Watcher:
             self._ahead = None
         return self._feeds.setdefault(version, CurveFeed(self._workspace, version)).read()
 
-    def _take(self, ahead: Ahead) -> list[CurveRows]:
+    def _take(self, ahead: Prefetch) -> list[CurveRows]:
         handed = ahead.curves()
         if handed is None or self._newest is None:
             return []

@@ -24,7 +24,7 @@ from progtrain.advisor.llama import machine
 _c: Any = _untyped
 
 #: What words are drawn with.
-Chance = np.random.Generator
+Rng = np.random.Generator
 
 #: Tokens that are read at once.
 BATCH = 512
@@ -357,20 +357,20 @@ class Session:
             totals.append(total)
         return totals
 
-    def choose(self, tokens: Sequence[int], chance: Chance, heat: float) -> tuple[int, float]:
+    def choose(self, tokens: Sequence[int], rng: Rng, temperature: float) -> tuple[int, float]:
         """One of these tokens, and the log-probability that the next one is among them. Nothing is read."""
         logits = self.logits().astype(np.float64)
         if not np.isfinite(logits).all():
             raise ModelError("its output is not finite: the weights are damaged")
         offered = logits[list(tokens)]
         likely = float(np.logaddexp.reduce(offered) - np.logaddexp.reduce(logits))
-        return tokens[_sample(offered, chance, heat)], likely
+        return tokens[_sample(offered, rng, temperature)], likely
 
-    def write(self, chance: Chance, limit: int, grammar: Grammar | None, heat: float) -> Iterator[str]:
+    def write(self, rng: Rng, limit: int, grammar: Grammar | None, temperature: float) -> Iterator[str]:
         """Text, piece by piece, until the model ends, the grammar is done or `limit` tokens are out."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for _ in range(min(limit, self.context - len(self.read))):
-            token = self._draw(chance, grammar, heat)
+            token = self._draw(rng, grammar, temperature)
             if token is None or self.model.ends(token):
                 break
             self.feed([token])
@@ -397,9 +397,9 @@ class Session:
                 raise ModelError(f"llama.cpp could not go on writing (code {code})")
         _c.llama_sampler_free(chain)
 
-    def _draw(self, chance: Chance, grammar: Grammar | None, heat: float) -> int | None:
+    def _draw(self, rng: Rng, grammar: Grammar | None, temperature: float) -> int | None:
         logits = self.logits()
-        token = _sample(logits, chance, heat)
+        token = _sample(logits, rng, temperature)
         # a model that wants to end is not made to go on: what it wrote then would be chance
         if grammar is None or self.model.ends(token):
             return token
@@ -408,7 +408,7 @@ class Session:
             allowed = grammar.allowed(np.arange(len(logits)))
             if not allowed.any():
                 return None
-            token = _sample(np.where(allowed, logits, -np.inf), chance, heat)
+            token = _sample(np.where(allowed, logits, -np.inf), rng, temperature)
         grammar.take(token)
         return token
 
@@ -417,15 +417,15 @@ class Session:
 _RARE = math.log(0.05)
 
 
-def _sample(logits: np.ndarray[Any, Any], chance: Chance, heat: float) -> int:
-    """Greedy without heat; else from the tokens that are at least a twentieth as likely as the likeliest."""
-    if heat <= 0:
+def _sample(logits: np.ndarray[Any, Any], rng: Rng, temperature: float) -> int:
+    """Greedy at temperature 0; else from the tokens that are at least a twentieth as likely as the likeliest."""
+    if temperature <= 0:
         return int(logits.argmax())
     top = float(logits.max())
     near = (logits >= top + _RARE).nonzero()[0].tolist()
     # a handful: plain numbers are quicker here than arrays
-    weights = [math.exp((value - top) / heat) for value in logits[near].tolist()]
-    left = chance.random() * math.fsum(weights)
+    weights = [math.exp((value - top) / temperature) for value in logits[near].tolist()]
+    left = rng.random() * math.fsum(weights)
     for token, weight in zip(near, weights, strict=True):
         left -= weight
         if left < 0:
@@ -439,7 +439,7 @@ def _log_softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return result
 
 
-def chance(seed: int) -> Chance:
+def seeded(seed: int) -> Rng:
     """What words are drawn with: the same seed, the same words."""
     return np.random.default_rng(seed)
 

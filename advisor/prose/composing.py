@@ -13,7 +13,7 @@ from progtrain.advisor.prose.outline import Part, fresh
 from progtrain.advisor.prose.phrasing import spellings
 
 if TYPE_CHECKING:
-    from progtrain.advisor.llama.model import Chance, Model, Session
+    from progtrain.advisor.llama.model import Model, Rng, Session
 
 Tokens = tuple[int, ...]
 
@@ -22,12 +22,12 @@ class Composer:
     """Writes into a session. `said` is called with each line as soon as it stands, keys still in place."""
 
     def __init__(
-        self, model: Model, session: Session, chance: Chance, heat: float, said: Callable[[str], None]
+        self, model: Model, session: Session, rng: Rng, temperature: float, said: Callable[[str], None]
     ) -> None:
         self._model = model
         self._session = session
-        self._chance = chance
-        self._heat = heat
+        self._rng = rng
+        self._temperature = temperature
         self._said = said
         self._end: Tokens = tuple(model.tokens("# choice")[:1])
         #: how likely it was to the model that it would go on with one of the sentences on offer
@@ -82,7 +82,7 @@ class Composer:
             if len(following) > 1:
                 self._session.feed(choices[0][fed:at])
                 fed = at
-                token, likely = self._session.choose(following, self._chance, self._heat)
+                token, likely = self._session.choose(following, self._rng, self._temperature)
                 self._likely.append(likely)
                 choices = [tokens for tokens in choices if tokens[at] == token]
             at += 1

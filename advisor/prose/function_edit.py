@@ -8,7 +8,7 @@ from typing import Any
 
 from progtrain.advisor.interface import Briefing, Code, Proposal, Settings
 from progtrain.advisor.llama import chat
-from progtrain.advisor.llama.model import Model, ModelError, chance
+from progtrain.advisor.llama.model import Model, ModelError, seeded
 from progtrain.advisor.prose import instruct, prompts
 
 Emit = Callable[[dict[str, Any]], None]
@@ -17,7 +17,7 @@ Emit = Callable[[dict[str, Any]], None]
 _ROOM, _LEAST_ROOM = 1536, 384
 #: A model that has not begun its code by then writes something else.
 _PROSE_TOKENS = 400
-_HEAT = 0.3
+_TEMPERATURE = 0.3
 _FENCE = re.compile(r"^ {0,3}(```|~~~)", re.MULTILINE)
 
 _INSTRUCTIONS = f"""\
@@ -54,7 +54,7 @@ class Proposer:
         try:
             session.feed(self._prompt.tokens)
             text = ""
-            for count, piece in enumerate(session.write(chance(self._settings.seed), room, None, _HEAT)):
+            for count, piece in enumerate(session.write(seeded(self._settings.seed), room, None, _TEMPERATURE)):
                 text += piece
                 if _finished(text) or (count > _PROSE_TOKENS and not _FENCE.search(text)):
                     break

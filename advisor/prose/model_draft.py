@@ -20,7 +20,7 @@ from progtrain.advisor.check.grounding import PAST, Grounding
 from progtrain.advisor.check.known import Known
 from progtrain.advisor.interface import Briefing, Draft, Ranked, Settings
 from progtrain.advisor.llama import chat, grammar
-from progtrain.advisor.llama.model import Grammar, Model, ModelError, Session, chance
+from progtrain.advisor.llama.model import Grammar, Model, ModelError, Session, seeded
 from progtrain.advisor.prose import instruct, prompts, rules_draft, subjects
 from progtrain.advisor.prose.composing import Composer
 from progtrain.advisor.prose.outline import Outline
@@ -32,7 +32,7 @@ Emit = Callable[[dict[str, Any]], None]
 _LINES = {"summary": 4, "deltas": 3, "evidence": 4, "hypotheses": 3, "focus": 3, "goal": 1, "impact": 1, "risk": 1}
 _LINE_TOKENS = 60
 #: How freely words are drawn, at the first attempt and at the second.
-_HEAT = (0.7, 0.3)
+_TEMPERATURE = (0.7, 0.3)
 #: What a section must name, as far as the facts hold it: a summary without the result is none.
 _REQUIRED = {"summary": ("value", "delta_previous"), "deltas": ("delta_previous",)}
 #: Mean log-probability of the words on offer below which the bundled model is not itself; sound, it has -0.2 to -1.
@@ -95,7 +95,7 @@ class Drafter:
         self._notes: list[str] = []
         self._raw: list[str] = []
         self._seconds: dict[str, float] = {}
-        self._chance = chance(settings.seed)
+        self._rng = seeded(settings.seed)
         # far down the rules' ranking lies what hardly anybody would try next
         briefing = briefing.model_copy(update={"options": prompts.offered(briefing)})
         self._briefing, self._prompt = self._fitted(briefing)
@@ -115,7 +115,7 @@ class Drafter:
     def write(self, author: str, sha256: str) -> Draft:
         """Raises `Unusable` when no section before the choice held up, `ModelError` when the model cannot go on."""
         self._session = self._open()
-        self._composer = Composer(self._model, self._session, self._chance, _HEAT[0], self._said)
+        self._composer = Composer(self._model, self._session, self._rng, _TEMPERATURE[0], self._said)
         try:
             return self._write(author, sha256)
         finally:
@@ -234,10 +234,10 @@ class Drafter:
         start, heading = len(self._session.read), prompts.heading(name)
         kept: list[str] = []
         complaint = "it wrote nothing" if self._free(name) else "no room was left in its context"
-        for heat in _HEAT if self._free(name) else ():
+        for temperature in _TEMPERATURE if self._free(name) else ():
             self._session.rewind(start)
             self._session.feed(self._model.tokens(heading))
-            good, problem = self._sorted_out(self._lines(name, heat), name)
+            good, problem = self._sorted_out(self._lines(name, temperature), name)
             complaint = problem or complaint
             kept = max((kept, good), key=len)
             if good and not problem:
@@ -256,15 +256,15 @@ class Drafter:
         fitting = [text for text in parts[0].sentences if wanted <= set(KEY.findall(text))] if parts else []
         if not fitting:
             return kept
-        chance = random.Random(self._settings.seed)
-        return [spell(chance.choice(fitting), self._outline.signals, chance), *kept]
+        rng = random.Random(self._settings.seed)
+        return [spell(rng.choice(fitting), self._outline.signals, rng), *kept]
 
-    def _lines(self, name: str, heat: float) -> list[str]:
+    def _lines(self, name: str, temperature: float) -> list[str]:
         most = _LINES.get(name, 1)
         shown = Shown(self._grounding.shown)
         text = ""
         limit = min(_LINE_TOKENS * most, self._free(name))
-        for piece in self._session.write(self._chance, limit, self._grammar(most), heat):
+        for piece in self._session.write(self._rng, limit, self._grammar(most), temperature):
             text += piece
             if part := shown.add(piece.split(grammar.END)[0]):
                 self._emit({"event": "text", "text": part})

@@ -64,7 +64,7 @@ def spellings(sentence: str, found: Mapping[str, str] | None = None) -> list[str
     return [text[:1].upper() + text[1:] for text in spelled]
 
 
-def spell(sentence: str, found: Mapping[str, str], chance: random.Random) -> str:
+def spell(sentence: str, found: Mapping[str, str], rng: random.Random) -> str:
     """One of its spellings, the conditions taken off, the first letter large."""
-    text = _ALTERNATIVES.sub(lambda match: chance.choice(_alternatives(match[1], found)), _split(sentence)[1])
+    text = _ALTERNATIVES.sub(lambda match: rng.choice(_alternatives(match[1], found)), _split(sentence)[1])
     return text[:1].upper() + text[1:]

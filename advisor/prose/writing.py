@@ -17,9 +17,9 @@ from progtrain.advisor.prose.prompts import AFTER, BEFORE
 class Writer:
     """Draws sentences that are true for one briefing, none twice in a section."""
 
-    def __init__(self, briefing: Briefing, chance: random.Random) -> None:
+    def __init__(self, briefing: Briefing, rng: random.Random) -> None:
         self._outline = Outline(briefing)
-        self._chance = chance
+        self._rng = rng
 
     def before(self, option: str) -> dict[str, list[str]]:
         """The sections up to the choice, which is `option`."""
@@ -33,11 +33,11 @@ class Writer:
         taken: list[str] = []
         for part in self._outline.parts(name, chosen):
             taken += self._picked(part, taken)
-        return [spell(text, self._outline.signals, self._chance) for text in taken]
+        return [spell(text, self._outline.signals, self._rng) for text in taken]
 
     def _picked(self, part: Part, before: Sequence[str]) -> list[str]:
         picked: list[str] = []
-        for _ in range(self._chance.randint(part.least, part.most)):
+        for _ in range(self._rng.randint(part.least, part.most)):
             if left := fresh(part, [*before, *picked]):
-                picked.append(self._chance.choice(left))
+                picked.append(self._rng.choice(left))
         return picked

@@ -108,16 +108,16 @@ def explore(root: Path, seed: int, warm: WarmPython) -> list[dict[str, Any]]:
         "metric": rules["metric"],
         "plain": start.plain,
     }
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     try:
         bench = Bench(root, warm)
-        return _walk(bench, about, chance, chance.choice(DEPTHS))
+        return _walk(bench, about, rng, rng.choice(DEPTHS))
     except InputError as error:
         print(f"{seed}: left out: {error}", flush=True)
         return []
 
 
-def _walk(bench: Bench, about: dict[str, Any], chance: random.Random, depth: int) -> list[dict[str, Any]]:
+def _walk(bench: Bench, about: dict[str, Any], rng: random.Random, depth: int) -> list[dict[str, Any]]:
     version, states = "v001", []
     if not bench.train(version):
         return []
@@ -128,7 +128,7 @@ def _walk(bench: Bench, about: dict[str, Any], chance: random.Random, depth: int
     scores[version] = here
     for step in range(depth):
         insight = bench.look(version)
-        trials = _try_out(bench, version, insight, scores, chance)
+        trials = _try_out(bench, version, insight, scores, rng)
         if not trials:
             break
         states.append(
@@ -146,7 +146,7 @@ def _walk(bench: Bench, about: dict[str, Any], chance: random.Random, depth: int
         alive = [t for t in trials if t["valid"] is not None]
         if not alive:
             break
-        going = _go_on_with(alive, chance)
+        going = _go_on_with(alive, rng)
         candidate = insight.candidate(going["id"])
         assert candidate is not None
         following = going["made"]
@@ -157,11 +157,11 @@ def _walk(bench: Bench, about: dict[str, Any], chance: random.Random, depth: int
     return states
 
 
-def _go_on_with(trials: list[dict[str, Any]], chance: random.Random) -> dict[str, Any]:
-    way = chance.random()
+def _go_on_with(trials: list[dict[str, Any]], rng: random.Random) -> dict[str, Any]:
+    way = rng.random()
     if way < 0.45:
         return min(trials, key=lambda t: t["valid"])
-    return trials[0] if way < 0.65 else chance.choice(trials)
+    return trials[0] if way < 0.65 else rng.choice(trials)
 
 
 def _try_out(
@@ -169,11 +169,11 @@ def _try_out(
     version: str,
     insight: Insight,
     scores: dict[str, tuple[Score, Score]],
-    chance: random.Random,
+    rng: random.Random,
 ) -> list[dict[str, Any]]:
     ranked = list(insight.candidates)
     others = ranked[FIRST:]
-    chosen = ranked[:FIRST] + chance.sample(others, min(OTHERS, len(others)))
+    chosen = ranked[:FIRST] + rng.sample(others, min(OTHERS, len(others)))
     rows = [_trial(bench, version, candidate, scores, insight.best) for candidate in chosen]
     return [row for row in rows if row is not None]
 

@@ -289,17 +289,17 @@ def write_workspace(root: Path, task: Task, start: Start, **rules: Any) -> None:
 
 def random_start(task: Task, seed: int) -> tuple[Start, dict[str, Any]]:
     """Settings around what fits, often far from it; and rules to go with them."""
-    chance = np.random.default_rng(seed)
-    optimizer = str(chance.choice(["Adam", "Adam", "SGD", "AdamW"]))
+    rng = np.random.default_rng(seed)
+    optimizer = str(rng.choice(["Adam", "Adam", "SGD", "AdamW"]))
     good = 0.05 if optimizer == "SGD" else 0.003
-    spread = chance.choice([0.3, 0.8, 1.4])
-    rate = float(f"{good * 10 ** (spread * chance.normal()):.0e}")
+    spread = rng.choice([0.3, 0.8, 1.4])
+    rate = float(f"{good * 10 ** (spread * rng.normal()):.0e}")
 
     def some(values: list[float], share: float) -> float | None:
-        return float(chance.choice(values)) if chance.random() < share else None
+        return float(rng.choice(values)) if rng.random() < share else None
 
-    batch_size = int(chance.choice([4, 8, 16, 16, 32, 32, 64, 128]))
-    epochs = int(chance.choice([5, 10, 15, 20, 30, 40]))
+    batch_size = int(rng.choice([4, 8, 16, 16, 32, 32, 64, 128]))
+    epochs = int(rng.choice([5, 10, 15, 20, 30, 40]))
     steps = epochs * len(task.splits["train"][1]) / batch_size
     while steps > 500:  # short trainings: there are to be thousands
         batch_size, steps = batch_size * 2, steps / 2
@@ -307,27 +307,27 @@ def random_start(task: Task, seed: int) -> tuple[Start, dict[str, Any]]:
         learning_rate=min(3.0, max(1e-6, rate)),
         batch_size=batch_size,
         epochs=epochs,
-        hidden_size=int(chance.choice([4, 8, 16, 32, 64, 128, 256])),
-        layers=int(chance.choice([1, 1, 2, 2, 3])),
+        hidden_size=int(rng.choice([4, 8, 16, 32, 64, 128, 256])),
+        layers=int(rng.choice([1, 1, 2, 2, 3])),
         optimizer=optimizer,
         dropout=some([0.0, 0.0, 0.1, 0.3, 0.5, 0.7], 0.35),
         weight_decay=some([0.0, 0.0, 1e-4, 1e-3, 1e-2, 0.1], 0.5),
         momentum=some([0.0, 0.5, 0.9, 0.9], 0.7) if optimizer == "SGD" else None,
         label_smoothing=some([0.0, 0.1, 0.3], 0.2),
-        standardised=bool("unscaled" in task.faults and chance.random() < 0.35),
-        keep_best=bool(chance.random() < 0.6),
-        as_dict=bool(chance.random() < 0.3),
-        plain=bool(chance.random() < 0.3),
+        standardised=bool("unscaled" in task.faults and rng.random() < 0.35),
+        keep_best=bool(rng.random() < 0.6),
+        as_dict=bool(rng.random() < 0.3),
+        plain=bool(rng.random() < 0.3),
     )
     metric = "loss"
-    if task.classes and chance.random() < 0.5:
-        metric = "f1" if "imbalance" in task.faults or chance.random() < 0.3 else "accuracy"
-    elif not task.classes and chance.random() < 0.3:
+    if task.classes and rng.random() < 0.5:
+        metric = "f1" if "imbalance" in task.faults or rng.random() < 0.3 else "accuracy"
+    elif not task.classes and rng.random() < 0.3:
         metric = "mae"
     rules = {
         "metric": metric,
-        "branch_from": str(chance.choice(["best", "best", "latest"])),
-        "lock_epochs": bool(chance.random() < 0.6),
+        "branch_from": str(rng.choice(["best", "best", "latest"])),
+        "lock_epochs": bool(rng.random() < 0.6),
         "versions": 10,
     }
     return start, rules

@@ -65,79 +65,79 @@ class Task:
         (folder / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
 
 
-def _clusters(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
+def _clusters(rng: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
     """Several Gaussian blobs a class."""
-    blobs = int(chance.integers(1, 5))
-    centres = chance.normal(size=(classes * blobs, features)) * chance.uniform(0.7, 1.8)
-    spread = chance.uniform(0.3, 0.9, size=(classes * blobs, 1))
-    which = chance.integers(0, classes * blobs, size=n)
-    return centres[which] + spread[which] * chance.normal(size=(n, features)), which % classes
+    blobs = int(rng.integers(1, 5))
+    centres = rng.normal(size=(classes * blobs, features)) * rng.uniform(0.7, 1.8)
+    spread = rng.uniform(0.3, 0.9, size=(classes * blobs, 1))
+    which = rng.integers(0, classes * blobs, size=n)
+    return centres[which] + spread[which] * rng.normal(size=(n, features)), which % classes
 
 
-def _teacher(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
+def _teacher(rng: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
     """What a random network says."""
-    inputs = chance.normal(size=(n, features))
-    width = int(chance.integers(4, 24))
-    hidden = np.tanh(inputs @ chance.normal(size=(features, width)) * chance.uniform(0.5, 2.0) / np.sqrt(features) * 2)
-    scores = hidden @ chance.normal(size=(width, max(1, classes)))
+    inputs = rng.normal(size=(n, features))
+    width = int(rng.integers(4, 24))
+    hidden = np.tanh(inputs @ rng.normal(size=(features, width)) * rng.uniform(0.5, 2.0) / np.sqrt(features) * 2)
+    scores = hidden @ rng.normal(size=(width, max(1, classes)))
     return inputs, scores[:, 0] if classes == 0 else (scores - scores.mean(axis=0)).argmax(axis=1)
 
 
-def _linear(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
+def _linear(rng: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
     """Some features count, straight; the rest are decoys."""
-    inputs = chance.normal(size=(n, features))
-    weights = chance.normal(size=(features, max(1, classes))) * (chance.random(features) < 0.5)[:, None]
-    scores = inputs @ weights + chance.uniform(0.05, 0.6) * chance.normal(size=(n, max(1, classes)))
+    inputs = rng.normal(size=(n, features))
+    weights = rng.normal(size=(features, max(1, classes))) * (rng.random(features) < 0.5)[:, None]
+    scores = inputs @ weights + rng.uniform(0.05, 0.6) * rng.normal(size=(n, max(1, classes)))
     return inputs, scores[:, 0] if classes == 0 else scores.argmax(axis=1)
 
 
-def _rings(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
+def _rings(rng: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
     """Shells around the origin in a few dimensions, among decoys."""
-    deep = min(features, int(chance.integers(2, 5)))
-    labels = chance.integers(0, classes, size=n)
-    direction = chance.normal(size=(n, deep))
+    deep = min(features, int(rng.integers(2, 5)))
+    labels = rng.integers(0, classes, size=n)
+    direction = rng.normal(size=(n, deep))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    radius = 1.0 + labels + chance.normal(size=n) * chance.uniform(0.05, 0.25)
-    inputs = chance.normal(size=(n, features)) * 0.7
+    radius = 1.0 + labels + rng.normal(size=n) * rng.uniform(0.05, 0.25)
+    inputs = rng.normal(size=(n, features)) * 0.7
     inputs[:, :deep] = direction * radius[:, None]
     return inputs, labels
 
 
-def _waves(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
+def _waves(rng: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
     """A signal over time: its frequency is the class, or the number."""
     time = np.linspace(0, 1, features)
     if classes == 0:
-        frequency = chance.uniform(1, 5, size=n)
+        frequency = rng.uniform(1, 5, size=n)
         targets: Array = frequency
     else:
-        targets = chance.integers(0, classes, size=n)
-        frequency = 1.0 + 1.2 * targets + chance.normal(size=n) * 0.2
-    phase = chance.uniform(0, 2 * np.pi if chance.random() < 0.4 else 1.0, size=n)
+        targets = rng.integers(0, classes, size=n)
+        frequency = 1.0 + 1.2 * targets + rng.normal(size=n) * 0.2
+    phase = rng.uniform(0, 2 * np.pi if rng.random() < 0.4 else 1.0, size=n)
     signal = np.sin(2 * np.pi * frequency[:, None] * time + phase[:, None])
-    return signal + chance.uniform(0.1, 0.6) * chance.normal(size=(n, features)), targets
+    return signal + rng.uniform(0.1, 0.6) * rng.normal(size=(n, features)), targets
 
 
-def _products(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
+def _products(rng: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
     """Sums of products and squares of features."""
-    inputs = chance.normal(size=(n, features))
+    inputs = rng.normal(size=(n, features))
     scores = np.zeros((n, max(1, classes)))
     for column in range(scores.shape[1]):
-        for _ in range(int(chance.integers(2, 6))):
-            one, other = chance.integers(0, features, size=2)
-            scores[:, column] += chance.normal() * inputs[:, one] * inputs[:, other]
-        scores[:, column] += inputs @ chance.normal(size=features) * 0.3
+        for _ in range(int(rng.integers(2, 6))):
+            one, other = rng.integers(0, features, size=2)
+            scores[:, column] += rng.normal() * inputs[:, one] * inputs[:, other]
+        scores[:, column] += inputs @ rng.normal(size=features) * 0.3
     return inputs, scores[:, 0] if classes == 0 else scores.argmax(axis=1)
 
 
-def _patterns(chance: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
+def _patterns(rng: np.random.Generator, n: int, features: int, classes: int) -> tuple[Array, Array]:
     """Small pictures: a class's prototype, shifted and blurred by noise."""
     side = max(4, int(np.sqrt(features)))
-    prototypes = (chance.random(size=(classes, side, side)) < 0.35) * 1.0
-    labels = chance.integers(0, classes, size=n)
-    shift = int(chance.integers(0, 2))
-    moves = chance.integers(-shift, shift + 1, size=(n, 2))
+    prototypes = (rng.random(size=(classes, side, side)) < 0.35) * 1.0
+    labels = rng.integers(0, classes, size=n)
+    shift = int(rng.integers(0, 2))
+    moves = rng.integers(-shift, shift + 1, size=(n, 2))
     pictures = np.stack([np.roll(prototypes[c], tuple(m), axis=(0, 1)) for c, m in zip(labels, moves, strict=True)])
-    return (pictures + chance.uniform(0.2, 0.7) * chance.normal(size=pictures.shape)).reshape(n, -1), labels
+    return (pictures + rng.uniform(0.2, 0.7) * rng.normal(size=pictures.shape)).reshape(n, -1), labels
 
 
 FAMILIES = {
@@ -150,18 +150,18 @@ _CLASSES_ONLY = frozenset({"clusters", "rings", "patterns"})
 
 
 def make_task(seed: int, family: str | None = None) -> Task:
-    chance = np.random.default_rng(seed)
-    family = family or str(chance.choice(list(FAMILIES)))
-    classes = int(chance.choice([2, 3, 4, 6, 10]))
-    if family not in _CLASSES_ONLY and chance.random() < 0.45:
+    rng = np.random.default_rng(seed)
+    family = family or str(rng.choice(list(FAMILIES)))
+    classes = int(rng.choice([2, 3, 4, 6, 10]))
+    if family not in _CLASSES_ONLY and rng.random() < 0.45:
         classes = 0
-    features = min(int(chance.choice([4, 6, 8, 12, 20, 32, 64])), _MOST_FEATURES.get(family, 64))
-    samples = {"train": int(chance.choice([100, 150, 250, 400, 600, 800])), "valid": int(chance.integers(100, 320))}
+    features = min(int(rng.choice([4, 6, 8, 12, 20, 32, 64])), _MOST_FEATURES.get(family, 64))
+    samples = {"train": int(rng.choice([100, 150, 250, 400, 600, 800])), "valid": int(rng.integers(100, 320))}
     samples["test"] = TEST_SAMPLES
-    inputs, targets = FAMILIES[family](chance, sum(samples.values()), features, classes)
+    inputs, targets = FAMILIES[family](rng, sum(samples.values()), features, classes)
     faults: list[str] = []
-    if classes and chance.random() < 0.2:
-        kept = _imbalanced(targets, classes, chance)
+    if classes and rng.random() < 0.2:
+        kept = _imbalanced(targets, classes, rng)
         inputs, targets = inputs[kept], targets[kept]
         share = len(kept) / sum(samples.values())
         samples = {name: max(60, int(count * share)) for name, count in samples.items()}
@@ -169,44 +169,42 @@ def make_task(seed: int, family: str | None = None) -> Task:
         faults.append("imbalance")
     ends = np.cumsum(list(samples.values()))
     parts = dict(zip(samples, np.split(np.arange(len(inputs))[: ends[-1]], ends[:-1]), strict=True))
-    inputs, scaled = _rescaled(inputs, parts["train"], chance)
+    inputs, scaled = _rescaled(inputs, parts["train"], rng)
     faults += scaled
-    targets, noisy = _noisy(targets, classes, parts, chance)
+    targets, noisy = _noisy(targets, classes, parts, rng)
     faults += noisy
     splits = {name: (inputs[rows], targets[rows]) for name, rows in parts.items()}
     return Task(family, seed, classes, splits, tuple(faults))
 
 
-def _imbalanced(targets: Array, classes: int, chance: np.random.Generator) -> Array:
-    share = chance.uniform(0.08, 0.5, size=classes)
-    share[int(chance.integers(classes))] = 1.0
-    return np.flatnonzero(chance.random(len(targets)) < share[targets])
+def _imbalanced(targets: Array, classes: int, rng: np.random.Generator) -> Array:
+    share = rng.uniform(0.08, 0.5, size=classes)
+    share[int(rng.integers(classes))] = 1.0
+    return np.flatnonzero(rng.random(len(targets)) < share[targets])
 
 
-def _rescaled(inputs: Array, train: Array, chance: np.random.Generator) -> tuple[Array, list[str]]:
+def _rescaled(inputs: Array, train: Array, rng: np.random.Generator) -> tuple[Array, list[str]]:
     """As often as not inputs come on one scale; else each feature has its own."""
     inputs = (inputs - inputs[train].mean(axis=0)) / (inputs[train].std(axis=0) + 1e-8)
-    if chance.random() < 0.7:
+    if rng.random() < 0.7:
         return inputs, []
-    scale = 10 ** chance.uniform(-1.5, 2.0, size=inputs.shape[1])
-    offset = chance.normal(size=inputs.shape[1]) * chance.choice([0.0, 3.0, 10.0])
+    scale = 10 ** rng.uniform(-1.5, 2.0, size=inputs.shape[1])
+    offset = rng.normal(size=inputs.shape[1]) * rng.choice([0.0, 3.0, 10.0])
     return (inputs + offset) * scale, ["unscaled"]
 
 
-def _noisy(
-    targets: Array, classes: int, parts: dict[str, Array], chance: np.random.Generator
-) -> tuple[Array, list[str]]:
+def _noisy(targets: Array, classes: int, parts: dict[str, Array], rng: np.random.Generator) -> tuple[Array, list[str]]:
     """Labels of training and validation that are wrong; the test split stays clean."""
     seen = np.concatenate([parts["train"], parts["valid"]])
     if classes == 0:
         targets = (targets - targets[parts["train"]].mean()) / (targets[parts["train"]].std() + 1e-8)
-        targets = targets + chance.uniform(0.02, 0.3) * chance.normal(size=len(targets))
-    if chance.random() > 0.15:
+        targets = targets + rng.uniform(0.02, 0.3) * rng.normal(size=len(targets))
+    if rng.random() > 0.15:
         return targets, []
-    wrong = seen[chance.random(len(seen)) < chance.uniform(0.05, 0.2)]
+    wrong = seen[rng.random(len(seen)) < rng.uniform(0.05, 0.2)]
     targets = targets.copy()
     if classes:
-        targets[wrong] = chance.integers(0, classes, size=len(wrong))
+        targets[wrong] = rng.integers(0, classes, size=len(wrong))
     else:
-        targets[wrong] += chance.standard_t(2, size=len(wrong)) * 3
+        targets[wrong] += rng.standard_t(2, size=len(wrong)) * 3
     return targets, ["label noise"]

@@ -55,17 +55,17 @@ class _Block:
 
 
 def parse_action(text: str, file: Path | str | None = None) -> ParsedAction:
-    """Raises `InputError` with line and mend: no operation, two of them, an unknown key, bad YAML."""
+    """Raises `InputError` with line and fix: no operation, two of them, an unknown key, bad YAML."""
     lines = re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff"))
     blocks = [block for block in _blocks(lines, file) if _is_operation(block)]
     if not blocks:
-        raise InputError("no operation in it", file=file, place=_change_line(lines), mend=_EXAMPLE)
+        raise InputError("no operation in it", file=file, place=_change_line(lines), fix=_EXAMPLE)
     if len(blocks) > 1:
         raise InputError(
             f"two operations, in lines {blocks[0].line} and {blocks[1].line}: one action makes one version",
             file=file,
             place=blocks[1].line,
-            mend="delete one of the blocks",
+            fix="delete one of the blocks",
         )
     block = blocks[0]
     data = _mapping(block, file)
@@ -101,7 +101,7 @@ def _blocks(lines: list[str], file: Path | str | None) -> Iterator[_Block]:
             "the fenced block that begins here has no end",
             file=file,
             place=opened[0],
-            mend=f"close it with a line of {opened[1]}",
+            fix=f"close it with a line of {opened[1]}",
         )
 
 
@@ -120,21 +120,21 @@ def _mapping(block: _Block, file: Path | str | None) -> dict[Any, Any]:
         mark = getattr(error, "problem_mark", None)
         place = block.line + (mark.line if mark else 0)
         reason = getattr(error, "problem", None) or "it cannot be read"
-        raise InputError(f"not valid YAML: {reason}", file=file, place=place, mend=_EXAMPLE) from error
+        raise InputError(f"not valid YAML: {reason}", file=file, place=place, fix=_EXAMPLE) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not valid YAML: {error}", file=file, place=block.line, mend=_EXAMPLE) from error
+        raise InputError(f"not valid YAML: {error}", file=file, place=block.line, fix=_EXAMPLE) from error
     if len(documents) > 1 or (documents and isinstance(documents[0], list) and len(documents[0]) > 1):
         raise InputError(
             "two operations in one block: one action makes one version",
             file=file,
             place=block.line,
-            mend="keep one of them",
+            fix="keep one of them",
         )
     only = documents[0] if documents else None
     if isinstance(only, list) and len(only) == 1:
         only = only[0]
     if not isinstance(only, dict):
-        raise InputError("an operation is a mapping of keys", file=file, place=block.line, mend=_EXAMPLE)
+        raise InputError("an operation is a mapping of keys", file=file, place=block.line, fix=_EXAMPLE)
     return only
 
 
@@ -158,7 +158,7 @@ def _base(data: dict[Any, Any], block: _Block, file: Path | str | None) -> str |
     close = [key for key in data if isinstance(key, str) and key != "base" and nearest(key, ["base"])]
     if close and "base" not in data:
         raise InputError(
-            f"unknown key {close[0]!r}", file=file, place=_line_of(block, close[0]), mend="did you mean `base`?"
+            f"unknown key {close[0]!r}", file=file, place=_line_of(block, close[0]), fix="did you mean `base`?"
         )
     base = data.pop("base", None)
     if base is None:
@@ -168,7 +168,7 @@ def _base(data: dict[Any, Any], block: _Block, file: Path | str | None) -> str |
             f"base: {base!r} is no version",
             file=file,
             place=_line_of(block, "base"),
-            mend="name a version, such as `base: v002`, or leave the line out",
+            fix="name a version, such as `base: v002`, or leave the line out",
         )
     return base
 

@@ -1,4 +1,4 @@
-"""`progtrain check`: is everything ready, and what is to be mended?"""
+"""`progtrain check`: is everything ready, and what is to be fixed?"""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Item:
     #: "ok"; "note": good to know; "warning": it works, but; "error": the loop would not start
     state: Literal["ok", "note", "warning", "error"]
     text: str
-    mend: str = ""
+    fix: str = ""
 
 
 @click.command("check")
@@ -56,10 +56,10 @@ def command(ctx: click.Context, as_json: bool, python: str | None, model: str | 
         for item in items:
             sign = {"ok": "✓", "note": "·", "warning": "!", "error": "✗"}[item.state]
             say(f"{sign} {item.area:12}{item.text}")
-            if item.mend:
-                say(f"{'':14}mend: {item.mend}")
+            if item.fix:
+                say(f"{'':14}fix: {item.fix}")
         errors = sum(item.state == "error" for item in items)
-        say("\nready: progtrain run" if not errors else f"\nnot ready: {errors} to mend", bold=True)
+        say("\nready: progtrain run" if not errors else f"\nnot ready: {errors} to fix", bold=True)
     return 2 if any(item.state == "error" for item in items) else 0
 
 
@@ -142,9 +142,9 @@ def _audit(ws: Workspace, dataset_id: str, present: Rules) -> Iterator[Item]:
     for finding in found.findings:
         where = f"{finding.file}, line {finding.line}: " if finding.line else f"{finding.file}: "
         if finding.error:
-            yield Item("scripts", "error", where + finding.problem, finding.mend or "")
+            yield Item("scripts", "error", where + finding.problem, finding.fix or "")
         else:
-            yield Item("scripts", "note", f"{where}{finding.problem} (mended at the start, you see the diff first)")
+            yield Item("scripts", "note", f"{where}{finding.problem} (fixed at the start, you see the diff first)")
 
 
 def _model(ws: Workspace, present: Rules, options: Options) -> Iterator[Item]:
@@ -210,4 +210,4 @@ def _terminal() -> Iterator[Item]:
 
 def _error(area: Literal["rules", "workspace", "scripts"], error: ProgtrainError) -> Item:
     where = ", ".join(part for part in (error.file, error.place) if part)
-    return Item(area, "error", f"{where}: {error.reason}" if where else error.reason, error.mend or "")
+    return Item(area, "error", f"{where}: {error.reason}" if where else error.reason, error.fix or "")

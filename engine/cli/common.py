@@ -28,7 +28,7 @@ def interpreter(python: str | None) -> str | None:
     path = str(Path(python).expanduser().absolute()) if os.sep in python or python.startswith("~") else python
     if shutil.which(path) is None:
         raise InputError(
-            "there is no such program that could be run", file=path, place="--python", mend="name a Python interpreter"
+            "there is no such program that could be run", file=path, place="--python", fix="name a Python interpreter"
         )
     return path
 
@@ -61,11 +61,11 @@ def chosen_version(ws: Workspace, version: str | None) -> str:
     versions = ws.versions()
     if version is None:
         if not versions:
-            raise InputError("there is no version yet", file=ws.root, mend="progtrain run")
+            raise InputError("there is no version yet", file=ws.root, fix="progtrain run")
         return versions[-1]
     if version_number(version) is None or version not in versions:
         known = ", ".join(versions) or "none yet"
-        raise InputError(f"there is no version {version!r}", file=ws.root, mend=f"versions are: {known}")
+        raise InputError(f"there is no version {version!r}", file=ws.root, fix=f"versions are: {known}")
     return version
 
 

@@ -29,7 +29,7 @@ def command(ctx: click.Context, old: str | None, new: str | None, as_json: bool)
         older = old
     older_path = ws.baseline_script if older == "baseline" else ws.script(chosen_version(ws, older))
     if not older_path.is_file():
-        raise InputError("there is no such script", file=older_path, mend="progtrain status lists the versions")
+        raise InputError("there is no such script", file=older_path, fix="progtrain status lists the versions")
     before, after = read_text(older_path), read_text(ws.script(newer))
     changes = difference.compare(before, after)
     if as_json:

@@ -106,8 +106,8 @@ def told(event: dict[str, Any]) -> str | None:
 
 def _failed(event: dict[str, Any]) -> str:
     where = ", ".join(str(event[key]) for key in ("file", "place") if event.get(key))
-    mend = f"\n  mend: {event['mend']}" if event.get("mend") else ""
-    return f"failed: {where}{': ' if where else ''}{event['reason']}{mend}"
+    fix = f"\n  fix: {event['fix']}" if event.get("fix") else ""
+    return f"failed: {where}{': ' if where else ''}{event['reason']}{fix}"
 
 
 _ENDS: dict[str, Callable[[dict[str, Any]], str]] = {

@@ -39,7 +39,7 @@ def command(directory: Path, example: str | None, python: str | None) -> None:
             raise StepFailed(
                 f"the data could not be prepared: {last}",
                 file=ws.pipeline_script,
-                mend="the examples need scikit-learn: pip install scikit-learn",
+                fix="the examples need scikit-learn: pip install scikit-learn",
             )
         say(ended.stdout.strip())
     where = "" if directory == Path() else f"cd {directory} && "

@@ -117,7 +117,7 @@ def _settings(ctx: click.Context, path: Path | None) -> Settings:
     if path is not None:
         settings = settings.model_copy(update={"model": path.expanduser().absolute()})
     if settings.model is not None and not settings.model.is_file():
-        raise InputError("there is no such file", file=settings.model, mend="name a GGUF file, or leave it out")
+        raise InputError("there is no such file", file=settings.model, fix="name a GGUF file, or leave it out")
     return settings
 
 

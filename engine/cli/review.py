@@ -120,7 +120,7 @@ def forget(ctx: click.Context, hint: str) -> None:
     found = decisions.hints(ws)
     text = found[int(hint) - 1] if hint.isdigit() and 0 < int(hint) <= len(found) else hint
     if text not in found:
-        raise InputError(f"there is no hint {hint!r}", mend="progtrain review hints lists them with their numbers")
+        raise InputError(f"there is no hint {hint!r}", fix="progtrain review hints lists them with their numbers")
     decisions.forget_hint(ws, text, now())
     say(f"taken back: {text}")
 
@@ -145,7 +145,7 @@ def _open(ws: Workspace) -> Review:
     review = WorkspaceView(ws.root).snapshot().review
     if review is None:
         raise InputError(
-            "nothing is asked at present", file=ws.root, mend="progtrain status shows where the loop stands"
+            "nothing is asked at present", file=ws.root, fix="progtrain status shows where the loop stands"
         )
     return review
 
@@ -153,24 +153,24 @@ def _open(ws: Workspace) -> Review:
 def _known(review: Review, candidate: str) -> None:
     ids = [card.id for card in review.candidates]
     if candidate not in ids:
-        raise InputError(f"there is no candidate {candidate!r}", mend=f"choose one of: {', '.join(ids) or 'none'}")
+        raise InputError(f"there is no candidate {candidate!r}", fix=f"choose one of: {', '.join(ids) or 'none'}")
 
 
 def _refuse_what_cannot_be_done(ws: Workspace, review: Review) -> None:
-    """Here already, so that whoever edited the file sees line and mend at once."""
+    """Here already, so that whoever edited the file sees line and fix at once."""
     from progtrain.engine.drafting.preview import preview
 
     path = ws.drafts(review.version).action
     if not path.is_file():
-        raise InputError("the drafted action is gone", file=path, mend="progtrain review redraft makes another")
+        raise InputError("the drafted action is gone", file=path, fix="progtrain review redraft makes another")
     found = preview(ws, review.version, read_text(path), None)
     if found.problems:
         raise _refused(found.problems[0], "edit the draft, or choose another candidate")
 
 
 def _refused(problem: str, otherwise: str) -> InputError:
-    """A problem as the engine told it; most say themselves what mends them, and one mend is enough."""
-    return InputError(problem, mend=None if "\n  mend: " in problem else otherwise)
+    """A problem as the engine told it; most say themselves what fixes them, and one fix is enough."""
+    return InputError(problem, fix=None if "\n  fix: " in problem else otherwise)
 
 
 def _edited(ws: Workspace, review: Review, analysis: str | None, action: str | None) -> int:
@@ -187,7 +187,7 @@ def _edited(ws: Workspace, review: Review, analysis: str | None, action: str | N
 def _answer(ws: Workspace, review: Review, **fields: object) -> int:
     if fields["answer"] not in review.answers:
         raise InputError(
-            f"{fields['answer']} is no answer to this question", mend=f"answer one of: {', '.join(review.answers)}"
+            f"{fields['answer']} is no answer to this question", fix=f"answer one of: {', '.join(review.answers)}"
         )
     decision = Decision.model_validate({"question": review.question, "at": now(), **fields})
     follower = Follower(ws)

@@ -59,7 +59,7 @@ def command(
         raise Busy(
             "another runner is at work in this workspace",
             file=ws.root,
-            mend="progtrain status --watch shows it, progtrain stop ends it",
+            fix="progtrain status --watch shows it, progtrain stop ends it",
         )
     follower = Follower(ws)
     runner = launch.start(ws, options)

@@ -30,7 +30,7 @@ def command(
             rows = list(csv.DictReader(file))
     except FileNotFoundError as error:
         raise InputError(
-            f"{version} has not been evaluated yet", file=path, mend=f"progtrain step evaluate --version {version}"
+            f"{version} has not been evaluated yet", file=path, fix=f"progtrain step evaluate --version {version}"
         ) from error
     rows = [
         r for r in rows if not (wrong and r.get("correct") != "0") and (of_class is None or r.get("truth") == of_class)

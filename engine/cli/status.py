@@ -53,8 +53,8 @@ def as_dict(snapshot: Snapshot) -> dict[str, object]:
 
 def described(snapshot: Snapshot) -> str:
     lines = [f"{snapshot.root}", _headline(snapshot)]
-    if snapshot.mend:
-        lines.append(f"  mend: {snapshot.mend}")
+    if snapshot.fix:
+        lines.append(f"  fix: {snapshot.fix}")
     if any(step.state != "pending" for step in snapshot.steps):
         lines.append("  ".join(f"{_MARKS[step.state]} {step.number} {step.name}" for step in snapshot.steps))
     if (progress := snapshot.progress) is not None:

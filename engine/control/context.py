@@ -76,7 +76,7 @@ class Context:
             self.journal.write("question", question=review.question, kind=review.kind, version=review.version)
             raise DecisionNeeded(
                 f"{review.title}: your decision is needed",
-                mend="progtrain review shows it; progtrain review accept goes on",
+                fix="progtrain review shows it; progtrain review accept goes on",
             )
         self.ws.drafts(review.version).review.unlink(missing_ok=True)
         self.journal.write(

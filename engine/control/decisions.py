@@ -28,7 +28,7 @@ def decide(ws: Workspace, decision: Decision) -> None:
             raise InputError(
                 f"the question {decision.question} is answered already",
                 file=path,
-                mend="look again: progtrain status",
+                fix="look again: progtrain status",
             ) from error
         finally:
             temporary.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ Kind = Literal[
     "loop_started",  # dataset_id, max_versions, autopilot, python, loop
     "loop_waiting",  # question, version
     "loop_stopped",  # by
-    "loop_failed",  # reason, mend, file, place, exit_code, version, step
+    "loop_failed",  # reason, fix, file, place, exit_code, version, step
     "loop_finished",  # report, versions
     "runner_started",  # pid, host, create_time, autopilot
     "runner_ended",

@@ -52,7 +52,7 @@ def answer(ws: Workspace, decision: Decision, *, autopilot: bool = False) -> sub
 def stop(ws: Workspace) -> None:
     """Asks the runner to stop. Raises `InputError` when none runs."""
     if not running(ws):
-        raise InputError("no runner is at work in this workspace", file=ws.root, mend="progtrain status")
+        raise InputError("no runner is at work in this workspace", file=ws.root, fix="progtrain status")
     decisions.request_stop(ws)
 
 

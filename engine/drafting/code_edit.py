@@ -22,7 +22,7 @@ from progtrain.engine.drafting import history, next_script
 from progtrain.engine.drafting.hints import EDITS, veto
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, write_text
-from progtrain.engine.script.action import conduct, proposal
+from progtrain.engine.script.action import policy, proposal
 from progtrain.engine.script.action.bodies import functions
 from progtrain.engine.script.action.operations import describe_operation
 from progtrain.engine.script.header import without_header
@@ -100,7 +100,7 @@ def offered(source: str) -> Code:
             return 0
         return 1 if path in facts.training_path else 2 if name in ("forward", "__init__") else 3
 
-    paths = sorted(conduct.editable(bare), key=place)
+    paths = sorted(policy.editable(bare), key=place)
     return Code(
         source=bare,
         functions={

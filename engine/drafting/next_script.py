@@ -12,7 +12,7 @@ from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text
 from progtrain.engine.rules.rules import Rules
-from progtrain.engine.script.action import conduct, difference, operations
+from progtrain.engine.script.action import difference, operations, policy
 from progtrain.engine.script.action.operations import EditOperation, Operation
 from progtrain.engine.script.header import set_version, with_header, without_header
 from progtrain.engine.script.settings import find_setting
@@ -83,7 +83,7 @@ def plan(
             f"{operations.describe_operation(operation)} is not allowed: code edits are off",
             file=ws.rules,
             place="key advisor_config.allow_code_edits",
-            mend="set it to true, or choose another action",
+            fix="set it to true, or choose another action",
         )
     records = history.records(ws, rules, until=version)
     base = base or default_base(rules, records, version)
@@ -95,7 +95,7 @@ def plan(
         raise InputError(
             f"{operations.describe_operation(operation)} is not allowed: {refusal}",
             file=ws.rules if rules.has_rules else ws.instruction,
-            mend="choose another action, or change the rule yourself",
+            fix="choose another action, or change the rule yourself",
         )
     changed = operations.apply_operation(old, operation, lineage=lineage, filename=ws.script(base).name)
     number = (version_number(version) or 0) + 1
@@ -130,7 +130,7 @@ def _base_script(ws: Workspace, base: str) -> Any:
             f"there is no version {base} to build on",
             file=path,
             place="key base",
-            mend=f"name one of {', '.join(ws.versions())}, or leave base out",
+            fix=f"name one of {', '.join(ws.versions())}, or leave base out",
         )
     return path
 
@@ -165,7 +165,7 @@ def _check(
         raise InputError(f"the changed script does not compile: {error.msg}", file=name, place=error.lineno) from error
     difference.verify(old, source, operation, lineage=lineage)
     if isinstance(operation, EditOperation):
-        conduct.check(old, operation)
+        policy.check(old, operation)
     for key, wanted in rules.locked.items():
         setting = find_setting(source, key, name)
         if setting is None and find_setting(old, key) is None:
@@ -176,7 +176,7 @@ def _check(
                 f"the locked setting {key} would be {found} instead of {wanted!r}",
                 file=rules.path,
                 place=f"key training_config.{key}",
-                mend="choose another action",
+                fix="choose another action",
             )
     locked = ", ".join(sorted(rules.locked)) or "none locked"
     told = ["it compiles", "the difference is exactly the declared action", f"the rules hold ({locked})"]

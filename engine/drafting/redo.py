@@ -37,7 +37,7 @@ def redo(ws: Workspace, version: str, number: int | None = None) -> Redone:
         raise InputError(
             f"there is no round {number} of a draft of {version}",
             file=folder.path,
-            mend="progtrain journal shows what was drafted",
+            fix="progtrain journal shows what was drafted",
         )
     record = load(folder.draft, DraftRecord)
     settings = _settings(record, folder.draft)
@@ -50,7 +50,7 @@ def redo(ws: Workspace, version: str, number: int | None = None) -> Redone:
 def _newest(ws: Workspace, version: str) -> int:
     record = rounds.current(ws, version)
     if record is None:
-        raise InputError(f"nothing was drafted for {version}", mend=f"progtrain step analyze --version {version}")
+        raise InputError(f"nothing was drafted for {version}", fix=f"progtrain step analyze --version {version}")
     for number in range(record.round, 0, -1):
         path = ws.drafts(version).round(number).draft
         if path.is_file() and load(path, DraftRecord).origin != "edit":
@@ -60,15 +60,15 @@ def _newest(ws: Workspace, version: str) -> int:
 
 def _settings(record: DraftRecord, path: Path) -> Settings:
     if record.settings is None:
-        raise InputError("it does not say what the advisor was run with", file=path, mend="draft it again")
+        raise InputError("it does not say what the advisor was run with", file=path, fix="draft it again")
     wanted = record.draft.model_sha256
     model = record.settings.model or bundled_model()
     if wanted is not None:
         if not model.is_file():
-            raise InputError("the model that drafted it is gone", file=model, mend="put the file back")
+            raise InputError("the model that drafted it is gone", file=model, fix="put the file back")
         if sha256(model) != wanted:
             raise InputError(
-                f"this is not the model that drafted it (sha256 {wanted[:12]})", file=model, mend="put that one back"
+                f"this is not the model that drafted it (sha256 {wanted[:12]})", file=model, fix="put that one back"
             )
     return record.settings
 

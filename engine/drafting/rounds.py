@@ -112,12 +112,12 @@ def draft(
     if left and hint:
         raise InputError(
             f"with this hint no candidate is left: {hint}",
-            mend="give another hint, or take an earlier one back (progtrain review forget)",
+            fix="give another hint, or take an earlier one back (progtrain review forget)",
         )
     raise NothingToTry(
         "no candidate is left that the rules allow and the script can take",
         file=context.rules.path,
-        mend="take a hint back (progtrain review forget), and run again to go on"
+        fix="take a hint back (progtrain review forget), and run again to go on"
         if left
         else "unlock a setting in rules or instruction, and run again to go on",
     )
@@ -205,7 +205,7 @@ def _offered(insight: Insight, only: str | None) -> list[Candidate]:
     found = [c for c in insight.candidates if only in (None, c.id)]
     if only is not None and not found:
         known = ", ".join(c.id for c in insight.candidates)
-        raise InputError(f"there is no candidate {only!r}", mend=f"choose one of: {known}")
+        raise InputError(f"there is no candidate {only!r}", fix=f"choose one of: {known}")
     return found
 
 

@@ -69,7 +69,7 @@ def wait(folder: JobFolder, tick: Callable[[], None], poll_seconds: float = 0.1)
             raise StorageError(
                 "the guard of the script did not start",
                 file=folder.guard_log,
-                mend="read that log; is the disk full?",
+                fix="read that log; is the disk full?",
             )
         tick()
         time.sleep(poll_seconds)

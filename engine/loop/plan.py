@@ -13,7 +13,7 @@ from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.sequence import STEPS
 from progtrain.engine.loop.steps import check, initialize
 from progtrain.engine.script.baseline.audit import audit
-from progtrain.engine.script.baseline.mend import mend
+from progtrain.engine.script.baseline.fix import fix
 from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace, version_id, version_number
 
@@ -51,7 +51,7 @@ def _describe(context: Context, name: str, version: str, reasons: tuple[str, ...
     script = ws.script(version)
     shown = ws.relative
     if name == "initialize":
-        return Planned(version, name, reasons, (), (shown(script),), tuple(_mends(context)))
+        return Planned(version, name, reasons, (), (shown(script),), tuple(_fixes(context)))
     if name == "train":
         outputs = [folder.best_checkpoint, folder.last_checkpoint, folder.spec, folder.logs]
         aside = (f"{shown(folder.path)}/ is set aside below .progtrain/attempts/",) if folder.path.exists() else ()
@@ -81,14 +81,14 @@ def _describe(context: Context, name: str, version: str, reasons: tuple[str, ...
     return Planned(version, name, reasons)
 
 
-def _mends(context: Context) -> list[str]:
+def _fixes(context: Context) -> list[str]:
     """The audit's diff, so that the user sees it before anything is written."""
     ws = context.ws
     if not ws.baseline_script.is_file():
         raise InputError(
             "there is neither a baseline nor a version to begin with",
             file=ws.baseline_script,
-            mend=f"put your training script there as {ws.baseline_script.name}",
+            fix=f"put your training script there as {ws.baseline_script.name}",
         )
     found = audit(
         ws,
@@ -96,8 +96,8 @@ def _mends(context: Context) -> list[str]:
         settings=initialize.settings_for(context.rules, read_text(ws.baseline_script)),
         locked=context.rules.instruction.locked,
     )
-    errors = [f"cannot be mended: {f.problem}" for f in found.findings if f.error]
+    errors = [f"cannot be fixed: {f.problem}" for f in found.findings if f.error]
     if errors:
         return errors
-    mended = mend(found)
-    return [unified_diff(read_text(path), text, ws.relative(path)) for path, text in mended.files.items()]
+    fixed = fix(found)
+    return [unified_diff(read_text(path), text, ws.relative(path)) for path, text in fixed.files.items()]

@@ -52,7 +52,7 @@ def locked(ws: Workspace) -> Iterator[None]:
             raise Busy(
                 "another runner is at work in this workspace",
                 file=ws.lock,
-                mend="progtrain status shows it, progtrain stop ends it",
+                fix="progtrain status shows it, progtrain stop ends it",
             ) from error
     try:
         yield
@@ -94,7 +94,7 @@ def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> R
             f"--max-versions {options.max_versions} is more than the rules allow ({bound})",
             file=present.path,
             place="key loop_config.max_versions",
-            mend="raise it there",
+            fix="raise it there",
         )
     model = options.model or stored.get("model")
     if options.model and file.advisor_config.model and options.model != file.advisor_config.model:
@@ -102,7 +102,7 @@ def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> R
             f"the rules name another model: {file.advisor_config.model}",
             file=present.path,
             place="key advisor_config.model",
-            mend="leave --model out, or take the key out of the rules",
+            fix="leave --model out, or take the key out of the rules",
         )
     loop_config = file.loop_config
     if limit:
@@ -157,7 +157,7 @@ def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, liste
         journal.write(
             "loop_failed",
             reason=f"an error in progtrain itself: {type(error).__name__}: {error}",
-            mend=f"please report it, with {ws.relative(ws.runner_log)}",
+            fix=f"please report it, with {ws.relative(ws.runner_log)}",
             exit_code=INTERNAL,
         )
         return INTERNAL
@@ -169,7 +169,7 @@ def described(error: ProgtrainError) -> dict[str, Any]:
         "reason": error.reason,
         "file": error.file,
         "place": error.place,
-        "mend": error.mend,
+        "fix": error.fix,
         "exit_code": error.exit_code,
     }
 
@@ -185,7 +185,7 @@ def _begin(context: Context, options: Options) -> None:
     if done is not None and versions and version_number(versions[-1]) == done and check.is_last(context, versions[-1]):
         raise sequence.NothingLeft(
             f"the loop is finished: {done} of {limit} versions are made and reported",
-            mend="raise loop_config.max_versions for a new loop",
+            fix="raise loop_config.max_versions for a new loop",
         )
     context.journal.write(
         "loop_started",

@@ -84,7 +84,7 @@ def run(context: Context, until: StepName | None = None) -> str:
             text = _do(context, chosen)
         except NothingToTry as nothing:
             # a shorter loop than the rules allow, but a whole one
-            context.journal.warn(f"{chosen.version}: {nothing.reason}: the loop ends here; {nothing.mend}")
+            context.journal.warn(f"{chosen.version}: {nothing.reason}: the loop ends here; {nothing.fix}")
             return _do(context, Next(BY_NAME["report"], chosen.version, (nothing.reason,)))
         if chosen.step.name == "report":
             return text
@@ -101,9 +101,9 @@ def do_step(context: Context, name: StepName, version: str | None) -> str:
         version = initialize.first_version()
     version = version or (versions[-1] if versions else None)
     if version is None:
-        raise InputError("there is no version yet", mend="progtrain step initialize")
+        raise InputError("there is no version yet", fix="progtrain step initialize")
     if name != "initialize" and version not in versions:
-        raise InputError(f"there is no version {version}", file=context.ws.script(version), mend="progtrain status")
+        raise InputError(f"there is no version {version}", file=context.ws.script(version), fix="progtrain status")
     return _do(context, Next(BY_NAME[name], version, ("asked for",)))
 
 

@@ -34,7 +34,7 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
     ws, folder = context.ws, context.ws.version(version)
     spec = read_json(folder.spec) if folder.spec.exists() else {}
     if not isinstance(spec, dict):
-        raise InputError("spec.json is one JSON object", file=folder.spec, mend="write an object from the script")
+        raise InputError("spec.json is one JSON object", file=folder.spec, fix="write an object from the script")
     script = ws.script(version)
     settings = {s.key: s.value for s in find_settings(read_text(script), script.name)}
     setup = _setup(ws.live(version))
@@ -78,7 +78,7 @@ def check_locks(context: Context, version: str) -> None:
                     f"{name} was {value!r} in the training, the rules say {wanted!r}",
                     file=path,
                     place=f"key {name}",
-                    mend=f"let the script use the value of training_config.{key}, or change the rule",
+                    fix=f"let the script use the value of training_config.{key}, or change the rule",
                 )
 
 
@@ -104,7 +104,7 @@ def _from_hparams(folder: VersionFolder) -> Iterator[tuple[str, Any, Path]]:
     try:
         saved = yaml.load(read_text(path), Loader=_PlainLoader)
     except yaml.YAMLError as error:
-        raise InputError(f"not valid YAML: {error}", file=path, mend="let CSVLogger write it") from error
+        raise InputError(f"not valid YAML: {error}", file=path, fix="let CSVLogger write it") from error
     for name, value in saved.items() if isinstance(saved, dict) else ():
         yield str(name), value, path
 

@@ -136,7 +136,7 @@ class Rules:
                 f"which way is {metric!r} better? It is not among the well-known metrics",
                 file=self.path,
                 place="key eval_config.metrics",
-                mend=f'write it as {{"name": "{metric}", "higher_is_better": true}} (or false)',
+                fix=f'write it as {{"name": "{metric}", "higher_is_better": true}} (or false)',
             )
         return known
 
@@ -153,7 +153,7 @@ class Rules:
                     f"the rules and the table of known metrics say {str(expected).lower()}",
                     file=path,
                     place=f"metric {metric.name}",
-                    mend="correct 03_eval.py, or give the direction in eval_config.metrics",
+                    fix="correct 03_eval.py, or give the direction in eval_config.metrics",
                 )
 
     @property
@@ -180,11 +180,11 @@ class Rules:
 
 
 def load(ws: Workspace) -> Rules:
-    """Reads both files. Raises `InputError` with file, key, value and mend when one is broken."""
+    """Reads both files. Raises `InputError` with file, key, value and fix when one is broken."""
     # what is there and is no file must not pass for "no rules"
     for path in (ws.rules, ws.instruction):
         if (path.is_symlink() or path.exists()) and not path.is_file():
-            raise InputError("not a file that can be read", file=path, mend="put the file there, or take it away")
+            raise InputError("not a file that can be read", file=path, fix="put the file there, or take it away")
     has_rules, has_instruction = ws.rules.is_file(), ws.instruction.is_file()
     text = read_text(ws.rules) if has_rules else "{}"
     data = _parse(text, ws.rules)
@@ -219,7 +219,7 @@ def _parse(text: str, path: Path) -> Any:
                     "the key stands there twice, so one of them would be lost",
                     file=path,
                     place=f"key {key}",
-                    mend="keep one of the two",
+                    fix="keep one of the two",
                 )
             seen[key] = value
         return seen
@@ -227,9 +227,9 @@ def _parse(text: str, path: Path) -> Any:
     try:
         data = parse_json(text, path, no_duplicates)
     except RecursionError as error:
-        raise InputError("nested too deeply to be rules", file=path, mend="correct the JSON") from error
+        raise InputError("nested too deeply to be rules", file=path, fix="correct the JSON") from error
     if not isinstance(data, dict):
-        raise InputError("the rules are one JSON object", file=path, place="line 1", mend="begin with { and end with }")
+        raise InputError("the rules are one JSON object", file=path, place="line 1", fix="begin with { and end with }")
     return data
 
 
@@ -242,7 +242,7 @@ def _check_training_config(config: Mapping[str, Any], path: Path) -> None:
                 f"{seen[name]} and {key} both mean {name}, with different values",
                 file=path,
                 place=f"key training_config.{key}",
-                mend="keep one of the two",
+                fix="keep one of the two",
             )
         seen[name] = key
         if isinstance(value, dict):
@@ -250,7 +250,7 @@ def _check_training_config(config: Mapping[str, Any], path: Path) -> None:
                 "a locked setting has one value, not an object",
                 file=path,
                 place=f"key training_config.{key}",
-                mend='name the setting itself, for example "learning_rate": 0.001',
+                fix='name the setting itself, for example "learning_rate": 0.001',
             )
 
 

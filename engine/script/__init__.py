@@ -1,1 +1,1 @@
-"""Training scripts as code: read, changed by one operation, compared, mended, repaired."""
+"""Training scripts as code: read, changed by one operation, compared, fixed, repaired."""

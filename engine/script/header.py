@@ -73,7 +73,7 @@ def set_version(source: str, version: str, filename: str = "") -> str:
     raise InputError(
         "the script has no VERSION constant",
         file=filename or None,
-        mend=f'add `VERSION = "{version}"` beside the other constants, and let the artifact path follow it',
+        fix=f'add `VERSION = "{version}"` beside the other constants, and let the artifact path follow it',
     )
 
 

@@ -90,7 +90,7 @@ def parse_script(source: str, filename: str = "") -> ast.Module:
             f"not valid Python: {getattr(error, 'msg', None) or error}",
             file=filename or None,
             place=line if isinstance(line, int) else None,
-            mend="correct the script there; `python -m py_compile` shows the place too",
+            fix="correct the script there; `python -m py_compile` shows the place too",
         ) from error
 
 
@@ -127,7 +127,7 @@ def choose_setting(settings: Sequence[Setting], key: str, filename: str = "") ->
                 f"{other.name} = {other.value!r} (line {other.line})",
                 file=filename or None,
                 place=other.line,
-                mend=f"let the script take both from one place, or name one of them: {first.name}",
+                fix=f"let the script take both from one place, or name one of them: {first.name}",
             )
     return first
 

@@ -18,7 +18,7 @@ ACTIVE = frozenset(
 )
 
 Status = Literal[
-    "not ready",  # something must be mended first: `reason`, `mend`
+    "not ready",  # something must be fixed first: `reason`, `fix`
     "not started",
     "starting",
     "initializing",
@@ -98,7 +98,7 @@ class Snapshot:
     status: Status
     #: why it is so, for "failed", "not ready", "stopped", "repairing"
     reason: str = ""
-    mend: str = ""
+    fix: str = ""
     version: str | None = None
     step: str | None = None
     #: seconds since the status began

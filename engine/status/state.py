@@ -22,7 +22,7 @@ _ACTIVITY: dict[str, Any] = {
 
 
 @dataclass
-class Story:
+class LoopState:
     dataset_id: str | None = None
     max_versions: int | None = None
     max_versions_asked: int | None = None
@@ -34,7 +34,7 @@ class Story:
     #: how the last runner ended; "" while none has, or while one is at work
     outcome: Literal["", "waiting", "stopped", "failed", "finished"] = ""
     reason: str = ""
-    mend: str = ""
+    fix: str = ""
     #: a runner has started and has not said that it ended
     runner_open: bool = False
     runner_at: str | None = None
@@ -67,7 +67,8 @@ class Story:
     def _end(self, event: dict[str, Any], outcome: Literal["waiting", "stopped", "failed", "finished"]) -> None:
         self.outcome, self.since = outcome, _text(event, "at")
         self.reason = str(event.get("reason") or "")
-        self.mend = str(event.get("mend") or "")
+        # a journal of an older version says "mend"
+        self.fix = str(event.get("fix") or event.get("mend") or "")
 
     def _on_loop_started(self, event: dict[str, Any]) -> None:
         self.dataset_id = _text(event, "dataset_id")
@@ -77,7 +78,7 @@ class Story:
     def _on_runner_started(self, event: dict[str, Any]) -> None:
         self.runner_open, self.runner_at, self.since = True, _text(event, "at"), _text(event, "at")
         self.autopilot = bool(event.get("autopilot"))
-        self.outcome, self.reason, self.mend, self.step = "", "", "", None
+        self.outcome, self.reason, self.fix, self.step = "", "", "", None
         self.drafting = self.repairing = False
         self.warnings = []
 

@@ -27,7 +27,7 @@ from progtrain.engine.status.snapshot import (
     StepView,
     VersionView,
 )
-from progtrain.engine.status.state import Story
+from progtrain.engine.status.state import LoopState
 from progtrain.engine.workspace import Workspace
 
 
@@ -37,7 +37,7 @@ class WorkspaceView:
     def __init__(self, root: Path, clock: Clock = now) -> None:
         self.ws = Workspace(root)
         self._clock = clock
-        self._story = Story()
+        self._story = LoopState()
         self._journal = LineReader(self.ws.journal)
         self._live: dict[str, LineReader] = {}
         self._progress: dict[str, Progress] = {}
@@ -47,14 +47,14 @@ class WorkspaceView:
     def snapshot(self) -> Snapshot:
         """Never raises for what lies in the workspace: what is broken becomes a state with a reason."""
         if self._journal.restarted():
-            self._story = Story()
+            self._story = LoopState()
         for event in self._journal.read():
             self._story.add(event)
         story = self._story
         running = launch.running(self.ws)
         job = None if running else self._orphan(story)
         rules, problem = self._rules()
-        status, reason, mend = self._status(story, running, job is not None, problem)
+        status, reason, fix = self._status(story, running, job is not None, problem)
         primary = rules.primary_metric if rules else None
         higher = self._direction(rules)
         versions = self._versions(story, status, primary, higher)
@@ -64,7 +64,7 @@ class WorkspaceView:
             root=self.ws.root,
             status=status,
             reason=reason,
-            mend=mend,
+            fix=fix,
             version=story.version or (versions[-1].version if versions else None),
             step=story.step,
             since_seconds=self._age(story.since),
@@ -87,7 +87,9 @@ class WorkspaceView:
 
     # where the loop stands
 
-    def _status(self, story: Story, running: bool, orphan: bool, problem: InputError | None) -> tuple[Status, str, str]:
+    def _status(
+        self, story: LoopState, running: bool, orphan: bool, problem: InputError | None
+    ) -> tuple[Status, str, str]:
         if running:
             if self.ws.stop_request.exists():
                 return "stopping", "the script is asked to end after this batch", ""
@@ -98,10 +100,10 @@ class WorkspaceView:
             since = f" (started {story.runner_at})" if story.runner_at else ""
             return "runner gone", f"it ended without a word{since}", "progtrain run goes on where it stopped"
         if story.outcome in {"failed", "waiting", "stopped", "finished"}:
-            return story.outcome, story.reason, story.mend
+            return story.outcome, story.reason, story.fix
         if problem is not None:
             where = ", ".join(part for part in (problem.file, problem.place) if part)
-            return "not ready", f"{where}: {problem.reason}" if where else problem.reason, problem.mend or ""
+            return "not ready", f"{where}: {problem.reason}" if where else problem.reason, problem.fix or ""
         if not self.ws.versions() and not self.ws.baseline_script.is_file():
             return (
                 "not ready",
@@ -127,7 +129,7 @@ class WorkspaceView:
             return True
 
     @staticmethod
-    def _max_versions(story: Story, rules: Rules | None) -> int:
+    def _max_versions(story: LoopState, rules: Rules | None) -> int:
         if rules is None:
             return story.max_versions or 10
         bound = rules.file.loop_config.max_versions
@@ -135,7 +137,7 @@ class WorkspaceView:
         asked = story.max_versions_asked
         return bound if asked is None else min(asked, bound) if stated else asked
 
-    def _orphan(self, story: Story) -> JobState | None:
+    def _orphan(self, story: LoopState) -> JobState | None:
         if not story.runner_open or story.version is None or not self.ws.jobs.is_dir():
             return None
         for path in sorted(self.ws.jobs.glob(f"{story.version}-*"), reverse=True):
@@ -153,7 +155,7 @@ class WorkspaceView:
         except (ValueError, TypeError):  # edited by hand: no time, or one without its zone
             return None
 
-    def _steps(self, story: Story, status: Status) -> tuple[StepView, ...]:
+    def _steps(self, story: LoopState, status: Status) -> tuple[StepView, ...]:
         ends: dict[str, StepState] = {"waiting": "waiting", "failed": "failed", "not ready": "failed"}
         rows = []
         for number, name in enumerate(STEP_NAMES):
@@ -166,21 +168,21 @@ class WorkspaceView:
             rows.append(StepView(number, name, state, seconds))
         return tuple(rows)
 
-    def _review(self, story: Story) -> Review | None:
+    def _review(self, story: LoopState) -> Review | None:
         if story.version is None:
             return None
         path = self.ws.drafts(story.version).review
         review: Review | None = self._read(path, Review.model_validate)
         return review
 
-    def _log(self, story: Story) -> Path | None:
+    def _log(self, story: LoopState) -> Path | None:
         if story.version is None or not self.ws.jobs.is_dir():
             return None
         logs = [p / "output.log" for p in self.ws.jobs.glob(f"*{story.version}*")]
         there = [(p.stat().st_mtime, p) for p in logs if p.exists()]
         return max(there)[1] if there else None
 
-    def _read_progress(self, story: Story) -> Progress | None:
+    def _read_progress(self, story: LoopState) -> Progress | None:
         version = story.version or ""
         reader = self._live.setdefault(version, LineReader(self.ws.live(version)))
         for line in reader.read():
@@ -190,14 +192,14 @@ class WorkspaceView:
 
     # versions
 
-    def _versions(self, story: Story, status: Status, primary: str | None, higher: bool) -> tuple[VersionView, ...]:
+    def _versions(self, story: LoopState, status: Status, primary: str | None, higher: bool) -> tuple[VersionView, ...]:
         rows = [self._version(version, story, status, primary) for version in self.ws.versions()]
         scored = [row for row in rows if row.value is not None]
         sign = 1 if higher else -1
         top = max(scored, key=lambda row: sign * (row.value or 0.0), default=None)
         return tuple(replace(row, is_best=True) if row is top else row for row in rows)
 
-    def _version(self, version: str, story: Story, status: Status, primary: str | None) -> VersionView:
+    def _version(self, version: str, story: LoopState, status: Status, primary: str | None) -> VersionView:
         made = story.authored.get(version, {})
         score = self._read(self.ws.version(version).eval_score, _score) or {}
         insight = self._read(self.ws.insight(version), _verdicts) or {}

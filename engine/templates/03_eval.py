@@ -54,7 +54,7 @@ LATENCY_SAMPLES, WARM_UP = 50, 5
 
 
 class EvalError(Exception):
-    """What the user can mend: shown as one line."""
+    """What the user can fix: shown as one line."""
 
 
 @contextmanager
@@ -121,8 +121,8 @@ def load_model(script: ModuleType, checkpoint: Path) -> Any:
                 problems.append(str(error))
     finally:
         sys.modules["__main__"] = main
-    mend = "does __init__ call save_hyperparameters()? Else offer load_model(checkpoint_path)"
-    raise EvalError(f"{where} does not fit the model of {name}: {'; '.join(problems)}; {mend}")
+    fix = "does __init__ call save_hyperparameters()? Else offer load_model(checkpoint_path)"
+    raise EvalError(f"{where} does not fit the model of {name}: {'; '.join(problems)}; {fix}")
 
 
 @dataclass

@@ -40,7 +40,7 @@ CHOSEN_FROM = 3
 
 
 class ReportError(Exception):
-    """What the user can mend: shown as one line."""
+    """What the user can fix: shown as one line."""
 
 
 @dataclass

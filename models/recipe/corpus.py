@@ -45,15 +45,15 @@ class Example:
 
 def example(seed: int, *, short: bool = False) -> Example:
     """The same example for the same seed. A short one goes straight to the choice."""
-    chance = random.Random(seed * 7919 + 1)
-    if seed < HELD_OUT and chance.random() < REAL:
-        briefing, score = _from_life(chance)
+    rng = random.Random(seed * 7919 + 1)
+    if seed < HELD_OUT and rng.random() < REAL:
+        briefing, score = _from_life(rng)
     else:
         briefing = scenario.briefing(seed)
         score = policy.scores(briefing)
     odds = policy.odds(score)
-    chosen = chance.choices(list(odds), list(odds.values()))[0]
-    writer = Writer(briefing, chance)
+    chosen = rng.choices(list(odds), list(odds.values()))[0]
+    writer = Writer(briefing, rng)
     before, after = writer.before(chosen), writer.after(chosen)
     told = () if short else BEFORE
     return Example(
@@ -66,28 +66,28 @@ def example(seed: int, *, short: bool = False) -> Example:
     )
 
 
-def _from_life(chance: random.Random) -> tuple[Briefing, dict[str, float]]:
+def _from_life(rng: random.Random) -> tuple[Briefing, dict[str, float]]:
     """A state of the collected ones, never quite the same twice: fewer options, fewer facts, sometimes a hint."""
-    state = chance.choice(policy.states())
+    state = rng.choice(policy.states())
     briefing = state.briefing
     ranked = by_rank(briefing)
-    if len(ranked) > 4 and chance.random() < 0.7:
-        kept = set(chance.sample(range(len(ranked)), chance.randint(4, len(ranked))))
+    if len(ranked) > 4 and rng.random() < 0.7:
+        kept = set(rng.sample(range(len(ranked)), rng.randint(4, len(ranked))))
         ranked = [option for place, option in enumerate(ranked) if place in kept]
     ranked = ranked[:OFFERED]
     options = tuple(option.model_copy(update={"rank": place}) for place, option in enumerate(ranked, start=1))
     facts = briefing.facts
-    if chance.random() < 0.4:
-        gone = set(chance.sample(range(4, len(facts)), min(len(facts) - 4, chance.randint(1, 10))))
+    if rng.random() < 0.4:
+        gone = set(rng.sample(range(4, len(facts)), min(len(facts) - 4, rng.randint(1, 10))))
         facts = tuple(fact for place, fact in enumerate(facts) if place not in gone)
     names = [option.id for option in options]
     briefing = briefing.model_copy(
         update={
             "options": options,
             "facts": facts,
-            "hints": words.hint(chance, names) if chance.random() < 0.1 else (),
-            "instruction": words.instruction(chance) if chance.random() < 0.2 else (),
-            "limits": words.limits(chance) if chance.random() < 0.2 else (),
+            "hints": words.hint(rng, names) if rng.random() < 0.1 else (),
+            "instruction": words.instruction(rng) if rng.random() < 0.2 else (),
+            "limits": words.limits(rng) if rng.random() < 0.2 else (),
         }
     )
     score = policy.scores(briefing)

@@ -129,7 +129,7 @@ _TOGETHER: dict[str, tuple[str, ...]] = {
 class Scenario:
     """What is true behind one briefing, while it is drawn."""
 
-    chance: random.Random
+    rng: random.Random
     task: str
     metric: str
     higher: bool
@@ -143,8 +143,8 @@ class Scenario:
 
 def briefing(seed: int) -> Briefing:
     """The same briefing for the same seed."""
-    chance = random.Random(seed)
-    scene = _scene(chance)
+    rng = random.Random(seed)
+    scene = _scene(rng)
     _draw_numbers(scene)
     _draw_words(scene)
     if scene.values["optimizer"] == "SGD":
@@ -160,86 +160,82 @@ def briefing(seed: int) -> Briefing:
         findings=tuple(_finding(name, strength, facts) for name, strength in scene.findings),
         options=options,
         tried=tried,
-        instruction=words.instruction(chance) if chance.random() < 0.3 else (),
-        hints=words.hint(chance, [o.id for o in options]) if chance.random() < 0.15 else (),
-        limits=words.limits(chance) if chance.random() < 0.3 else (),
+        instruction=words.instruction(rng) if rng.random() < 0.3 else (),
+        hints=words.hint(rng, [o.id for o in options]) if rng.random() < 0.15 else (),
+        limits=words.limits(rng) if rng.random() < 0.3 else (),
     )
 
 
-def _scene(chance: random.Random) -> Scenario:
-    task = "classification" if chance.random() < 0.7 else "regression"
-    metric = chance.choice(list(_METRICS[task]))
-    number = 1 if chance.random() < 0.22 else chance.randint(2, 12)
-    first = chance.choice([d for d in DIAGNOSES if task == "classification" or d != "class_imbalance"])
-    found = [(first, chance.uniform(0.4, 1.0))]
-    for other in chance.sample(
-        _TOGETHER.get(first, ()), k=min(len(_TOGETHER.get(first, ())), chance.choice((0, 1, 1, 2)))
-    ):
+def _scene(rng: random.Random) -> Scenario:
+    task = "classification" if rng.random() < 0.7 else "regression"
+    metric = rng.choice(list(_METRICS[task]))
+    number = 1 if rng.random() < 0.22 else rng.randint(2, 12)
+    first = rng.choice([d for d in DIAGNOSES if task == "classification" or d != "class_imbalance"])
+    found = [(first, rng.uniform(0.4, 1.0))]
+    for other in rng.sample(_TOGETHER.get(first, ()), k=min(len(_TOGETHER.get(first, ())), rng.choice((0, 1, 1, 2)))):
         if task == "classification" or other != "class_imbalance":
-            found.append((other, found[-1][1] * chance.uniform(0.4, 0.95)))
-    if chance.random() < 0.03:
+            found.append((other, found[-1][1] * rng.uniform(0.4, 0.95)))
+    if rng.random() < 0.03:
         found = []
-    verdict = chance.choice(("better", "better", "worse", "worse", "within noise")) if number > 1 else None
-    best = number if verdict == "better" and chance.random() < 0.85 else chance.randint(1, max(1, number - 1))
-    return Scenario(chance, task, metric, _METRICS[task][metric][0], number, found, verdict, best)
+    verdict = rng.choice(("better", "better", "worse", "worse", "within noise")) if number > 1 else None
+    best = number if verdict == "better" and rng.random() < 0.85 else rng.randint(1, max(1, number - 1))
+    return Scenario(rng, task, metric, _METRICS[task][metric][0], number, found, verdict, best)
 
 
 def _draw_numbers(scene: Scenario) -> None:
-    chance, values = scene.chance, scene.values
+    rng, values = scene.rng, scene.values
     ranges = dict(_USUAL)
     for name, _ in reversed(scene.findings):
         ranges.update(_SHOWN_BY[name])
     for key, (low, high) in ranges.items():
         log = key in _LOGARITHMIC and low > 0
-        values[key] = math.exp(chance.uniform(math.log(low), math.log(high))) if log else chance.uniform(low, high)
+        values[key] = math.exp(rng.uniform(math.log(low), math.log(high))) if log else rng.uniform(low, high)
     for key in ("batch_size", "hidden_size", "nonfinite"):
         values[key] = round(float(values[key]))
     values["learning_rate"] = float(f"{values['learning_rate']:.0e}")
-    epochs = chance.choice((3, 5, 8, 10, 12, 15, 20, 30, 40, 50, 80, 100, 200))
+    epochs = rng.choice((3, 5, 8, 10, 12, 15, 20, 30, 40, 50, 80, 100, 200))
     best = min(epochs, max(1, round(float(values["epoch_share"]) * epochs)))
     values |= {"epochs": epochs, "best_epoch": best, "epoch_share": best / epochs}
-    validation = chance.uniform(0.05, 2.0)
+    validation = rng.uniform(0.05, 2.0)
     training = validation * (1 - float(values["gap"]))
     final_validation = validation * (1 + max(0.0, float(values["rise"])))
     values |= {"val_loss": validation, "train_loss": training, "final_val_loss": final_validation}
-    values["final_train_loss"] = training * chance.uniform(0.5, 1.0)
+    values["final_train_loss"] = training * rng.uniform(0.5, 1.0)
     names = {name for name, _ in scene.findings}
     values["weight_decay"] = (
-        0.0 if "overfitting" in names or chance.random() < 0.5 else chance.choice((1e-5, 1e-4, 1e-2, 0.1))
+        0.0 if "overfitting" in names or rng.random() < 0.5 else rng.choice((1e-5, 1e-4, 1e-2, 0.1))
     )
-    values["dropout"] = 0.0 if chance.random() < 0.5 else chance.choice((0.1, 0.2, 0.3, 0.5, 0.6))
-    values["parameters"] = round(math.exp(chance.uniform(math.log(200), math.log(5e6))))
-    values["train_samples"] = chance.randint(80, 60000)
-    values["val_samples"] = chance.randint(30, 10000)
-    values["wrong"] = round(int(values["val_samples"]) * chance.uniform(0.005, 0.4))
-    values["confused_count"] = chance.randint(1, 60)
+    values["dropout"] = 0.0 if rng.random() < 0.5 else rng.choice((0.1, 0.2, 0.3, 0.5, 0.6))
+    values["parameters"] = round(math.exp(rng.uniform(math.log(200), math.log(5e6))))
+    values["train_samples"] = rng.randint(80, 60000)
+    values["val_samples"] = rng.randint(30, 10000)
+    values["wrong"] = round(int(values["val_samples"]) * rng.uniform(0.005, 0.4))
+    values["confused_count"] = rng.randint(1, 60)
     for key in ("flipped_right", "flipped_wrong"):
-        values[key] = round(int(values["val_samples"]) * chance.uniform(0.0, 0.12))
-    values["versions_left"] = chance.randint(0, 9)
+        values[key] = round(int(values["val_samples"]) * rng.uniform(0.0, 0.12))
+    values["versions_left"] = rng.randint(0, 9)
     _draw_metric(scene)
     for key, value in values.items():
         if isinstance(value, (int, float)) and (word := bucket(key, float(value))):
             scene.buckets[key] = word
     scene.buckets["best_epoch"] = scene.buckets["epoch_share"]
-    scene.buckets["parameters"] = chance.choice(RELATIVE_BUCKETS["parameters"])
+    scene.buckets["parameters"] = rng.choice(RELATIVE_BUCKETS["parameters"])
     for key in ("wrong", "flipped_right", "flipped_wrong"):
         share = int(values[key]) / int(values["val_samples"])
         scene.buckets[key] = "none" if share == 0 else "few" if share < 0.02 else "some" if share < 0.1 else "many"
 
 
 def _draw_metric(scene: Scenario) -> None:
-    chance, values = scene.chance, scene.values
+    rng, values = scene.rng, scene.values
     _, low, high = _METRICS[scene.task][scene.metric]
-    value = chance.uniform(low, high)
+    value = rng.uniform(low, high)
     values["value"] = value
     values["chance"] = low * 0.8 if scene.higher else high * 1.2
     if scene.number == 1:
         values["best_value"] = value
         return
-    sign = {"better": 1.0, "worse": -1.0}.get(scene.verdict or "", chance.choice((1.0, -1.0, 0.0, 1.0, -1.0)))
-    small = (high - low) * (
-        chance.uniform(0.01, 0.1) if scene.verdict != "within noise" else chance.uniform(0.0005, 0.01)
-    )
+    sign = {"better": 1.0, "worse": -1.0}.get(scene.verdict or "", rng.choice((1.0, -1.0, 0.0, 1.0, -1.0)))
+    small = (high - low) * (rng.uniform(0.01, 0.1) if scene.verdict != "within noise" else rng.uniform(0.0005, 0.01))
     delta = sign * small * (1 if scene.higher else -1)
     values |= {"previous_value": value - delta, "delta_previous": delta}
     values |= {"delta_low": delta - small * 0.7, "delta_high": delta + small * 0.7}
@@ -258,13 +254,13 @@ def _draw_best(scene: Scenario, delta: float, small: float) -> None:
     way = 1 if scene.higher else -1
     value = float(values["value"])
     if scene.best_number == number:
-        behind = delta if number == 2 else way * abs(small) * scene.chance.uniform(0.2, 1.0)
+        behind = delta if number == 2 else way * abs(small) * scene.rng.uniform(0.2, 1.0)
         values |= {"best_value": value, "delta_best": behind, "verdict_best": "better"}
     elif scene.best_number == number - 1:
         values |= {"best_value": values["previous_value"], "delta_best": delta, "verdict_best": scene.verdict or ""}
     else:
-        behind = -way * (abs(delta) + small * scene.chance.uniform(0.3, 1.5))
-        noisy = scene.chance.random() < 0.3
+        behind = -way * (abs(delta) + small * scene.rng.uniform(0.3, 1.5))
+        noisy = scene.rng.random() < 0.3
         values |= {
             "best_value": value - behind,
             "delta_best": behind,
@@ -273,7 +269,7 @@ def _draw_best(scene: Scenario, delta: float, small: float) -> None:
 
 
 def _draw_words(scene: Scenario) -> None:
-    chance, values, number = scene.chance, scene.values, scene.number
+    rng, values, number = scene.rng, scene.values, scene.number
     names = {name for name, _ in scene.findings}
     values |= {
         "version": f"v{number:03d}",
@@ -283,32 +279,32 @@ def _draw_words(scene: Scenario) -> None:
     }
     if number > 1:
         values |= {"previous": f"v{number - 1:03d}", "verdict_previous": scene.verdict or ""}
-    values["optimizer"] = chance.choice(("Adam", "AdamW", "SGD", "Adam", "RMSprop"))
-    constant = names & {"schedule_missing", "plateau"} or chance.random() < 0.6
-    values["schedule"] = "constant" if constant else chance.choice(("cosine", "step", "reduce on plateau", "warm-up"))
-    values["worst_class"] = words.class_name(chance)
-    values["confused_pair"] = f"{words.class_name(chance)} → {words.class_name(chance)}"
+    values["optimizer"] = rng.choice(("Adam", "AdamW", "SGD", "Adam", "RMSprop"))
+    constant = names & {"schedule_missing", "plateau"} or rng.random() < 0.6
+    values["schedule"] = "constant" if constant else rng.choice(("cosine", "step", "reduce on plateau", "warm-up"))
+    values["worst_class"] = words.class_name(rng)
+    values["confused_pair"] = f"{words.class_name(rng)} → {words.class_name(rng)}"
 
 
 def _facts(scene: Scenario) -> tuple[Fact, ...]:
-    chance = scene.chance
+    rng = scene.rng
     missing: set[str] = set()
-    if chance.random() < 0.08:
+    if rng.random() < 0.08:
         missing |= _CURVES
     if scene.task == "regression":
         missing |= _REGRESSION_NEVER
-    elif chance.random() < 0.15:
+    elif rng.random() < 0.15:
         missing |= _CLASSES
-    if scene.number > 1 and chance.random() < 0.15:
+    if scene.number > 1 and rng.random() < 0.15:
         missing |= {"flipped_right", "flipped_wrong"}
-    if chance.random() < 0.3:
+    if rng.random() < 0.3:
         missing |= {"input_scale", "input_offset"}
-    if scene.number > 1 and chance.random() < 0.1:
+    if scene.number > 1 and rng.random() < 0.1:
         missing |= {"verdict_previous", "delta_low", "delta_high", "verdict_best"}
-    if chance.random() < 0.6:
-        missing |= set(chance.sample(list(FACTS)[8:], chance.randint(1, 12)))
-    if chance.random() < 0.06:
-        missing |= set(chance.sample(list(FACTS)[4:], 30))
+    if rng.random() < 0.6:
+        missing |= set(rng.sample(list(FACTS)[8:], rng.randint(1, 12)))
+    if rng.random() < 0.06:
+        missing |= set(rng.sample(list(FACTS)[4:], 30))
     first_only = {"flipped_right", "flipped_wrong", "last_action"} if scene.number == 1 else set()
     keys = [key for key in FACTS if key in scene.values and key not in missing | first_only]
     return tuple(
@@ -343,19 +339,15 @@ def _finding(name: str, strength: float, facts: tuple[Fact, ...]) -> Finding:
 
 
 def _history(scene: Scenario) -> tuple[Tried, ...]:
-    chance = scene.chance
+    rng = scene.rng
     tried = []
     known = list(CANDIDATES)
-    for number in range(max(2, scene.number - chance.randint(1, 4)), scene.number + 1):
+    for number in range(max(2, scene.number - rng.randint(1, 4)), scene.number + 1):
         last = number == scene.number
         verdict = (
-            (scene.verdict or "")
-            if last
-            else chance.choice(("better", "better", "worse", "within noise", "within noise"))
+            (scene.verdict or "") if last else rng.choice(("better", "better", "worse", "within noise", "within noise"))
         )
-        tried.append(
-            Tried(version=f"v{number:03d}", action=words.action(chance, chance.choice(known)), verdict=verdict)
-        )
+        tried.append(Tried(version=f"v{number:03d}", action=words.action(rng, rng.choice(known)), verdict=verdict))
     return tuple(tried)
 
 
@@ -376,22 +368,22 @@ _RISKS: dict[str, Risk] = {
 
 def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Option, ...]:
     """Four to twelve, with scores as the engine's reasons would give them."""
-    chance = scene.chance
+    rng = scene.rng
     never = {"add_class_weights", "add_label_smoothing", "label_smoothing_up", "label_smoothing_down"}
     pool = [c for c in CANDIDATES if scene.task == "classification" or c not in never]
     pool = [c for c in pool if scene.task == "regression" or c != "use_huber_loss"]
     wanted = [c for name, _ in scene.findings for c in FOR[name] if c in pool]
-    count = chance.randint(4, 12)
-    chosen = list(
-        dict.fromkeys(chance.sample(wanted, min(len(wanted), chance.randint(1, 5))) + chance.sample(pool, count))
-    )[:count]
+    count = rng.randint(4, 12)
+    chosen = list(dict.fromkeys(rng.sample(wanted, min(len(wanted), rng.randint(1, 5))) + rng.sample(pool, count)))[
+        :count
+    ]
     findings = [Finding(id=name, strength=s, text="", evidence=()) for name, s in scene.findings]
     scores = {c: score(c, findings, _RISKS.get(c, "low")) for c in chosen}
     scores |= {f"undo_{t.version}": 0.6 if t.verdict == "worse" else 0.15 for t in tried if t.verdict in _TO_NO_AVAIL}
-    if scene.values.get("verdict_best") == "worse" and chance.random() < 0.9:
+    if scene.values.get("verdict_best") == "worse" and rng.random() < 0.9:
         # the best version's own first change, beside changes that would stand on a worse one
         scores = {c: 0.6 * value for c, value in scores.items()}
-        scores[f"back_to_v{scene.best_number:03d}"] = 0.6 + 0.4 * chance.uniform(0.2, 0.95)
+        scores[f"back_to_v{scene.best_number:03d}"] = 0.6 + 0.4 * rng.uniform(0.2, 0.95)
     chosen = list(scores)[-12:]
     ordered = sorted(chosen, key=lambda c: -scores[c])
     return tuple(

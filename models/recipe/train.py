@@ -114,7 +114,7 @@ class Examples(IterableDataset[Batch]):
             weights[place, : len(row.ids)] = torch.tensor(row.weights)
             for position, expected in row.choice.items():
                 likely += [(place, position, token) for token in expected]
-                odds += [self._plan.choice_weight * chance for chance in expected.values()]
+                odds += [self._plan.choice_weight * likely for likely in expected.values()]
         # a batch of long examples alone has no choice
         return Batch(tokens, weights, torch.tensor(likely, dtype=torch.long).reshape(-1, 3), torch.tensor(odds))
 

@@ -78,32 +78,32 @@ def asks_for(hint: str, option: str) -> bool:
     return any(f" {term} " in lowered for term in _ABOUT.get(about(option), ()))
 
 
-def class_name(chance: random.Random) -> str:
-    return chance.choice(_CLASSES)
+def class_name(rng: random.Random) -> str:
+    return rng.choice(_CLASSES)
 
 
-def action(chance: random.Random, candidate: str) -> str:
+def action(rng: random.Random, candidate: str) -> str:
     """An action as the engine writes it: `"learning_rate 0.001 → 0.0003"`."""
     if match := re.fullmatch(r"(\w+)_(up|down)", candidate):
-        small, large = chance.choice((("0.001", "0.01"), ("16", "64"), ("0.1", "0.3"), ("0.0003", "0.001")))
+        small, large = rng.choice((("0.001", "0.01"), ("16", "64"), ("0.1", "0.3"), ("0.0003", "0.001")))
         return f"{match[1]} {small} → {large}" if match[2] == "up" else f"{match[1]} {large} → {small}"
-    return candidate.replace("_", " ", 1) if chance.random() < 0.5 else candidate
+    return candidate.replace("_", " ", 1) if rng.random() < 0.5 else candidate
 
 
-def instruction(chance: random.Random) -> tuple[str, ...]:
-    lines = [chance.choice(_LINES)]
-    if chance.random() < 0.5:
-        lines.append(chance.choice(_NEVER).format(x=chance.choice(chance.choice(list(_ABOUT.values())[:20]))))
+def instruction(rng: random.Random) -> tuple[str, ...]:
+    lines = [rng.choice(_LINES)]
+    if rng.random() < 0.5:
+        lines.append(rng.choice(_NEVER).format(x=rng.choice(rng.choice(list(_ABOUT.values())[:20]))))
     return tuple(lines)
 
 
-def hint(chance: random.Random, options: list[str]) -> tuple[str, ...]:
+def hint(rng: random.Random, options: list[str]) -> tuple[str, ...]:
     """Mostly about something on offer."""
-    topics = [topic for option in options if (topic := about(option))] if chance.random() < 0.85 else list(_ABOUT)
-    topic = chance.choice(topics or list(_ABOUT))
-    return (chance.choice(_HINTS).format(x=chance.choice(_ABOUT[topic])),)
+    topics = [topic for option in options if (topic := about(option))] if rng.random() < 0.85 else list(_ABOUT)
+    topic = rng.choice(topics or list(_ABOUT))
+    return (rng.choice(_HINTS).format(x=rng.choice(_ABOUT[topic])),)
 
 
-def limits(chance: random.Random) -> tuple[str, ...]:
-    topics = chance.sample(list(_ABOUT)[:12], chance.randint(1, 3))
-    return tuple(f"{topic} is locked at {chance.choice((8, 20, 64, 0.01))}" for topic in topics)
+def limits(rng: random.Random) -> tuple[str, ...]:
+    topics = rng.sample(list(_ABOUT)[:12], rng.randint(1, 3))
+    return tuple(f"{topic} is locked at {rng.choice((8, 20, 64, 0.01))}" for topic in topics)

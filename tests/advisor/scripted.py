@@ -98,8 +98,8 @@ def _describe(writer: GGUFWriter, context: int, vocabulary: int) -> None:
 
 
 def _weights(writer: GGUFWriter, links: Sequence[tuple[int, int]], vocabulary: int, end: int) -> None:
-    chance = np.random.default_rng(0)
-    embedding = chance.standard_normal((vocabulary, _WIDTH)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    embedding = rng.standard_normal((vocabulary, _WIDTH)).astype(np.float32)
     embedding[:, 0] = 0
     embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
     output = np.zeros((vocabulary, _WIDTH), dtype=np.float32)

@@ -77,7 +77,7 @@ def test_a_file_without_any_value_is_one_clear_error(tmp_path: Path, content: by
     with pytest.raises(InputError, match=reason) as caught:
         read_metrics(path)
     assert caught.value.file == str(path)
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_a_reader_takes_only_what_is_new_and_waits_for_the_line_end(tmp_path: Path) -> None:

@@ -207,12 +207,12 @@ def test_a_hand_edit_counts() -> None:
         (f"### Change\n\n```yaml\n{SET}", "has no end", "line 3"),
     ],
 )
-def test_what_is_no_single_operation_is_refused_with_line_and_mend(text: str, reason: str, place: str) -> None:
+def test_what_is_no_single_operation_is_refused_with_line_and_fix(text: str, reason: str, place: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_action(text, "action-extract.md")
     assert reason in caught.value.reason
     assert (caught.value.place, caught.value.file) == (place, "action-extract.md")
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 @given(text=st.text(max_size=300) | st.text("`~#:-\n\r \tyaml operationset{}[]&*!|>%@", max_size=200))

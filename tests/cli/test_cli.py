@@ -83,14 +83,14 @@ def test_the_loop_by_hand(plain: Workspace) -> None:
     assert as_json(plain, "status", "--json")["status"] == "waiting"
 
 
-def test_an_edit_is_refused_with_line_and_mend(plain: Workspace) -> None:
+def test_an_edit_is_refused_with_line_and_fix(plain: Workspace) -> None:
     progtrain(plain, "run", "--yes", "--until", "analyze")
     progtrain(plain, "run")
     bad = plain.root / "bad.md"
     bad.write_text("# Selected Action\n\nnothing here\n")
     done = progtrain(plain, "review", "edit", "--action", str(bad))
     assert done.returncode == 2
-    assert "mend:" in done.stderr and "Traceback" not in done.stderr
+    assert "fix:" in done.stderr and "Traceback" not in done.stderr
     assert as_json(plain, "status", "--json")["status"] == "waiting"
 
 
@@ -140,12 +140,12 @@ def test_a_step_can_be_run_alone(finished: Workspace) -> None:
     assert finished.version("v002").eval_score.stat().st_mtime_ns > before
 
 
-def test_check_lists_what_is_to_be_mended(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+def test_check_lists_what_is_to_be_fixed(plain: Workspace, edit_rules: Callable[..., None]) -> None:
     plain.instruction.write_text("- Never change the batch size.\n- Mind classes 3 and 8.\n")
     edit_rules(plain, training_config={"batch_size": 16, "warp_factor": 9})
     done = progtrain(plain, "check")
     assert done.returncode == 2
-    assert "warp_factor" in done.stdout and "mend:" in done.stdout
+    assert "warp_factor" in done.stdout and "fix:" in done.stdout
     assert "Never change the batch size." in done.stdout and "batch_size" in done.stdout
     assert "told to the advisor, not enforced" in done.stdout
 
@@ -186,7 +186,7 @@ def test_errors_are_one_clear_message(finished: Workspace, arguments: tuple[str,
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_broken_rules_name_file_key_and_mend(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+def test_broken_rules_name_file_key_and_fix(plain: Workspace, edit_rules: Callable[..., None]) -> None:
     edit_rules(plain, loop_config={"max_versions": "three"})
     done = progtrain(plain, "run")
     assert done.returncode == 2

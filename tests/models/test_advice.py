@@ -76,9 +76,9 @@ def test_the_diagnoses_that_count_are_ones_that_there_are() -> None:
 
 def test_every_planned_cell_exists_and_says_what_its_repair_changes() -> None:
     for cell in [*advice.cells(advice.FULL), *advice.cells(advice.SMALL)]:
-        assert (cell.mended_script() != "") and set(cell.task.splits) == {"train", "valid", "test"}
+        assert (cell.fixed_script() != "") and set(cell.task.splits) == {"train", "valid", "test"}
         if cell.fault != "healthy":
-            assert cell.mended != cell.start or cell.mended_by
+            assert cell.fixed != cell.start or cell.fixed_by
 
 
 def test_a_fault_that_costs_nothing_is_not_counted() -> None:

@@ -85,8 +85,8 @@ def test_training_is_repeatable_and_scored_on_samples_of_its_own(warm: WarmPytho
     assert bench.train("v001")
     valid, held = bench.score("v001"), bench.score("v001", "test")
     assert valid is not None and held is not None
-    chance = max(np.bincount(task.splits["test"][1])) / len(task.splits["test"][1])
-    assert held.metric > chance
+    rng = max(np.bincount(task.splits["test"][1])) / len(task.splits["test"][1])
+    assert held.metric > rng
     counted = json.loads((bench.ws.version("v001").path / "held_out" / "eval_score.json").read_text())
     assert counted["num_samples"] == len(task.splits["test"][1])
     assert bench.train("v001") and bench.score("v001") == valid

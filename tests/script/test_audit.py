@@ -13,7 +13,7 @@ from progtrain.engine.script.baseline.audit import Audit, audit
 from progtrain.engine.workspace import Workspace
 
 GOOD = '''\
-"""A script that needs no mend."""
+"""A script that needs no fix."""
 import lightning as L
 import numpy as np
 import torch
@@ -67,7 +67,7 @@ def look(ws: Workspace, source: str, settings: dict[str, Any] | None = None) -> 
 
 def test_a_script_that_has_everything_has_no_findings(ws: Workspace) -> None:
     found = look(ws, GOOD, {"max_epochs": 2})
-    assert (found.findings, found.mended) == ((), {})
+    assert (found.findings, found.fixed) == ((), {})
 
 
 def test_missing_constants_are_found_and_added(ws: Workspace) -> None:
@@ -75,7 +75,7 @@ def test_missing_constants_are_found_and_added(ws: Workspace) -> None:
     source = source.replace("{VERSION}", "v1").replace("{DATASET_ID}", "points_v1")
     found = look(ws, source)
     assert {finding.id for finding in found.findings} == {"dataset_id", "version", "data_path", "artifact_path"}
-    assert found.mended[ws.baseline_script] == GOOD.replace("save_last", "save_last")
+    assert found.fixed[ws.baseline_script] == GOOD.replace("save_last", "save_last")
 
 
 def test_another_dataset_id_is_corrected(ws: Workspace) -> None:
@@ -83,7 +83,7 @@ def test_another_dataset_id_is_corrected(ws: Workspace) -> None:
     assert [finding.problem for finding in found.findings] == [
         'DATASET_ID is "points_v0", the loop runs on "points_v1"'
     ]
-    assert found.mended[ws.baseline_script] == GOOD
+    assert found.fixed[ws.baseline_script] == GOOD
 
 
 def test_the_line_of_a_finding_is_that_of_the_users_file(ws: Workspace) -> None:
@@ -98,18 +98,18 @@ def test_the_line_of_a_finding_is_that_of_the_users_file(ws: Workspace) -> None:
 @pytest.mark.parametrize("key", ["epochs", "max_epochs", "MAX-EPOCHS", "num_epochs"])
 def test_the_rules_settings_are_set_under_any_usual_name(ws: Workspace, key: str) -> None:
     found = look(ws, GOOD, {key: 7})
-    assert found.mended[ws.baseline_script] == GOOD.replace("EPOCHS = 2", "EPOCHS = 7")
+    assert found.fixed[ws.baseline_script] == GOOD.replace("EPOCHS = 2", "EPOCHS = 7")
 
 
 def test_a_locked_setting_that_the_script_does_not_have_is_an_error(ws: Workspace) -> None:
-    # it names the rules file, the key, the nearest settings and the mend
+    # it names the rules file, the key, the nearest settings and the fix
     write_json(ws.rules, {"training_config": {"epochs": 2, "bach_size": 8}})
     (error,) = look(ws, GOOD, {"bach_size": 8}).errors
     assert error.file == "user_defined_rules.json"
     assert error.line == 4
     assert "training_config.bach_size" in error.problem
     assert "BATCH_SIZE" in error.problem
-    assert "correct the key" in (error.mend or "")
+    assert "correct the key" in (error.fix or "")
 
 
 def test_a_locked_optimizer_is_compared_with_the_one_in_the_script(ws: Workspace) -> None:
@@ -139,16 +139,16 @@ def smoke_test(ws: Workspace, size: int) -> None:
 def test_the_smoke_tests_batch_size_is_applied(ws: Workspace) -> None:
     smoke_test(ws, 64)
     found = look(ws, GOOD)
-    assert found.mended[ws.baseline_script] == GOOD.replace("BATCH_SIZE = 16", "BATCH_SIZE = 64")
+    assert found.fixed[ws.baseline_script] == GOOD.replace("BATCH_SIZE = 16", "BATCH_SIZE = 64")
 
 
 def test_the_users_batch_size_wins_over_the_smoke_tests(ws: Workspace) -> None:
     smoke_test(ws, 64)
     found = look(ws, GOOD, {"train_batch_size": 16})
-    assert found.mended == {}
+    assert found.fixed == {}
     assert found.notes == ("the rules' batch_size 16 wins over the smoke test's optimal_batch_size 64",)
     kept = audit(ws, dataset_id="points_v1", settings={}, locked=frozenset({"batch_size"}))
-    assert kept.mended == {}
+    assert kept.fixed == {}
 
 
 REFUSED = {
@@ -208,12 +208,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_mended_safely_is_an_error_with_a_mend(ws: Workspace, name: str) -> None:
+def test_what_cannot_be_fixed_safely_is_an_error_with_a_fix(ws: Workspace, name: str) -> None:
     source, id, problem = REFUSED[name]
     errors = [error for error in look(ws, source).errors if error.id == id]
     assert errors, look(ws, source).findings
     assert problem in errors[0].problem
-    assert errors[0].mend
+    assert errors[0].fix
     assert errors[0].file == "02_train_baseline.py"
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from progtrain.engine.analysis.action_file import parse_action
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action import conduct, proposal
+from progtrain.engine.script.action import policy, proposal
 from progtrain.engine.script.action.difference import compare, verify
 from progtrain.engine.script.action.operations import (
     EditOperation,
@@ -182,7 +182,7 @@ REFUSED = [
 @pytest.mark.parametrize(("function", "body", "reason"), REFUSED, ids=[f"{f}-{r}" for f, _, r in REFUSED])
 def test_a_body_that_reaches_beyond_the_training_is_refused(function: str, body: str, reason: str) -> None:
     with pytest.raises(InputError) as caught:
-        conduct.check(PLAIN, edit(function, body))
+        policy.check(PLAIN, edit(function, body))
     assert reason in caught.value.reason
 
 
@@ -200,15 +200,15 @@ def test_a_body_that_reaches_beyond_the_training_is_refused(function: str, body:
     ],
 )
 def test_a_body_that_keeps_to_the_training_passes(function: str, body: str) -> None:
-    conduct.check(PLAIN, edit(function, body))
+    policy.check(PLAIN, edit(function, body))
 
 
 def test_what_reads_the_data_is_not_edited_nor_what_that_runs_through() -> None:
     source = PLAIN.replace(
         "def load_split(split):\n", "def number(split):\n    return 1\n\n\ndef load_split(split):\n    number(split)\n"
     )
-    assert "number" not in conduct.editable(source)
-    assert conduct.editable(PLAIN) == (
+    assert "number" not in policy.editable(source)
+    assert policy.editable(PLAIN) == (
         "preprocess",
         "Net.__init__",
         "Net.forward",
@@ -238,7 +238,7 @@ def test_the_function_is_found_in_what_a_model_writes(text: str) -> None:
     found = proposal.extract(text, PLAIN)
     assert found.operation == edit("Net.training_step", MIXED)
     assert found.prose == ("The model memorises.",)
-    conduct.check(PLAIN, found.operation)
+    policy.check(PLAIN, found.operation)
 
 
 def test_a_docstring_that_the_model_leaves_out_is_kept() -> None:
@@ -285,7 +285,7 @@ def test_a_name_that_two_classes_have_must_be_told_apart() -> None:
 def test_whatever_may_be_edited_can_be(path: Path) -> None:
     """A statement that does no harm, put in front of each body."""
     source = path.read_text()
-    names = conduct.editable(source)
+    names = policy.editable(source)
     assert names
     for name in names:
         nodes = dict(_functions(source))
@@ -293,7 +293,7 @@ def test_whatever_may_be_edited_can_be(path: Path) -> None:
         operation = edit(name, f"marker = 1\n{body}")
         changed = apply_operation(source, operation)
         verify(source, changed, operation)
-        conduct.check(source, operation)
+        policy.check(source, operation)
 
 
 def _functions(source: str) -> list[tuple[str, ast.FunctionDef]]:

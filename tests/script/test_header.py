@@ -64,5 +64,5 @@ def test_version_moves(statement: str) -> None:
 
 
 def test_a_script_without_version_is_refused() -> None:
-    with pytest.raises(InputError, match=r"t.py: the script has no VERSION constant\n  mend: add `VERSION = "):
+    with pytest.raises(InputError, match=r"t.py: the script has no VERSION constant\n  fix: add `VERSION = "):
         set_version("X = 1\n", "v002", "t.py")

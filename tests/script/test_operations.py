@@ -54,7 +54,7 @@ def test_a_number_without_a_dot_is_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "reason", "mend"),
+    ("data", "reason", "fix"),
     [
         ("set lr", "an operation is a mapping", "operation: set"),
         ({"setting": "lr", "to": 1}, "the operation is not named", "`operation: set`"),
@@ -88,12 +88,12 @@ def test_a_number_without_a_dot_is_a_number() -> None:
         ({"operation": "revert", "version": "2"}, "version: a text of the form ^v", "correct `version`"),
     ],
 )
-def test_a_wrong_operation_is_refused_with_its_mend(data: object, reason: str, mend: str) -> None:
+def test_a_wrong_operation_is_refused_with_its_fix(data: object, reason: str, fix: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_operation(data, file="action-extract.md", place=12)
     assert str(caught.value).startswith("action-extract.md, line 12: ")
     assert reason in caught.value.reason
-    assert mend in (caught.value.mend or "")
+    assert fix in (caught.value.fix or "")
 
 
 def test_every_recipe_stands_behind_a_candidate_of_the_vocabulary() -> None:

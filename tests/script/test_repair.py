@@ -48,7 +48,7 @@ def test_a_locked_setting_is_not_repaired(cause: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("cause", ["time limit", "missing module", "exception", "unknown", "signal", "outputs"])
-def test_what_only_a_person_can_mend_is_left_to_one(cause: str) -> None:
+def test_what_only_a_person_can_fix_is_left_to_one(cause: str) -> None:
     assert propose(failure(cause), SCRIPT, locked={}) is None
     assert advice(failure(cause), locked={})
 
@@ -102,20 +102,20 @@ def test_a_folder_to_write_into_is_made_and_follows_the_version(tmp_path: Path) 
         '        with open(f"Models/Artifacts/{VERSION}/plots/loss.txt", "w") as file:\n'
         '            file.write("x")\n\n\nmain()\n'
     )
-    code, mended = rerun(tmp_path, source)
+    code, fixed = rerun(tmp_path, source)
     assert code == 0
-    assert '        Path(f"Models/Artifacts/{VERSION}/plots").mkdir(parents=True, exist_ok=True)\n' in mended
+    assert '        Path(f"Models/Artifacts/{VERSION}/plots").mkdir(parents=True, exist_ok=True)\n' in fixed
     assert (tmp_path / "Models/Artifacts/v001/plots/loss.txt").is_file()
 
 
 def test_a_misspelt_path_becomes_the_one_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "dataset" / "train").mkdir(parents=True)
     (tmp_path / "dataset" / "train" / "digits.csv").write_text("1")
-    code, mended = rerun(
+    code, fixed = rerun(
         tmp_path, 'from pathlib import Path\n\nprint((Path("dataset/train") / "digit.csv").read_text())\n'
     )
     assert code == 0
-    assert '"digits.csv"' in mended
+    assert '"digits.csv"' in fixed
 
 
 def test_a_path_that_resembles_nothing_is_left_alone(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_path_that_resembles_nothing_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "source", ["x = 1\nif x == 1  # one\n    print(x)\n", "if True:\n\tx = 1\n        y = 2\nprint(x, y)\n"]
 )
-def test_a_slip_of_syntax_is_mended(tmp_path: Path, source: str) -> None:
+def test_a_slip_of_syntax_is_fixed(tmp_path: Path, source: str) -> None:
     assert rerun(tmp_path, source)[0] == 0
 
 

@@ -58,7 +58,7 @@ class FakeEngine:
 
     def _ask(self, what: str, value: Any) -> None:
         if self.refuse:
-            raise InputError(self.refuse, file="rules.json", mend="mend it")
+            raise InputError(self.refuse, file="rules.json", fix="fix it")
         self.asked.append((what, value))
 
     def preview(self, version: str, action_text: str) -> Check:
@@ -276,4 +276,4 @@ async def settle(pilot: Pilot[None], until: Callable[[], bool] = lambda: True, s
     raise AssertionError("nothing came within the time")
 
 
-Story = Callable[[Pilot[None]], Awaitable[None]]
+LoopState = Callable[[Pilot[None]], Awaitable[None]]

@@ -75,7 +75,7 @@ def journal_lines() -> list[dict[str, Any]]:
         {"event": "attempt_failed", "version": "v003", "attempt": 1, "summary": "out of memory"},
         {"event": "step_done", "version": "v003", "step": "train", "seconds": 41.0},
         {"event": "warning", "text": "x"},
-        {"event": "loop_failed", "reason": "r", "file": "f", "place": "p", "mend": "m"},
+        {"event": "loop_failed", "reason": "r", "file": "f", "place": "p", "fix": "m"},
         {"event": "loop_waiting"},
         {"event": "runner_ended"},
         {"event": "loop_finished", "versions": 3, "report": "Models/Report/2026-11-20_17-45"},

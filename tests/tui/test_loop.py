@@ -29,7 +29,7 @@ def front(app: object) -> str:
     ("status", "changes", "words"),
     [
         ("not started", {}, "enter starts the loop"),
-        ("not ready", {"reason": "rules are broken", "mend": "mend key seed"}, "rules are broken"),
+        ("not ready", {"reason": "rules are broken", "fix": "fix key seed"}, "rules are broken"),
         ("training", {}, "epoch 7/12"),
         ("evaluating", {}, "evaluating"),
         ("drafting", {}, "the advisor drafts"),
@@ -37,7 +37,7 @@ def front(app: object) -> str:
         ("repairing", {"reason": "attempt 2 of 3: out of memory"}, "attempt 2 of 3: out of memory"),
         ("stopping", {}, "what is finished is kept"),
         ("stopped", {}, "enter goes on where it stood"),
-        ("failed", {"reason": "no best.ckpt", "mend": "save one"}, "mend: save one"),
+        ("failed", {"reason": "no best.ckpt", "fix": "save one"}, "fix: save one"),
         ("finished", {}, "best is v003"),
         ("runner gone", {}, "enter resumes, nothing is lost"),
         ("orphan training", {}, "enter takes it over"),

@@ -294,9 +294,9 @@ async def test_an_action_that_cannot_be_applied_is_not_accepted(ws: Workspace) -
 async def test_other_questions_are_answered_too(
     ws: Workspace, kind: str, answers: list[str], key: str, answer: str
 ) -> None:
-    """Mends and repairs are shown as a diff before they run."""
+    """Fixes and repairs are shown as a diff before they run."""
     engine = FakeEngine()
-    app = opened(ws, engine, kind=kind, answers=answers, candidates=[], chosen=None, title="A mend is proposed")
+    app = opened(ws, engine, kind=kind, answers=answers, candidates=[], chosen=None, title="A fix is proposed")
     async with app.run_test() as pilot:
         await settle(pilot)
         await pilot.press("r")

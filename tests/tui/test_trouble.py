@@ -247,7 +247,7 @@ async def test_an_answer_that_cannot_be_written_is_told_and_can_be_given_again(w
             await settle(pilot, lambda: bool(told(app)))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, most)
-        assert "larger than is allowed" in told(app)[0] and "mend: " in told(app)[0]
+        assert "larger than is allowed" in told(app)[0] and "fix: " in told(app)[0]
         assert not list(ws.inbox.iterdir())
         await pilot.press("r", "x", "y")
         await settle(pilot, lambda: ws.decision("v003-review-1-abc").is_file())
@@ -381,7 +381,7 @@ async def test_a_runner_killed_in_mid_training_is_told_and_the_training_is_taken
         await settle(pilot, lambda: status() == "not started")
         await pilot.press("enter")
         await settle(pilot, lambda: status() in {"waiting", "training"}, seconds=60)
-        if status() == "waiting":  # for the mends of the baseline
+        if status() == "waiting":  # for the fixes of the baseline
             await pilot.press("r")
             await settle(pilot, lambda: app.screen.check_action("answer", ("accept",)) is True)
             await pilot.press("a")

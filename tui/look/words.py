@@ -104,7 +104,7 @@ def headline(snapshot: Snapshot) -> str:
     """The state in a few words: "v003 training"."""
     words = _HEADLINES[snapshot.status]
     if snapshot.status == "waiting" and snapshot.review:
-        kind = {"audit": "mends of the baseline", "repair": "a repair", "attempts": "attempts used up"}
+        kind = {"audit": "fixes of the baseline", "repair": "a repair", "attempts": "attempts used up"}
         words = f"waiting for you: {kind.get(snapshot.review.kind, 'review')}"
     about = snapshot.status not in {"not ready", "not started", "finished", "initializing", "starting"}
     return f"{snapshot.version} {words}" if snapshot.version and about else words

@@ -15,13 +15,13 @@ from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.status.snapshot import STEP_NAMES, Snapshot, StepState, StepView, VersionView
-from progtrain.engine.status.state import Story
+from progtrain.engine.status.state import LoopState
 from progtrain.engine.workspace import Workspace
 
 
 def glance(workspace: Workspace, clock: Clock = now) -> Snapshot | None:
     """None where nothing was ever started: what to say then is the engine's to work out."""
-    story = Story()
+    story = LoopState()
     for event in LineReader(workspace.journal).read():
         story.add(event)
     if story.version is None:
@@ -36,7 +36,7 @@ def glance(workspace: Workspace, clock: Clock = now) -> Snapshot | None:
         root=workspace.root,
         status=status,
         reason=story.reason,
-        mend=story.mend,
+        fix=story.fix,
         version=story.version,
         step=story.step,
         since_seconds=_age(story.since, clock),
@@ -67,7 +67,7 @@ def _age(since: str | None, clock: Clock) -> float | None:
         return None
 
 
-def _steps(story: Story) -> tuple[StepView, ...]:
+def _steps(story: LoopState) -> tuple[StepView, ...]:
     rows = []
     for number, name in enumerate(STEP_NAMES):
         seconds, done = story.steps.get(name, (None, False))
@@ -76,7 +76,7 @@ def _steps(story: Story) -> tuple[StepView, ...]:
     return tuple(rows)
 
 
-def _versions(workspace: Workspace, story: Story, primary: str | None) -> tuple[VersionView, ...]:
+def _versions(workspace: Workspace, story: LoopState, primary: str | None) -> tuple[VersionView, ...]:
     rows = [_version(workspace, name, story, primary) for name in workspace.versions()]
     sign = 1 if _up(primary) else -1
     scored = [row for row in rows if row.value is not None]
@@ -84,7 +84,7 @@ def _versions(workspace: Workspace, story: Story, primary: str | None) -> tuple[
     return tuple(replace(row, is_best=True) if row is best else row for row in rows)
 
 
-def _version(workspace: Workspace, name: str, story: Story, primary: str | None) -> VersionView:
+def _version(workspace: Workspace, name: str, story: LoopState, primary: str | None) -> VersionView:
     score = try_read_json(workspace.version(name).eval_score)
     listed = _in(score, "metrics")
     values: dict[str, float | None] = {

@@ -65,7 +65,7 @@ class RulesScreen(PaneScreen):
 
     def show(self, model: Model) -> None:
         snapshot = model.snapshot
-        state = (snapshot.locks, snapshot.rules_notes, snapshot.warnings, snapshot.mend) if snapshot else ()
+        state = (snapshot.locks, snapshot.rules_notes, snapshot.warnings, snapshot.fix) if snapshot else ()
         if state != self._state:
             self._state = state
             self._reread()

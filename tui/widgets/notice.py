@@ -1,4 +1,4 @@
-"""What is wrong and how to mend it, where it cannot be overlooked. Takes no room when nothing is."""
+"""What is wrong and how to fix it, where it cannot be overlooked. Takes no room when nothing is."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ def _told(model: Model) -> str:
     snapshot = model.snapshot
     if snapshot is None or snapshot.status not in {"failed", "not ready", "repairing"}:
         return ""
-    return "\n".join(part for part in (snapshot.reason, f"mend: {snapshot.mend}" if snapshot.mend else "") if part)
+    return "\n".join(part for part in (snapshot.reason, f"fix: {snapshot.fix}" if snapshot.fix else "") if part)

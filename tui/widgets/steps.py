@@ -125,7 +125,7 @@ def what_to_do(snapshot: Snapshot, since: datetime | None = None) -> str:
     reason = clean_line(snapshot.reason)
     match snapshot.status:
         case "not ready":
-            return "mend it; it is looked at again every second"
+            return "fix it; it is looked at again every second"
         case "not started":
             return f"enter starts the loop: audit, train, evaluate, review, up to {snapshot.max_versions} versions"
         case "waiting":
@@ -140,7 +140,7 @@ def what_to_do(snapshot: Snapshot, since: datetime | None = None) -> str:
         case "stopped":
             return f"stopped{at}{f', {reason}' if reason else ''}: enter goes on where it stood"
         case "failed":
-            return f"failed{at}; s tries again once it is mended"
+            return f"failed{at}; s tries again once it is fixed"
         case "finished":
             best = next((v.version for v in snapshot.versions if v.is_best), None)
             return f"finished{f': best is {best}' if best else ''}. 6 shows the report, 2 the leaderboard"

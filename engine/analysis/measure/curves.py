@@ -294,13 +294,13 @@ def _whole(row: list[str], index: int | None) -> int | None:
 
 def read_metrics(path: Path) -> Curves:
     """Reads a `metrics.csv` once. Raises `InputError` when it is missing or holds no number at all."""
-    mend = "train again, or check that the script logs with CSVLogger"
+    fix = "train again, or check that the script logs with CSVLogger"
     try:
         curves = CurveReader(path).read()
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path, mend=mend) from error
+        raise InputError(f"cannot be read: {error.strerror}", file=path, fix=fix) from error
     if not path.is_file():
-        raise InputError("the file does not exist", file=path, mend=mend)
+        raise InputError("the file does not exist", file=path, fix=fix)
     if not curves.names:
-        raise InputError("no logged value can be read from it", file=path, mend=mend)
+        raise InputError("no logged value can be read from it", file=path, fix=fix)
     return curves

@@ -12,7 +12,7 @@ from pathlib import Path
 from progtrain.engine import metrics
 from progtrain.engine.errors import InputError
 
-_MEND = "run `python 03_eval.py --version ...` again"
+_FIX = "run `python 03_eval.py --version ...` again"
 _PART = "part__"
 
 
@@ -69,14 +69,14 @@ def read_per_sample(path: Path) -> PerSample:
             names = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = names
             if "sample_id" not in names:
-                raise InputError("no column sample_id", file=path, place=1, mend=_MEND)
+                raise InputError("no column sample_id", file=path, place=1, fix=_FIX)
             rows = list(_whole_rows(reader, names[-1]))
     except FileNotFoundError as error:
-        raise InputError("the file does not exist", file=path, mend=_MEND) from error
+        raise InputError("the file does not exist", file=path, fix=_FIX) from error
     except (OSError, csv.Error) as error:
-        raise InputError(f"cannot be read: {error}", file=path, mend=_MEND) from error
+        raise InputError(f"cannot be read: {error}", file=path, fix=_FIX) from error
     if not rows:
-        raise InputError("it holds no sample", file=path, mend=_MEND)
+        raise InputError("it holds no sample", file=path, fix=_FIX)
     return _columns(rows, names)
 
 

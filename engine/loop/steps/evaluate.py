@@ -76,7 +76,7 @@ def check_score(context: Context, version: str) -> EvalScore:
             f"the score is about dataset {score.dataset_id!r}, the loop runs on {context.dataset_id!r}",
             file=path,
             place="key dataset_id",
-            mend="correct 03_eval.py, or evaluate again",
+            fix="correct 03_eval.py, or evaluate again",
         )
     context.rules.check_directions(score, path)
     primary = context.rules.primary_metric
@@ -101,7 +101,7 @@ def _failed(context: Context, job: str, ended_by: str | None, output: str) -> St
     return StepFailed(
         reason,
         file=context.ws.eval_script,
-        mend=f"the whole output is in {context.ws.relative(context.ws.job(job).log)}; start again when it is mended",
+        fix=f"the whole output is in {context.ws.relative(context.ws.job(job).log)}; start again when it is fixed",
     )
 
 

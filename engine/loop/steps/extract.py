@@ -78,7 +78,7 @@ def _draft_under_present_rules(context: Context, version: str) -> tuple[DraftRec
     insight = history.read_insight(context.ws, version)
     mark = marks.read(context.ws, version, "analyze")
     if insight is None or rounds.current(context.ws, version) is None:
-        raise InputError("there is no draft yet", mend=f"progtrain step analyze --version {version}")
+        raise InputError("there is no draft yet", fix=f"progtrain step analyze --version {version}")
     if mark is not None and mark.inputs.get("rules") != context.rules.sha256:
         context.journal.write("note", text=f"{version}: rules or instruction changed since the draft: drafted anew")
         analyze.run(context, version)
@@ -89,7 +89,7 @@ def _draft_under_present_rules(context: Context, version: str) -> tuple[DraftRec
 def _present(context: Context, version: str) -> DraftRecord:
     record = rounds.current(context.ws, version)
     if record is None:
-        raise InputError("there is no draft yet", mend=f"progtrain step analyze --version {version}")
+        raise InputError("there is no draft yet", fix=f"progtrain step analyze --version {version}")
     return record
 
 
@@ -153,7 +153,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
         not_enforced=list(context.rules.instruction.not_enforced),
     )
     if not folder.analysis.is_file():
-        raise InputError("the drafted analysis is gone", file=folder.analysis, mend="progtrain review redraft")
+        raise InputError("the drafted analysis is gone", file=folder.analysis, fix="progtrain review redraft")
     return review, planned
 
 

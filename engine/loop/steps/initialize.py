@@ -13,7 +13,7 @@ from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Review
 from progtrain.engine.script.baseline.audit import Audit, audit
-from progtrain.engine.script.baseline.mend import mend, patch_report
+from progtrain.engine.script.baseline.fix import fix, patch_report
 from progtrain.engine.script.header import set_version, with_header
 from progtrain.engine.script.settings import find_setting
 from progtrain.engine.text import unified_diff
@@ -28,13 +28,13 @@ def dataset_id(context_id: str | None, rules_id: str | None, fixed: str | None) 
             "no dataset_id: which prepared data is meant?",
             file="user_defined_rules.json",
             place="key dataset_config.dataset_id",
-            mend="name the folder below dataset/prepdata/ there, or give --dataset-id",
+            fix="name the folder below dataset/prepdata/ there, or give --dataset-id",
         )
     if fixed is not None and wanted != fixed:
         raise InputError(
             f"the running loop is about dataset {fixed!r}; it cannot change to {wanted!r} midway",
             place="dataset_id",
-            mend=f"go back to {fixed!r}, or start a new workspace for the other data",
+            fix=f"go back to {fixed!r}, or start a new workspace for the other data",
         )
     return wanted
 
@@ -47,7 +47,7 @@ def look(context: Context) -> list[str]:
         raise InputError(
             "the interpreter of the scripts is not there, or cannot be run",
             file=context.python,
-            mend="name another: progtrain run --python PATH",
+            fix="name another: progtrain run --python PATH",
         )
     stats = prepared_data.read_stats(ws.stats(context.dataset_id))
     counts = ", ".join(f"{count} {split}" for split, count in stats.counts.items()) or "counts unknown"
@@ -65,9 +65,9 @@ def look(context: Context) -> list[str]:
 
 
 def run(context: Context, version: str) -> str:
-    """Audits and mends the baseline once, and copies it to the first version.
+    """Audits and fixes the baseline once, and copies it to the first version.
 
-    Raises `InputError` when there is no baseline or something in it cannot be mended, `DecisionNeeded` while the
+    Raises `InputError` when there is no baseline or something in it cannot be fixed, `DecisionNeeded` while the
     user has not seen the diff.
     """
     ws = context.ws
@@ -75,7 +75,7 @@ def run(context: Context, version: str) -> str:
         raise InputError(
             "there is neither a baseline nor a version to begin with",
             file=ws.baseline_script,
-            mend=f"put your training script there as {ws.baseline_script.name} (docs/training_script.md), "
+            fix=f"put your training script there as {ws.baseline_script.name} (docs/training_script.md), "
             "or try an example: progtrain init --example digits DIR",
         )
     found = audit(
@@ -88,26 +88,26 @@ def run(context: Context, version: str) -> str:
     if errors:
         first = errors[0]
         more = f" (and {len(errors) - 1} more: progtrain check lists them)" if len(errors) > 1 else ""
-        raise InputError(first.problem + more, file=first.file, place=first.line, mend=first.mend)
-    mended = mend(found)
-    before = {path: read_text(path) for path in mended.files}
-    diff = "".join(unified_diff(before[path], text, ws.relative(path)) for path, text in mended.files.items())
+        raise InputError(first.problem + more, file=first.file, place=first.line, fix=first.fix)
+    fixed = fix(found)
+    before = {path: read_text(path) for path in fixed.files}
+    diff = "".join(unified_diff(before[path], text, ws.relative(path)) for path, text in fixed.files.items())
     if diff and not _allowed(context, version, found, diff):
         raise InputError(
             "without these changes the versions would overwrite each other's files",
             file=ws.baseline_script,
-            mend="make them by hand (progtrain check lists them), or accept the diff",
+            fix="make them by hand (progtrain check lists them), or accept the diff",
         )
-    report = patch_report(found, mended, diff)
+    report = patch_report(found, fixed, diff)
     write_text(ws.version("baseline").baseline_patch_report, report)
-    for path, text in mended.files.items():
+    for path, text in fixed.files.items():
         write_text(path, text)
     source = set_version(read_text(ws.baseline_script), version)
     header = with_header(source, version, "baseline", "the baseline as it is", "where the loop begins")
     context.journal.write("version_authored", version=version, base=None, action="baseline", reason="", operation=None)
     write_text(ws.script(version), header)
-    count = len(mended.summary)
-    done = f"{count} thing{'s' if count != 1 else ''} mended" if count else "nothing had to be mended"
+    count = len(fixed.summary)
+    done = f"{count} thing{'s' if count != 1 else ''} fixed" if count else "nothing had to be fixed"
     return f"{ws.script(version).name} from the baseline, {done}"
 
 
@@ -145,12 +145,12 @@ def _check_data(context: Context) -> None:
         return
     there = prepared_data.available(ws)
     if there:
-        mend = f"prepared data is there for: {', '.join(there)}"
+        fix = f"prepared data is there for: {', '.join(there)}"
     elif ws.pipeline_script.is_file():
-        mend = f"prepare it: python {ws.pipeline_script.name}"
+        fix = f"prepare it: python {ws.pipeline_script.name}"
     else:
-        mend = "put the prepared data there, with train/ and valid/"
-    raise InputError(f"there is no dataset {context.dataset_id!r}", file=folder, mend=mend)
+        fix = "put the prepared data there, with train/ and valid/"
+    raise InputError(f"there is no dataset {context.dataset_id!r}", file=folder, fix=fix)
 
 
 def _tell_if_changed(context: Context, version: str) -> None:
@@ -172,5 +172,5 @@ def _same_dataset(context: Context, version: str) -> None:
             f"{version} works on dataset {setting.value!r}, the loop is to run on {context.dataset_id!r}",
             file=script,
             place=setting.line,
-            mend="versions are only comparable on the same data: use the same dataset_id, or a new workspace",
+            fix="versions are only comparable on the same data: use the same dataset_id, or a new workspace",
         )

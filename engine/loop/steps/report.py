@@ -55,7 +55,7 @@ def run(context: Context, version: str) -> str:
         raise StepFailed(
             f"the report failed: {last}",
             file=ws.report_script,
-            mend=f"the whole output is in {ws.relative(ws.job(job).log)}; mend it and start again",
+            fix=f"the whole output is in {ws.relative(ws.job(job).log)}; fix it and start again",
         )
     for line in output.splitlines():
         if line.startswith("warning:"):

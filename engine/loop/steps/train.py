@@ -119,7 +119,7 @@ def _check_outputs(folder: VersionFolder) -> None:
             raise StepFailed(
                 "the training wrote it, which only the evaluation may",
                 file=path,
-                mend="take the writing of eval_score.json and infer_samples/ out of the training script",
+                fix="take the writing of eval_score.json and infer_samples/ out of the training script",
             )
     required = {"best.ckpt": folder.best_checkpoint, "last.ckpt": folder.last_checkpoint}
     log_dirs = folder.log_dirs()
@@ -130,7 +130,7 @@ def _check_outputs(folder: VersionFolder) -> None:
             raise StepFailed(
                 "the script ended without an error and did not write it",
                 file=path,
-                mend=f'let the script write it, or name "{name}" in not_required of spec.json',
+                fix=f'let the script write it, or name "{name}" in not_required of spec.json',
             )
 
 
@@ -225,7 +225,7 @@ def _locks(context: Context, source: str) -> dict[str, Any]:
 
 def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt, started_again: bool) -> None:
     if context.autopilot and started_again:
-        # the loop had failed with it, and whoever starts it again has mended something, or wants to see it again
+        # the loop had failed with it, and whoever starts it again has fixed something, or wants to see it again
         attempts.resolve(context.ws, version, attempt, "by hand, or none: the loop was started again")
         return
     limit = context.rules.file.loop_config.max_train_attempts
@@ -238,7 +238,7 @@ def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt, s
             f"the training failed {_times(attempt.number, limit)}, and no repair is known: {attempt.error_summary}",
             file=script,
             place=f"line {attempt.line}" if attempt.line else None,
-            mend=f"{advised}; then start again; the whole output is in {log}",
+            fix=f"{advised}; then start again; the whole output is in {log}",
         )
     context.ask(
         Review(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.catalogue import PARTS
-from progtrain.engine.script.action.kinds import EditOperation
+from progtrain.engine.script.action.operation import EditOperation
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.settings import Setting, called_name, find_settings, parse_script
 from progtrain.engine.script.structure import LOSSES, OPTIMIZERS, SCHEDULERS, ScriptFacts, describe
@@ -44,7 +44,7 @@ def find(source: str, path: str, filename: str = "") -> Function:
         raise InputError(
             f"the script has {'no function' if not found else f'{len(found)} functions'} {path}",
             file=filename or None,
-            mend="name one that stands in it once, as `step_size` or `Net.forward`",
+            fix="name one that stands in it once, as `step_size` or `Net.forward`",
         )
     return found[0]
 
@@ -59,12 +59,12 @@ def body_tree(operation: EditOperation, like: Function) -> list[ast.stmt]:
         where = f" (line {line - 1} of it)" if isinstance(line, int) else ""
         raise InputError(
             f"the new body of {operation.function} is not valid Python{where}: {getattr(error, 'msg', error)}",
-            mend="correct the body, or choose another candidate",
+            fix="correct the body, or choose another candidate",
         ) from error
     if len(tree.body) != 1 or not isinstance(tree.body[0], Function):
         raise InputError(
             f"the new body of {operation.function} ends before its last line: something in it is not indented",
-            mend="indent all of it alike",
+            fix="indent all of it alike",
         )
     return tree.body[0].body
 

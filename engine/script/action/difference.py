@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.footprints import allowed
+from progtrain.engine.script.action.allowed_changes import allowed
 from progtrain.engine.script.action.operations import (
     EditOperation,
     Lineage,
@@ -184,7 +184,7 @@ def _refuse(operation: Operation, reason: str, line: int | None = None) -> Input
     return InputError(
         f"the script does not differ by exactly this action ({describe_operation(operation)}): {reason}",
         place=line,
-        mend="make no other change in the script that an action makes; edit the action instead",
+        fix="make no other change in the script that an action makes; edit the action instead",
     )
 
 

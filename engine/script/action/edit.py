@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.kinds import SetOperation, show
+from progtrain.engine.script.action.operation import SetOperation, show
 from progtrain.engine.script.names import WHOLE_NUMBERS
 from progtrain.engine.script.settings import (
     Setting,
@@ -42,14 +42,14 @@ def locate(source: str, operation: SetOperation, filename: str = "") -> tuple[Se
         raise InputError(
             f"the script has no setting {name!r} that is a literal",
             file=filename or None,
-            mend=f"did you mean {near[0]}?" if near else "`progtrain check` lists the settings that it has",
+            fix=f"did you mean {near[0]}?" if near else "`progtrain check` lists the settings that it has",
         )
     if setting.key in _FIXED:
         raise InputError(
             f"{setting.name} cannot be set by an action: {_FIXED[setting.key]}",
             file=filename or None,
             place=setting.line,
-            mend="choose another setting",
+            fix="choose another setting",
         )
     others = [s for s in duplicates(settings, setting) if s.name == name or setting.name != name]
     if others:
@@ -58,14 +58,14 @@ def locate(source: str, operation: SetOperation, filename: str = "") -> tuple[Se
             + ", ".join(f"{s.name} (line {s.line})" for s in others),
             file=filename or None,
             place=others[0].line,
-            mend="let the script take them from one constant, or name one of the places in the action",
+            fix="let the script take them from one constant, or name one of the places in the action",
         )
     if operation.expects and not values.same(operation.from_, setting.value):
         raise InputError(
             f"the action expects {name} = {show(operation.from_)}, but the script says {show(setting.value)}",
             file=filename or None,
             place=setting.line,
-            mend=f"write `from: {show(setting.value)}` or leave `from` out",
+            fix=f"write `from: {show(setting.value)}` or leave `from` out",
         )
     return setting, _fitted(setting, operation.to, filename)
 
@@ -73,7 +73,7 @@ def locate(source: str, operation: SetOperation, filename: str = "") -> tuple[Se
 def _fitted(setting: Setting, value: object, filename: str) -> Value:
     def refuse(reason: str) -> InputError:
         return InputError(
-            reason, file=filename or None, place=setting.line, mend="choose a value of the same kind, in range"
+            reason, file=filename or None, place=setting.line, fix="choose a value of the same kind, in range"
         )
 
     old = setting.value

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.bodies import set_body, touched
 from progtrain.engine.script.action.catalogue import PARTS
-from progtrain.engine.script.action.kinds import (
+from progtrain.engine.script.action.operation import (
     EditOperation,
     Operation,
     RecipeOperation,
@@ -131,13 +131,13 @@ def undo(lineage: Sequence[Lineage], version: str, current: str | None = None) -
         raise InputError(
             f"{version} cannot be undone: the scripts since then were changed in other ways too, "
             "and applying their actions again would lose that",
-            mend="go back to the version before it, or set its value back by hand",
+            fix="go back to the version before it, or set its value back by hand",
         )
     try:
         return _replay(chain, start, {version})
     except InputError as error:
         raise InputError(
-            f"{version} cannot be undone: a later action builds on it ({error.reason})", mend=error.mend
+            f"{version} cannot be undone: a later action builds on it ({error.reason})", fix=error.fix
         ) from error
 
 

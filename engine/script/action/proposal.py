@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action import bodies
 from progtrain.engine.script.action.bodies import Function
-from progtrain.engine.script.action.conduct import editable
-from progtrain.engine.script.action.kinds import EditOperation, parse_operation
+from progtrain.engine.script.action.operation import EditOperation, parse_operation
+from progtrain.engine.script.action.policy import editable
 from progtrain.engine.script.settings import parse_script
 
 _OPEN = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*(\w*)[ \t]*$")

@@ -1,6 +1,6 @@
-"""The baseline audit: what keeps a training script from being copied version by version, and the mend for it.
+"""The baseline audit: what keeps a training script from being copied version by version, and the fix for it.
 
-The audit works out the mended texts as it goes, each check on what the one before has left; nothing is written.
+The audit works out the fixed texts as it goes, each check on what the one before has left; nothing is written.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["Audit", "Finding", "audit"]
 
 @dataclass(frozen=True)
 class Audit:
-    #: what was found, errors first: those cannot be mended here
+    #: what was found, errors first: those cannot be fixed here
     findings: tuple[Finding, ...]
     #: files as they are, as far as they were looked at
     sources: dict[Path, str] = field(repr=False)
-    #: new texts of the files that a mend changes
-    mended: dict[Path, str] = field(repr=False)
+    #: new texts of the files that a fix changes
+    fixed: dict[Path, str] = field(repr=False)
     #: a line for each change
     summary: tuple[str, ...]
     #: what a user should know besides
@@ -55,7 +55,7 @@ def audit(
     """
     script = baseline or ws.baseline_script
     if not script.is_file():
-        raise InputError("there is no baseline script", file=script, mend="put your training script there")
+        raise InputError("there is no baseline script", file=script, fix="put your training script there")
     desk = Desk(ws, script, dataset_id)
     before(desk)
     dataset_and_version(desk)

@@ -54,14 +54,14 @@ def _guard(desk: Desk) -> None:
     problem = 'there is no `if __name__ == "__main__":`, so importing the script would train'
     if not running and isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) and called(last.value) in own:
         code = main.source.segment(last)
-        desk.mended("main_guard", main, last.lineno, problem, f"`{code}` stands below the main guard")
+        desk.fixed("main_guard", main, last.lineno, problem, f"`{code}` stands below the main guard")
         start, end = main.source.span(last)
         text = main.text[:start] + f'if __name__ == "__main__":\n    {code}' + main.text[end:]
         desk.put(main.path, text)
         return
     line = running[0].lineno if running else None
-    mend = 'put what builds and trains the model into a function main(), and call it below `if __name__ == "__main__":`'
-    desk.problem("main_guard", main, line, problem, mend)
+    fix = 'put what builds and trains the model into a function main(), and call it below `if __name__ == "__main__":`'
+    desk.problem("main_guard", main, line, problem, fix)
 
 
 # --- the rules' settings ------------------------------------------------------------------------------------------
@@ -101,15 +101,15 @@ def _find(desk: Desk, key: str) -> tuple[Module, Setting | None] | None:
             setting = choose_setting(find_settings(module.text), key)
         except InputError as error:
             line = int(error.place.removeprefix("line ")) if error.place else None
-            desk.problem("settings", module, line, error.reason, error.mend or "keep one of the two")
+            desk.problem("settings", module, line, error.reason, error.fix or "keep one of the two")
             return None
         if setting is not None:
             return module, setting
     return desk.main, None
 
 
-def _set(desk: Desk, module: Module, setting: Setting, value: Any, problem: str, mend: str) -> None:
-    desk.mended("settings", module, setting.line, problem, mend)
+def _set(desk: Desk, module: Module, setting: Setting, value: Any, problem: str, fix: str) -> None:
+    desk.fixed("settings", module, setting.line, problem, fix)
     current = next(m for m in desk.modules if m.path == module.path)
     # the same place in the text as it is now: an earlier change may have moved it
     now = [s for s in find_settings(current.text) if s.name == setting.name and s.line == setting.line]
@@ -131,10 +131,10 @@ def _absent(desk: Desk, key: str, value: Any) -> None:
     near = list(dict.fromkeys(near))
     known = f"the nearest there: {', '.join(near[:5])}" if near else "it has no setting that is a literal"
     problem = f"training_config.{key} matches no setting of {desk.name(desk.script)}; {known}"
-    mend = (
+    fix = (
         f"correct the key, take it out of the rules, or give the script a constant {key.upper()} = {value!r} and use it"
     )
-    desk.rules_problem(_rules_line(desk, key), problem, mend)
+    desk.rules_problem(_rules_line(desk, key), problem, fix)
 
 
 def _plain(text: str) -> str:
@@ -205,13 +205,13 @@ def evaluation(desk: Desk) -> None:
     model = facts.module_class or _imported_class(desk, "LightningModule")
     if model is None and "load_model" not in names:
         problem = "03_eval.py would find no model: there is no LightningModule and no function load_model"
-        mend = "offer load_model(checkpoint_path), which returns the trained model"
-        desk.advise("evaluation", main, None, problem, mend)
+        fix = "offer load_model(checkpoint_path), which returns the trained model"
+        desk.advise("evaluation", main, None, problem, fix)
     data = facts.datamodule_class or _imported_class(desk, "LightningDataModule")
     if data is None and "load_split" not in names and not any(calls(main.tree, "DataLoader")):
         problem = "03_eval.py would find no samples: there is no function load_split and no LightningDataModule"
-        mend = "offer load_split(split), which returns the raw samples of a split as (id, raw, target)"
-        desk.advise("evaluation", main, None, problem, mend)
+        fix = "offer load_split(split), which returns the raw samples of a split as (id, raw, target)"
+        desk.advise("evaluation", main, None, problem, fix)
     if facts.module_class:
         _hyperparameters(desk, facts.module_class)
     _shared_modules(desk)
@@ -248,5 +248,5 @@ def _hyperparameters(desk: Desk, name: str) -> None:
     problem = f"{name} takes {', '.join(needed)}, which its checkpoints do not hold: 03_eval.py could not load it"
     if save_hyperparameters(desk, desk.main, name, problem):
         return
-    mend = "call self.save_hyperparameters() in __init__, or offer load_model(checkpoint_path)"
-    desk.advise("hyperparameters", desk.main, init.lineno, problem, mend)
+    fix = "call self.save_hyperparameters() in __init__, or offer load_model(checkpoint_path)"
+    desk.advise("hyperparameters", desk.main, init.lineno, problem, fix)

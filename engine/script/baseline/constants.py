@@ -37,7 +37,7 @@ def _dataset_id(desk: Desk) -> None:
         )
     elif value.value != desk.dataset_id:
         problem = f'DATASET_ID is "{value.value}", the loop runs on "{desk.dataset_id}"'
-        desk.mended("dataset_id", owner, value.lineno, problem, f'DATASET_ID = "{desk.dataset_id}"')
+        desk.fixed("dataset_id", owner, value.lineno, problem, f'DATASET_ID = "{desk.dataset_id}"')
         desk.apply(owner, [owner.source.replace(value, f'"{desk.dataset_id}"')])
 
 
@@ -58,7 +58,7 @@ def _version(desk: Desk) -> None:
         desk.problem("version", main, value.lineno, problem, f'keep one line at the top: VERSION = "{BASELINE}"')
     elif not plain:
         problem = "VERSION is not a plain text, so a copy could not be given its own"
-        desk.mended("version", main, value.lineno, problem, f'VERSION = "{BASELINE}"')
+        desk.fixed("version", main, value.lineno, problem, f'VERSION = "{BASELINE}"')
         desk.apply(main, [main.source.replace(value, f'"{BASELINE}"')])
 
 
@@ -66,7 +66,7 @@ def add(desk: Desk, module: Module, values: dict[str, str]) -> None:
     """New constants, beside the one that is there already, else behind the imports."""
     for name, value in values.items():
         problem = f"the constant {name} is missing"
-        desk.mended(name.lower(), module, None, problem, f'constant {name} = "{value}" added')
+        desk.fixed(name.lower(), module, None, problem, f'constant {name} = "{value}" added')
     code = "\n".join(f'{name} = "{value}"' for name, value in values.items())
     desk.apply(module, [_insertion(module, code, set(values))])
 

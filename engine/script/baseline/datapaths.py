@@ -98,11 +98,11 @@ def _apply(desk: Desk, rerouter: Rerouter, module: Module, own: list[_Done], rol
 def _tell(desk: Desk, module: Module, item: _Done, role: str) -> None:
     text = item.use.text
     if role == "data":
-        problem, mend = f"the data path {text} does not follow DATASET_ID", f"{text} → below {DATA_TEXT}"
+        problem, fix = f"the data path {text} does not follow DATASET_ID", f"{text} → below {DATA_TEXT}"
     else:
         problem = f"the path {text} does not follow VERSION, so versions would overwrite each other"
-        mend = f"{text} → below {ARTIFACT_TEXT}"
-    desk.mended(f"{role}_path", module, item.line, problem, mend)
+        fix = f"{text} → below {ARTIFACT_TEXT}"
+    desk.fixed(f"{role}_path", module, item.line, problem, fix)
 
 
 def _rebind(desk: Desk, module: Module, own: list[_Done]) -> None:
@@ -113,8 +113,8 @@ def _rebind(desk: Desk, module: Module, own: list[_Done]) -> None:
     if not names:
         item = (inside or own)[0]
         problem = f"the folder {item.use.text} is chosen in {file}, which all versions share"
-        mend = f'let the script say it: f"{ARTIFACT_TEXT}", and hand it over as an argument'
-        desk.problem("artifact_path", module, item.line, problem, mend)
+        fix = f'let the script say it: f"{ARTIFACT_TEXT}", and hand it over as an argument'
+        desk.problem("artifact_path", module, item.line, problem, fix)
         return
     main = desk.main
     lines, edits = [], []
@@ -127,7 +127,7 @@ def _rebind(desk: Desk, module: Module, own: list[_Done]) -> None:
             text = f"{path}({text})"
         lines.append(f"{spelled} = {text}")
         problem = f"{name} of {file} does not follow VERSION, so versions would overwrite each other"
-        desk.mended("artifact_path", main, None, problem, f"{lines[-1]}, after the import")
+        desk.fixed("artifact_path", main, None, problem, f"{lines[-1]}, after the import")
     statement = main.parents[main.names["VERSION"][-1]]
     assert isinstance(statement, ast.stmt)
     desk.apply(main, [*edits, main.source.insert_after(statement, "\n".join(lines))])
@@ -183,8 +183,8 @@ def _data_change(desk: Desk, use: Use, done: list[_Done]) -> list[_Change]:
     if end is None:
         if use.read or use.sink:
             problem = f"data is read from {use.text or 'a path'} ({use.sink}), outside {DATA_ROOT}/{desk.dataset_id}/"
-            mend = f'put the data there, in train/ and valid/, and read it from f"{DATA_TEXT}/..."'
-            desk.problem("data_path", use.module, use.node.lineno, problem, mend)
+            fix = f'put the data there, in train/ and valid/, and read it from f"{DATA_TEXT}/..."'
+            desk.problem("data_path", use.module, use.node.lineno, problem, fix)
         return []
     parts = DATA if end or not text else (*DATA, "/")
     return [_Change(use, 0, end, parts)]
@@ -229,8 +229,8 @@ def _some_data(desk: Desk) -> None:
                 and (name := getattr(node.func, "attr", getattr(node.func, "id", ""))) in _LOADERS
             ):
                 line, what = node.lineno, f"the data comes from {name}(), not from the prepared data"
-    mend = f'read it from f"{DATA_TEXT}/train" and f"{DATA_TEXT}/valid"'
-    desk.problem("data_path", desk.main, line, what, mend)
+    fix = f'read it from f"{DATA_TEXT}/train" and f"{DATA_TEXT}/valid"'
+    desk.problem("data_path", desk.main, line, what, fix)
 
 
 # --- artifacts ----------------------------------------------------------------------------------------------------

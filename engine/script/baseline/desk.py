@@ -1,4 +1,4 @@
-"""What the parts of the audit share: the texts as they are being mended, and what was found."""
+"""What the parts of the audit share: the texts as they are being fixed, and what was found."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Finding:
     line: int | None
     problem: str
     #: what is done about it, or what the user should do
-    mend: str | None
-    #: it cannot be mended here, and the loop cannot begin with it
+    fix: str | None
+    #: it cannot be fixed here, and the loop cannot begin with it
     error: bool = False
 
 
@@ -57,20 +57,20 @@ class Desk:
 
     # what was found
 
-    def problem(self, id: str, module: Module, line: int | None, problem: str, mend: str) -> None:
-        """Something that is not mended here, and must be."""
-        self._add(module.path, Finding(id, self.name(module.path), line, problem, mend, error=True))
+    def problem(self, id: str, module: Module, line: int | None, problem: str, fix: str) -> None:
+        """Something that is not fixed here, and must be."""
+        self._add(module.path, Finding(id, self.name(module.path), line, problem, fix, error=True))
 
-    def advise(self, id: str, module: Module, line: int | None, problem: str, mend: str) -> None:
+    def advise(self, id: str, module: Module, line: int | None, problem: str, fix: str) -> None:
         """Something that the user should know, and the loop can live with."""
-        self._add(module.path, Finding(id, self.name(module.path), line, problem, mend))
+        self._add(module.path, Finding(id, self.name(module.path), line, problem, fix))
 
-    def mended(self, id: str, module: Module, line: int | None, problem: str, mend: str) -> None:
-        self.summary.append(f"{self.name(module.path)}: {mend}")
-        self._add(module.path, Finding(id, self.name(module.path), line, problem, mend))
+    def fixed(self, id: str, module: Module, line: int | None, problem: str, fix: str) -> None:
+        self.summary.append(f"{self.name(module.path)}: {fix}")
+        self._add(module.path, Finding(id, self.name(module.path), line, problem, fix))
 
-    def rules_problem(self, line: int | None, problem: str, mend: str) -> None:
-        self._add(None, Finding("rules", self.ws.rules.name, line, problem, mend, error=True))
+    def rules_problem(self, line: int | None, problem: str, fix: str) -> None:
+        self._add(None, Finding("rules", self.ws.rules.name, line, problem, fix, error=True))
 
     def _add(self, path: Path | None, finding: Finding) -> None:
         if path is not None and finding.line is not None:

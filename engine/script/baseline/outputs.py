@@ -18,22 +18,22 @@ def check_outputs(desk: Desk) -> None:
     for name in ("best.ckpt", "last.ckpt"):
         if name not in spared and not writes(desk, name) and not _told(desk, "checkpoint"):
             problem = f"nothing that can be seen writes {name} into {ARTIFACT_TEXT}/"
-            mend = (
+            fix = (
                 f'ModelCheckpoint(dirpath=f"{ARTIFACT_TEXT}", filename="best", save_last=True) among the Trainer\'s '
                 f'callbacks does, or torch.save(..., f"{ARTIFACT_TEXT}/{name}")'
             )
-            desk.problem("checkpoint", desk.main, line, problem, mend)
+            desk.problem("checkpoint", desk.main, line, problem, fix)
     if not logs_rightly(desk) and not _told(desk, "log_path"):
         for name in ("metrics.csv", "hparams.yaml"):
             if name not in spared and not _writes_log(desk, name):
                 problem = f"nothing that can be seen writes logs/version_0/{name} into {ARTIFACT_TEXT}/"
                 logger = f'CSVLogger(f"{ARTIFACT_TEXT}", name="logs", version=0)'
-                mend = f"{logger} as the Trainer's logger does, or {_by_hand(name)}"
-                desk.problem("log_path", desk.main, line, problem, mend)
+                fix = f"{logger} as the Trainer's logger does, or {_by_hand(name)}"
+                desk.problem("log_path", desk.main, line, problem, fix)
     elif "hparams.yaml" not in spared and not keeps_settings(desk) and logs_rightly(desk):
         problem = "hparams.yaml would not be written: the script does not say which settings it ran with"
-        mend = "call self.save_hyperparameters() in the LightningModule's __init__, or logger.log_hyperparams({...})"
-        desk.problem("log_path", desk.main, line, problem, mend)
+        fix = "call self.save_hyperparameters() in the LightningModule's __init__, or logger.log_hyperparams({...})"
+        desk.problem("log_path", desk.main, line, problem, fix)
     _forbidden(desk)
 
 
@@ -68,5 +68,5 @@ def _forbidden(desk: Desk) -> None:
         parts = use.text.split("/")
         if use.written and ("infer_samples" in parts or parts[-1] == "eval_score.json"):
             problem = f"the training writes {use.text}, which only the evaluation may"
-            mend = "take it out: 03_eval.py writes eval_score.json and infer_samples/"
-            desk.problem("evaluation", use.module, use.node.lineno, problem, mend)
+            fix = "take it out: 03_eval.py writes eval_score.json and infer_samples/"
+            desk.problem("evaluation", use.module, use.node.lineno, problem, fix)

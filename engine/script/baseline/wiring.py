@@ -81,8 +81,8 @@ def _checkpoints(desk: Desk) -> None:
     chosen = chosen if len(chosen) == 1 else [c for c in found if argument(c, "monitor", 2) is not None]
     if len(chosen) != 1:
         problem = "which of the ModelCheckpoints keeps the best one cannot be told"
-        mend = f'give one of them dirpath=f"{ARTIFACT_TEXT}", filename="best", save_last=True'
-        desk.problem("checkpoint", main, found[0].lineno, problem, mend)
+        fix = f'give one of them dirpath=f"{ARTIFACT_TEXT}", filename="best", save_last=True'
+        desk.problem("checkpoint", main, found[0].lineno, problem, fix)
         return
     _set_checkpoint(desk, chosen[0])
 
@@ -105,7 +105,7 @@ def _set_checkpoint(desk: Desk, call: ast.Call) -> None:
     if not wanted:
         return
     problem = "the checkpoints do not come out as best.ckpt and last.ckpt in the version's folder"
-    desk.mended("checkpoint", main, call.lineno, problem, f"ModelCheckpoint({', '.join(said)})")
+    desk.fixed("checkpoint", main, call.lineno, problem, f"ModelCheckpoint({', '.join(said)})")
     desk.apply(main, _keywords(main, call, wanted, ("dirpath", "filename")))
 
 
@@ -148,7 +148,7 @@ def _add_checkpoint(desk: Desk) -> None:
     if _is(enabled, False) and enabled is not None:
         edits.append(main.source.replace(enabled, "True"))
     problem = "nothing writes best.ckpt and last.ckpt into the version's folder"
-    desk.mended("checkpoint", main, _trainer(desk).lineno, problem, f"callback added: {code}")
+    desk.fixed("checkpoint", main, _trainer(desk).lineno, problem, f"callback added: {code}")
     desk.apply(main, edits)
 
 
@@ -227,8 +227,8 @@ def _logger(desk: Desk) -> None:
         return
     if len(found) > 1:
         problem = "there are several CSVLoggers, and none writes into logs/version_#/ of the version's folder"
-        mend = f'let one be CSVLogger(f"{ARTIFACT_TEXT}", name="logs", version=0)'
-        desk.problem("log_path", main, found[0].lineno, problem, mend)
+        fix = f'let one be CSVLogger(f"{ARTIFACT_TEXT}", name="logs", version=0)'
+        desk.problem("log_path", main, found[0].lineno, problem, fix)
         return
     call, wanted = found[0], dict[str, str]()
     if comes_to(main, argument(call, "save_dir", 0)) != ARTIFACT_TEXT:
@@ -239,7 +239,7 @@ def _logger(desk: Desk) -> None:
         wanted["version"] = "0"
     said = ", ".join(f"{name}={value}" for name, value in wanted.items())
     problem = "the log does not go to logs/version_#/ of the version's folder"
-    desk.mended("log_path", main, call.lineno, problem, f"CSVLogger({said})")
+    desk.fixed("log_path", main, call.lineno, problem, f"CSVLogger({said})")
     desk.apply(main, _keywords(main, call, wanted, ("save_dir", "name", "version")))
 
 
@@ -278,7 +278,7 @@ def save_hyperparameters(desk: Desk, module: Module, name: str, problem: str) ->
     )
     if init is None or not started or not plain:
         return False
-    desk.mended("hyperparameters", module, init.lineno, problem, f"self.save_hyperparameters() added to {name}")
+    desk.fixed("hyperparameters", module, init.lineno, problem, f"self.save_hyperparameters() added to {name}")
     desk.apply(module, [module.source.insert_after(started[0], "self.save_hyperparameters()")])
     return True
 
@@ -313,7 +313,7 @@ def _add_logger(desk: Desk) -> None:
         else:
             edits = [statement, main.source.replace(made, f"[{variable}, {main.source.segment(made)}]")]
     problem = "no CSVLogger: metrics.csv and hparams.yaml would be missing"
-    desk.mended("log_path", main, trainer.lineno, problem, f"logger added: {code}")
+    desk.fixed("log_path", main, trainer.lineno, problem, f"logger added: {code}")
     desk.apply(main, [*imports, *edits])
 
 

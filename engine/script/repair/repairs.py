@@ -59,8 +59,8 @@ def advice(failure: Failure, *, locked: Mapping[str, Any]) -> str:
     """What a person could do where `propose` has nothing."""
     key = {"out of memory": "batch_size", "loss not finite": "learning_rate"}.get(failure.cause)
     if key is not None and key in locked:
-        return f"{key} is locked by the rules: relax that rule, or mend the script by hand"
-    return _ADVICE.get(failure.cause, f"{failure.root_cause_hypothesis}: mend the script by hand")
+        return f"{key} is locked by the rules: relax that rule, or fix the script by hand"
+    return _ADVICE.get(failure.cause, f"{failure.root_cause_hypothesis}: fix the script by hand")
 
 
 _ADVICE = {
@@ -124,7 +124,7 @@ def _lower_learning_rate(case: _Case) -> Repair | None:
 # --- paths ------------------------------------------------------------------------------------------------------
 
 
-def _mend_path(case: _Case) -> Repair | None:
+def _fix_path(case: _Case) -> Repair | None:
     path = missing_path(case.failure.error_summary)
     if path is None or (case.root is not None and (case.root / path).exists()):
         return None
@@ -262,7 +262,7 @@ def _load_in_process(case: _Case) -> Repair | None:
 # --- syntax -----------------------------------------------------------------------------------------------------
 
 
-def _mend_syntax(case: _Case) -> Repair | None:
+def _fix_syntax(case: _Case) -> Repair | None:
     """A forgotten colon, or tabs between spaces. Anything else could be meant in several ways."""
     said, line = case.failure.error_summary, case.line
     lines = case.text.splitlines(keepends=True)
@@ -287,11 +287,11 @@ def _compiles(source: str) -> bool:
 _REMEDIES: dict[str, Callable[[_Case], Repair | None]] = {
     "out of memory": _halve_batches,
     "loss not finite": _lower_learning_rate,
-    "missing path": _mend_path,
+    "missing path": _fix_path,
     "bad shape": _fit_shape,
     "no device": _any_device,
     "data workers": _load_in_process,
-    "syntax error": _mend_syntax,
+    "syntax error": _fix_syntax,
 }
 assert set(_REMEDIES) <= set(CAUSES)
 

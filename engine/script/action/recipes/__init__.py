@@ -56,7 +56,7 @@ def get_recipe(name: str) -> Recipe:
         close = nearest(name, _BY_ID)
         raise InputError(
             f"unknown recipe {name!r}",
-            mend=f"did you mean `{close[0]}`?" if close else f"the recipes are {', '.join(_BY_ID)}",
+            fix=f"did you mean `{close[0]}`?" if close else f"the recipes are {', '.join(_BY_ID)}",
         )
     return _BY_ID[info.id]
 

@@ -11,7 +11,7 @@ import libcst as cst
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.catalogue import RecipeInfo, Risk
 from progtrain.engine.script.action.edit import set_setting
-from progtrain.engine.script.action.kinds import RecipeOperation, SetOperation
+from progtrain.engine.script.action.operation import RecipeOperation, SetOperation
 from progtrain.engine.script.action.rewrite import NeedsBlock, Refused, Script
 from progtrain.engine.script.settings import Setting, choose_setting, find_settings, parse_script
 from progtrain.engine.script.structure import ScriptFacts, describe
@@ -99,7 +99,7 @@ class Recipe:
             raise InputError(
                 f"{self.id} cannot be applied: {refusal.reason}",
                 file=filename or None,
-                mend="choose another candidate, or make the change in the script by hand",
+                fix="choose another candidate, or make the change in the script by hand",
             ) from refusal
 
     def apply(self, source: str, parameters: Mapping[str, Any] | None = None) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SIZE = 8
 
 
-class Ahead:
+class Prefetch:
     """The child writes to a file, and to a pipe only how much: reading a pipe bit by bit would wait for the
     interpreter's lock each time while Textual is imported.
     """

@@ -1,4 +1,4 @@
-"""The audit's mend as texts, and `baseline_patch_report.md`."""
+"""The audit's fix as texts, and `baseline_patch_report.md`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from progtrain.engine.script.baseline.audit import Audit, Finding
 from progtrain.engine.text import unified_diff
 
-__all__ = ["Mended", "mend", "patch_report", "unified_diff"]
+__all__ = ["Fixed", "fix", "patch_report", "unified_diff"]
 
 
 @dataclass(frozen=True)
-class Mended:
+class Fixed:
     #: new texts of the files that change
     files: dict[Path, str] = field(repr=False)
     #: a line for each change
@@ -22,23 +22,23 @@ class Mended:
     notes: tuple[str, ...]
 
 
-def mend(audit: Audit) -> Mended:
+def fix(audit: Audit) -> Fixed:
     """What the files would be. After it a copy of the script needs only its VERSION changed."""
-    return Mended(dict(audit.mended), audit.summary, audit.notes)
+    return Fixed(dict(audit.fixed), audit.summary, audit.notes)
 
 
-def patch_report(audit: Audit, mended: Mended, diff: str) -> str:
+def patch_report(audit: Audit, fixed: Fixed, diff: str) -> str:
     """`baseline_patch_report.md`: issues_found, patch_summary, files_changed, compatibility_notes and the diff."""
-    files = [path.relative_to(audit.root).as_posix() for path in mended.files]
+    files = [path.relative_to(audit.root).as_posix() for path in fixed.files]
     # a fence longer than any in the diff
     fence = "`" * max(3, *(len(run) + 1 for run in _runs_of_backticks(diff)))
     return "\n".join(
         [
             "# Baseline patch report\n",
             _section("issues_found", (_issue(finding) for finding in audit.findings)),
-            _section("patch_summary", mended.summary),
+            _section("patch_summary", fixed.summary),
             _section("files_changed", files),
-            _section("compatibility_notes", mended.notes),
+            _section("compatibility_notes", fixed.notes),
             "## diff\n",
             f"{fence}diff\n{diff.rstrip()}\n{fence}\n" if diff.strip() else "none\n",
         ]

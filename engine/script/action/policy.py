@@ -26,7 +26,7 @@ from progtrain.engine.script.action.bodies import (
     set_body,
     with_body,
 )
-from progtrain.engine.script.action.kinds import EditOperation
+from progtrain.engine.script.action.operation import EditOperation
 from progtrain.engine.script.settings import called_name, parse_script
 from progtrain.engine.script.structure import describe
 
@@ -97,7 +97,7 @@ def check(source: str, operation: EditOperation) -> None:
 def _refusal(operation: EditOperation, reason: str) -> InputError:
     return InputError(
         f"the new body of {operation.function} is refused: {reason}",
-        mend="choose another candidate, or make the change in the script by hand",
+        fix="choose another candidate, or make the change in the script by hand",
     )
 
 

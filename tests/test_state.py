@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from progtrain.engine.status.state import Story
+from progtrain.engine.status.state import LoopState
 
 
-def _told(*events: dict[str, Any]) -> Story:
-    story = Story()
+def _told(*events: dict[str, Any]) -> LoopState:
+    story = LoopState()
     for event in events:
         story.add({"at": "2026-01-01T00:00:00+00:00", **event})
     return story
@@ -44,9 +44,9 @@ def test_a_failed_attempt_shows_as_repairing_until_the_next_step() -> None:
 
 
 def test_a_failure_names_file_and_place() -> None:
-    event = {"event": "loop_failed", "reason": "bad", "file": "rules.json", "place": "key seed", "mend": "correct it"}
+    event = {"event": "loop_failed", "reason": "bad", "file": "rules.json", "place": "key seed", "fix": "correct it"}
     story = _told(STARTED, event)
-    assert (story.outcome, story.reason, story.mend) == ("failed", "rules.json, key seed: bad", "correct it")
+    assert (story.outcome, story.reason, story.fix) == ("failed", "rules.json, key seed: bad", "correct it")
 
 
 def test_a_new_runner_forgets_the_last_outcome() -> None:

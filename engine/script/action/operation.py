@@ -93,8 +93,8 @@ _KINDS: dict[str, type[_Operation]] = {
 def parse_operation(data: Any, *, file: Path | str | None = None, place: str | int | None = None) -> Operation:
     """Raises `InputError` for anything unknown, with the nearest known names."""
 
-    def refuse(reason: str, mend: str) -> InputError:
-        return InputError(reason, file=file, place=place, mend=mend)
+    def refuse(reason: str, fix: str) -> InputError:
+        return InputError(reason, file=file, place=place, fix=fix)
 
     if not isinstance(data, Mapping):
         raise refuse("an operation is a mapping", "write `operation: set`, `setting: ...`, `to: ...`")

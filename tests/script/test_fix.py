@@ -1,4 +1,4 @@
-"""The mend of a baseline: minimal, once, and a copy needs only its VERSION changed."""
+"""The fix of a baseline: minimal, once, and a copy needs only its VERSION changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.baseline.audit import Audit, audit
-from progtrain.engine.script.baseline.mend import mend, patch_report, unified_diff
+from progtrain.engine.script.baseline.fix import fix, patch_report, unified_diff
 from progtrain.engine.script.header import set_version
 from progtrain.engine.workspace import Workspace
 
@@ -48,7 +48,7 @@ def look(ws: Workspace) -> Audit:
 
 def apply(found: Audit) -> None:
     assert found.errors == ()
-    for path, text in mend(found).files.items():
+    for path, text in fix(found).files.items():
         path.write_text(text)
 
 
@@ -62,7 +62,7 @@ def train(ws: Workspace, version: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["joined", "options", "configured", "plain", "classy"])
-def test_a_strangers_script_runs_version_by_version_after_the_mend(ws: Workspace, name: str) -> None:
+def test_a_strangers_script_runs_version_by_version_after_the_fix(ws: Workspace, name: str) -> None:
     bring(ws, name)
     apply(look(ws))
     before = {path for path in ws.root.rglob("*") if path.is_file()}
@@ -77,18 +77,18 @@ def test_a_strangers_script_runs_version_by_version_after_the_mend(ws: Workspace
 
 
 @pytest.mark.parametrize("name", ["joined", "options", "configured", "plain", "classy"])
-def test_a_mended_script_needs_no_second_mend(ws: Workspace, name: str) -> None:
+def test_a_fixed_script_needs_no_second_fix(ws: Workspace, name: str) -> None:
     bring(ws, name)
     apply(look(ws))
     again = look(ws)
-    assert (again.findings, again.mended) == ((), {})
+    assert (again.findings, again.fixed) == ((), {})
 
 
 @pytest.mark.parametrize("name", ["joined", "options", "configured", "plain", "classy"])
-def test_the_mend_leaves_everything_else_to_the_letter(ws: Workspace, name: str) -> None:
+def test_the_fix_leaves_everything_else_to_the_letter(ws: Workspace, name: str) -> None:
     bring(ws, name)
     found = look(ws)
-    for path, text in mend(found).files.items():
+    for path, text in fix(found).files.items():
         old = found.sources[path].splitlines()
         gone = [line for line in old if line not in text.splitlines()]
         assert len(gone) <= 6, gone
@@ -97,9 +97,9 @@ def test_the_mend_leaves_everything_else_to_the_letter(ws: Workspace, name: str)
         ]
 
 
-def test_what_the_mended_lines_look_like(ws: Workspace) -> None:
+def test_what_the_fixed_lines_look_like(ws: Workspace) -> None:
     bring(ws, "classy")
-    text = mend(look(ws)).files[ws.baseline_script]
+    text = fix(look(ws)).files[ws.baseline_script]
     assert '    data_dir: Path = HERE / "dataset" / "prepdata" / DATASET_ID\n' in text
     assert '    ckpt_dir: Path = HERE / "Models" / "Artifacts" / VERSION\n' in text
     assert '[loggers.CSVLogger(str(cfg.ckpt_dir), version=0, name="logs")],  # one folder a run\n' in text
@@ -111,13 +111,13 @@ def test_a_file_of_the_scripts_own_never_takes_the_name_of_lightnings_checkpoint
     text = ws.baseline_script.read_text()
     ws.baseline_script.write_text(text.replace("\n\nmain()", '    torch.save(trainer, "final_model.pt")\n\n\nmain()'))
     assert (
-        'torch.save(trainer, f"Models/Artifacts/{VERSION}/final_model.pt")' in mend(look(ws)).files[ws.baseline_script]
+        'torch.save(trainer, f"Models/Artifacts/{VERSION}/final_model.pt")' in fix(look(ws)).files[ws.baseline_script]
     )
 
 
-def test_an_imported_module_is_mended_and_its_folders_get_the_version_in_the_script(ws: Workspace) -> None:
+def test_an_imported_module_is_fixed_and_its_folders_get_the_version_in_the_script(ws: Workspace) -> None:
     bring(ws, "configured")
-    files = mend(look(ws)).files
+    files = fix(look(ws)).files
     config = files[ws.root / "config.py"]
     assert 'DATASET_ID = "points_v1"\nDATA_ROOT = f"dataset/prepdata/{DATASET_ID}"\n' in config
     # all versions share config.py: a VERSION there would be the same for all
@@ -172,7 +172,7 @@ PATHS = [
 def test_paths_follow_the_constants_in_every_style(ws: Workspace, line: str, expected: str) -> None:
     head = 'import gzip\nDATASET_ID = "points_v1"\nVERSION = "baseline"\n\n\ndef main(split, name):\n    '
     ws.baseline_script.write_text(f'{head}{line}\n\n\nif __name__ == "__main__":\n    main("train", "a")\n')
-    texts = look(ws).mended
+    texts = look(ws).fixed
     assert texts[ws.baseline_script].splitlines()[6].strip() == expected
 
 
@@ -192,9 +192,9 @@ def test_the_examples_need_little_and_their_copies_run(tmp_path: Path, name: str
 def test_the_report_says_what_was_found_and_changed(ws: Workspace) -> None:
     bring(ws, "configured")
     found = look(ws)
-    mended = mend(found)
-    diff = "".join(unified_diff(found.sources[p], text, ws.relative(p)) for p, text in mended.files.items())
-    report = patch_report(found, mended, diff)
+    fixed = fix(found)
+    diff = "".join(unified_diff(found.sources[p], text, ws.relative(p)) for p, text in fixed.files.items())
+    report = patch_report(found, fixed, diff)
     headings = [line for line in report.splitlines() if line.startswith("## ")]
     assert headings == [
         "## issues_found",
@@ -211,7 +211,7 @@ def test_the_report_says_what_was_found_and_changed(ws: Workspace) -> None:
 def test_the_report_of_a_script_without_findings(ws: Workspace) -> None:
     bring(ws, "plain")
     apply(look(ws))
-    report = patch_report(look(ws), mend(look(ws)), "")
+    report = patch_report(look(ws), fix(look(ws)), "")
     assert report.count("none") == 5
 
 

@@ -22,10 +22,10 @@ from progtrain.tui.model import Model
 from progtrain.tui.plot.axis import OverTime
 from progtrain.tui.plot.series import Series
 from progtrain.tui.preferences import read_view, write_view
-from progtrain.tui.reading.ahead import Ahead
 from progtrain.tui.reading.curves import CurveKey
 from progtrain.tui.reading.glance import glance
 from progtrain.tui.reading.metrics_file import MetricsFile
+from progtrain.tui.reading.prefetch import Prefetch
 from progtrain.tui.reading.raw import find_raw
 from progtrain.tui.watch import Watcher
 from tests.tui.fakes import FakeEngine, FakeView, fill, settle, snapshot, write_curves
@@ -45,7 +45,7 @@ def test_a_glance_has_the_fields_of_a_snapshot(ws: Workspace) -> None:
 def test_a_child_hands_over_history_and_curves_and_reading_goes_on_from_there(ws: Workspace) -> None:
     fill(ws)
     _trains(ws)
-    ahead = Ahead(ws.root)
+    ahead = Prefetch(ws.root)
     seen = _until_there(ahead, ahead.history)
     assert seen is not None and seen.version == "v004" and seen == glance(ws, lambda: _at(seen))
     handed = _until_there(ahead, ahead.curves)
@@ -69,7 +69,7 @@ def _at(seen: Snapshot) -> datetime:
 
 
 def test_an_empty_workspace_gives_no_history(ws: Workspace) -> None:
-    ahead = Ahead(ws.root)
+    ahead = Prefetch(ws.root)
     assert _until_there(ahead, ahead.history) is None and ahead.ended
 
 
@@ -81,7 +81,7 @@ def test_a_long_log_comes_in_slices_that_are_one_curve_in_the_end(ws: Workspace)
     path.write_text("step,train_loss\n" + "".join(f"{i},{value!r}\n" for i, value in enumerate(values)))
     drawn: list[tuple[int, float]] = []
     model = Model(ws.root)
-    watcher = Watcher(ws, lambda: FakeView(snapshot(ws.root)), model.apply, every=0.1, ahead=Ahead(ws.root))
+    watcher = Watcher(ws, lambda: FakeView(snapshot(ws.root)), model.apply, every=0.1, ahead=Prefetch(ws.root))
     key = CurveKey("v004", "loss", "train", "log")
     watcher.drawn.set()
     watcher.start()
@@ -103,7 +103,7 @@ def test_a_long_log_comes_in_slices_that_are_one_curve_in_the_end(ws: Workspace)
     assert all(share < 1 for length, share in drawn if 0 < length < parts[-2])
 
 
-def _until_there(ahead: Ahead, take: Callable[[], T | None]) -> T | None:
+def _until_there(ahead: Prefetch, take: Callable[[], T | None]) -> T | None:
     """What comes next, or None when nothing more does."""
     deadline = time.monotonic() + 20
     while (found := take()) is None and not ahead.ended:

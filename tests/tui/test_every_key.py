@@ -425,7 +425,7 @@ def holders() -> set[type[DOMNode]]:
     """Every class of the app that binds keys of its own."""
     modules = [importlib.import_module(m.name) for m in pkgutil.walk_packages(progtrain.tui.__path__, "progtrain.tui.")]
     classes = {c for module in modules for c in vars(module).values() if isinstance(c, type) and issubclass(c, DOMNode)}
-    return {c for c in classes if c.__module__.startswith("tui.") and "BINDINGS" in vars(c)}
+    return {c for c in classes if c.__module__.startswith("progtrain.tui.") and "BINDINGS" in vars(c)}
 
 
 def test_every_holder_of_keys_has_its_tour() -> None:

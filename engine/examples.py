@@ -7,20 +7,10 @@ from pathlib import Path
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import write_bytes, write_text
+from progtrain.engine.rules import instruction
 from progtrain.engine.workspace import Workspace
 
 NAMES = ("digits", "wine", "diabetes")
-
-_INSTRUCTION = """\
-# What matters here
-
-Write in your own words what the loop should keep to. Lines like these become locks:
-
-<!--
-- Never change the batch size.
-- Keep the optimizer.
--->
-"""
 
 
 def folder() -> Path:
@@ -57,7 +47,7 @@ def write_empty(directory: Path) -> list[Path]:
         write_text(ws.rules, json.dumps(rules, indent=2) + "\n")
         written.append(ws.rules)
     if not ws.instruction.exists():
-        write_text(ws.instruction, _INSTRUCTION)
+        write_text(ws.instruction, instruction.TEMPLATE)
         written.append(ws.instruction)
     return written
 

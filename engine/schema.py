@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from progtrain.engine import metrics
 from progtrain.engine.complaints import first_problem
 from progtrain.engine.files import read_json
+from progtrain.engine.workspace import version_number
 
 StepName = Literal["initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report"]
 QuestionKind = Literal["audit", "repair", "attempts", "review"]
 Verdict = Literal["better", "worse", "within noise"]
+
+_NAME = re.compile(r"[A-Za-z0-9][\w-]{0,199}", re.ASCII)
 
 
 class _File(BaseModel):
@@ -78,10 +82,26 @@ class Mark(_File):
     adopted: bool = False
 
 
+def _file_name(value: str) -> str:
+    """What comes from a file that others may have written leads to no place outside its folder."""
+    if not _NAME.fullmatch(value) or value == "stop":
+        raise ValueError("a name of letters, digits, - and _ belongs here")
+    return value
+
+
+def _version(value: str) -> str:
+    if version_number(value) is None:
+        raise ValueError("a version such as v001 belongs here")
+    return value
+
+
+QuestionId = Annotated[str, AfterValidator(_file_name)]
+
+
 class Decision(_File):
     """`.progtrain/inbox/{question}.json`: the user's answer to one question."""
 
-    question: str
+    question: QuestionId
     #: accept: what is proposed; choose: another candidate; edit: with these texts; redraft: ask the advisor
     #: again; skip: do without (a repair or a fix that is not wanted); retry: try the same again; stop
     answer: Literal["accept", "choose", "edit", "redraft", "skip", "retry", "stop"]
@@ -113,9 +133,9 @@ class CandidateCard(_File):
 class Review(_File):
     """`.progtrain/drafts/v003/review.json`: the open question with all that is needed to answer it."""
 
-    question: str
+    question: QuestionId
     kind: QuestionKind
-    version: str
+    version: Annotated[str, AfterValidator(_version)]
     title: str
     #: what is asked, in a few lines
     text: str = ""

@@ -193,3 +193,25 @@ def test_a_score_of_the_wrong_kind_is_an_error_with_its_key(plain: Workspace) ->
     assert run(plain, autopilot=True) == 2
     assert failure(plain)["file"].endswith("eval_score.json")
     assert json.loads(plain.version("v001").spec.read_text())["checkpoint"]["best_sha256"]
+
+
+@pytest.mark.parametrize("name", ["../../../evil", "a/b", "", ".hidden", "stop"])
+def test_a_question_that_leads_elsewhere_is_refused(waiting: Workspace, name: str) -> None:
+    """A workspace from somebody else: its files may say anything."""
+    path = waiting.drafts("v001").review
+    path.write_text(json.dumps({**json.loads(path.read_text()), "question": name}))
+    before = sorted(waiting.root.parent.rglob("*"))
+    _, error = command(waiting, "review", "accept")
+    assert "review.json, key question" in str(error) and error.fix and "progtrain run" in error.fix
+    assert sorted(waiting.root.parent.rglob("*")) == before
+    snapshot = WorkspaceView(waiting.root).snapshot()
+    assert (snapshot.status, snapshot.review) == ("waiting", None)
+    with pytest.raises(ValueError, match="letters, digits"):
+        Decision.model_validate({"question": name, "answer": "accept", "at": now()})
+    assert run(waiting) == 3 and WorkspaceView(waiting.root).snapshot().review is not None
+
+
+def test_a_review_of_a_version_that_leads_elsewhere_is_refused(waiting: Workspace) -> None:
+    path = waiting.drafts("v001").review
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": "../../v001"}))
+    assert "key version" in str(command(waiting, "review", "accept")[1])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from progtrain.engine import examples
 from progtrain.engine.analysis.vocabulary import CANDIDATES
 from progtrain.engine.rules.instruction import read
 from progtrain.engine.script.action.catalogue import CATALOGUE
@@ -191,3 +194,11 @@ def test_long_lines_are_read_at_once() -> None:
 def test_keeping_the_best_epoch_is_a_wish_and_no_lock() -> None:
     assert not read("Keep the best epoch.").locked
     assert read("No best epoch, please.").locked == {"best_epoch"}
+
+
+def test_what_init_writes_is_nobodys_instruction(tmp_path: Path) -> None:
+    examples.write_empty(tmp_path)
+    text = (tmp_path / "user_instruction.md").read_text()
+    assert read(text).lines == ()
+    assert [line.text for line in read(text + "\nKeep the seed.\n").lines] == ["Keep the seed."]
+    assert read(text.replace("<!--", "").replace("-->", "")).locked == {"batch_size", "optimizer"}

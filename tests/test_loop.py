@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from progtrain.engine.clock import now
-from progtrain.engine.control import decisions, launch, marks
+from progtrain.engine.control import decisions, launch, lock, marks
 from progtrain.engine.control.options import Options
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import Busy
@@ -463,12 +463,12 @@ def test_stop_ends_a_training_and_the_version_is_trained_anew(
 def test_two_runners_at_once_are_refused(plain: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECONDS_PER_EPOCH", "0.5")
     process = launch.start(plain, AUTOPILOT)
-    _wait_for(lambda: launch.running(plain))
+    _wait_for(lambda: lock.running(plain))
     with pytest.raises(Busy):
         runner.run(plain, AUTOPILOT)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not launch.running(plain)
+    assert not lock.running(plain)
     run(plain, autopilot=True, until="train")
 
 
@@ -519,3 +519,12 @@ def test_dry_run_says_all_and_writes_nothing(plain: Workspace) -> None:
     planned = plan(plain, Options())
     assert [item.step for item in planned] == ["train", "evaluate", "analyze", "extract", "check", "author"]
     assert planned[0].runs == (f"{sys.executable} 02_train_v001.py",)
+
+
+@pytest.mark.parametrize("step", ["initialize", "train", "evaluate"])
+def test_a_step_that_is_done_is_where_a_run_until_it_ends(plain: Workspace, step: str) -> None:
+    assert run(plain, autopilot=True, until=step) == 0
+    before = [e["step"] for e in events(plain, "step_started")]
+    assert run(plain, autopilot=True, until=step) == 0
+    assert [e["step"] for e in events(plain, "step_started")] == before
+    assert f"until {step}, which is done for v001" in events(plain, "loop_stopped")[-1]["by"]

@@ -142,7 +142,10 @@ def retry(ctx: click.Context) -> int:
 
 
 def _open(ws: Workspace) -> Review:
-    review = WorkspaceView(ws.root).snapshot().review
+    snapshot = WorkspaceView(ws.root).snapshot()
+    review = snapshot.review
+    if review is None and snapshot.status == "waiting" and snapshot.fix:
+        raise InputError(snapshot.reason, fix=snapshot.fix)
     if review is None:
         raise InputError(
             "nothing is asked at present", file=ws.root, fix="progtrain status shows where the loop stands"

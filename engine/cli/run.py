@@ -9,7 +9,7 @@ import click
 from progtrain.engine.cli import leaderboard
 from progtrain.engine.cli.common import interpreter, print_json, run_options, say, workspace
 from progtrain.engine.cli.follow import Follower
-from progtrain.engine.control import launch
+from progtrain.engine.control import launch, lock
 from progtrain.engine.control.options import Options
 from progtrain.engine.errors import Busy
 from progtrain.engine.workspace import Workspace
@@ -55,7 +55,7 @@ def command(
     )
     if dry_run:
         return _dry_run(ws, options, as_json)
-    if launch.running(ws):
+    if lock.running(ws):
         raise Busy(
             "another runner is at work in this workspace",
             file=ws.root,

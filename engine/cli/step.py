@@ -27,6 +27,7 @@ def command(
     dataset_id: str | None,
 ) -> None:
     """Run one step by itself, whether or not it was done before."""
+    from progtrain.engine.control import lock
     from progtrain.engine.control.context import Stopped
     from progtrain.engine.control.options import Options
     from progtrain.engine.loop import runner, sequence
@@ -45,7 +46,7 @@ def command(
         if line := told(event):
             say(line)
 
-    with runner.locked(ws):
+    with lock.hold(ws):
         context = runner.prepare(ws, options, listener=listener)
         try:
             sequence.do_step(context, name, version)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,7 +107,12 @@ class Context:
             self._submit(folder, name, arguments, live_version)
         else:
             self.journal.write("note", text=f"attached to {name}, which was started before")
-        return local.wait(folder, self._stopper(folder, live_version))
+        ended = local.wait(folder, self._stopper(folder, live_version))
+        if self.stop_requested():
+            # cut short: what it left counts neither as done nor as failed
+            shutil.rmtree(folder.path, ignore_errors=True)
+            raise Stopped
+        return ended
 
     def _submit(self, folder: JobFolder, name: str, arguments: list[str], live_version: str | None) -> None:
         environment = {"PYTHONUNBUFFERED": "1", "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg")}

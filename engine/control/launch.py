@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import time
 
 from progtrain.engine.control import decisions
+from progtrain.engine.control.lock import running
 from progtrain.engine.control.options import Options
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import storage_errors
 from progtrain.engine.jobs.detached import spawn
 from progtrain.engine.schema import Decision
 from progtrain.engine.workspace import Workspace
-
-
-def running(ws: Workspace) -> bool:
-    """Whether a runner holds the lock of this workspace."""
-    try:
-        with ws.lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def start(ws: Workspace, options: Options | None = None, *, autopilot: bool = False) -> subprocess.Popen[bytes]:

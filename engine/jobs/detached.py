@@ -19,7 +19,8 @@ def children() -> list[subprocess.Popen[bytes]]:
 def spawn(module: str, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Starts one of our own modules in a session of its own, with its output in `log`.
 
-    `-P` keeps the folder it is started in off the module path: a user's own `engine/` is never taken for ours.
+    `-P` keeps the folder that it is started in off the module path, so that the package is found where this process
+    found it. Not so for a folder `progtrain` on the user's own PYTHONPATH: Python looks there first, for every program.
     """
     children()
     with log.open("wb") as output:

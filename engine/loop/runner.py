@@ -10,22 +10,20 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock, Timeout
 
 from progtrain.engine.clock import Clock, now
-from progtrain.engine.control import decisions
+from progtrain.engine.control import decisions, lock
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.control.journal import Journal, SilentJournal
 from progtrain.engine.control.options import Options
-from progtrain.engine.errors import Busy, DecisionNeeded, InputError, ProgtrainError, StorageError
-from progtrain.engine.files import storage_errors
+from progtrain.engine.errors import DecisionNeeded, InputError, ProgtrainError, StorageError
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.steps import check, initialize
 from progtrain.engine.rules import rules
@@ -36,28 +34,6 @@ from progtrain.engine.workspace import Workspace, version_id, version_number
 STOPPED = 0
 #: Exit code for an error of our own.
 INTERNAL = 70
-#: A look at the lock by a view takes it for an instant.
-_LOCK_SECONDS = 2.0
-
-
-@contextmanager
-def locked(ws: Workspace) -> Iterator[None]:
-    """Raises `Busy` when another runner has this workspace, `StorageError` when it cannot be written."""
-    with storage_errors(ws.own):
-        ws.own.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(ws.lock, timeout=_LOCK_SECONDS)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise Busy(
-                "another runner is at work in this workspace",
-                file=ws.lock,
-                fix="progtrain status shows it, progtrain stop ends it",
-            ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def prepare(
@@ -115,7 +91,7 @@ def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> R
 
 def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = None) -> int:
     """The whole life of a runner. Returns its exit code; errors are told in the journal."""
-    with locked(ws):
+    with lock.hold(ws):
         decisions.forget_stop(ws)
         journal = Journal(ws.journal, clock, listener)
         journal.write(

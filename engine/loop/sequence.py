@@ -77,6 +77,7 @@ def run(context: Context, until: StepName | None = None) -> str:
     while True:
         context.check_stop()
         chosen = select(context)
+        _stop_where_done(context, chosen, until)
         if chosen.step.name in {"author", "report"}:
             _do(context, Next(BY_NAME["check"], chosen.version, chosen.reasons))
             _stop_after("check", until)
@@ -126,6 +127,13 @@ def _do(context: Context, chosen: Next) -> str:
 def _stop_after(name: StepName, until: StepName | None) -> None:
     if name == until:
         raise Stopped(f"until {name}")
+
+
+def _stop_where_done(context: Context, chosen: Next, until: StepName | None) -> None:
+    """Asked for a step that is done already for the latest version, the loop does nothing, least of all the next."""
+    if until and chosen.step.number > BY_NAME[until].number and (until == "initialize" or BY_NAME[until].reasons):
+        context.journal.write("note", text=f"{chosen.version}: {until} is done already")
+        raise Stopped(f"until {until}, which is done for {chosen.version}")
 
 
 def open_loop(ws: Workspace) -> dict[str, Any] | None:

@@ -61,6 +61,19 @@ def read(text: str) -> Instruction:
 
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+#: what `progtrain init` writes for the user to go on with
+TEMPLATE = """\
+# What matters here
+
+Write in your own words what the loop should keep to. Lines like these become locks:
+
+<!--
+- Never change the batch size.
+- Keep the optimizer.
+-->
+"""
+#: the lines of it outside the comment: nobody's own words
+_OF_TEMPLATE = frozenset(_COMMENT.sub("", TEMPLATE).splitlines())
 _BULLET = re.compile(r"^(?:[-*+•]|\d+[.)])\s+(?:\[[ xX]\]\s+)?")
 
 
@@ -68,6 +81,8 @@ def _lines(text: str) -> Iterator[InstructionLine]:
     """Headings and lines that end in a colon give the list below them its meaning."""
     opening, opening_used, fenced = "", True, False
     for raw in _COMMENT.sub("", text.removeprefix("\ufeff")).splitlines():
+        if raw.strip() in _OF_TEMPLATE:
+            continue
         line = raw.strip().lstrip("> ").strip()
         if _FENCE.match(raw) or not line:
             fenced ^= bool(_FENCE.match(raw))

@@ -10,13 +10,13 @@ from typing import Any
 
 from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
-from progtrain.engine.control import launch
+from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import LineReader, sha256, try_read_json
 from progtrain.engine.jobs import local
 from progtrain.engine.rules import rules as rules_module
 from progtrain.engine.rules.rules import Rules
-from progtrain.engine.schema import JobState, Review
+from progtrain.engine.schema import JobState, Review, validate
 from progtrain.engine.status.snapshot import (
     ACTIVE,
     STEP_NAMES,
@@ -51,7 +51,7 @@ class WorkspaceView:
         for event in self._journal.read():
             self._story.add(event)
         story = self._story
-        running = launch.running(self.ws)
+        running = lock.running(self.ws)
         job = None if running else self._orphan(story)
         rules, problem = self._rules()
         status, reason, fix = self._status(story, running, job is not None, problem)
@@ -59,6 +59,9 @@ class WorkspaceView:
         higher = self._direction(rules)
         versions = self._versions(story, status, primary, higher)
         review = self._review(story) if status == "waiting" else None
+        if isinstance(review, InputError):
+            status, reason, fix = "waiting", _located(review), "progtrain run asks the question again"
+            review = None
         progress = self._read_progress(story) if status in {"training", "orphan training", "repairing"} else None
         return Snapshot(
             root=self.ws.root,
@@ -102,8 +105,7 @@ class WorkspaceView:
         if story.outcome in {"failed", "waiting", "stopped", "finished"}:
             return story.outcome, story.reason, story.fix
         if problem is not None:
-            where = ", ".join(part for part in (problem.file, problem.place) if part)
-            return "not ready", f"{where}: {problem.reason}" if where else problem.reason, problem.fix or ""
+            return "not ready", _located(problem), problem.fix or ""
         if not self.ws.versions() and not self.ws.baseline_script.is_file():
             return (
                 "not ready",
@@ -168,12 +170,13 @@ class WorkspaceView:
             rows.append(StepView(number, name, state, seconds))
         return tuple(rows)
 
-    def _review(self, story: LoopState) -> Review | None:
+    def _review(self, story: LoopState) -> Review | InputError | None:
+        """The open question; what is wrong with it where its file was damaged or made by others."""
         if story.version is None:
             return None
         path = self.ws.drafts(story.version).review
-        review: Review | None = self._read(path, Review.model_validate)
-        return review
+        found: Review | InputError | None = self._read(path, lambda data: _review(data, path))
+        return found
 
     def _log(self, story: LoopState) -> Path | None:
         if story.version is None or not self.ws.jobs.is_dir():
@@ -271,6 +274,18 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (stat.st_mtime_ns, stat.st_size)
+
+
+def _located(problem: InputError) -> str:
+    where = ", ".join(part for part in (problem.file, problem.place) if part)
+    return f"{where}: {problem.reason}" if where else problem.reason
+
+
+def _review(data: Any, path: Path) -> Review | InputError:
+    try:
+        return validate(data, Review, path)
+    except InputError as error:
+        return error
 
 
 def _score(data: dict[str, Any]) -> dict[str, Any]:

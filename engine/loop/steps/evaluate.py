@@ -10,8 +10,7 @@ from pathlib import Path
 
 from progtrain.engine import metrics
 from progtrain.engine.control import marks
-from progtrain.engine.control.context import Context, Stopped
-from progtrain.engine.control.decisions import stop_requested
+from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, write_bytes
 from progtrain.engine.schema import EvalScore, Protocol, load
@@ -49,8 +48,6 @@ def run(context: Context, version: str) -> str:
     output = tail(ws.job(job).log).strip()
     # its result is taken over once; the next evaluation is a new job
     ws.job(job).state.unlink(missing_ok=True)
-    if stop_requested(ws):
-        raise Stopped
     if state is None or state.exit_code != 0 or state.ended_by:
         raise _failed(context, job, None if state is None else state.ended_by, output)
     score = check_score(context, version)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from progtrain.engine.control.context import Context, Stopped
-from progtrain.engine.control.decisions import stop_requested
+from progtrain.engine.control.context import Context
 from progtrain.engine.errors import StepFailed
 from progtrain.engine.files import storage_errors, write_bytes
 from progtrain.engine.jobs import local
@@ -47,8 +46,6 @@ def run(context: Context, version: str) -> str:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
     state = context.run_script(job, [ws.report_script.name, "--output", str(partial)])
-    if stop_requested(ws):
-        raise Stopped
     output = tail(ws.job(job).log)
     if state is None or state.exit_code != 0 or not (partial / "leaderboard.csv").is_file():
         last = output.strip().splitlines()[-1] if output.strip() else "it printed nothing"

@@ -10,8 +10,7 @@ import shutil
 from typing import Any
 
 from progtrain.engine.control import marks
-from progtrain.engine.control.context import Context, Stopped
-from progtrain.engine.control.decisions import stop_requested
+from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, storage_errors, try_read_json, write_text
 from progtrain.engine.jobs import local
@@ -85,10 +84,6 @@ def _attempt(context: Context, version: str, name: str) -> Failure | None:
     """One training. None when it is whole and valid."""
     script = context.ws.script(version)
     state = context.run_script(name, [script.name], live_version=version)
-    if stop_requested(context.ws):
-        # the training was cut short: it counts neither as done nor as failed
-        shutil.rmtree(context.ws.job(name).path, ignore_errors=True)
-        raise Stopped
     output = tail(context.ws.job(name).log)
     if state is None:
         return Failure(

@@ -1,10 +1,10 @@
-"""Metrics by their names: when two names mean the same one, and which way it is better."""
+"""Metrics by their names: when two names mean the same one, which way it is better, and what ranks first by it."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TypeVar
 
@@ -144,3 +144,14 @@ def finite(value: object) -> float | None:
 def higher_is_better(name: str) -> bool | None:
     """From the table of well-known names; None for a name that is not in it."""
     return _DIRECTION.get(_of_any_set(name))
+
+
+def ranked(rows: Iterable[T], value: Callable[[T], float | None], higher_is_better: bool) -> list[T]:
+    """Best first; ties stay as they come; without a number last."""
+    sign = -1 if higher_is_better else 1
+    return sorted(rows, key=lambda row: (value(row) is None, sign * (value(row) or 0.0)))
+
+
+def best(rows: Iterable[T], value: Callable[[T], float | None], higher_is_better: bool) -> T | None:
+    """The first of those with the best value; None where none has a number."""
+    return next((row for row in ranked(rows, value, higher_is_better) if value(row) is not None), None)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from progtrain.engine import metrics
@@ -75,3 +79,14 @@ def test_the_names_of_torchmetrics_are_known() -> None:
     unknown = {name for name in names if metrics.higher_is_better(name) is None}
     assert wrong == set()
     assert unknown == set()
+
+
+@pytest.mark.parametrize("name", ["val/acc", "valAccuracy", "MulticlassF1Score", "train_loss", "ROC-AUC", "valid_mIoU"])
+def test_the_report_knows_metrics_by_the_same_names(name: str) -> None:
+    """It is a file of its own, so it holds its own short table."""
+    source = (Path(__file__).parents[1] / "engine/templates/04_final_report.py").read_text()
+    begin, end = source.index("USUAL_NAMES = {"), source.index("def primary_name")
+    held: dict[str, Any] = {"re": re}
+    exec(source[begin:end], held)
+    assert held["canonical"](name) == metrics.canonical(name)
+    assert {spelled: metrics.canonical(spelled) for spelled in held["USUAL_NAMES"]} == held["USUAL_NAMES"]

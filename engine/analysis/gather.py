@@ -78,10 +78,7 @@ class _Gathering:
         )
 
     def _best(self, records: Iterable[VersionRecord]) -> VersionRecord | None:
-        """Ties go to the lower version; one without a number is never the best."""
-        sign = 1 if self.limits.higher_is_better else -1
-        ranked = [(sign * r.primary, -_number(r.version), r) for r in records if r.primary is not None]
-        return max(ranked, key=lambda entry: entry[:2])[2] if ranked else None
+        return metrics.best(records, lambda record: record.primary, self.limits.higher_is_better)
 
     def _samples_of(self, *records: VersionRecord | None) -> dict[str, PerSample | None]:
         found: dict[str, PerSample | None] = {}

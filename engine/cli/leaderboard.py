@@ -39,14 +39,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 def ranked(snapshot: Snapshot, external: Sequence[External] = ()) -> list[VersionView | External]:
     """Best first; without a number last; ties to the lower version, and to versions before models from elsewhere."""
-    sign = -1 if snapshot.higher_is_better else 1
     rows: list[VersionView | External] = [*snapshot.versions, *external]
-
-    def place(row: VersionView | External) -> tuple[bool, float]:
-        value = _value(row, snapshot)
-        return value is None, sign * (value or 0.0)
-
-    return sorted(rows, key=place)
+    return metrics.ranked(rows, lambda row: _value(row, snapshot), snapshot.higher_is_better)
 
 
 def _value(row: VersionView | External, snapshot: Snapshot) -> float | None:

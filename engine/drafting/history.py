@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from progtrain.engine import metrics
@@ -58,13 +57,6 @@ def authored(ws: Workspace) -> dict[str, dict[str, Any]]:
 def primary_value(score: EvalScore, name: str) -> float | None:
     found = score.metric(name)
     return metrics.finite(found.value) if found else None
-
-
-def best(found: Sequence[VersionRecord], higher_is_better: bool) -> VersionRecord | None:
-    """By the primary metric; versions without a number never, ties to the earlier one."""
-    scored = [r for r in found if r.primary is not None and r.comparable]
-    sign = 1 if higher_is_better else -1
-    return max(scored, key=lambda r: sign * (r.primary or 0.0), default=None)
 
 
 def read_insight(ws: Workspace, version: str) -> Insight | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from progtrain.engine import values
+from progtrain.engine import metrics, values
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError
@@ -62,7 +62,8 @@ def default_base(rules: Rules, records: Sequence[VersionRecord], version: str) -
     """Which version the next one is made from, where the action does not say (`branch_from`)."""
     if rules.file.loop_config.branch_from == "latest":
         return version
-    top = history.best(records, rules.higher_is_better(rules.primary_metric))
+    comparable = [record for record in records if record.comparable]
+    top = metrics.best(comparable, lambda record: record.primary, rules.higher_is_better(rules.primary_metric))
     return top.version if top else version
 
 

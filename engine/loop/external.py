@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from progtrain.engine.files import try_read_json
-from progtrain.engine.metrics import finite
+from progtrain.engine.status import rows
 from progtrain.engine.workspace import VersionFolder, Workspace
 
 
@@ -29,13 +28,4 @@ def read_external(workspace: Workspace) -> tuple[External, ...]:
 
 
 def _external(folder: VersionFolder) -> External:
-    data = try_read_json(folder.eval_score)
-    if not isinstance(data, dict):
-        return External(folder.path.name)
-    listed = data.get("metrics")
-    metrics = {
-        str(metric.get("name")): finite(metric.get("value"))
-        for metric in (listed if isinstance(listed, list) else [])
-        if isinstance(metric, dict)
-    }
-    return External(folder.path.name, metrics, str(data.get("created_at") or ""), finite(data.get("latency_ms")))
+    return External(folder.path.name, **(rows.read_once(folder.eval_score, rows.score_in) or {}))

@@ -26,7 +26,7 @@ from progtrain.engine.control.options import Options
 from progtrain.engine.errors import DecisionNeeded, InputError, ProgtrainError, StorageError
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.steps import check, initialize
-from progtrain.engine.rules import rules
+from progtrain.engine.rules import goal, rules
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.workspace import Workspace, version_id, version_number
 
@@ -82,7 +82,7 @@ def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> R
         )
     loop_config = file.loop_config
     if limit:
-        loop_config = loop_config.model_copy(update={"max_versions": min(limit, bound) if stated else limit})
+        loop_config = loop_config.model_copy(update={"max_versions": goal.max_versions(present.stated, limit)})
     advisor = file.advisor_config
     if model and not advisor.model:
         advisor = advisor.model_copy(update={"model": str(Path(model).expanduser().absolute())})

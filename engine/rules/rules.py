@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from progtrain.engine import metrics
 from progtrain.engine.complaints import first_problem
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import parse_json, read_text, sha256_text
-from progtrain.engine.rules import instruction
+from progtrain.engine.rules import goal, instruction
 from progtrain.engine.schema import EvalScore
 from progtrain.engine.script.names import ALIASES, canonical
 from progtrain.engine.workspace import Workspace
@@ -31,7 +30,7 @@ class _Section(BaseModel):
 
 
 class LoopConfig(_Section):
-    max_versions: int = Field(10, ge=1)
+    max_versions: int = Field(goal.MAX_VERSIONS, ge=1)
     branch_from: Literal["latest", "best"] = "latest"
     max_train_attempts: int = Field(3, ge=1)
     step_timeout_minutes: float | None = Field(None, gt=0)
@@ -93,6 +92,11 @@ class Rules:
     warnings: tuple[str, ...] = ()
 
     @cached_property
+    def stated(self) -> dict[str, Any]:
+        """The keys that stand in the file, as plain JSON."""
+        return self.file.model_dump(exclude_unset=True)
+
+    @cached_property
     def locked(self) -> dict[str, Any]:
         """Canonical setting -> the value that the rules give it."""
         locks = {canonical(key): value for key, value in self.file.training_config.items()}
@@ -110,27 +114,15 @@ class Rules:
 
     @property
     def primary_metric(self) -> str:
-        config = self.file.eval_config
-        if config.primary_metric:
-            return config.primary_metric
-        # nothing asked for: the loss alone
-        return self.metric_names[0] if self.metric_names else "loss"
+        return goal.primary_metric(self.stated)
 
     @property
     def metric_names(self) -> list[str]:
-        return [m if isinstance(m, str) else m.name for m in self.file.eval_config.metrics]
+        return goal.metric_names(self.stated)
 
     def higher_is_better(self, metric: str) -> bool:
         """Raises `InputError` for a name whose direction neither the rules nor the table tell."""
-        wanted = metrics.canonical(metric)
-        for rule in self.file.eval_config.metrics:
-            if (
-                isinstance(rule, MetricRule)
-                and metrics.canonical(rule.name) == wanted
-                and rule.higher_is_better is not None
-            ):
-                return rule.higher_is_better
-        known = metrics.higher_is_better(metric)
+        known = goal.higher_is_better(self.stated, metric)
         if known is None:
             raise InputError(
                 f"which way is {metric!r} better? It is not among the well-known metrics",

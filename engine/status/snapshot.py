@@ -9,14 +9,6 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from progtrain.engine.schema import Review
 
-STEP_NAMES = ("initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report")
-
-#: Statuses in which a runner is doing something.
-ACTIVE = frozenset(
-    {"starting", "initializing", "training", "evaluating", "analyzing", "drafting", "authoring", "reporting"}
-    | {"repairing", "stopping"}
-)
-
 Status = Literal[
     "not ready",  # something must be fixed first: `reason`, `fix`
     "not started",
@@ -38,6 +30,21 @@ Status = Literal[
     "orphan training",  # no runner, but a guard and its script are alive
 ]
 
+#: Step -> the status while it runs.
+STEP_STATUS: dict[str, Status] = {
+    "initialize": "initializing",
+    "train": "training",
+    "evaluate": "evaluating",
+    "analyze": "analyzing",
+    "extract": "drafting",
+    "check": "authoring",
+    "author": "authoring",
+    "report": "reporting",
+}
+STEP_NAMES = tuple(STEP_STATUS)
+
+#: Statuses in which a runner is doing something.
+ACTIVE: frozenset[Status] = frozenset({"starting", *STEP_STATUS.values(), "repairing", "stopping"})
 
 StepState = Literal["done", "running", "waiting", "failed", "pending"]
 

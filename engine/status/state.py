@@ -1,4 +1,4 @@
-"""The journal folded into where the loop stands. Knows nothing but events, so that a test can tell it any story."""
+"""The journal folded into where the loop stands. Knows nothing but events, so that a test can tell it anything."""
 
 from __future__ import annotations
 
@@ -6,19 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from progtrain.engine.metrics import finite
+from progtrain.engine.status.snapshot import STEP_STATUS, Status
 from progtrain.engine.workspace import version_number
-
-#: Step -> what the status line calls it while it runs.
-_ACTIVITY: dict[str, Any] = {
-    "initialize": "initializing",
-    "train": "training",
-    "evaluate": "evaluating",
-    "analyze": "analyzing",
-    "extract": "drafting",
-    "check": "authoring",
-    "author": "authoring",
-    "report": "reporting",
-}
 
 
 @dataclass
@@ -50,13 +39,13 @@ class LoopState:
     warnings: list[str] = field(default_factory=list)
     report: str | None = None
 
-    def activity(self) -> Any:
+    def activity(self) -> Status:
         """What a runner that is at work is doing."""
         if self.step is None:
             return "starting"
         if self.repairing:
             return "repairing"
-        return "drafting" if self.drafting else _ACTIVITY.get(self.step, "starting")
+        return "drafting" if self.drafting else STEP_STATUS.get(self.step, "starting")
 
     def add(self, event: dict[str, Any]) -> None:
         """Values of another kind than the runner writes count as not there: the file may have been edited."""

@@ -227,11 +227,25 @@ def number(value: Any) -> float | None:
 # ---- ranking
 
 
-def primary_name(entry: Entry, wanted: str) -> str | None:
-    def plain(name: str) -> str:
-        return re.sub(r"^(val|valid)_", "", re.sub(r"[^a-z0-9]+", "_", name.lower()))
+#: other spellings of the commonest metrics
+USUAL_NAMES = {
+    "acc": "accuracy", "top1": "accuracy", "binary_accuracy": "accuracy", "f1_score": "f1", "macro_f1": "f1_macro",
+    "auc": "auroc", "roc_auc": "auroc", "r2_score": "r2", "mean_absolute_error": "mae", "mean_squared_error": "mse",
+    "root_mean_squared_error": "rmse", "iou": "jaccard_index", "jaccard": "jaccard_index", "dice_score": "dice",
+    "cross_entropy_loss": "cross_entropy", "log_loss": "cross_entropy", "miou": "mean_iou", "ppl": "perplexity",
+}  # fmt: skip
 
-    return next((name for name in entry.metrics if plain(name) == plain(wanted)), None)
+
+def canonical(name: str) -> str:
+    """`val/acc`, `valAccuracy`, `MulticlassAccuracy` -> `accuracy`."""
+    snake = re.sub(r"[^\w@]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip()).casefold()).strip("_")
+    plain = re.sub(r"^(binary|multiclass|multilabel)_", "", re.sub(r"^(val|valid|validation|eval|dev)_", "", snake))
+    return USUAL_NAMES.get(plain, plain)
+
+
+def primary_name(entry: Entry, wanted: str) -> str | None:
+    alike = [name for name in entry.metrics if canonical(name) == canonical(wanted)]
+    return wanted if wanted in alike else next(iter(alike), None)
 
 
 def primary_value(entry: Entry, wanted: str) -> float | None:

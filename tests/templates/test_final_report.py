@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from progtrain.engine.script.header import with_header
+from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 
 Script = Callable[..., Any]
@@ -234,3 +235,15 @@ def test_the_evaluator_that_is_copied_agrees_on_the_protocol(toy: Workspace, eva
     assert done.code == 0, done.err
     assert "evaluating again" not in done.out
     assert hashlib.sha256((toy.root / "out é/Artifacts/v001/best.ckpt").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "loss", "val_acc"])
+def test_the_report_copies_the_version_that_the_views_call_the_best(board: Board, metric: str) -> None:
+    board.version("v001", ("accuracy", 0.8), ("loss", 0.5))
+    board.version("v002", ("accuracy", 0.9), ("loss", 0.3))
+    board.version("v003", ("accuracy", 0.9), ("loss", 0.3))
+    board.version("v004", ("accuracy", None), ("loss", None))
+    board.rules(primary_metric=metric)
+    folder, _, _ = board.report()
+    best = [row.version for row in WorkspaceView(board.ws.root).snapshot().versions if row.is_best]
+    assert best == ["v002"] == [path.name for path in (folder / "Artifacts").iterdir()]

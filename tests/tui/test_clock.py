@@ -17,6 +17,7 @@ import pytest
 
 from progtrain.engine.clock import Clock
 from progtrain.engine.jobs.began import began
+from progtrain.engine.status.rows import glance
 from progtrain.engine.status.snapshot import Progress
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
@@ -24,7 +25,6 @@ from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.look import words
 from progtrain.tui.messages import Update
 from progtrain.tui.model import Model
-from progtrain.tui.reading.glance import glance
 from progtrain.tui.widgets.steps import StepStrip, what_to_do
 from tests.tui.fakes import FakeEngine, fill, settle, snapshot
 from tests.tui.walks import fill_all, shows_review, tell, walk

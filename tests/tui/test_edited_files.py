@@ -13,12 +13,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from progtrain.engine.loop.external import External, read_external
 from progtrain.engine.schema import Review
+from progtrain.engine.status.rows import glance
 from progtrain.engine.status.snapshot import Snapshot
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.reading.curves import CurveFeed, CurveKey
 from progtrain.tui.reading.facts import Fact, read_facts
-from progtrain.tui.reading.glance import glance
 from progtrain.tui.reading.journal import Entry, JournalReader
 from progtrain.tui.reading.samples import kept_ids
 from tests.tui.fakes import review

@@ -15,7 +15,8 @@ from typing import TypeVar
 import pytest
 
 from progtrain.engine.analysis.measure.curves import CurveReader
-from progtrain.engine.status.view import Snapshot, StepView, VersionView
+from progtrain.engine.status.rows import glance
+from progtrain.engine.status.snapshot import Snapshot, StepView, VersionView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.model import Model
@@ -23,7 +24,6 @@ from progtrain.tui.plot.axis import OverTime
 from progtrain.tui.plot.series import Series
 from progtrain.tui.preferences import read_view, write_view
 from progtrain.tui.reading.curves import CurveKey
-from progtrain.tui.reading.glance import glance
 from progtrain.tui.reading.metrics_file import MetricsFile
 from progtrain.tui.reading.prefetch import Prefetch
 from progtrain.tui.reading.raw import find_raw

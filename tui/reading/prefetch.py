@@ -103,7 +103,7 @@ def _live(root: Path, handle: int, told: int) -> None:
 
 
 def _read(workspace: Workspace, give: Callable[[object], None]) -> None:
-    from progtrain.tui.reading.glance import glance
+    from progtrain.engine.status.rows import glance
 
     seen = glance(workspace)
     if seen is None or seen.version is None:

@@ -1,0 +1,138 @@
+"""The rows that a workspace shows, for the app, the command line and the first frame alike.
+
+Light: plain JSON and the journal. What needs rules, locks or processes adds it afterwards (`status.view`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from progtrain.engine import metrics
+from progtrain.engine.clock import Clock, now
+from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.rules import goal
+from progtrain.engine.status.snapshot import ACTIVE, STEP_NAMES, Snapshot, Status, StepState, StepView, VersionView
+from progtrain.engine.status.state import LoopState
+from progtrain.engine.workspace import Workspace
+
+#: Gives a JSON file through a function; None where it is missing or holds something else.
+Reader = Callable[[Path, Callable[[Any], Any]], Any]
+
+#: What a version is called while the loop is in a status of another name.
+_VERSION_STATES = {"orphan training": "training", "analyzing": "drafting", "runner gone": "stopped"}
+
+
+def glance(ws: Workspace, clock: Clock = now) -> Snapshot | None:
+    """What the first frame shows; None where nothing was ever started.
+
+    A moment later a whole view replaces it, so it decides nothing: no review, no locks, and a runner that the journal
+    calls alive is believed.
+    """
+    state = LoopState()
+    for event in LineReader(ws.journal).read():
+        state.add(event)
+    if state.version is None:
+        return None
+    status: Status = state.activity() if state.runner_open else state.outcome or "not started"
+    return replace(
+        basis(ws, state, status, goal.read(ws), clock=clock),
+        reason=state.reason,
+        fix=state.fix,
+        running=state.runner_open,
+    )
+
+
+def read_once(path: Path, convert: Callable[[Any], Any]) -> Any:
+    data = try_read_json(path)
+    try:
+        return None if data is None else convert(data)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def basis(
+    ws: Workspace, state: LoopState, status: Status, rules: Any, *, read: Reader = read_once, clock: Clock = now
+) -> Snapshot:
+    """All that journal, scores and the rules' plain JSON (None: damaged) tell."""
+    primary = goal.primary_metric(rules)
+    higher = goal.higher_is_better(rules, primary) is not False
+    rows = [_version(ws, version, state, status, primary, read) for version in ws.versions()]
+    best = metrics.best(rows, lambda row: row.value, higher)
+    damaged = state.max_versions if rules is None else None
+    return Snapshot(
+        root=ws.root,
+        status=status,
+        version=state.version or (rows[-1].version if rows else None),
+        step=state.step,
+        since_seconds=_age(state.since, clock),
+        max_versions=damaged or goal.max_versions(rules, state.max_versions_asked),
+        dataset_id=state.dataset_id,
+        primary_metric=primary,
+        higher_is_better=higher,
+        steps=_steps(state, status),
+        versions=tuple(replace(row, is_best=True) if row is best else row for row in rows),
+    )
+
+
+def _age(since: str | None, clock: Clock) -> float | None:
+    try:
+        return None if since is None else (clock() - datetime.fromisoformat(since)).total_seconds()
+    except (ValueError, TypeError):  # edited by hand: no time, or one without its zone
+        return None
+
+
+def _steps(state: LoopState, status: Status) -> tuple[StepView, ...]:
+    ends: dict[str, StepState] = {"waiting": "waiting", "failed": "failed", "not ready": "failed"}
+    rows = []
+    for number, name in enumerate(STEP_NAMES):
+        seconds, done = state.steps.get(name, (None, False))
+        # it is done once, for the first version
+        done = done or (name == "initialize" and state.step not in (None, "initialize"))
+        shown: StepState = "done" if done else "pending"
+        if name == state.step and not done:
+            shown = "running" if status in ACTIVE or status == "orphan training" else ends.get(status, "pending")
+        rows.append(StepView(number, name, shown, seconds))
+    return tuple(rows)
+
+
+def _version(ws: Workspace, version: str, state: LoopState, status: Status, primary: str, read: Reader) -> VersionView:
+    made = state.authored.get(version, {})
+    score = read(ws.version(version).eval_score, score_in) or {}
+    done = ws.mark(version, "extract").exists()
+    shown: str = "done" if done else "pending"
+    if version == state.version and not done:
+        shown = _VERSION_STATES.get(status, status)
+    return VersionView(
+        version=version,
+        state=shown,
+        value=metrics.value_of(primary, score.get("metrics", {})),
+        **score,
+        **(read(ws.insight(version), _verdicts_in) or {}),
+        action=str(made.get("action") or ""),
+        reason=str(made.get("reason") or ""),
+        base=made.get("base"),
+        attempts=state.attempts.get(version, 0),
+        train_seconds=state.train_seconds.get(version),
+    )
+
+
+def score_in(data: Any) -> dict[str, Any]:
+    """Metrics, time and latency of an `eval_score.json`; what is no metric is left out."""
+    listed = data.get("metrics")
+    named = [m for m in (listed if isinstance(listed, list) else ()) if isinstance(m, dict) and "name" in m]
+    return {
+        "metrics": {str(metric["name"]): metrics.finite(metric.get("value")) for metric in named},
+        "created_at": str(data.get("created_at") or ""),
+        "latency_ms": metrics.finite(data.get("latency_ms")),
+    }
+
+
+def _verdicts_in(data: Any) -> dict[str, Any]:
+    row: dict[str, Any] = metrics.value_of(data["primary_metric"], {r["name"]: r for r in data["metrics"]}) or {}
+    deltas = {key: metrics.finite(row.get(key)) for key in ("delta_previous", "delta_best")}
+    verdicts = {key: row.get(key) for key in ("verdict_previous", "verdict_best")}
+    return deltas | {key: value if isinstance(value, str) else None for key, value in verdicts.items()}

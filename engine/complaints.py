@@ -37,19 +37,25 @@ _COMPLAINTS = {
 
 
 def first_problem(error: ValidationError, path: Path | str, fix: str = "") -> InputError:
-    """The first of pydantic's complaints, as an error with key and value."""
-    problems = error.errors(include_url=False)
-    # where one of several forms is meant, the complaint about the form that came closest says most
-    first = max((p for p in problems if _one_value(p, problems[0])), key=lambda problem: len(problem["loc"]))
-    others = len({key_path(_keys(p)) for p in problems if not _one_value(p, problems[0])})
-    more = f" (and {others} more)" if others else ""
-    value = "" if first["type"] == "missing" else f", found {shown(first['input'])}"
-    return InputError(
-        f"{in_words(first)}{value}{more}",
-        file=path,
-        place=f"key {key_path(_keys(first))}" if first["loc"] else None,
-        fix=fix or "correct the value of that key",
-    )
+    """The first of pydantic's complaints, as an error with key and value, and how many more there are."""
+    first, *others = problems(error, path, fix)
+    more = f" (and {len(others)} more)" if others else ""
+    return InputError(first.reason + more, file=path, place=first.place, fix=first.fix)
+
+
+def problems(error: ValidationError, path: Path | str, fix: str | None = None) -> list[InputError]:
+    """All of pydantic's complaints, one for each value that is wrong."""
+    found: list[InputError] = []
+    left = error.errors(include_url=False)
+    while left:
+        # where one of several forms is meant, the complaint about the form that came closest says most
+        closest = max((p for p in left if _one_value(p, left[0])), key=lambda problem: len(problem["loc"]))
+        left = [p for p in left if not _one_value(p, left[0])]
+        value = "" if closest["type"] == "missing" else f", found {shown(closest['input'])}"
+        place = f"key {key_path(_keys(closest))}" if closest["loc"] else None
+        reason = f"{in_words(closest)}{value}"
+        found.append(InputError(reason, file=path, place=place, fix=fix or "correct the value of that key"))
+    return found
 
 
 def in_words(problem: ErrorDetails) -> str:

@@ -25,8 +25,15 @@ def complete_rules() -> Path:
     return packaged if packaged.is_file() else Path(__file__).resolve().parents[1] / "user_defined_rules.json"
 
 
+def scripts(name: str) -> list[Path]:
+    return sorted((folder() / name).glob("*.py"))
+
+
 def write(name: str, directory: Path) -> list[Path]:
-    """Copies an example. Raises `InputError` before writing anything when one of its files is there already."""
+    """Copies an example; a file that is there as it should be is left. Returns what was written.
+
+    Raises `InputError` before writing anything when one of its files is there with another content.
+    """
     source = folder() / name
     files = {path.name: path for path in sorted(source.iterdir()) if path.is_file()}
     files.setdefault(Workspace(directory).rules.name, complete_rules())
@@ -54,12 +61,14 @@ def write_empty(directory: Path) -> list[Path]:
 
 def _copy(files: dict[str, Path], directory: Path) -> list[Path]:
     there = [name for name in files if (directory / name).exists()]
-    if there:
+    others = [name for name in there if (directory / name).read_bytes() != files[name].read_bytes()]
+    if others:
         raise InputError(
-            f"the folder has {', '.join(there)} already",
+            f"the folder has {', '.join(others)} already",
             file=directory,
             fix="name an empty or new folder: nothing is overwritten",
         )
-    for name, path in files.items():
-        write_bytes(directory / name, path.read_bytes())
-    return [directory / name for name in files]
+    missing = [name for name in files if name not in there]
+    for name in missing:
+        write_bytes(directory / name, files[name].read_bytes())
+    return [directory / name for name in missing]

@@ -4,37 +4,48 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import click
 import psutil
+from pydantic import ValidationError
 
 from progtrain.advisor import process
 from progtrain.advisor.locate import bundled_model
-from progtrain.engine.cli.common import json_option, print_json, run_options, say, workspace
+from progtrain.engine import complaints, prepared_data
+from progtrain.engine.cli import imports
+from progtrain.engine.cli.common import from_here, json_option, run_options, workspace
 from progtrain.engine.cli.model import described
+from progtrain.engine.cli.output import print_json, say, shell
+from progtrain.engine.clock import now
+from progtrain.engine.control.context import Context
+from progtrain.engine.control.journal import SilentJournal
 from progtrain.engine.control.options import Options
 from progtrain.engine.drafting import rounds
-from progtrain.engine.errors import ProgtrainError
-from progtrain.engine.files import read_text
+from progtrain.engine.errors import InputError, ProgtrainError
+from progtrain.engine.files import read_text, try_read_json
 from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.steps import initialize
-from progtrain.engine.rules import rules
-from progtrain.engine.rules.rules import Rules
+from progtrain.engine.rules import instruction, rules
+from progtrain.engine.rules.rules import Rules, RulesFile
 from progtrain.engine.script.baseline.audit import audit
 from progtrain.engine.workspace import Workspace
 
 _LOW_DISK_BYTES = 1024**3
+#: what training and evaluation are made with
+_PACKAGES = ("torch", "lightning", "torchmetrics")
+
+
+Area = Literal["rules", "instruction", "workspace", "scripts", "machine", "model", "terminal"]
 
 
 @dataclass(frozen=True)
 class Item:
-    area: Literal["rules", "instruction", "workspace", "scripts", "machine", "model", "terminal"]
+    area: Area
     #: "ok"; "note": good to know; "warning": it works, but; "error": the loop would not start
     state: Literal["ok", "note", "warning", "error"]
     text: str
@@ -46,12 +57,18 @@ class Item:
 @run_options
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, python: str | None, model: str | None, dataset_id: str | None) -> int:
-    """Is everything ready: workspace, rules, scripts, machine, model, terminal? Nothing is run or written."""
+    """Is everything ready: workspace, rules, scripts, machine, model, terminal?
+
+    Everything that is wrong is listed. Nothing is run or written.
+    """
     ws = workspace(ctx)
-    options = Options(python=python, model=model, dataset_id=dataset_id)
+    options = Options(
+        python=from_here(python), model=model and str(Path(model).expanduser().absolute()), dataset_id=dataset_id
+    )
     items = list(check(ws, options))
     if as_json:
-        print_json([item.__dict__ for item in items])
+        ready = not any(item.state == "error" for item in items)
+        print_json("check", {"ready": ready, "rows": [item.__dict__ for item in items]})
     else:
         for item in items:
             sign = {"ok": "✓", "note": "·", "warning": "!", "error": "✗"}[item.state]
@@ -64,21 +81,30 @@ def command(ctx: click.Context, as_json: bool, python: str | None, model: str | 
 
 
 def check(ws: Workspace, options: Options) -> Iterator[Item]:
-    try:
-        present = rules.load(ws)
-    except ProgtrainError as error:
-        yield _error("rules", error)
-        present = None
-    if present is not None:
-        yield from _rules(ws, present)
-        yield from _instruction(present)
-        yield from _workspace(ws, options)
-        yield from _model(ws, present, options)
-    yield from _machine(ws, options.python or sys.executable)
+    """All items, also after errors: what cannot be known because of one is left out."""
+    present = yield from _rules(ws)
+    yield from _instruction(ws, present)
+    if not os.access(ws.root, os.W_OK):
+        yield Item("workspace", "error", f"{ws.root} cannot be written", "give yourself write permission there")
+    context = yield from _context(ws, options, present)
+    if context.dataset_id:
+        yield from _workspace(context)
+    yield from _scripts(context)
+    yield from _model(ws, context.rules, options)
+    yield from _machine(ws)
+    yield from _interpreter(context)
     yield from _terminal()
 
 
-def _rules(ws: Workspace, present: Rules) -> Iterator[Item]:
+def _rules(ws: Workspace) -> Generator[Item, None, Rules | None]:
+    """None when they are broken."""
+    try:
+        present = rules.load(ws)
+    except InputError as error:
+        cause = error.__cause__
+        found = [error] if not isinstance(cause, ValidationError) else complaints.problems(cause, ws.rules, error.fix)
+        yield from (_error("rules", problem) for problem in found)
+        return None
     if not present.has_rules:
         yield Item("rules", "note", f"no {ws.rules.name}: no constraint of that kind, only the defaults")
     else:
@@ -89,32 +115,73 @@ def _rules(ws: Workspace, present: Rules) -> Iterator[Item]:
         yield Item("rules", "warning", warning)
     higher = "higher" if present.higher_is_better(present.primary_metric) else "lower"
     yield Item("rules", "ok", f"ranked by {present.primary_metric} ({higher} is better)")
+    return present
 
 
-def _instruction(present: Rules) -> Iterator[Item]:
+def _instruction(ws: Workspace, present: Rules | None) -> Iterator[Item]:
     """Each line with what was understood."""
-    if not present.has_instruction:
+    if not ws.instruction.exists():
         yield Item("instruction", "note", "no user_instruction.md: no constraint of that kind")
-    for line in present.instruction.lines:
+        return
+    try:
+        found = present.instruction if present else instruction.read(read_text(ws.instruction))
+    except InputError as error:
+        yield _error("instruction", error)
+        return
+    for line in found.lines:
         if line.understood:
             yield Item("instruction", "ok", f"“{line.text}” → {line.understood}")
         else:
             yield Item("instruction", "note", f"“{line.text}” → told to the advisor, not enforced")
 
 
-def _workspace(ws: Workspace, options: Options) -> Iterator[Item]:
-    if not os.access(ws.root, os.W_OK):
-        yield Item("workspace", "error", f"{ws.root} cannot be written", "give yourself write permission there")
-    try:
-        context = prepare(ws, options, dry_run=True)
-        for note in initialize.look(context)[:1]:
-            yield Item("workspace", "ok", note)
-    except ProgtrainError as error:
-        yield _error("workspace", error)
+def _context(ws: Workspace, options: Options, present: Rules | None) -> Generator[Item, None, Context]:
+    """What a loop would have; where that cannot be, as much of it as is known, so that the rest can be looked at."""
+    guess = _dataset(ws, options)
+    if present is not None:
+        told: set[str] = set()
+        for given in (options, options.model_copy(update={"dataset_id": guess or None})):
+            try:
+                return prepare(ws, given, dry_run=True)
+            except ProgtrainError as error:
+                if error.reason not in told:
+                    yield _error("workspace", error)
+                told.add(error.reason)
+    known = present or Rules(ws.rules, RulesFile(), instruction.read(""), False, False, "", ())
+    python = options.python or sys.executable
+    return Context(ws, known, guess, python, SilentJournal(ws.journal), now, dry_run=True)
+
+
+def _dataset(ws: Workspace, options: Options) -> str:
+    """The data set that is meant, as far as broken rules still say it; empty when nothing does."""
+    data = try_read_json(ws.rules)
+    config = data.get("dataset_config") if isinstance(data, dict) else None
+    named = config.get("dataset_id") if isinstance(config, dict) else None
+    there = prepared_data.available(ws)
+    return options.dataset_id or (named if isinstance(named, str) else "") or (there[0] if len(there) == 1 else "")
+
+
+def _workspace(context: Context) -> Iterator[Item]:
+    ws, dataset = context.ws, context.dataset_id
+    wrong = list(initialize.problems(context))
+    # an interpreter that is not there is told with the machine
+    yield from (_error("workspace", problem) for problem in wrong if problem.file != context.python)
+    if wrong:
         return
+    stats = prepared_data.read_stats(ws.stats(dataset))
+    counts = ", ".join(f"{count} {split}" for split, count in stats.counts.items()) or "counts unknown"
+    yield Item("workspace", "ok", f"dataset {dataset}: {counts}, task {stats.task_type or 'not stated'}")
+    for name in ("train", "valid"):
+        if not ws.split(dataset, name).is_dir():
+            yield Item("workspace", "note", f"there is no {ws.relative(ws.split(dataset, name))}/ to keep an eye on")
+
+
+def _scripts(context: Context) -> Iterator[Item]:
+    ws = context.ws
     versions = ws.versions()
     if versions:
         yield Item("scripts", "ok", f"versions {versions[0]} to {versions[-1]}")
+        yield from _missing(context, ws.script(versions[-1]))
     elif not ws.baseline_script.is_file():
         yield Item(
             "scripts",
@@ -123,7 +190,29 @@ def _workspace(ws: Workspace, options: Options) -> Iterator[Item]:
             "put your training script there, or try: progtrain init --example digits DIR",
         )
     else:
-        yield from _audit(ws, context.dataset_id, context.rules)
+        if context.dataset_id:
+            yield from _audit(ws, context.dataset_id, context.rules)
+        yield from _missing(context, ws.baseline_script)
+
+
+def _missing(context: Context, training: Path) -> Iterator[Item]:
+    """What the scripts import and their interpreter does not have."""
+    ws = context.ws
+    told = {*_PACKAGES}
+    for script in (training, ws.eval_script, ws.report_script):
+        try:
+            names = imports.needed(script) if script.is_file() else {}
+            lacking = imports.missing(context.python, names.keys() - told, ws.root)
+        except InputError as error:
+            if error.file != context.python and script != ws.baseline_script:
+                yield _error("scripts", error)
+            continue
+        for name in lacking:
+            path, line = names[name]
+            install = shell(context.python, "-m", "pip", "install", "PACKAGE")
+            fix = f"install the package that has it ({install}), or put {name}.py beside the script"
+            yield Item("scripts", "error", f"{ws.relative(path)}, line {line}: there is no module {name}", fix)
+        told.update(lacking)
 
 
 def _audit(ws: Workspace, dataset_id: str, present: Rules) -> Iterator[Item]:
@@ -150,6 +239,9 @@ def _audit(ws: Workspace, dataset_id: str, present: Rules) -> Iterator[Item]:
 def _model(ws: Workspace, present: Rules, options: Options) -> Iterator[Item]:
     settings = rounds.settings(present, ws, seed=present.file.seed)
     path = Path(options.model) if options.model else settings.model or bundled_model()
+    if options.model and not path.is_file():
+        yield Item("model", "error", f"--model {path}: there is no such file", "name a GGUF file, or leave it out")
+        return
     info = process.inspect(path)
     for problem in info.problems:
         yield Item(
@@ -168,7 +260,7 @@ def _model(ws: Workspace, present: Rules, options: Options) -> Iterator[Item]:
         yield Item("model", "note", none if info.native else some)
 
 
-def _machine(ws: Workspace, python: str) -> Iterator[Item]:
+def _machine(ws: Workspace) -> Iterator[Item]:
     memory = psutil.virtual_memory()
     yield Item("machine", "ok", f"{psutil.cpu_count()} cores, {memory.available / 2**30:.1f} GiB of memory free")
     free = shutil.disk_usage(ws.root).free
@@ -176,18 +268,18 @@ def _machine(ws: Workspace, python: str) -> Iterator[Item]:
         yield Item("machine", "warning", f"{free / 2**20:.0f} MiB of disk free", "checkpoints need room: free some")
     else:
         yield Item("machine", "ok", f"{free / 2**30:.0f} GiB of disk free")
-    probe = (
-        "import importlib.util as u; print(*(n for n in ('torch','lightning','torchmetrics') if not u.find_spec(n)))"
-    )
+
+
+def _interpreter(context: Context) -> Iterator[Item]:
+    python = context.python
     try:
-        ended = subprocess.run([python, "-c", probe], capture_output=True, text=True, timeout=60, check=False)
-    except OSError as error:
-        yield Item("machine", "error", f"{python}: {error.strerror}", "name your scripts' interpreter with --python")
+        lacking = imports.missing(python, _PACKAGES, context.ws.root)
+    except InputError as error:
+        yield _error("machine", error)
         return
-    missing = ended.stdout.split()
-    if ended.returncode or missing:
-        what = f"has no {', '.join(missing)}" if missing else f"does not run: {ended.stderr.strip()[-200:]}"
-        yield Item("machine", "error", f"{python} {what}", "install it there, or name another with --python")
+    if lacking:
+        fix = f"{shell(python, '-m', 'pip', 'install', *lacking)}, or name another with --python"
+        yield Item("machine", "error", f"{python} has no {', '.join(lacking)}", fix)
     else:
         yield Item("machine", "ok", f"scripts run with {python}")
 
@@ -208,6 +300,6 @@ def _terminal() -> Iterator[Item]:
         yield Item("terminal", "ok", f"{size.columns}x{size.lines}, {colours}")
 
 
-def _error(area: Literal["rules", "workspace", "scripts"], error: ProgtrainError) -> Item:
+def _error(area: Area, error: ProgtrainError) -> Item:
     where = ", ".join(part for part in (error.file, error.place) if part)
     return Item(area, "error", f"{where}: {error.reason}" if where else error.reason, error.fix or "")

@@ -1,97 +1,138 @@
-"""What the commands share: the workspace, tables and JSON on the terminal, following a loop."""
+"""What the commands share: the workspace, their options, and what a shell may complete."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.text import clean_line, clean_text
 from progtrain.engine.workspace import Workspace, version_number
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from progtrain.engine.control.options import Options
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def interpreter(python: str | None) -> str | None:
-    """A path as seen from here: the scripts run in the workspace. A bare name is looked up when it is run.
-
-    Raises `InputError` when it cannot be run: the loop would keep it.
-    """
-    if python is None:
-        return None
-    path = str(Path(python).expanduser().absolute()) if os.sep in python or python.startswith("~") else python
-    if shutil.which(path) is None:
-        raise InputError(
-            "there is no such program that could be run", file=path, place="--python", fix="name a Python interpreter"
-        )
-    return path
-
-
 def workspace(ctx: click.Context) -> Workspace:
-    return Workspace(ctx.obj["root"])
+    """Of the command line's `-C`: also while a shell completes it, when no command has run yet."""
+    return Workspace(Path(ctx.find_root().params.get("workspace") or ".").resolve())
+
+
+# options
 
 
 def json_option(function: _Command) -> _Command:
-    return click.option("--json", "as_json", is_flag=True, help="For programs: one JSON value.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")(function)
 
 
 def version_option(function: _Command) -> _Command:
-    return click.option("--version", "version", metavar="vNNN", help="By default the latest version.")(function)
+    return click.option(
+        "--version", "version", metavar="vNNN", shell_complete=versions, help="By default the latest version."
+    )(function)
 
 
 def run_options(function: _Command) -> _Command:
     """Of every command that runs steps."""
     for option in (
         click.option("--python", metavar="PATH", help="Interpreter of your scripts; by default progtrain's own."),
-        click.option("--model", metavar="GGUF", help="The advisor's model; by default the one that comes along."),
-        click.option("--dataset-id", metavar="ID", help="Folder below dataset/prepdata/."),
+        click.option(
+            "--model",
+            metavar="GGUF",
+            shell_complete=model_files,
+            help="The advisor's model; by default the one that comes along.",
+        ),
+        click.option("--dataset-id", metavar="ID", shell_complete=datasets, help="Folder below dataset/prepdata/."),
     ):
         function = option(function)
     return function
 
 
+def options_of(python: str | None, model: str | None, dataset_id: str | None, **others: object) -> Options:
+    """Raises `InputError` when the interpreter cannot be run, or the model is not there: the loop would keep them."""
+    from progtrain.engine.control.options import Options
+
+    path = None if model is None else str(model_file(Path(model), "--model"))
+    chosen = {"python": interpreter(python), "model": path, "dataset_id": dataset_id, **others}
+    return Options.model_validate(chosen)
+
+
+def from_here(path: str | None) -> str | None:
+    """A path as it is meant here: scripts and models are looked up from the workspace. A bare name stays one."""
+    if path is None or not (os.sep in path or path.startswith("~")):
+        return path
+    return str(Path(path).expanduser().absolute())
+
+
+def interpreter(python: str | None) -> str | None:
+    """Raises `InputError` when it cannot be run."""
+    found = from_here(python)
+    if found is not None and shutil.which(found) is None:
+        raise InputError(
+            "there is no such program that could be run", file=found, place="--python", fix="name a Python interpreter"
+        )
+    return found
+
+
+def model_file(path: Path, place: str | None = None) -> Path:
+    """Raises `InputError` when there is no such file."""
+    path = path.expanduser().absolute()
+    if not path.is_file():
+        raise InputError("there is no such file", file=path, place=place, fix="name a GGUF file, or leave it out")
+    return path
+
+
 def chosen_version(ws: Workspace, version: str | None) -> str:
     """Raises `InputError` when there is no such version, or none at all."""
-    versions = ws.versions()
+    known = ws.versions()
     if version is None:
-        if not versions:
-            raise InputError("there is no version yet", file=ws.root, fix="progtrain run")
-        return versions[-1]
-    if version_number(version) is None or version not in versions:
-        known = ", ".join(versions) or "none yet"
-        raise InputError(f"there is no version {version!r}", file=ws.root, fix=f"versions are: {known}")
+        if not known:
+            raise InputError("there is no version yet", file=ws.root, fix="progtrain run makes the first")
+        return known[-1]
+    if version_number(version) is None or version not in known:
+        there = ", ".join(known) or "none yet"
+        raise InputError(f"there is no version {version!r}", file=ws.root, fix=f"versions are: {there}")
     return version
 
 
-def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+# what a shell may complete
 
 
-def say(text: str = "", *, bold: bool = False, error: bool = False) -> None:
-    """Plain text of whatever origin: no control characters reach the terminal."""
-    click.secho(clean_text(text), bold=bold, err=error)
+def versions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return [version for version in workspace(ctx).versions() if version.startswith(incomplete)]
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[int] = ()) -> str:
-    """Columns as wide as they need; those in `right` are aligned to the right."""
-    cells = [[clean_line(str(cell)) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    lines = []
-    for row in cells:
-        parts = [
-            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(parts).rstrip())
-    return "\n".join(lines)
+def candidates(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Of the open question, each with what it would change."""
+    from click.shell_completion import CompletionItem
+
+    from progtrain.engine.status.view import WorkspaceView
+
+    review = WorkspaceView(workspace(ctx).root).snapshot().review
+    cards = review.candidates if review else []
+    return [CompletionItem(card.id, help=card.change) for card in cards if card.id.startswith(incomplete)]
 
 
-def number(value: float | None, signed: bool = False) -> str:
-    if value is None:
-        return "–"
-    return f"{value:+.4f}" if signed else f"{value:.4f}"
+def datasets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from progtrain.engine import prepared_data
+
+    return [name for name in prepared_data.available(workspace(ctx)) if name.startswith(incomplete)]
+
+
+def model_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """GGUF files below what is typed so far, and the folders on the way to others."""
+    typed, _, begun = incomplete.rpartition("/")
+    folder = Path(f"{typed}/" if "/" in incomplete else ".").expanduser()
+    prefix = f"{typed}/" if "/" in incomplete else ""
+    if not folder.is_dir():
+        return []
+    found = [path for path in sorted(folder.iterdir()) if path.name.startswith(begun)]
+    files = [f"{prefix}{path.name}" for path in found if path.suffix == ".gguf"]
+    return files + [f"{prefix}{path.name}/" for path in found if path.is_dir() and not path.name.startswith(".")]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import click
 
-from progtrain.engine.cli.common import chosen_version, json_option, print_json, say, workspace
+from progtrain.engine.cli.common import chosen_version, json_option, versions, workspace
+from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text
 from progtrain.engine.text import unified_diff
 
 
 @click.command("diff")
-@click.argument("old", required=False)
-@click.argument("new", required=False)
+@click.argument("old", required=False, shell_complete=versions)
+@click.argument("new", required=False, shell_complete=versions)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, old: str | None, new: str | None, as_json: bool) -> None:
-    """What changed from version OLD to NEW; by default in the latest version, against the one it was made from."""
+    """What changed between two versions' scripts.
+
+    From version OLD to NEW; by default in the latest version, against the one it was made from.
+    """
     from progtrain.engine.script.action import difference
     from progtrain.engine.script.header import read_header
 
@@ -33,6 +37,6 @@ def command(ctx: click.Context, old: str | None, new: str | None, as_json: bool)
     before, after = read_text(older_path), read_text(ws.script(newer))
     changes = difference.compare(before, after)
     if as_json:
-        print_json({"old": older, "new": newer, "changes": [change.__dict__ for change in changes]})
+        print_json("diff", {"old": older, "new": newer, "changes": [change.__dict__ for change in changes]})
         return
     say(unified_diff(before, after, ws.script(newer).name, older_path.name) or "no difference")

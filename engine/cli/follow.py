@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import click
-
-from progtrain.engine.cli.common import say
+from progtrain.engine.cli.output import overwrite, print_json, say
 from progtrain.engine.errors import Busy, StorageError
 from progtrain.engine.files import LineReader, full_disk
+from progtrain.engine.status.snapshot import Snapshot
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.text import clean_line, tail
 from progtrain.engine.workspace import Workspace
@@ -20,64 +19,59 @@ from progtrain.engine.workspace import Workspace
 _POLL_SECONDS = 0.2
 
 
-class Follower:
-    """Prints journal events as they come, and a progress line on a terminal."""
+def events_from_now(ws: Workspace) -> LineReader:
+    """To be made before a runner is started, so that nothing of what it says is missed."""
+    reader = LineReader(ws.journal)
+    reader.read()
+    return reader
 
-    def __init__(self, ws: Workspace) -> None:
-        self.ws = ws
-        self._reader = LineReader(ws.journal)
-        self._reader.read()
-        self._view = WorkspaceView(ws.root) if sys.stdout.isatty() else None
-        self._progress_shown = False
 
-    def until_end(self, runner: subprocess.Popen[bytes]) -> int:
-        """Follows to the end of the runner. Ctrl-C ends the following, not the loop."""
-        try:
-            while runner.poll() is None:
-                self.look()
-                time.sleep(_POLL_SECONDS)
-        except KeyboardInterrupt:
-            self._clear_progress()
-            say("\nnot followed any longer; the loop goes on. progtrain status shows it, progtrain stop ends it")
-            return 130
-        self.look()
-        self._clear_progress()
-        code = runner.returncode
-        if code in {Busy.exit_code, StorageError.exit_code}:
-            # on a full disk there may be no room for the message either
-            said = tail(self.ws.runner_log).strip() or str(full_disk(self.ws.root))
-            say(f"progtrain: {said}", error=True)
-        elif code < 0:
-            say(
-                f"progtrain: the runner was ended by signal {-code}; progtrain run goes on where it stopped", error=True
-            )
-        return code
+def until_end(ws: Workspace, runner: subprocess.Popen[bytes], events: LineReader, *, as_json: bool = False) -> int:
+    """Shows what happens until the runner ends; its exit code. Ctrl-C ends the following, not the loop.
 
-    def look(self) -> None:
-        for event in self._reader.read():
-            if line := told(event):
-                self._clear_progress()
-                say(line, error=event["event"] in {"warning", "loop_failed"})
-        self._show_progress()
+    As lines for people, with a line of progress on a terminal; or every event of the journal as a line of JSON.
+    """
+    view = WorkspaceView(ws.root) if sys.stdout.isatty() and not as_json else None
+    shown = 0
+    try:
+        while runner.poll() is None:
+            shown = _look(events, view, shown, as_json)
+            time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        overwrite("", shown)
+        say("not followed any longer; the loop goes on. progtrain status shows it, progtrain stop ends it", error=True)
+        return 130
+    _look(events, None, shown, as_json)
+    if runner.returncode in {Busy.exit_code, StorageError.exit_code}:
+        # on a full disk there may be no room for the message either
+        said = tail(ws.runner_log).strip() or str(full_disk(ws.root))
+        say(f"progtrain: {said}", error=True)
+    elif runner.returncode < 0:
+        ended = f"progtrain: the runner was ended by signal {-runner.returncode}"
+        say(f"{ended}\n  fix: progtrain run goes on where it stopped", error=True)
+    return runner.returncode
 
-    def _show_progress(self) -> None:
-        if self._view is None:
-            return
-        snapshot = self._view.snapshot()
-        progress = snapshot.progress
-        if snapshot.status != "training" or progress is None or progress.step is None:
-            self._clear_progress()
-            return
-        share = f"{100 * progress.step / progress.steps:3.0f} %  " if progress.steps else ""
-        epoch = f"epoch {progress.epoch}/{progress.epochs}  " if progress.epoch else ""
-        left = f"left {progress.seconds_left:.0f} s" if progress.seconds_left is not None else ""
-        click.echo(f"\r\x1b[K      {share}{epoch}step {progress.step}/{progress.steps or '?'}  {left}", nl=False)
-        self._progress_shown = True
 
-    def _clear_progress(self) -> None:
-        if self._progress_shown:
-            click.echo("\r\x1b[K", nl=False)
-            self._progress_shown = False
+def _look(events: LineReader, view: WorkspaceView | None, shown: int, as_json: bool) -> int:
+    """Says what is new. Returns the width of the line of progress that then stands there."""
+    for event in events.read():
+        if as_json:
+            print_json("event", event, lines=True)
+        elif line := told(event):
+            shown = overwrite("", shown)
+            say(line, error=event["event"] in {"warning", "loop_failed"})
+    return shown if as_json else overwrite(progress_line(view.snapshot()) if view else "", shown)
+
+
+def progress_line(snapshot: Snapshot) -> str:
+    """Empty when nothing is being trained."""
+    progress = snapshot.progress
+    if snapshot.status != "training" or progress is None or progress.step is None:
+        return ""
+    share = f"{100 * progress.step / progress.steps:3.0f} %  " if progress.steps else ""
+    epoch = f"epoch {progress.epoch}/{progress.epochs}  " if progress.epoch else ""
+    left = f"left {progress.seconds_left:.0f} s" if progress.seconds_left is not None else ""
+    return f"      {share}{epoch}step {progress.step}/{progress.steps or '?'}  {left}"
 
 
 def told(event: dict[str, Any]) -> str | None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 
 from progtrain.engine import examples
-from progtrain.engine.cli.common import say
-from progtrain.engine.errors import StepFailed
+from progtrain.engine.cli import imports
+from progtrain.engine.cli.common import interpreter
+from progtrain.engine.cli.output import say, shell
+from progtrain.engine.errors import InputError, StepFailed, StorageError
 from progtrain.engine.workspace import Workspace
 
 
@@ -19,28 +21,47 @@ from progtrain.engine.workspace import Workspace
 @click.option("--example", type=click.Choice(examples.NAMES), help="A whole workspace with real data.")
 @click.option("--python", metavar="PATH", help="Interpreter that prepares the example's data.")
 def command(directory: Path, example: str | None, python: str | None) -> None:
-    """Set up a workspace in DIRECTORY: an example with its data, or an empty one with rules and instruction.
+    """Set up a workspace, empty or with an example.
 
-    Nothing that is there is overwritten.
+    In DIRECTORY: an example with its data, or rules and instruction to begin with. Nothing that is there is
+    overwritten.
     """
-    for path in examples.write_empty(directory) if example is None else examples.write(example, directory):
-        say(f"wrote {path}")
-    ws = Workspace(directory.resolve())
+    runs = interpreter(python) or sys.executable
     if example is not None:
-        ended = subprocess.run(
-            [python or sys.executable, ws.pipeline_script.name],
-            cwd=ws.root,
-            capture_output=True,
-            text=True,
-            check=False,
+        _refuse_without_packages(example, runs)
+    try:
+        written = examples.write_empty(directory) if example is None else examples.write(example, directory)
+    except OSError as error:
+        reason = f"it cannot be written: {error.strerror}"
+        raise StorageError(reason, file=directory, fix="name a folder that you may write") from error
+    for path in written:
+        say(f"wrote {path}")
+    if example is not None:
+        _prepare_data(Workspace(directory.resolve()), runs)
+    first = "progtrain check" if directory == Path() else f"{shell('cd', directory)} && progtrain check"
+    say(f"\nnext: {first}, then progtrain-tui, or progtrain run")
+
+
+def _refuse_without_packages(example: str, python: str) -> None:
+    """Before anything is written."""
+    names = {name for script in examples.scripts(example) for name in imports.needed(script)}
+    lacking = imports.missing(python, names, examples.folder())
+    if lacking:
+        raise InputError(
+            f"the example {example} needs {', '.join(lacking)}, which {python} does not have",
+            fix=shell(python, "-m", "pip", "install", "progtrain[examples]"),
         )
-        if ended.returncode:
-            last = (ended.stderr.strip() or ended.stdout.strip() or "it printed nothing").splitlines()[-1]
-            raise StepFailed(
-                f"the data could not be prepared: {last}",
-                file=ws.pipeline_script,
-                fix="the examples need scikit-learn: pip install scikit-learn",
-            )
-        say(ended.stdout.strip())
-    where = "" if directory == Path() else f"cd {directory} && "
-    say(f"\nnext: {where}progtrain check, then progtrain-tui, or progtrain run")
+
+
+def _prepare_data(ws: Workspace, python: str) -> None:
+    ended = subprocess.run(
+        [python, ws.pipeline_script.name], cwd=ws.root, capture_output=True, text=True, errors="replace", check=False
+    )
+    if ended.returncode:
+        last = (ended.stderr.strip() or ended.stdout.strip() or "it printed nothing").splitlines()[-1]
+        raise StepFailed(
+            f"the data could not be prepared: {last}",
+            file=ws.pipeline_script,
+            fix=f"{shell('cd', ws.root)} && {shell(python, ws.pipeline_script.name)} shows all of it",
+        )
+    say(ended.stdout.strip())

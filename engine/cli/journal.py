@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from progtrain.engine.cli.common import json_option, print_json, say, workspace
+from progtrain.engine.cli.common import json_option, workspace
 from progtrain.engine.cli.follow import told
+from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.files import LineReader
 
 
@@ -20,7 +21,7 @@ def command(ctx: click.Context, count: int, everything: bool, commands: bool, as
     events = LineReader(workspace(ctx).journal).read()
     events = events if everything else events[-count:]
     if as_json:
-        print_json(events)
+        print_json("journal", events)
         return
     if not events:
         say("nothing has happened yet: progtrain run starts the loop")

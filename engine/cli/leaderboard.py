@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import click
 
 from progtrain.engine import metrics
-from progtrain.engine.cli.common import json_option, number, print_json, say, table, workspace
+from progtrain.engine.cli.common import json_option, workspace
+from progtrain.engine.cli.output import number, print_json, say, table
 from progtrain.engine.loop.external import External, read_external
 from progtrain.engine.status.snapshot import Snapshot, VersionView
 from progtrain.engine.status.view import WorkspaceView
@@ -20,20 +21,24 @@ _SIGNS = {"better": "▲", "worse": "▼", "within noise": "≈"}
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """All versions and external models, ranked by the primary metric; what each action brought."""
+    """All versions and external models, ranked by the primary metric.
+
+    With each version stands what its action brought.
+    """
     ws = workspace(ctx)
     if not as_json:
         show(ws)
         return
     snapshot = WorkspaceView(ws.root).snapshot()
     print_json(
+        "leaderboard",
         {
             "primary_metric": snapshot.primary_metric,
             "higher_is_better": snapshot.higher_is_better,
             "report": snapshot.report,
             "versions": [row.__dict__ for row in ranked(snapshot)],
             "external": [row.__dict__ for row in read_external(ws)],
-        }
+        },
     )
 
 

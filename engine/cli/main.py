@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -11,23 +12,30 @@ from pathlib import Path
 
 import click
 
-from progtrain.engine.errors import ProgtrainError
+import progtrain as package
+from progtrain.engine.cli.output import say
+from progtrain.engine.errors import ProgtrainError, StorageError
 
 #: name -> what it does, in the order of the help; the module has the same name
 COMMANDS = {
     "init": "Set up a workspace, empty or with an example.",
-    "check": "Is everything ready: workspace, rules, machine, model, terminal?",
-    "run": "Run the loop until it needs you, or to its end.",
-    "step": "Run one step by itself.",
-    "status": "Where the loop stands.",
+    "check": "Is everything ready: workspace, rules, scripts, machine, model, terminal?",
+    "run": "Run the loop until it needs your decision, or to its end.",
+    "step": "Run one step by itself, whether or not it was done before.",
+    "status": "Where the loop stands: step, progress, versions, and what is wanted of you.",
     "review": "See and answer what the loop asks.",
     "stop": "Stop the loop after the batch that runs.",
-    "leaderboard": "All versions, ranked by the primary metric.",
+    "leaderboard": "All versions and external models, ranked by the primary metric.",
     "diff": "What changed between two versions' scripts.",
     "samples": "Outcome of the validation samples of a version.",
     "journal": "What happened when, with the command to repeat it.",
-    "model": "The advisor's model: info, check, bench.",
+    "model": "The advisor's model: what it is, whether it serves, how fast it is.",
+    "docs": "Read the documentation.",
 }
+#: of an error in progtrain itself
+INTERNAL = 70
+#: what the shell sets to ask for completions
+COMPLETE = "_PROGTRAIN_COMPLETE"
 
 
 class Commands(click.Group):
@@ -49,7 +57,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="progtrain")
+@click.version_option(package.__version__)
 @click.option(
     "-C",
     "--workspace",
@@ -58,41 +66,76 @@ class Commands(click.Group):
     help="The project folder; by default the present one.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_context
-def progtrain(ctx: click.Context, workspace: Path, debug: bool) -> None:
+def progtrain(workspace: Path, debug: bool) -> None:
     """Improve a training script version by version, one change at a time, under your rules."""
-    ctx.obj = {"root": workspace.resolve(), "debug": debug}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a step failed, 2 wrong input or usage, 3 a decision is needed, 4 another runner is at
-    work, 5 the disk is full or read-only, 70 an error in progtrain itself, 130 interrupted.
+    work, 5 the disk is full or cannot be written, 70 an error in progtrain itself, 130 interrupted.
     """
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = progtrain.main(args=arguments, prog_name="progtrain", standalone_mode=False)
+        code = _called(given)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # the reader has gone (`| head`): nothing is left to say, and Python must not say it at its end either
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return 0
+    except (KeyboardInterrupt, EOFError):
+        return 130
+
+
+def _called(arguments: list[str]) -> int:
+    """The command's own exit code, or that of its error, which is told. Raises `BrokenPipeError`."""
+    try:
+        if instruction := os.environ.get(COMPLETE):
+            from click.shell_completion import shell_complete
+
+            return shell_complete(progtrain, {}, "progtrain", COMPLETE, instruction)
+        with progtrain.make_context("progtrain", list(arguments)) as ctx:
+            code = progtrain.invoke(ctx)
+        return code if isinstance(code, int) else 0
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.Abort:
         return 130
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except ProgtrainError as error:
-        if debug:
-            traceback.print_exc()
-        click.echo(f"progtrain: {error}", err=True)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
-        # the reader has gone (`| head`): nothing is left to say, and Python must not say it at its end either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code if isinstance(code, int) else 0
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one message and an exit code
+        if "--debug" in arguments:
+            say(traceback.format_exc(), error=True)
+        return _told(error)
+
+
+def _told(error: Exception) -> int:
+    if isinstance(error, click.ClickException):
+        text = io.StringIO()
+        error.show(text)
+        say(text.getvalue().rstrip(), error=True)
+        return 2
+    if isinstance(error, ProgtrainError):
+        say(f"progtrain: {error}", error=True)
+        return error.exit_code
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"progtrain: {where}{error.strerror or error}\n  fix: see that it can be read and written", error=True)
+        return StorageError.exit_code
+    say(
+        f"progtrain: an error in progtrain itself: {type(error).__name__}: {error}\n"
+        "  fix: please report it, with what `progtrain --debug ...` shows",
+        error=True,
+    )
+    return INTERNAL
 
 
 def entry() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a terminal that cannot show a character gets another one, no traceback
+            stream.reconfigure(errors="replace")
     sys.exit(main())
 
 

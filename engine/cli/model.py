@@ -11,17 +11,20 @@ from progtrain.advisor import process
 from progtrain.advisor.interface import Settings
 from progtrain.advisor.locate import bundled_model
 from progtrain.advisor.process import ModelInfo
-from progtrain.engine.cli.common import chosen_version, json_option, print_json, say, workspace
+from progtrain.engine.cli.common import chosen_version, json_option, model_file, model_files, versions, workspace
+from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.drafting import rounds
-from progtrain.engine.errors import InputError
 from progtrain.engine.rules import rules
 
-_path = click.argument("path", required=False, type=click.Path(path_type=Path))
+_path = click.argument("path", required=False, type=click.Path(path_type=Path), shell_complete=model_files)
 
 
 @click.group("model")
 def command() -> None:
-    """The advisor's model. PATH: a GGUF; by default the one that the rules name, else the bundled one."""
+    """The advisor's model: what it is, whether it serves, how fast it is.
+
+    PATH: a GGUF; by default the one that the rules name, else the bundled one.
+    """
 
 
 @command.command("info")
@@ -48,7 +51,7 @@ def check(ctx: click.Context, path: Path | None, as_json: bool) -> int:
     result = None if found.problems else exam.sit(settings, (lambda line: None) if as_json else _progress)
     if as_json:
         sat = None if result is None else {**result.model_dump(mode="json"), "line": result.line}
-        print_json({**found.model_dump(mode="json"), "exam": sat})
+        print_json("model_check", {**found.model_dump(mode="json"), "exam": sat})
     elif result is not None:
         for note in result.marks[-1].notes if not result.serves else ():
             say(f"  {note}")
@@ -71,7 +74,7 @@ def bench(ctx: click.Context, path: Path | None, as_json: bool) -> int:
     settings = _settings(ctx, path)
     speed = process.bench(settings.model or bundled_model(), settings=settings)
     if as_json:
-        print_json(speed.model_dump(mode="json"))
+        print_json("model_speed", speed.model_dump(mode="json"))
     elif speed.problem is None:
         for label, value, unit in (
             ("loads in", speed.load_seconds, "s"),
@@ -89,7 +92,7 @@ def bench(ctx: click.Context, path: Path | None, as_json: bool) -> int:
 
 
 @command.command("redo")
-@click.argument("version")
+@click.argument("version", shell_complete=versions)
 @click.option("--round", "number", type=click.IntRange(min=1), help="Which round of the draft; by default the newest.")
 @json_option
 @click.pass_context
@@ -100,7 +103,7 @@ def redo(ctx: click.Context, version: str, number: int | None, as_json: bool) ->
     ws = workspace(ctx)
     found = again(ws, chosen_version(ws, version), number)
     if as_json:
-        print_json({**asdict(found), "same": not found.differences})
+        print_json("redo", {**asdict(found), "same": not found.differences})
     else:
         say(f"{found.version}, round {found.round}, drafted again by {found.author}")
         for line in found.differences:
@@ -115,15 +118,15 @@ def _settings(ctx: click.Context, path: Path | None) -> Settings:
     present = rules.load(ws)
     settings = rounds.settings(present, ws, seed=present.file.seed)
     if path is not None:
-        settings = settings.model_copy(update={"model": path.expanduser().absolute()})
-    if settings.model is not None and not settings.model.is_file():
-        raise InputError("there is no such file", file=settings.model, fix="name a GGUF file, or leave it out")
+        return settings.model_copy(update={"model": model_file(path)})
+    if settings.model is not None:
+        model_file(settings.model, "advisor_config.model of the rules")
     return settings
 
 
 def _tell(found: ModelInfo, as_json: bool) -> int:
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json("model", found.model_dump(mode="json"))
     else:
         say(f"{found.path}")
         for line in described(found):

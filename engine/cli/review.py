@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from progtrain.engine.cli.common import chosen_version, json_option, print_json, say, table, workspace
-from progtrain.engine.cli.follow import Follower
+from progtrain.engine.cli.common import candidates, chosen_version, json_option, versions, workspace
+from progtrain.engine.cli.follow import events_from_now, until_end
+from progtrain.engine.cli.output import print_json, say, table
 from progtrain.engine.clock import now
 from progtrain.engine.control import decisions, launch
 from progtrain.engine.errors import DecisionNeeded, InputError
@@ -21,7 +22,10 @@ from progtrain.engine.workspace import Workspace
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """See and answer what the loop asks; without a subcommand: show it."""
+    """See and answer what the loop asks.
+
+    Without a subcommand: show it.
+    """
     if ctx.invoked_subcommand is None:
         _show(workspace(ctx), as_json)
 
@@ -35,7 +39,7 @@ def show(ctx: click.Context, as_json: bool) -> None:
 
 
 @command.command("accept")
-@click.option("--candidate", metavar="ID", help="This one instead of the proposed.")
+@click.option("--candidate", metavar="ID", shell_complete=candidates, help="This one instead of the proposed.")
 @click.pass_context
 def accept(ctx: click.Context, candidate: str | None) -> int:
     """Accept what is proposed, with your edits in the drafted files, and go on."""
@@ -49,8 +53,8 @@ def accept(ctx: click.Context, candidate: str | None) -> int:
 
 
 @command.command("choose")
-@click.argument("candidate")
-@click.option("--base", metavar="vNNN", help="Build on this version instead.")
+@click.argument("candidate", shell_complete=candidates)
+@click.option("--base", metavar="vNNN", shell_complete=versions, help="Build on this version instead.")
 @click.pass_context
 def choose(ctx: click.Context, candidate: str, base: str | None) -> int:
     """Draft another candidate's action, and ask again."""
@@ -102,7 +106,7 @@ def hints(ctx: click.Context, as_json: bool) -> None:
 
     found = decisions.hints(workspace(ctx))
     if as_json:
-        print_json(list(found))
+        print_json("hints", [{"number": n, "hint": hint} for n, hint in enumerate(found, start=1)])
         return
     for number, hint in enumerate(found, start=1):
         ruled_out = sorted(veto(hint).locks | veto(hint).candidates)
@@ -141,11 +145,16 @@ def retry(ctx: click.Context) -> int:
     return _answer(ws, _open(ws), answer="retry")
 
 
-def _open(ws: Workspace) -> Review:
+def _asked(ws: Workspace) -> Review | None:
+    """The open question. Raises `InputError` when there is one that cannot be read."""
     snapshot = WorkspaceView(ws.root).snapshot()
-    review = snapshot.review
-    if review is None and snapshot.status == "waiting" and snapshot.fix:
+    if snapshot.review is None and snapshot.status == "waiting" and snapshot.fix:
         raise InputError(snapshot.reason, fix=snapshot.fix)
+    return snapshot.review
+
+
+def _open(ws: Workspace) -> Review:
+    review = _asked(ws)
     if review is None:
         raise InputError(
             "nothing is asked at present", file=ws.root, fix="progtrain status shows where the loop stands"
@@ -193,27 +202,39 @@ def _answer(ws: Workspace, review: Review, **fields: object) -> int:
             f"{fields['answer']} is no answer to this question", fix=f"answer one of: {', '.join(review.answers)}"
         )
     decision = Decision.model_validate({"question": review.question, "at": now(), **fields})
-    follower = Follower(ws)
+    events = events_from_now(ws)
     runner = launch.answer(ws, decision)
     if runner is None:
         say("answered; the loop at work takes it up")
         return 0
-    code = follower.until_end(runner)
+    code = until_end(ws, runner, events)
     return 0 if code == DecisionNeeded.exit_code else code
 
 
 def _show(ws: Workspace, as_json: bool) -> None:
-    review = _open(ws)
+    review = _asked(ws)
+    if review is None:
+        if as_json:
+            print_json("review", {"question": None})
+        else:
+            say("nothing is asked at present; progtrain status shows where the loop stands")
+        return
     drafts = ws.drafts(review.version)
     documents = {
         p.name: read_text(p) for p in (drafts.analysis, drafts.action) if review.kind == "review" and p.is_file()
     }
     if as_json:
-        print_json({**review.model_dump(mode="json"), "documents": documents})
+        print_json("review", {**review.model_dump(mode="json"), "documents": documents})
         return
     for name, text in documents.items():
         say(f"── {name} ── drafted by {review.author}", bold=True)
         say(text)
+    _describe(review)
+    if review.kind == "review":
+        say(f"or edit {ws.relative(drafts.action)} and accept")
+
+
+def _describe(review: Review) -> None:
     say(f"── {review.title}", bold=True)
     if review.text:
         say(review.text)
@@ -239,5 +260,3 @@ def _show(ws: Workspace, as_json: bool) -> None:
     if review.checks:
         say(f"checked: {'; '.join(review.checks)}")
     say(f"\nprogtrain review {' | '.join(answer for answer in review.answers if answer != 'stop')}", bold=True)
-    if review.kind == "review":
-        say(f"or edit {ws.relative(drafts.action)} and accept")

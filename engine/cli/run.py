@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from progtrain.engine.cli import leaderboard
-from progtrain.engine.cli.common import interpreter, print_json, run_options, say, workspace
-from progtrain.engine.cli.follow import Follower
+from progtrain.engine.cli.common import options_of, run_options, workspace
+from progtrain.engine.cli.follow import events_from_now, until_end
+from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.control import launch, lock
 from progtrain.engine.control.options import Options
 from progtrain.engine.errors import Busy
+from progtrain.engine.status.snapshot import STEP_NAMES
+from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
-
-STEPS = ("initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report")
 
 
 @click.command("run")
 @click.option("--yes", "-y", "autopilot", is_flag=True, help="Autopilot: accept every draft and repair as proposed.")
 @click.option("--dry-run", is_flag=True, help="Say what would be run, written and changed, and do none of it.")
 @click.option("--max-versions", type=click.IntRange(min=1), help="At most this many; never more than the rules allow.")
-@click.option("--until", type=click.Choice(STEPS), help="Stop after this step.")
+@click.option("--until", metavar="STEP", type=click.Choice(STEP_NAMES), help="Stop after this step.")
 @click.option("--detach", is_flag=True, help="Do not follow: start it and return.")
-@click.option("--json", "as_json", is_flag=True, help="With --dry-run: as one JSON value.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: each event as a line of JSON, and the outcome.")
 @run_options
 @click.pass_context
 def command(
@@ -43,16 +42,7 @@ def command(
     It goes on where it stopped. The work is done by a process of its own: closing this terminal does not end it.
     """
     ws = workspace(ctx)
-    options = Options.model_validate(
-        {
-            "autopilot": autopilot,
-            "dataset_id": dataset_id,
-            "max_versions": max_versions,
-            "until": until,
-            "python": interpreter(python),
-            "model": None if model is None else str(Path(model).expanduser().absolute()),
-        }
-    )
+    options = options_of(python, model, dataset_id, autopilot=autopilot, max_versions=max_versions, until=until)
     if dry_run:
         return _dry_run(ws, options, as_json)
     if lock.running(ws):
@@ -61,15 +51,28 @@ def command(
             file=ws.root,
             fix="progtrain status --watch shows it, progtrain stop ends it",
         )
-    follower = Follower(ws)
+    events = events_from_now(ws)
     runner = launch.start(ws, options)
-    if detach:
+    if detach and not as_json:
         say("started; progtrain status --watch follows it")
-        return 0
-    code = follower.until_end(runner)
-    if code == 0 and not until:
+    code = 0 if detach else until_end(ws, runner, events, as_json=as_json)
+    if as_json:
+        print_json("run", {"exit_code": code, "pid": runner.pid, **_outcome(ws)}, lines=True)
+    elif code == 0 and not until and not detach:
         leaderboard.show(ws)
     return code
+
+
+def _outcome(ws: Workspace) -> dict[str, object]:
+    snapshot = WorkspaceView(ws.root).snapshot()
+    return {
+        "status": snapshot.status,
+        "reason": snapshot.reason,
+        "fix": snapshot.fix,
+        "version": snapshot.version,
+        "question": snapshot.review.question if snapshot.review else None,
+        "report": snapshot.report,
+    }
 
 
 def _dry_run(ws: Workspace, options: Options, as_json: bool) -> int:
@@ -77,7 +80,7 @@ def _dry_run(ws: Workspace, options: Options, as_json: bool) -> int:
 
     planned = plan(ws, options)
     if as_json:
-        print_json([item.__dict__ for item in planned])
+        print_json("plan", [item.__dict__ for item in planned])
         return 0
     say("nothing is run, written or changed; this is what would be:")
     for item in planned:

@@ -7,7 +7,8 @@ import math
 
 import click
 
-from progtrain.engine.cli.common import chosen_version, json_option, print_json, say, table, version_option, workspace
+from progtrain.engine.cli.common import chosen_version, json_option, version_option, workspace
+from progtrain.engine.cli.output import print_json, say, table
 from progtrain.engine.errors import InputError
 
 
@@ -21,7 +22,10 @@ from progtrain.engine.errors import InputError
 def command(
     ctx: click.Context, version: str | None, wrong: bool, of_class: str | None, count: int, as_json: bool
 ) -> None:
-    """Outcome of the validation samples: wrong ones first, then by loss."""
+    """Outcome of the validation samples of a version.
+
+    Wrong ones first, then by loss.
+    """
     ws = workspace(ctx)
     version = chosen_version(ws, version)
     path = ws.version(version).per_sample
@@ -38,7 +42,7 @@ def command(
     rows.sort(key=lambda r: (r.get("correct") != "0", -_number(r.get("loss"))))
     total, rows = len(rows), rows[:count]
     if as_json:
-        print_json(rows)
+        print_json("samples", {"version": version, "total": total, "rows": rows})
         return
     if not rows:
         say("no such samples")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 
 import click
 
-from progtrain.engine.cli.common import json_option, number, print_json, say, table, workspace
+from progtrain.engine.cli.common import json_option, workspace
+from progtrain.engine.cli.output import decorated, number, print_json, say, table
 from progtrain.engine.status.snapshot import Snapshot
 from progtrain.engine.status.view import WorkspaceView
 
@@ -27,10 +27,12 @@ def command(ctx: click.Context, as_json: bool, watch: bool, interval: float) -> 
     while True:
         snapshot = view.snapshot()
         if as_json:
-            print_json(as_dict(snapshot))
+            print_json("status", as_dict(snapshot), lines=watch)
         elif (text := described(snapshot)) != shown:
-            if watch and sys.stdout.isatty():
+            if watch and decorated():
                 click.clear()
+            elif shown:
+                say()
             say(text)
             shown = text
         if not watch:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from progtrain.engine.cli.common import interpreter, run_options, say, version_option, workspace
+from progtrain.engine.cli.common import options_of, run_options, version_option, workspace
 from progtrain.engine.cli.follow import told
-from progtrain.engine.cli.run import STEPS
+from progtrain.engine.cli.output import say
+from progtrain.engine.status.snapshot import STEP_NAMES
 
 
 @click.command("step")
-@click.argument("name", type=click.Choice(STEPS))
+@click.argument("name", metavar="STEP", type=click.Choice(STEP_NAMES))
 @version_option
 @click.option("--yes", "-y", "autopilot", is_flag=True, help="Accept what is proposed.")
 @run_options
@@ -26,21 +25,16 @@ def command(
     model: str | None,
     dataset_id: str | None,
 ) -> None:
-    """Run one step by itself, whether or not it was done before."""
+    """Run one step by itself, whether or not it was done before.
+
+    STEP: initialize, train, evaluate, analyze, extract, check, author or report.
+    """
     from progtrain.engine.control import lock
     from progtrain.engine.control.context import Stopped
-    from progtrain.engine.control.options import Options
     from progtrain.engine.loop import runner, sequence
 
     ws = workspace(ctx)
-    options = Options.model_validate(
-        {
-            "autopilot": autopilot,
-            "python": interpreter(python),
-            "dataset_id": dataset_id,
-            "model": None if model is None else str(Path(model).expanduser().absolute()),
-        }
-    )
+    options = options_of(python, model, dataset_id, autopilot=autopilot)
 
     def listener(event: dict[str, object]) -> None:
         if line := told(event):

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import click
 
-from progtrain.engine.cli.common import say, workspace
-from progtrain.engine.control import launch
+from progtrain.engine.cli.common import workspace
+from progtrain.engine.cli.output import say
+from progtrain.engine.control import launch, lock
 
 
 @click.command("stop")
 @click.option("--wait", type=click.FloatRange(min=0), default=60.0, help="Seconds to wait for it; 0: do not wait.")
 @click.pass_context
 def command(ctx: click.Context, wait: float) -> int:
-    """Stop the loop. A training ends after the batch that runs; the version is trained anew the next time."""
+    """Stop the loop after the batch that runs.
+
+    A version whose training is stopped is trained anew the next time.
+    """
     ws = workspace(ctx)
+    if not lock.running(ws):
+        say("nothing to stop: no runner is at work in this workspace; progtrain status shows where the loop stands")
+        return 0
     launch.stop(ws)
     if not wait:
         say("asked to stop")
@@ -21,5 +28,5 @@ def command(ctx: click.Context, wait: float) -> int:
     if launch.wait_until_stopped(ws, wait):
         say("stopped; progtrain run goes on where it stopped")
         return 0
-    say(f"still stopping after {wait:.0f} s; progtrain status shows it", error=True)
+    say(f"progtrain: still stopping after {wait:.0f} s; progtrain status shows it", error=True)
     return 1

@@ -184,7 +184,7 @@ def load(ws: Workspace) -> Rules:
         file = RulesFile.model_validate(data)
     except ValidationError as error:
         raise first_problem(
-            error, ws.rules, "correct the value of that key (docs/file_formats.md lists all)"
+            error, ws.rules, "correct the value of that key (progtrain docs file_formats lists all)"
         ) from error
     _check_training_config(file.training_config, ws.rules)
     prose = read_text(ws.instruction) if has_instruction else ""

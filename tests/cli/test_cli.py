@@ -6,49 +6,16 @@ import json
 import os
 import pty
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from progtrain.engine.control.options import Options
-from progtrain.engine.loop import runner
 from progtrain.engine.workspace import Workspace
 from tests.advisor import scripted
-
-
-def progtrain(ws: Workspace, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "progtrain.engine.cli.main", "-C", str(ws.root), *arguments],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **environment},
-        check=False,
-        timeout=120,
-    )
-
-
-def as_json(ws: Workspace, *arguments: str) -> Any:
-    done = progtrain(ws, *arguments)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Two versions and a report; the tests that use it only look."""
-    from tests.conftest import prepare_plain
-
-    ws = Workspace(tmp_path_factory.mktemp("cli") / "a workspace é")
-    ws.root.mkdir()
-    prepare_plain(ws)
-    assert runner.run(ws, Options(autopilot=True, max_versions=2)) == 0
-    return ws
+from tests.cli.commands import as_json, progtrain
 
 
 def test_run_in_autopilot_prints_steps_and_leaderboard(plain: Workspace) -> None:
@@ -75,7 +42,7 @@ def test_the_loop_by_hand(plain: Workspace) -> None:
     assert progtrain(plain, "review", "hints").stdout == "1. smaller steps\n"
     assert progtrain(plain, "review", "forget", "2").returncode == 2
     assert progtrain(plain, "review", "forget", "1").stdout == "taken back: smaller steps\n"
-    assert as_json(plain, "review", "hints", "--json") == []
+    assert as_json(plain, "review", "hints", "--json")["rows"] == []
     assert "the same draft, token for token" in progtrain(plain, "model", "redo", "v001").stdout
     assert as_json(plain, "model", "redo", "v001", "--round", "1", "--json")["same"] is True
     assert progtrain(plain, "review", "accept").returncode == 0
@@ -110,7 +77,7 @@ def test_leaderboard_diff_samples_and_journal(finished: Workspace) -> None:
     changes = as_json(finished, "diff", "--json")["changes"]
     assert 1 <= len(changes) <= 6
     assert "+++ 02_train_v002.py" in progtrain(finished, "diff").stdout
-    samples = as_json(finished, "samples", "--wrong", "--json")
+    samples = as_json(finished, "samples", "--wrong", "--json")["rows"]
     assert samples and all(row["correct"] == "0" for row in samples)
     losses = [float(row["loss"]) for row in samples]
     assert losses == sorted(losses, reverse=True)
@@ -171,8 +138,9 @@ def test_dry_run_tells_and_writes_nothing(plain: Workspace) -> None:
     [
         (("samples", "--version", "v009"), 2, "there is no version 'v009'"),
         (("samples", "--version", "nine"), 2, "there is no version 'nine'"),
-        (("review",), 2, "nothing is asked at present"),
-        (("stop",), 2, "no runner is at work"),
+        (("review",), 0, "nothing is asked at present"),
+        (("review", "accept"), 2, "nothing is asked at present"),
+        (("stop",), 0, "no runner is at work"),
         (("model", "info", "no-such.gguf"), 2, "there is no such file"),
         (("run", "--max-versions", "99"), 2, "more than the rules allow"),
         (("run", "--until", "nowhere"), 2, "nowhere"),

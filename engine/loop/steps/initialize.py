@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 from progtrain.engine import prepared_data
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
+from progtrain.engine.drafting import rounds
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json, write_text
 from progtrain.engine.rules.rules import Rules
@@ -42,13 +44,11 @@ def dataset_id(context_id: str | None, rules_id: str | None, fixed: str | None) 
 def look(context: Context) -> list[str]:
     """Reads stats, scripts and the baseline's record; plain words on each. Raises `InputError` for what is broken."""
     ws = context.ws
-    _check_data(context)
-    if shutil.which(context.python) is None:
-        raise InputError(
-            "the interpreter of the scripts is not there, or cannot be run",
-            file=context.python,
-            fix="name another: progtrain run --python PATH",
-        )
+    for problem in problems(context):
+        raise problem
+    model = rounds.settings(context.rules, ws, seed=0).model
+    if model is not None and not model.is_file():
+        context.journal.warn(f"{model}: there is no such model; until it is there, the rules alone draft")
     stats = prepared_data.read_stats(ws.stats(context.dataset_id))
     counts = ", ".join(f"{count} {split}" for split, count in stats.counts.items()) or "counts unknown"
     notes = [f"dataset {context.dataset_id}: {counts}, task {stats.task_type or 'not stated'}"]
@@ -56,12 +56,30 @@ def look(context: Context) -> list[str]:
     if isinstance(spec, dict):
         notes.append("the baseline's spec.json was read")
     notes += context.rules.notes()
-    versions = ws.versions()
-    if versions:
-        _same_dataset(context, versions[-1])
-        for version in versions:
-            _tell_if_changed(context, version)
+    for version in ws.versions():
+        _tell_if_changed(context, version)
     return notes
+
+
+def problems(context: Context) -> Iterator[InputError]:
+    """All that keeps the loop from beginning, apart from the baseline script itself."""
+    ws = context.ws
+    yield from _data_problems(context)
+    if shutil.which(context.python) is None:
+        yield InputError(
+            "the interpreter of the scripts is not there, or cannot be run",
+            file=context.python,
+            fix="name another: progtrain run --python PATH",
+        )
+    try:
+        prepared_data.read_stats(ws.stats(context.dataset_id))
+    except InputError as error:
+        yield error
+    try:
+        if versions := ws.versions():
+            _same_dataset(context, versions[-1])
+    except InputError as error:
+        yield error
 
 
 def run(context: Context, version: str) -> str:
@@ -75,7 +93,7 @@ def run(context: Context, version: str) -> str:
         raise InputError(
             "there is neither a baseline nor a version to begin with",
             file=ws.baseline_script,
-            fix=f"put your training script there as {ws.baseline_script.name} (docs/training_script.md), "
+            fix=f"put your training script there as {ws.baseline_script.name} (progtrain docs training_script), "
             "or try an example: progtrain init --example digits DIR",
         )
     found = audit(
@@ -138,19 +156,19 @@ def _allowed(context: Context, version: str, found: Audit, diff: str) -> bool:
     return context.ask(review, "accept").answer == "accept"
 
 
-def _check_data(context: Context) -> None:
+def _data_problems(context: Context) -> Iterator[InputError]:
     ws = context.ws
     folder = ws.data(context.dataset_id)
-    if folder.is_dir():
-        return
-    there = prepared_data.available(ws)
-    if there:
-        fix = f"prepared data is there for: {', '.join(there)}"
-    elif ws.pipeline_script.is_file():
-        fix = f"prepare it: python {ws.pipeline_script.name}"
-    else:
-        fix = "put the prepared data there, with train/ and valid/"
-    raise InputError(f"there is no dataset {context.dataset_id!r}", file=folder, fix=fix)
+    prepare = f"prepare it: python {ws.pipeline_script.name}" if ws.pipeline_script.is_file() else ""
+    if not folder.is_dir():
+        there = ", ".join(prepared_data.available(ws))
+        fix = f"prepared data is there for: {there}" if there else prepare
+        fix = fix or "put the prepared data there, with train/ and valid/"
+        yield InputError(f"there is no dataset {context.dataset_id!r}", file=folder, fix=fix)
+    for name in ("train", "valid"):
+        split = ws.split(context.dataset_id, name)
+        if split.is_dir() and not any(path.is_file() for path in split.rglob("*")):
+            yield InputError("the folder holds no file", file=split, fix=prepare or f"put the {name} data there")
 
 
 def _tell_if_changed(context: Context, version: str) -> None:

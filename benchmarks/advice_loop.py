@@ -37,6 +37,7 @@ from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import LineReader, read_text, write_json
 from progtrain.engine.jobs.began import began
+from progtrain.engine.jobs.local import Local
 from progtrain.engine.loop import runner, sequence
 from progtrain.engine.rules import rules
 from progtrain.engine.schema import JobRequest, load
@@ -46,24 +47,14 @@ from progtrain.engine.workspace import JobFolder, Workspace
 Adviser = Callable[[Briefing], Draft]
 
 
-@dataclass
-class WarmContext(Context):
-    """The engine's context, with scripts in forks of a Python that has imported the heavy packages already."""
+class Warm(Local):
+    """Runs scripts in forks of a Python that has imported the heavy packages already."""
 
-    warm: WarmPython | None = None
-    #: drafts in the advisor's place; None: the advisor itself, in a process of its own
-    adviser: Adviser | None = None
-    #: changes what the advisor is told
-    retold: Callable[[Briefing], Briefing] = lambda briefing: briefing
+    def __init__(self, warm: WarmPython) -> None:
+        self.warm = warm
 
-    def check_stop(self) -> None:
-        super().check_stop()
-        if marks.read(self.ws, self.last_version, "evaluate") is not None:
-            raise Stopped("all versions are measured")
-
-    def start(self, folder: JobFolder, request: JobRequest) -> None:
+    def submit(self, folder: JobFolder, request: JobRequest) -> None:
         """Runs the script to its end, and leaves the state that a guard would have left."""
-        assert self.warm is not None
         begun = datetime.now(UTC)
         write_json(folder.job, request.model_dump())
         ended = self.warm.run(
@@ -85,6 +76,21 @@ class WarmContext(Context):
         }
         write_json(folder.state, state)
 
+
+@dataclass
+class LoopContext(Context):
+    """The engine's context with another adviser, until all versions are measured."""
+
+    #: drafts in the advisor's place; None: the advisor itself, in a process of its own
+    adviser: Adviser | None = None
+    #: changes what the advisor is told
+    retold: Callable[[Briefing], Briefing] = lambda briefing: briefing
+
+    def check_stop(self) -> None:
+        super().check_stop()
+        if marks.read(self.ws, self.last_version, "evaluate") is not None:
+            raise Stopped("all versions are measured")
+
     def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:
         if self.adviser is not None:
             return self.adviser(briefing)
@@ -96,7 +102,8 @@ def run(cell: Cell, arm: str, out: Path, warm: WarmPython, root: Path, versions:
     cell.write(root, versions)
     ws = Workspace(root)
     prepared = runner.prepare(ws, Options(autopilot=True), clock=clock)
-    context = WarmContext(**{f.name: getattr(prepared, f.name) for f in fields(Context)}, warm=warm)
+    context = LoopContext(**{f.name: getattr(prepared, f.name) for f in fields(Context)})
+    context.executor = Warm(warm)
     context.journal = Journal(ws.journal, clock, None)
     if arm == "rules":
         context.adviser = rules_draft.draft
@@ -195,7 +202,7 @@ def _shuffler(cell: Cell, out: Path, *, order: bool) -> Callable[[Briefing], Bri
 # what came of it
 
 
-def _measured(context: WarmContext, versions: int) -> list[Trial]:
+def _measured(context: LoopContext, versions: int) -> list[Trial]:
     """A trial for each version that the rules allow; those that the loop did not reach count as failed."""
     ws = context.ws
     made = history.authored(ws)
@@ -213,9 +220,9 @@ def _measured(context: WarmContext, versions: int) -> list[Trial]:
     return [*trials, *(Trial(n, math.inf, None, "not reached") for n in range(len(trials) + 1, versions + 1))]
 
 
-def _held_out(context: WarmContext, version: str) -> float | None:
-    assert context.warm is not None
-    score = evaluate(context.ws, context.rules, context.warm, version, "test")
+def _held_out(context: LoopContext, version: str) -> float | None:
+    assert isinstance(context.executor, Warm)
+    score = evaluate(context.ws, context.rules, context.executor.warm, version, "test")
     return score.error if score and math.isfinite(score.error) else None
 
 

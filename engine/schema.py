@@ -171,9 +171,10 @@ class JobRequest(_File):
 
 
 class JobState(_File):
-    """`.progtrain/jobs/*/state.json`, written by the guard alone."""
+    """`.progtrain/jobs/*/state.json`, written by whoever watches over the script."""
 
-    status: Literal["starting", "running", "ended"]
+    #: "starting" is how guards of an earlier version said "pending"
+    status: Literal["pending", "starting", "running", "ended", "unreachable"]
     host: str
     #: the guard's own process
     pid: int
@@ -184,7 +185,7 @@ class JobState(_File):
     ended_at: datetime | None = None
     #: of the script; negative: ended by that signal
     exit_code: int | None = None
-    #: "time limit", "cancelled", "could not start": why the guard ended it
+    #: "time limit", "cancelled", "could not start", "lost": why it did not end by itself
     ended_by: str | None = None
     #: processes of the tree that were still there afterwards and were ended
     leftovers: int = 0

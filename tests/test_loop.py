@@ -21,7 +21,7 @@ from progtrain.engine.control.options import Options
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import Busy
 from progtrain.engine.files import LineReader
-from progtrain.engine.jobs import local
+from progtrain.engine.jobs.local import Local
 from progtrain.engine.loop import runner
 from progtrain.engine.rules import rules
 from progtrain.engine.schema import Decision, Review
@@ -433,10 +433,10 @@ def test_a_lost_guard_means_training_again(plain: Workspace, monkeypatch: pytest
     monkeypatch.setenv("SECONDS_PER_EPOCH", "0.3")
     process = launch.start(plain, AUTOPILOT)
     folder = plain.job("v001-train-1")
-    _wait_for(lambda: (state := local.poll(folder)) is not None and state.status == "running")
+    _wait_for(lambda: (state := Local().look(folder)) is not None and state.status == "running")
     process.kill()
     process.wait()
-    state = local.poll(folder)
+    state = Local().look(folder)
     assert state is not None
     psutil.Process(state.pid).kill()
     monkeypatch.setenv("SECONDS_PER_EPOCH", "0")

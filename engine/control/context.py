@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from progtrain.advisor import process
@@ -16,7 +16,8 @@ from progtrain.engine.control import decisions
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import DecisionNeeded
 from progtrain.engine.files import write_text
-from progtrain.engine.jobs import local
+from progtrain.engine.jobs.base import LOST, Executor
+from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Decision, JobRequest, JobState, Review
 from progtrain.engine.workspace import JobFolder, Workspace
@@ -55,6 +56,8 @@ class Context:
     #: the last version that the loop will make
     last_version: str = ""
     stop_grace_seconds: float = STOP_GRACE_SECONDS
+    #: where scripts run
+    executor: Executor = field(default_factory=Local)
 
     def check_stop(self) -> None:
         if self.stop_requested():
@@ -95,19 +98,19 @@ class Context:
             raise Stopped
         return answered
 
-    def run_script(self, name: str, arguments: list[str], *, live_version: str | None = None) -> JobState | None:
+    def run_script(self, name: str, arguments: list[str], *, live_version: str | None = None) -> JobState:
         """Runs a Python script of the workspace under a guard, to its end.
 
-        Attaches to the job of that name when it is still alive, and takes its result when it has ended since. None
-        when the guard itself was lost. Raises `Stopped` when the user asked for it, once nothing runs any more.
+        Attaches to the job of that name when it is still alive, and takes its result when it has ended since. Raises
+        `Stopped` when the user asked for it, once nothing runs any more.
         """
         folder = self.ws.job(name)
-        state = local.poll(folder)
-        if state is None or not (state.status == "ended" or local.alive(state)):
+        state = self.executor.look(folder)
+        if state is None or state.ended_by == LOST:
             self._submit(folder, name, arguments, live_version)
         else:
             self.journal.write("note", text=f"attached to {name}, which was started before")
-        ended = local.wait(folder, self._stopper(folder, live_version))
+        ended = self.executor.wait(folder, self._stopper(folder, live_version))
         if self.stop_requested():
             # cut short: what it left counts neither as done nor as failed
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -127,7 +130,7 @@ class Context:
                 "PROGTRAIN_LIVE_FILE": str(live),
                 "PROGTRAIN_STOP_FILE": str(stop),
             }
-        self.start(
+        self.executor.submit(
             folder,
             JobRequest(
                 name=name,
@@ -137,10 +140,6 @@ class Context:
                 timeout_seconds=self.rules.timeout_seconds,
             ),
         )
-
-    def start(self, folder: JobFolder, request: JobRequest) -> None:
-        """Where scripts run: on this machine, under a guard."""
-        local.submit(folder, request)
 
     def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:
         """Who drafts: the advisor in a process of its own. Raises `Stopped` when the user asked for it."""
@@ -164,8 +163,8 @@ class Context:
                 if live_version:
                     self.ws.live_stop(live_version).touch()
                 else:
-                    local.cancel(folder)
+                    self.executor.cancel(folder)
             elif now - asked_at > self.stop_grace_seconds:
-                local.cancel(folder)
+                self.executor.cancel(folder)
 
         return check

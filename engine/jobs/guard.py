@@ -35,7 +35,7 @@ class Guard:
         self.folder = folder
         self.request: dict[str, Any] = json.loads((folder / "job.json").read_bytes())
         self.state: dict[str, Any] = {
-            "status": "starting",
+            "status": "pending",
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "create_time": began(psutil.Process()),

@@ -12,7 +12,7 @@ from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import LineReader, sha256
-from progtrain.engine.jobs import local
+from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules import goal
 from progtrain.engine.rules import rules as rules_module
 from progtrain.engine.rules.rules import Rules
@@ -113,10 +113,10 @@ class WorkspaceView:
             return False
         for path in sorted(self.ws.jobs.glob(f"{state.version}-*"), reverse=True):
             try:
-                job = local.poll(self.ws.job(path.name))
+                job = Local().look(self.ws.job(path.name))
             except ValueError:  # not what a guard writes
                 continue
-            if job is not None and local.alive(job):
+            if job is not None and job.status != "ended":
                 return True
         return False
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from progtrain.engine.jobs import local
+from progtrain.engine.jobs.base import LOST
+from progtrain.engine.jobs.local import Local, guard_alive
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.workspace import JobFolder
 
@@ -20,16 +21,14 @@ def _begin(folder: JobFolder, code: str, timeout: float | None = None) -> None:
     script = folder.path.parent / "script.py"
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(code)
-    local.submit(
+    Local().submit(
         folder,
         JobRequest(name="job", command=[sys.executable, str(script)], cwd=str(script.parent), timeout_seconds=timeout),
     )
 
 
 def _finish(folder: JobFolder) -> JobState:
-    state = local.wait(folder, lambda: None)
-    assert state is not None
-    return state
+    return Local().wait(folder, lambda: None)
 
 
 @pytest.fixture
@@ -103,22 +102,22 @@ def test_nothing_of_the_tree_is_left_behind(folder: JobFolder) -> None:
 def test_a_killed_guard_takes_its_script_along(folder: JobFolder) -> None:
     _begin(folder, "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)")
     script = int(_until(folder.path.parent / "pid"))
-    state = local.poll(folder)
+    state = Local().look(folder)
     assert state is not None
     os.kill(state.pid, signal.SIGKILL)
     assert _gone(script)
-    assert local.wait(folder, lambda: None) is None
+    assert _finish(folder).ended_by == LOST
 
 
 def test_cancel_ends_it(folder: JobFolder) -> None:
     _begin(folder, "import time; open('pid', 'w').write('x'); time.sleep(600)")
     _until(folder.path.parent / "pid")
-    local.cancel(folder)
+    Local().cancel(folder)
     assert _finish(folder).ended_by == "cancelled"
 
 
 def test_an_interpreter_that_is_not_there_is_told(folder: JobFolder) -> None:
-    local.submit(folder, JobRequest(name="job", command=["/no/such/python", "x.py"], cwd=str(folder.path.parent)))
+    Local().submit(folder, JobRequest(name="job", command=["/no/such/python", "x.py"], cwd=str(folder.path.parent)))
     state = _finish(folder)
     assert state.ended_by == "could not start"
     assert "No such file" in folder.log.read_text()
@@ -127,7 +126,7 @@ def test_an_interpreter_that_is_not_there_is_told(folder: JobFolder) -> None:
 def test_the_same_pid_of_another_process_is_not_taken_for_the_guard(folder: JobFolder) -> None:
     _begin(folder, "pass")
     state = _finish(folder).model_copy(update={"status": "running", "pid": os.getpid(), "create_time": 1.0})
-    assert not local.alive(state)
+    assert not guard_alive(state)
 
 
 def test_a_job_that_is_submitted_again_while_its_guard_starts_runs_once(folder: JobFolder) -> None:

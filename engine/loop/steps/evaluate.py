@@ -45,11 +45,11 @@ def run(context: Context, version: str) -> str:
         )
     job = f"{version}-evaluate"
     state = context.run_script(job, [ws.eval_script.name, "--version", version])
-    output = tail(ws.job(job).log).strip()
+    output = tail(context.executor.log(ws.job(job))).strip()
     # its result is taken over once; the next evaluation is a new job
     ws.job(job).state.unlink(missing_ok=True)
-    if state is None or state.exit_code != 0 or state.ended_by:
-        raise _failed(context, job, None if state is None else state.ended_by, output)
+    if state.exit_code != 0 or state.ended_by:
+        raise _failed(context, job, state.ended_by, output)
     score = check_score(context, version)
     outputs = [folder.eval_score, folder.per_sample, folder.protocol, folder.infer_samples]
     marks.write(

@@ -11,7 +11,6 @@ from pathlib import Path
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import StepFailed
 from progtrain.engine.files import storage_errors, write_bytes
-from progtrain.engine.jobs import local
 from progtrain.engine.loop.steps import evaluate
 from progtrain.engine.text import tail
 from progtrain.engine.workspace import Workspace
@@ -38,16 +37,16 @@ def run(context: Context, version: str) -> str:
         )
     partial = ws.reports / f".report-after-{version}"
     job = f"report-{version}"
-    state = local.poll(ws.job(job))
-    if state is None or not local.alive(state):
+    before = context.executor.look(ws.job(job))
+    if before is None or before.status == "ended":
         # a result is used once: another loop's report is another job
         with storage_errors(ws.reports):
             shutil.rmtree(ws.job(job).path, ignore_errors=True)
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
     state = context.run_script(job, [ws.report_script.name, "--output", str(partial)])
-    output = tail(ws.job(job).log)
-    if state is None or state.exit_code != 0 or not (partial / "leaderboard.csv").is_file():
+    output = tail(context.executor.log(ws.job(job)))
+    if state.exit_code != 0 or not (partial / "leaderboard.csv").is_file():
         last = output.strip().splitlines()[-1] if output.strip() else "it printed nothing"
         raise StepFailed(
             f"the report failed: {last}",

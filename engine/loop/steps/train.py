@@ -13,7 +13,7 @@ from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, storage_errors, try_read_json, write_text
-from progtrain.engine.jobs import local
+from progtrain.engine.jobs.base import LOST
 from progtrain.engine.loop import attempts, spec
 from progtrain.engine.schema import JobState, Review
 from progtrain.engine.script.repair.failure import Failure, explain
@@ -64,7 +64,7 @@ def run(context: Context, version: str) -> str:
         _reset(folder)
         attempts.write_report(context.ws, version)
     attempts.write_report(context.ws, version, passed=number)
-    job = local.poll(context.ws.job(name))
+    job = context.executor.look(context.ws.job(name))
     seconds = _seconds(job)
     outputs = [folder.best_checkpoint, folder.last_checkpoint, folder.spec]
     script = sha256(context.ws.script(version))
@@ -84,8 +84,8 @@ def _attempt(context: Context, version: str, name: str) -> Failure | None:
     """One training. None when it is whole and valid."""
     script = context.ws.script(version)
     state = context.run_script(name, [script.name], live_version=version)
-    output = tail(context.ws.job(name).log)
-    if state is None:
+    output = tail(context.executor.log(context.ws.job(name)))
+    if state.ended_by == LOST:
         return Failure(
             cause="guard lost",
             error_summary="the training ended without a word: its guard was killed, or the machine restarted",
@@ -150,7 +150,7 @@ def _prepare(context: Context, version: str, job: str) -> None:
     """Makes room for a new training, unless one under that name is still to be attached to or taken over."""
     folder = context.ws.job(job)
     taken_over_before = marks.read(context.ws, version, "train") is not None
-    if local.poll(folder) is None or taken_over_before:
+    if context.executor.look(folder) is None or taken_over_before:
         shutil.rmtree(folder.path, ignore_errors=True)
         _clear(context, version)
 

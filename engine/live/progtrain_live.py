@@ -1,7 +1,7 @@
 """What a training script gets on its PYTHONPATH: a Lightning callback that tells how far it is.
 
 Lightning finds it by its entry point and calls `callbacks()`; the script needs no change and nothing is installed. It
-runs in the user's interpreter: standard library and Lightning only, Python 3.8 and later, and whatever goes wrong
+runs in the user's interpreter: standard library and Lightning only, Python 3.9 and later, and whatever goes wrong
 here must never disturb the training.
 """
 
@@ -18,6 +18,8 @@ else:
     from pytorch_lightning.callbacks import Callback
 
 _SECONDS_BETWEEN_WRITES = 0.3
+#: several processes look together, after at most this many batches
+_MOST_BATCHES_BETWEEN_LOOKS = 100
 
 
 class ProgtrainLive(Callback):
@@ -31,6 +33,9 @@ class ProgtrainLive(Callback):
         self._begun = time.monotonic()
         self._steps_at_begin = 0
         self._batch_size = None
+        # of a training in several processes: batches until all of them look for the stop file, and since when
+        self._batches_left = self._batches_between = 1
+        self._looked = time.monotonic()
 
     def on_fit_start(self, trainer, pl_module):
         if trainer.global_rank == 0:
@@ -48,15 +53,33 @@ class ProgtrainLive(Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if self._batch_size is None:
             self._batch_size = _length(batch) or 0
-        now = time.monotonic()
-        if now - self._written < _SECONDS_BETWEEN_WRITES:
-            return
-        self._write(trainer)
-        if self._stop_path and os.path.exists(self._stop_path):  # noqa: PTH110
+        due = time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES
+        if due:
+            self._write(trainer)
+        alone = trainer.world_size == 1
+        if (due and self._stop_asked()) if alone else self._all_agree_to_stop(trainer):
             trainer.should_stop = True
             # without this, Lightning goes on to min_epochs and min_steps first
             trainer.fit_loop.min_epochs = 0
             trainer.fit_loop.epoch_loop.min_steps = 0
+
+    def _stop_asked(self):
+        return bool(self._stop_path) and os.path.exists(self._stop_path)  # noqa: PTH110
+
+    def _all_agree_to_stop(self, trainer):
+        """Rank 0 looks and tells the others, on the same batch everywhere: else they would end at different steps and
+        wait for each other for ever. It also tells after how many batches to look again, by how fast they go.
+        """
+        self._batches_left -= 1
+        if self._batches_left > 0:
+            return False
+        now = time.monotonic()
+        a_batch = max(now - self._looked, 1e-6) / self._batches_between
+        between = min(max(int(_SECONDS_BETWEEN_WRITES / a_batch), 1), _MOST_BATCHES_BETWEEN_LOOKS)
+        stop, between = trainer.strategy.broadcast((self._stop_asked(), between), src=0)
+        self._looked = now
+        self._batches_left = self._batches_between = between
+        return stop
 
     def on_validation_end(self, trainer, pl_module):
         if not trainer.sanity_checking:

@@ -120,6 +120,7 @@ class Trainer:
     """As much of Lightning's as the callback looks at."""
 
     global_rank = 0
+    world_size = 1
     global_step = 0
     current_epoch = 0
     max_epochs = 2

@@ -62,7 +62,7 @@ def command(topic: str | None) -> None:
     wanted = name if name in found else name.replace("-", "_")
     if wanted not in found:
         near = difflib.get_close_matches(wanted, found, n=1)
-        fix = f"did you mean {near[0]}? progtrain docs lists all topics" if near else "progtrain docs lists all topics"
+        fix = f"{f'did you mean {near[0]}? ' if near else ''}all topics are shown by: progtrain docs"
         raise InputError(f"there is no topic {topic!r}", fix=fix)
     _show(read_text(found[wanted]))
 

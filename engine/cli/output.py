@@ -21,7 +21,8 @@ _LEAST = 12
 
 def say(text: str = "", *, bold: bool = False, error: bool = False) -> None:
     """Text of whatever origin, made harmless."""
-    click.secho(clean_text(text), bold=bold and decorated(), err=error)
+    shown = clean_text(text)
+    click.echo(click.style(shown, bold=True) if bold and decorated() else shown, err=error)
 
 
 def overwrite(text: str, shown: int) -> int:

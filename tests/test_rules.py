@@ -19,13 +19,13 @@ def _write(ws: Workspace, value: Any) -> None:
 
 def test_no_files_means_defaults_and_says_so(ws: Workspace) -> None:
     loaded = rules.load(ws)
-    assert (loaded.file.seed, loaded.file.loop_config.max_versions, loaded.file.eval_config.infer_samples) == (
+    assert (loaded.seed, loaded.max_versions, loaded.value("eval_config.infer_samples")) == (
         42,
         10,
         10,
     )
-    assert loaded.file.loop_config.branch_from == "latest"
-    assert loaded.file.loop_config.max_train_attempts == 3
+    assert loaded.branch_from == "latest"
+    assert loaded.max_train_attempts == 3
     assert loaded.primary_metric == "loss"
     assert any("no user_defined_rules.json" in note for note in loaded.notes())
     assert any("no user_instruction.md" in note for note in loaded.notes())
@@ -70,7 +70,7 @@ def test_unknown_keys_are_kept_and_the_nearest_is_named(ws: Workspace) -> None:
     loaded = rules.load(ws)
     assert any("loop_config.max_version " in w and "loop_config.max_versions?" in w for w in loaded.warnings)
     assert any("unknown key note" in w for w in loaded.warnings)
-    assert (loaded.file.loop_config.model_extra or {})["max_version"] == 3
+    assert loaded.stated["loop_config"]["max_version"] == 3
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_key_in_the_wrong_place_is_told_its_own(ws: Workspace, key: str, meant
 def test_prepdata_version_is_an_alias_of_dataset_id(ws: Workspace) -> None:
     _write(ws, {"dataset_config": {"prepdata_version": "digits_v2"}})
     loaded = rules.load(ws)
-    assert loaded.file.dataset_config.dataset_id == "digits_v2"
+    assert loaded.dataset_id == "digits_v2"
     assert loaded.warnings == ()
 
 

@@ -134,7 +134,7 @@ class Bench:
             metric=self.rules.primary_metric,
             higher_is_better=self.rules.higher_is_better(self.rules.primary_metric),
             against="before",
-            seed=self.rules.file.seed,
+            seed=self.rules.seed,
         )
         return found.verdict if found else ""
 

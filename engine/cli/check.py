@@ -12,11 +12,10 @@ from typing import Literal
 
 import click
 import psutil
-from pydantic import ValidationError
 
 from progtrain.advisor import process
 from progtrain.advisor.locate import bundled_model
-from progtrain.engine import complaints, prepared_data
+from progtrain.engine import prepared_data
 from progtrain.engine.cli import imports
 from progtrain.engine.cli.common import from_here, json_option, run_options, workspace
 from progtrain.engine.cli.model import described
@@ -31,7 +30,7 @@ from progtrain.engine.files import read_text, try_read_json
 from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.steps import initialize
 from progtrain.engine.rules import instruction, rules
-from progtrain.engine.rules.rules import Rules, RulesFile
+from progtrain.engine.rules.rules import Rules
 from progtrain.engine.script.baseline.audit import audit
 from progtrain.engine.workspace import Workspace
 
@@ -101,15 +100,13 @@ def _rules(ws: Workspace) -> Generator[Item, None, Rules | None]:
     try:
         present = rules.load(ws)
     except InputError as error:
-        cause = error.__cause__
-        found = [error] if not isinstance(cause, ValidationError) else complaints.problems(cause, ws.rules, error.fix)
-        yield from (_error("rules", problem) for problem in found)
+        yield from (_error("rules", problem) for problem in rules.problems(ws) or [error])
         return None
     if not present.has_rules:
         yield Item("rules", "note", f"no {ws.rules.name}: no constraint of that kind, only the defaults")
     else:
         locks = ", ".join(f"{key} = {value!r}" for key, value in present.locked.items()) or "nothing"
-        limit = present.file.loop_config.max_versions
+        limit = present.max_versions
         yield Item("rules", "ok", f"{ws.rules.name}: up to {limit} versions, locked: {locks}")
     for warning in present.warnings:
         yield Item("rules", "warning", warning)
@@ -147,7 +144,7 @@ def _context(ws: Workspace, options: Options, present: Rules | None) -> Generato
                 if error.reason not in told:
                     yield _error("workspace", error)
                 told.add(error.reason)
-    known = present or Rules(ws.rules, RulesFile(), instruction.read(""), False, False, "", ())
+    known = present or Rules(ws.rules, {}, instruction.read(""), False, False, "", ())
     python = options.python or sys.executable
     return Context(ws, known, guess, python, SilentJournal(ws.journal), now, dry_run=True)
 
@@ -237,7 +234,7 @@ def _audit(ws: Workspace, dataset_id: str, present: Rules) -> Iterator[Item]:
 
 
 def _model(ws: Workspace, present: Rules, options: Options) -> Iterator[Item]:
-    settings = rounds.settings(present, ws, seed=present.file.seed)
+    settings = rounds.settings(present, ws, seed=present.seed)
     path = Path(options.model) if options.model else settings.model or bundled_model()
     if options.model and not path.is_file():
         yield Item("model", "error", f"--model {path}: there is no such file", "name a GGUF file, or leave it out")
@@ -254,7 +251,7 @@ def _model(ws: Workspace, present: Rules, options: Options) -> Iterator[Item]:
         yield Item("model", "ok", described(info)[0])
     for remark in info.remarks:
         yield Item("model", "note", remark)
-    if present.file.advisor_config.allow_code_edits:
+    if present.allow_code_edits:
         none = "allow_code_edits has no effect: the bundled model cannot write code"
         some = "allow_code_edits: this model may propose code; with --yes it runs without anybody having read it"
         yield Item("model", "note", none if info.native else some)

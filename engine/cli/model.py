@@ -116,7 +116,7 @@ def _settings(ctx: click.Context, path: Path | None) -> Settings:
     """Of the rules; a path on the command line comes first. Raises `InputError` when the file is not there."""
     ws = workspace(ctx)
     present = rules.load(ws)
-    settings = rounds.settings(present, ws, seed=present.file.seed)
+    settings = rounds.settings(present, ws, seed=present.seed)
     if path is not None:
         return settings.model_copy(update={"model": model_file(path)})
     if settings.model is not None:

@@ -54,7 +54,7 @@ def with_proposal(
     """
     kept = tuple(c for c in insight.candidates if not is_edit(c))
     insight = insight.model_copy(update={"candidates": kept})
-    if not context.rules.file.advisor_config.allow_code_edits or settings.model is None:
+    if not context.rules.allow_code_edits or settings.model is None:
         return insight, ()
     if any(EDITS in veto(hint).candidates for hint in briefing.hints):
         return insight, ()

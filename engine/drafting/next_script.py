@@ -52,15 +52,15 @@ def limits(rules: Rules) -> Limits:
         higher_is_better=rules.higher_is_better(rules.primary_metric),
         locked=frozenset(rules.locked) | text.locked | {"seed", "version", "dataset_id"},
         allowed_only=text.only,
-        max_versions=rules.file.loop_config.max_versions,
-        seed=rules.file.seed,
-        branch_from=rules.file.loop_config.branch_from,
+        max_versions=rules.max_versions,
+        seed=rules.seed,
+        branch_from=rules.branch_from,
     )
 
 
 def default_base(rules: Rules, records: Sequence[VersionRecord], version: str) -> str:
     """Which version the next one is made from, where the action does not say (`branch_from`)."""
-    if rules.file.loop_config.branch_from == "latest":
+    if rules.branch_from == "latest":
         return version
     comparable = [record for record in records if record.comparable]
     top = metrics.best(comparable, lambda record: record.primary, rules.higher_is_better(rules.primary_metric))
@@ -79,7 +79,7 @@ def plan(
     """What the version after `version` would be. Raises `InputError` for whatever forbids it."""
     if isinstance(operation, Mapping):
         operation = operations.parse_operation(dict(operation))
-    if isinstance(operation, EditOperation) and not rules.file.advisor_config.allow_code_edits:
+    if isinstance(operation, EditOperation) and not rules.allow_code_edits:
         raise InputError(
             f"{operations.describe_operation(operation)} is not allowed: code edits are off",
             file=ws.rules,

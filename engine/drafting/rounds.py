@@ -47,12 +47,12 @@ class DraftRecord(BaseModel):
 
 def settings(rules: Rules, ws: Workspace, *, seed: int) -> Settings:
     """The advisor's settings from the rules; a relative model path is below the workspace."""
-    config = rules.file.advisor_config
+    model = rules.value("advisor_config.model")
     return Settings(
-        model=None if config.model is None else (ws.root / Path(config.model).expanduser()),
-        context_tokens=config.context_tokens,
-        gpu_layers=config.gpu_layers,
-        threads=config.threads,
+        model=None if model is None else (ws.root / Path(model).expanduser()),
+        context_tokens=rules.value("advisor_config.context_tokens"),
+        gpu_layers=rules.value("advisor_config.gpu_layers"),
+        threads=rules.value("advisor_config.threads"),
         seed=seed,
     )
 
@@ -240,7 +240,7 @@ def with_proposal(
 ) -> tuple[Insight, tuple[str, ...]]:
     """The insight with a code edit among its candidates, where that is allowed and the model has one."""
     briefing = _briefing(context, insight, hint)
-    asked = settings(context.rules, context.ws, seed=context.rules.file.seed)
+    asked = settings(context.rules, context.ws, seed=context.rules.seed)
     return code_edit.with_proposal(context, version, insight, asked, briefing)
 
 
@@ -262,7 +262,7 @@ def _ask_advisor(context: Context, version: str, briefing: Briefing) -> Draft:
     folder = context.ws.drafts(version)
     write_text(folder.briefing, briefing.model_dump_json(indent=2) + "\n")
     folder.events.unlink(missing_ok=True)
-    asked = settings(context.rules, context.ws, seed=context.rules.file.seed)
+    asked = settings(context.rules, context.ws, seed=context.rules.seed)
     return context.draft(briefing, asked, events=folder.events, log=folder.log)
 
 

@@ -65,7 +65,7 @@ def _describe(context: Context, name: str, version: str, reasons: tuple[str, ...
         return Planned(version, name, reasons, (command,), (*new, *(shown(p) for p in outputs)))
     if name == "analyze":
         drafts = ws.drafts(version)
-        model = context.rules.file.advisor_config.model or "the bundled model"
+        model = context.rules.value("advisor_config.model") or "the bundled model"
         outputs = [ws.insight(version), drafts.analysis, drafts.action]
         return Planned(version, name, reasons, (f"the advisor, with {model}",), tuple(shown(p) for p in outputs))
     if name == "extract":

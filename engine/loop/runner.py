@@ -12,7 +12,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +48,10 @@ def prepare(
     opened = sequence.open_loop(ws)
     fixed = opened.get("dataset_id") if opened else None
     stored = opened or {}
-    dataset_id = initialize.dataset_id(options.dataset_id, present.file.dataset_config.dataset_id, fixed)
+    dataset_id = initialize.dataset_id(options.dataset_id, present.dataset_id, fixed)
     python = options.python or stored.get("python") or sys.executable
     present = _with_options(present, options, stored)
-    last = version_id(present.file.loop_config.max_versions)
+    last = version_id(present.max_versions)
     journal = SilentJournal(ws.journal) if dry_run else Journal(ws.journal, clock, listener)
     return Context(
         ws, present, dataset_id, python, journal, clock, options.autopilot, dry_run=dry_run, last_version=last
@@ -61,10 +60,9 @@ def prepare(
 
 def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> Rules:
     """Rules narrowed by the command line: it may lower what the rules bound, never raise it."""
-    file = present.file
     limit = options.max_versions or stored.get("max_versions_asked")
-    bound = file.loop_config.max_versions
-    stated = "max_versions" in file.loop_config.model_fields_set
+    bound = present.max_versions
+    stated = "max_versions" in present.stated.get("loop_config", {})
     if options.max_versions and stated and options.max_versions > bound:
         raise InputError(
             f"--max-versions {options.max_versions} is more than the rules allow ({bound})",
@@ -72,21 +70,19 @@ def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> R
             place="key loop_config.max_versions",
             fix="raise it there",
         )
-    model = options.model or stored.get("model")
-    if options.model and file.advisor_config.model and options.model != file.advisor_config.model:
+    model, by_rules = options.model or stored.get("model"), present.value("advisor_config.model")
+    if options.model and by_rules and options.model != by_rules:
         raise InputError(
-            f"the rules name another model: {file.advisor_config.model}",
+            f"the rules name another model: {by_rules}",
             file=present.path,
             place="key advisor_config.model",
             fix="leave --model out, or take the key out of the rules",
         )
-    loop_config = file.loop_config
     if limit:
-        loop_config = loop_config.model_copy(update={"max_versions": goal.max_versions(present.stated, limit)})
-    advisor = file.advisor_config
-    if model and not advisor.model:
-        advisor = advisor.model_copy(update={"model": str(Path(model).expanduser().absolute())})
-    return replace(present, file=file.model_copy(update={"loop_config": loop_config, "advisor_config": advisor}))
+        present = present.with_value("loop_config.max_versions", goal.max_versions(present.stated, limit))
+    if model and not by_rules:
+        present = present.with_value("advisor_config.model", str(Path(model).expanduser().absolute()))
+    return present
 
 
 def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = None) -> int:
@@ -157,7 +153,7 @@ def _begin(context: Context, options: Options) -> None:
         return
     versions = ws.versions()
     done = sequence.finished_at(ws)
-    limit = context.rules.file.loop_config.max_versions
+    limit = context.rules.max_versions
     if done is not None and versions and version_number(versions[-1]) == done and check.is_last(context, versions[-1]):
         raise sequence.NothingLeft(
             f"the loop is finished: {done} of {limit} versions are made and reported",

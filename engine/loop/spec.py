@@ -48,7 +48,7 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
         "created_at": context.clock().isoformat(timespec="seconds"),
         "training_started_at": started_at.isoformat(timespec="seconds"),
         "script": script.name,
-        "seed": settings.get("seed", context.rules.file.seed),
+        "seed": settings.get("seed", context.rules.seed),
         "settings": settings,
         "parameters": setup.get("parameters"),
         "data": {"counts": stats.counts, "task_type": stats.task_type},

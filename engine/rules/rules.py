@@ -2,80 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
-
-from progtrain.engine.complaints import first_problem
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import parse_json, read_text, sha256_text
-from progtrain.engine.rules import goal, instruction
-from progtrain.engine.schema import EvalScore
-from progtrain.engine.script.names import ALIASES, canonical
+from progtrain.engine.rules import goal, instruction, keys
+from progtrain.engine.script.names import canonical
 from progtrain.engine.workspace import Workspace
 
-_FOLDER_NAME = re.compile(r"[^/\\\0]+")
-
-
-class _Section(BaseModel):
-    # strict: `"3"` is not 3; unknown keys are kept, and warned of
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
-
-
-class LoopConfig(_Section):
-    max_versions: int = Field(goal.MAX_VERSIONS, ge=1)
-    branch_from: Literal["latest", "best"] = "latest"
-    max_train_attempts: int = Field(3, ge=1)
-    step_timeout_minutes: float | None = Field(None, gt=0)
-
-
-class DatasetConfig(_Section):
-    dataset_id: str | None = Field(None, validation_alias=AliasChoices("dataset_id", "prepdata_version"))
-
-    @field_validator("dataset_id")
-    @classmethod
-    def _one_folder(cls, value: str | None) -> str | None:
-        if value is not None and (not _FOLDER_NAME.fullmatch(value) or value in {".", ".."}):
-            raise ValueError("a dataset_id is the name of one folder below dataset/prepdata/")
-        return value
-
-
-class MetricRule(_Section):
-    name: str = Field(min_length=1)
-    higher_is_better: bool | None = None
-
-
-class EvalConfig(_Section):
-    primary_metric: str | None = Field(None, min_length=1)
-    metrics: list[str | MetricRule] = Field(default_factory=list)
-    infer_samples: int = Field(10, ge=0)
-    final_test: bool = False
-
-
-class AdvisorConfig(_Section):
-    model: str | None = None
-    context_tokens: int | None = Field(None, ge=256)
-    gpu_layers: int | None = Field(None, ge=-1)
-    threads: int | None = Field(None, ge=1)
-    allow_code_edits: bool = False
-
-
-class RulesFile(_Section):
-    """The keys of `user_defined_rules.json`."""
-
-    seed: int = Field(42, ge=0)
-    loop_config: LoopConfig = Field(default_factory=LoopConfig)
-    dataset_config: DatasetConfig = Field(default_factory=DatasetConfig)
-    training_config: dict[str, Any] = Field(default_factory=dict)
-    eval_config: EvalConfig = Field(default_factory=EvalConfig)
-    advisor_config: AdvisorConfig = Field(default_factory=AdvisorConfig)
+if TYPE_CHECKING:
+    from progtrain.engine.schema import EvalScore
 
 
 @dataclass(frozen=True)
@@ -83,7 +24,8 @@ class Rules:
     """Rules and instruction as they are now."""
 
     path: Path
-    file: RulesFile
+    #: the keys that stand in the file, as plain JSON, all of them valid
+    stated: Mapping[str, Any]
     instruction: instruction.Instruction
     #: False: there is no such file, hence no constraint of that kind
     has_rules: bool
@@ -91,17 +33,50 @@ class Rules:
     sha256: str
     warnings: tuple[str, ...] = ()
 
-    @cached_property
-    def stated(self) -> dict[str, Any]:
-        """The keys that stand in the file, as plain JSON."""
-        return self.file.model_dump(exclude_unset=True)
+    def value(self, key: str) -> Any:
+        """Of `"loop_config.max_versions"` and the like; the default where it is not stated."""
+        return keys.value(self.stated, key)
+
+    def with_value(self, key: str, value: Any) -> Rules:
+        """The same rules with another value for one key, as the command line may give it."""
+        section, name = key.split(".")
+        return replace(self, stated={**self.stated, section: {**self.stated.get(section, {}), name: value}})
+
+    @property
+    def seed(self) -> int:
+        return int(self.value("seed"))
+
+    @property
+    def max_versions(self) -> int:
+        return int(self.value("loop_config.max_versions"))
+
+    @property
+    def branch_from(self) -> Literal["latest", "best"]:
+        return "best" if self.value("loop_config.branch_from") == "best" else "latest"
+
+    @property
+    def max_train_attempts(self) -> int:
+        return int(self.value("loop_config.max_train_attempts"))
+
+    @property
+    def dataset_id(self) -> str | None:
+        named: str | None = self.value("dataset_config.dataset_id") or self.value("dataset_config.prepdata_version")
+        return named
+
+    @property
+    def training_config(self) -> dict[str, Any]:
+        return dict(self.value("training_config"))
+
+    @property
+    def allow_code_edits(self) -> bool:
+        return bool(self.value("advisor_config.allow_code_edits"))
 
     @cached_property
     def locked(self) -> dict[str, Any]:
         """Canonical setting -> the value that the rules give it."""
-        locks = {canonical(key): value for key, value in self.file.training_config.items()}
-        if "seed" in self.file.model_fields_set:
-            locks.setdefault("seed", self.file.seed)
+        locks = {canonical(key): value for key, value in self.training_config.items()}
+        if "seed" in self.stated:
+            locks.setdefault("seed", self.seed)
         return locks
 
     def locks_in(self, settings: Iterable[str]) -> dict[str, Any]:
@@ -150,7 +125,7 @@ class Rules:
 
     @property
     def timeout_seconds(self) -> float | None:
-        minutes = self.file.loop_config.step_timeout_minutes
+        minutes: float | None = self.value("loop_config.step_timeout_minutes")
         return None if minutes is None else minutes * 60
 
     def locks_shown(self) -> tuple[tuple[str, str], ...]:
@@ -180,26 +155,36 @@ def load(ws: Workspace) -> Rules:
     has_rules, has_instruction = ws.rules.is_file(), ws.instruction.is_file()
     text = read_text(ws.rules) if has_rules else "{}"
     data = _parse(text, ws.rules)
-    try:
-        file = RulesFile.model_validate(data)
-    except ValidationError as error:
-        raise first_problem(
-            error, ws.rules, "correct the value of that key (progtrain docs file_formats lists all)"
-        ) from error
-    _check_training_config(file.training_config, ws.rules)
+    if found := keys.problems(data, ws.rules):
+        first, more = found[0], len(found) - 1
+        raise InputError(
+            f"{first.reason} (and {more} more)" if more else first.reason,
+            file=first.file,
+            place=first.place,
+            fix=first.fix,
+        )
+    _check_training_config(data.get("training_config", {}), ws.rules)
     prose = read_text(ws.instruction) if has_instruction else ""
     rules = Rules(
         path=ws.rules,
-        file=file,
+        stated=data,
         instruction=instruction.read(prose),
         has_rules=has_rules,
         has_instruction=has_instruction,
         sha256=sha256_text(text + "\0" + prose),
-        warnings=tuple(_unknown_keys(file)),
+        warnings=tuple(keys.unknown(data)),
     )
     for name in {rules.primary_metric, *rules.metric_names}:
         rules.higher_is_better(name)
     return rules
+
+
+def problems(ws: Workspace) -> list[InputError]:
+    """All wrong values, where `load` stops at the first; empty where the file cannot be read as rules at all."""
+    try:
+        return keys.problems(_parse(read_text(ws.rules), ws.rules), ws.rules)
+    except InputError:
+        return []
 
 
 def _parse(text: str, path: Path) -> Any:
@@ -244,28 +229,3 @@ def _check_training_config(config: Mapping[str, Any], path: Path) -> None:
                 place=f"key training_config.{key}",
                 fix='name the setting itself, for example "learning_rate": 0.001',
             )
-
-
-def _elsewhere(key: str) -> str | None:
-    """The place of a key that stands in the wrong one."""
-    for name, info in RulesFile.model_fields.items():
-        if isinstance(info.annotation, type) and key in getattr(info.annotation, "model_fields", ()):
-            return f"{name}.{key}"
-    return f"training_config.{key}" if canonical(key) in ALIASES else None
-
-
-def _unknown_keys(model: BaseModel, prefix: str = "") -> Iterator[str]:
-    known = [*type(model).model_fields, *(["prepdata_version"] if isinstance(model, DatasetConfig) else [])]
-    for key in model.model_extra or {}:
-        near = difflib.get_close_matches(key, known, n=1)
-        meant = f"{prefix}{near[0]}" if near else _elsewhere(key)
-        hint = f"; did you mean {meant}?" if meant else ""
-        yield f"unknown key {prefix}{key} in the rules is kept and has no effect{hint}"
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            yield from _unknown_keys(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            for index, item in enumerate(value):
-                if isinstance(item, BaseModel):
-                    yield from _unknown_keys(item, f"{prefix}{name}[{index}].")

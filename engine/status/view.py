@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import LineReader, sha256
-from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules import goal
 from progtrain.engine.rules import rules as rules_module
 from progtrain.engine.rules.rules import Rules
-from progtrain.engine.schema import Review, validate
 from progtrain.engine.status import rows
 from progtrain.engine.status.snapshot import Progress, Snapshot, Status, VersionView
 from progtrain.engine.status.state import LoopState
 from progtrain.engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from progtrain.engine.schema import Review
 
 
 class WorkspaceView:
@@ -56,12 +57,12 @@ class WorkspaceView:
             seen,
             reason=reason,
             fix=fix,
-            dataset_id=state.dataset_id or (rules.file.dataset_config.dataset_id if rules else None),
+            dataset_id=state.dataset_id or (rules.dataset_id if rules else None),
             running=running,
             autopilot=running and state.autopilot,
             versions=tuple(self._with_doubts(row) for row in seen.versions),
             progress=self._read_progress(state) if status in {"training", "orphan training", "repairing"} else None,
-            review=review if isinstance(review, Review) else None,
+            review=None if isinstance(review, InputError) else review,
             log=self._log(state),
             locks=rules.locks_shown() if rules else (),
             rules_notes=rules.notes() if rules else (),
@@ -111,6 +112,8 @@ class WorkspaceView:
         """Whether a script is at work that no runner waits for."""
         if not state.runner_open or state.version is None or not self.ws.jobs.is_dir():
             return False
+        from progtrain.engine.jobs.local import Local  # `status` need not wait for it
+
         for path in sorted(self.ws.jobs.glob(f"{state.version}-*"), reverse=True):
             try:
                 job = Local().look(self.ws.job(path.name))
@@ -190,6 +193,8 @@ def _located(problem: InputError) -> str:
 
 
 def _review_in(data: Any, path: Path) -> Review | InputError:
+    from progtrain.engine.schema import Review, validate  # `status` need not wait for it
+
     try:
         return validate(data, Review, path)
     except InputError as error:

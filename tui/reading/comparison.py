@@ -101,7 +101,7 @@ def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str,
             return None, f"{base} and {version} were not scored alike: no verdict until they are evaluated again"
         before, after = (read_per_sample(folder.per_sample) for folder in folders)
         metrics = load(folders[1].eval_score, EvalScore).metrics
-        seed = rules.load(workspace).file.seed
+        seed = rules.load(workspace).seed
     except ProgtrainError as error:
         return None, f"no verdict: {str(error).splitlines()[0]}"
     found = {}

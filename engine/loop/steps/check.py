@@ -7,11 +7,11 @@ from progtrain.engine.workspace import version_id, version_number
 
 
 def is_last(context: Context, version: str) -> bool:
-    return (version_number(version) or 0) >= context.rules.file.loop_config.max_versions
+    return (version_number(version) or 0) >= context.rules.max_versions
 
 
 def run(context: Context, version: str) -> str:
-    limit = context.rules.file.loop_config.max_versions
+    limit = context.rules.max_versions
     if is_last(context, version):
         return f"{version} is the last of {limit} version{'s' if limit > 1 else ''}: the report is next"
     following = version_id((version_number(version) or 0) + 1)

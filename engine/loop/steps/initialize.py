@@ -131,7 +131,7 @@ def run(context: Context, version: str) -> str:
 
 def settings_for(rules: Rules, source: str) -> dict[str, Any]:
     """What a script is to be set to: `training_config`, and the seed where it is stated and the script has one."""
-    stated = rules.file.training_config
+    stated = rules.training_config
     if "seed" in rules.locked and find_setting(source, "seed") is not None:
         return {**stated, "seed": rules.locked["seed"]}
     return dict(stated)

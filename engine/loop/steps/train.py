@@ -177,7 +177,7 @@ def _resolve(context: Context, version: str, attempt: attempts.Attempt, *, start
     """After a failed attempt: repair, repeat, or ask."""
     script = context.ws.script(version)
     failure = attempt.failure()
-    used_up = attempt.number % context.rules.file.loop_config.max_train_attempts == 0
+    used_up = attempt.number % context.rules.max_train_attempts == 0
     if used_up:
         _ask_after_last(context, version, attempt, started_again)
         return
@@ -223,7 +223,7 @@ def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt, s
         # the loop had failed with it, and whoever starts it again has fixed something, or wants to see it again
         attempts.resolve(context.ws, version, attempt, "by hand, or none: the loop was started again")
         return
-    limit = context.rules.file.loop_config.max_train_attempts
+    limit = context.rules.max_train_attempts
     log = context.ws.relative(context.ws.attempt(version, attempt.number) / "output.log")
     script = context.ws.script(version)
     locks = _locks(context, script.read_text(encoding="utf-8"))

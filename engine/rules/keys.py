@@ -1,0 +1,165 @@
+"""The keys of `user_defined_rules.json`: their defaults, and what may stand under each.
+
+A table instead of a model: `progtrain status` reads the rules, and may not wait for what a model imports.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from progtrain.engine.complaints import shown
+from progtrain.engine.errors import InputError
+from progtrain.engine.rules import goal
+from progtrain.engine.script.names import ALIASES, canonical
+
+#: says what belongs there instead; None for what may stand there
+Check = Callable[[Any], str | None]
+
+_FOLDER_NAME = re.compile(r"[^/\\\0]+")
+_OBJECT = "an object in { } belongs here"
+
+
+def _whole(least: int) -> Check:
+    def check(value: Any) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            return "a whole number belongs here"
+        return None if value >= least else f"a number of at least {least} belongs here"
+
+    return check
+
+
+def _above_zero(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return "a number belongs here"
+    return None if value > 0 else "a number above 0 belongs here"
+
+
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, str) else "a text in quotes belongs here"
+
+
+def _words(value: Any) -> str | None:
+    return _text(value) or (None if value else "a text that is not empty belongs here")
+
+
+def _switch(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "true or false belongs here"
+
+
+def _object(value: Any) -> str | None:
+    return None if isinstance(value, dict) else _OBJECT
+
+
+def _list(value: Any) -> str | None:
+    return None if isinstance(value, list) else "a list in [ ] belongs here"
+
+
+def _one_of(first: str, second: str) -> Check:
+    return lambda value: None if value in (first, second) else f"one of {first!r} or {second!r} belongs here"
+
+
+def _folder(value: Any) -> str | None:
+    named = isinstance(value, str) and _FOLDER_NAME.fullmatch(value) and value not in {".", ".."}
+    return _text(value) or (None if named else "a dataset_id is the name of one folder below dataset/prepdata/")
+
+
+def _or_null(check: Check) -> Check:
+    return lambda value: None if value is None else check(value)
+
+
+#: key -> (what may stand there, default)
+KEYS: dict[str, tuple[Check, Any]] = {
+    "seed": (_whole(0), 42),
+    "loop_config.max_versions": (_whole(1), goal.MAX_VERSIONS),
+    "loop_config.branch_from": (_one_of("latest", "best"), "latest"),
+    "loop_config.max_train_attempts": (_whole(1), 3),
+    "loop_config.step_timeout_minutes": (_or_null(_above_zero), None),
+    "dataset_config.dataset_id": (_or_null(_folder), None),
+    "training_config": (_object, {}),
+    "eval_config.primary_metric": (_or_null(_words), None),
+    "eval_config.metrics": (_list, []),
+    "eval_config.infer_samples": (_whole(0), 10),
+    "eval_config.final_test": (_switch, False),
+    "advisor_config.model": (_or_null(_text), None),
+    "advisor_config.context_tokens": (_or_null(_whole(256)), None),
+    "advisor_config.gpu_layers": (_or_null(_whole(-1)), None),
+    "advisor_config.threads": (_or_null(_whole(1)), None),
+    "advisor_config.allow_code_edits": (_switch, False),
+}
+#: an older name of `dataset_id`, still read
+_OLDER = {"dataset_config.prepdata_version": (_or_null(_folder), None)}
+_SECTIONS = tuple(dict.fromkeys(key.split(".")[0] for key in KEYS if "." in key))
+#: of one entry of `eval_config.metrics` that is no text
+_METRIC: dict[str, Check] = {"name": _words, "higher_is_better": _or_null(_switch)}
+
+
+def value(stated: Mapping[str, Any], key: str) -> Any:
+    """What stands under a key, else its default."""
+    section, _, name = key.rpartition(".")
+    return (stated.get(section, {}) if section else stated).get(name, (KEYS | _OLDER)[key][1])
+
+
+def problems(stated: Mapping[str, Any], path: Path) -> list[InputError]:
+    """All that is wrong, in the order of the table."""
+
+    def wrong(place: str, reason: str, *found: Any) -> InputError:
+        said = "".join(f", found {shown(one)}" for one in found)
+        fix = "correct the value of that key (progtrain docs file_formats lists all)"
+        return InputError(f"{reason}{said}", file=path, place=f"key {place}", fix=fix)
+
+    sections = [name for name in _SECTIONS if name in stated and not isinstance(stated[name], dict)]
+    found = [wrong(name, _OBJECT, stated[name]) for name in sections]
+    for key, (check, _) in (KEYS | _OLDER).items():
+        section, _, name = key.rpartition(".")
+        held = stated.get(section, {}) if section else stated
+        if isinstance(held, dict) and name in held and (reason := check(held[name])):
+            found.append(wrong(key, reason, held[name]))
+    found += [wrong(place, reason, *value) for place, reason, *value in _metric_problems(stated)]
+    return found
+
+
+def _metric_problems(stated: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    held = stated.get("eval_config")
+    listed = held.get("metrics") if isinstance(held, dict) else None
+    for index, entry in enumerate(listed if isinstance(listed, list) else ()):
+        place = f"eval_config.metrics[{index}]"
+        if isinstance(entry, dict) and "name" not in entry:
+            yield f"{place}.name", "this key is missing"
+        elif isinstance(entry, dict):
+            checked = ((key, check(entry[key])) for key, check in _METRIC.items() if key in entry)
+            yield from ((f"{place}.{key}", reason, entry[key]) for key, reason in checked if reason)
+        elif reason := _text(entry):
+            yield place, reason, entry
+
+
+def unknown(stated: Mapping[str, Any]) -> Iterator[str]:
+    """Keys that nothing reads, with the one that was probably meant."""
+    top = [key for key in KEYS if "." not in key]
+    yield from _unknown_in(stated, "", [*top, *_SECTIONS])
+    for section in _SECTIONS:
+        inside = [key.partition(".")[2] for key in KEYS | _OLDER if key.startswith(f"{section}.")]
+        yield from _unknown_in(stated.get(section, {}), f"{section}.", inside)
+    for index, entry in enumerate(value(stated, "eval_config.metrics")):
+        if isinstance(entry, dict):
+            yield from _unknown_in(entry, f"eval_config.metrics[{index}].", [*_METRIC])
+
+
+def _unknown_in(held: Mapping[str, Any], prefix: str, known: list[str]) -> Iterator[str]:
+    for key in held:
+        if key in known:
+            continue
+        near = difflib.get_close_matches(key, known, n=1)
+        meant = f"{prefix}{near[0]}" if near else _elsewhere(key)
+        hint = f"; did you mean {meant}?" if meant else ""
+        yield f"unknown key {prefix}{key} in the rules is kept and has no effect{hint}"
+
+
+def _elsewhere(key: str) -> str | None:
+    """The place of a key that stands in the wrong one."""
+    place = next((known for known in KEYS if known.endswith(f".{key}")), None)
+    return place or (f"training_config.{key}" if canonical(key) in ALIASES else None)

@@ -175,7 +175,18 @@ class LineReader:
             return []
         complete = data[: data.rfind(b"\n") + 1]
         self._offset += len(complete)
-        return [value for line in complete.splitlines() if (value := _object(line)) is not None]
+        return _objects(complete.splitlines())
+
+
+def _objects(lines: list[bytes]) -> list[dict[str, Any]]:
+    try:
+        # all at once takes a quarter of the time
+        values = json.loads(b"[" + b",".join(lines) + b"]")
+    except (ValueError, RecursionError):
+        values = None
+    if values is None or len(values) != len(lines):
+        values = [_object(line) for line in lines]
+    return [value for value in values if isinstance(value, dict)]
 
 
 def _object(line: bytes) -> dict[str, Any] | None:

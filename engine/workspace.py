@@ -227,9 +227,9 @@ class Workspace:
 
     # what comes of it
 
-    @property
+    @cached_property
     def artifacts(self) -> Path:
-        return self.root / "Models" / "Artifacts"
+        return self.root / "Models/Artifacts"
 
     def version(self, version: str) -> VersionFolder:
         """Also for the baseline: `version("baseline")`."""
@@ -281,10 +281,10 @@ class Workspace:
 
     def insight(self, version: str) -> Path:
         """Facts, diagnosis, comparisons and candidates of a version, as JSON."""
-        return self.own / "insight" / f"{version}.json"
+        return self.own / f"insight/{version}.json"
 
     def mark(self, version: str, step: str) -> Path:
-        return self.own / "marks" / version / f"{step}.json"
+        return self.own / f"marks/{version}/{step}.json"
 
     def attempt(self, version: str, number: int) -> Path:
         return self.own / "attempts" / version / str(number)

@@ -5,7 +5,6 @@ A table instead of a model: `progtrain status` reads the rules, and may not wait
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -153,6 +152,8 @@ def _unknown_in(held: Mapping[str, Any], prefix: str, known: list[str]) -> Itera
     for key in held:
         if key in known:
             continue
+        import difflib  # with its 5 ms `status` has nothing to do
+
         near = difflib.get_close_matches(key, known, n=1)
         meant = f"{prefix}{near[0]}" if near else _elsewhere(key)
         hint = f"; did you mean {meant}?" if meant else ""

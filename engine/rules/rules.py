@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import parse_json, read_text, sha256_text
-from progtrain.engine.rules import goal, instruction, keys
+from progtrain.engine.rules import goal, keys
+from progtrain.engine.rules.locks import Instruction
 from progtrain.engine.script.names import canonical
 from progtrain.engine.workspace import Workspace
 
@@ -26,7 +27,7 @@ class Rules:
     path: Path
     #: the keys that stand in the file, as plain JSON, all of them valid
     stated: Mapping[str, Any]
-    instruction: instruction.Instruction
+    instruction: Instruction
     #: False: there is no such file, hence no constraint of that kind
     has_rules: bool
     has_instruction: bool
@@ -168,7 +169,7 @@ def load(ws: Workspace) -> Rules:
     rules = Rules(
         path=ws.rules,
         stated=data,
-        instruction=instruction.read(prose),
+        instruction=_understood(prose),
         has_rules=has_rules,
         has_instruction=has_instruction,
         sha256=sha256_text(text + "\0" + prose),
@@ -177,6 +178,14 @@ def load(ws: Workspace) -> Rules:
     for name in {rules.primary_metric, *rules.metric_names}:
         rules.higher_is_better(name)
     return rules
+
+
+def _understood(prose: str) -> Instruction:
+    if not prose.strip():
+        return Instruction()
+    from progtrain.engine.rules import instruction  # the phrases that it knows take their time
+
+    return instruction.read(prose)
 
 
 def problems(ws: Workspace) -> list[InputError]:

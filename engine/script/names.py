@@ -5,7 +5,6 @@ Standard library only, so that it can be imported wherever a name is compared.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -224,5 +223,7 @@ def canonical(name: str) -> str:
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """Known names that a typing error could have meant, the closest first."""
     by_plain = {normalised(candidate): candidate for candidate in known}
+    import difflib  # with its 5 ms `status` has nothing to do
+
     close = difflib.get_close_matches(normalised(name), list(by_plain), n=limit, cutoff=0.6)
     return [by_plain[plain] for plain in close]

@@ -6,7 +6,6 @@ import importlib
 import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,6 +105,8 @@ def _called(arguments: list[str]) -> int:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one message and an exit code
         if "--debug" in arguments:
+            import traceback  # 5 ms that no other command needs
+
             say(traceback.format_exc(), error=True)
         return _told(error)
 

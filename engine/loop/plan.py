@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from progtrain.engine.control.context import Context
@@ -56,12 +57,17 @@ def _describe(context: Context, name: str, version: str, reasons: tuple[str, ...
         outputs = [folder.best_checkpoint, folder.last_checkpoint, folder.spec, folder.logs]
         aside = (f"{shown(folder.path)}/ is set aside below .progtrain/attempts/",) if folder.path.exists() else ()
         return Planned(
-            version, name, reasons, (f"{context.python} {script.name}",), tuple(shown(p) for p in outputs), aside
+            version,
+            name,
+            reasons,
+            (shlex.join([context.python, script.name]),),
+            tuple(shown(p) for p in outputs),
+            aside,
         )
     if name == "evaluate":
         new = () if ws.eval_script.exists() else (f"{ws.eval_script.name} (it is missing)",)
         outputs = [folder.eval_score, folder.infer_samples, folder.evaluation]
-        command = f"{context.python} {ws.eval_script.name} --version {version}"
+        command = shlex.join([context.python, ws.eval_script.name, "--version", version])
         return Planned(version, name, reasons, (command,), (*new, *(shown(p) for p in outputs)))
     if name == "analyze":
         drafts = ws.drafts(version)
@@ -76,7 +82,7 @@ def _describe(context: Context, name: str, version: str, reasons: tuple[str, ...
         return Planned(version, name, reasons, (), (shown(target),))
     if name == "report":
         new = () if ws.report_script.exists() else (f"{ws.report_script.name} (it is missing)",)
-        command = f"{context.python} {ws.report_script.name}"
+        command = shlex.join([context.python, ws.report_script.name])
         return Planned(version, name, reasons, (command,), (*new, f"{shown(ws.reports)}/YYYY-MM-DD_HH-MM/"))
     return Planned(version, name, reasons)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -156,7 +156,7 @@ def load(ws: Workspace) -> Rules:
     has_rules, has_instruction = ws.rules.is_file(), ws.instruction.is_file()
     text = read_text(ws.rules) if has_rules else "{}"
     data = _parse(text, ws.rules)
-    if found := keys.problems(data, ws.rules):
+    if found := _wrong_values(data, ws.rules):
         first, more = found[0], len(found) - 1
         raise InputError(
             f"{first.reason} (and {more} more)" if more else first.reason,
@@ -164,7 +164,6 @@ def load(ws: Workspace) -> Rules:
             place=first.place,
             fix=first.fix,
         )
-    _check_training_config(data.get("training_config", {}), ws.rules)
     prose = read_text(ws.instruction) if has_instruction else ""
     rules = Rules(
         path=ws.rules,
@@ -191,7 +190,7 @@ def _understood(prose: str) -> Instruction:
 def problems(ws: Workspace) -> list[InputError]:
     """All wrong values, where `load` stops at the first; empty where the file cannot be read as rules at all."""
     try:
-        return keys.problems(_parse(read_text(ws.rules), ws.rules), ws.rules)
+        return _wrong_values(_parse(read_text(ws.rules), ws.rules), ws.rules)
     except InputError:
         return []
 
@@ -219,22 +218,22 @@ def _parse(text: str, path: Path) -> Any:
     return data
 
 
-def _check_training_config(config: Mapping[str, Any], path: Path) -> None:
+def _wrong_values(data: Mapping[str, Any], path: Path) -> list[InputError]:
+    config = data.get("training_config")
+    locked = _training_config_problems(config, path) if isinstance(config, dict) else ()
+    return [*keys.problems(data, path), *locked]
+
+
+def _training_config_problems(config: Mapping[str, Any], path: Path) -> Iterator[InputError]:
+    """Settings that are locked twice with different values, or to something that is no value."""
     seen: dict[str, str] = {}
     for key, value in config.items():
+        place = f"key training_config.{key}"
         name = canonical(key)
         if name in seen and config[seen[name]] != value:
-            raise InputError(
-                f"{seen[name]} and {key} both mean {name}, with different values",
-                file=path,
-                place=f"key training_config.{key}",
-                fix="keep one of the two",
-            )
+            reason = f"{seen[name]} and {key} both mean {name}, with different values"
+            yield InputError(reason, file=path, place=place, fix="keep one of the two")
         seen[name] = key
         if isinstance(value, dict):
-            raise InputError(
-                "a locked setting has one value, not an object",
-                file=path,
-                place=f"key training_config.{key}",
-                fix='name the setting itself, for example "learning_rate": 0.001',
-            )
+            fix = 'name the setting itself, for example "learning_rate": 0.001'
+            yield InputError("a locked setting has one value, not an object", file=path, place=place, fix=fix)

@@ -84,6 +84,7 @@ def test_imports_below_the_main_guard_and_in_other_tries_are_needed(tmp_path: Pa
 def test_all_errors_are_listed(plain: Workspace, edit_rules: EditRules) -> None:
     """In rules, data, scripts and the model, whatever is wrong with the others."""
     edit_rules(plain, loop_config={"max_versions": "three", "branch_from": "best?"}, eval_config={"metrics": 7})
+    edit_rules(plain, training_config={"optimizer": {}})
     shutil.rmtree(plain.split("toy_v1", "train"))
     plain.split("toy_v1", "train").mkdir()
     plain.stats("toy_v1").write_text("{")
@@ -93,13 +94,14 @@ def test_all_errors_are_listed(plain: Workspace, edit_rules: EditRules) -> None:
         "key loop_config.max_versions",
         "key loop_config.branch_from",
         "key eval_config.metrics",
+        "key training_config.optimizer",
         "the folder holds no file",
         "stats.json, line 1",
         "none.gguf: there is no such file",
         "/nowhere/python",
     ):
         assert [error for error in found if text in error], text
-    assert len(found) == 7
+    assert len(found) == 8
     assert "02_train_baseline.py, line 1: there is no module gone" in errors(plain)
 
 

@@ -6,10 +6,13 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from progtrain.engine.cli.main import COMMANDS
+from progtrain.engine.loop import sequence
+from progtrain.engine.schema import StepName
 from progtrain.engine.status.snapshot import STEP_NAMES
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import PROGTRAIN, as_json, progtrain
@@ -64,6 +67,10 @@ def test_the_workspace_that_is_named_counts(finished: Workspace, tmp_path: Path)
     link = tmp_path / "ws"
     link.symlink_to(finished.root)
     assert complete(Workspace(tmp_path), "-C", str(link), "samples", "--version", "") == ["v001", "v002"]
+
+
+def test_the_steps_have_the_same_names_everywhere() -> None:
+    assert tuple(step.name for step in sequence.STEPS) == STEP_NAMES == get_args(StepName)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +17,7 @@ from progtrain.engine.workspace import Workspace
 #: Above this a fingerprint is made of names, sizes and times instead of contents.
 _HASH_WHOLE_BYTES = 512 * 1024 * 1024
 
-_COUNT_NAMES = (
-    "num_samples",
-    "n_samples",
-    "samples",
-    "count",
-    "num",
-    "n",
-    "size",
-    "rows",
-    "num_rows",
-    "length",
-)
+_COUNTS = ("num_samples", "n_samples", "samples", "count", "size", "num", "n", "rows", "num_rows", "length")
 _SPLITS = {
     "train": ("train", "training"),
     "valid": ("valid", "val", "validation", "dev"),
@@ -33,45 +25,70 @@ _SPLITS = {
 }
 
 
-@dataclass(frozen=True)
-class DataStats:
-    """What `stats.json` tells; it has no fixed schema."""
-
-    counts: dict[str, int]
-    task_type: str | None
-    raw: dict[str, Any]
-
-
-def read_stats(path: Path) -> DataStats:
-    """Tolerant: a missing file, or one without the usual names, tells nothing. Raises `InputError` for broken JSON."""
+def read_stats(path: Path) -> dict[str, Any]:
+    """`stats.json`, which has no fixed schema: {} where there is none. Raises `InputError` for broken JSON."""
     if not path.is_file():
-        return DataStats({}, None, {})
-    raw = read_json(path)
-    if not isinstance(raw, dict):
+        return {}
+    stats = read_json(path)
+    if not isinstance(stats, dict):
         raise InputError("stats.json is one JSON object", file=path, fix="write an object, or remove the file")
-    counts = {split: count for split in _SPLITS if (count := _count(raw, split)) is not None}
-    task = next((raw[k] for k in ("task_type", "task", "problem_type") if isinstance(raw.get(k), str)), None)
-    return DataStats(counts, task, raw)
+    return stats
 
 
-def _count(raw: dict[str, Any], split: str) -> int | None:
+def task_in(stats: Any) -> str | None:
+    """The first text under `task_type` or the like, at any depth."""
+    for key in ("task_type", "task", "problem_type"):
+        for name, value in walk(stats):
+            if name == key and isinstance(value, str) and value.strip():
+                return value.strip()
+    return None
+
+
+def counts_in(stats: Any) -> dict[str, int]:
+    """Samples of "train", "valid" and "test", as far as they are told."""
+    return {split: count for split in _SPLITS if (count := _count(stats, split)) is not None}
+
+
+def _count(stats: Any, split: str) -> int | None:
     """`train_samples`, `num_train`, `{"train": 800}`, `{"splits": {"train": {"num_samples": 800}}}` and the like."""
-    for name in _SPLITS[split]:
-        for key in (name, *(f"{name}_{c}" for c in _COUNT_NAMES), *(f"{c}_{name}" for c in _COUNT_NAMES)):
-            if (number := _number(raw.get(key))) is not None:
-                return number
-        for outer in ("splits", "counts", "num_samples", "samples", "sizes", "n_samples"):
-            if isinstance(raw.get(outer), dict) and (number := _number(raw[outer].get(name))) is not None:
-                return number
+    counts, names = "|".join((*_COUNTS, "examples", "len")), "|".join(_SPLITS[split])
+    spelled = re.compile(rf"(?:(?:{counts})_)?(?:{names})(?:_(?:{counts}))?")
+    for name, value in walk(stats):
+        if spelled.fullmatch(name):
+            if (whole := _whole(value)) is not None:
+                return whole
+            if isinstance(value, dict):
+                inner = {plain_name(str(k)): v for k, v in value.items()}
+                if (found := next((_whole(inner[k]) for k in _COUNTS if k in inner), None)) is not None:
+                    return found
     return None
 
 
-def _number(value: Any) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+def describe(ws: Workspace, dataset_id: str) -> str:
+    """Counts and task, in a line for people. Raises `InputError` for broken JSON."""
+    stats = read_stats(ws.stats(dataset_id))
+    counts = ", ".join(f"{count} {split}" for split, count in counts_in(stats).items()) or "counts unknown"
+    return f"dataset {dataset_id}: {counts}, task {task_in(stats) or 'not stated'}"
+
+
+def walk(value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """All keys with their values, the outer ones first."""
+    if depth > 6:
+        return
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if isinstance(value, dict):
-        return next((n for c in _COUNT_NAMES if (n := _number(value.get(c))) is not None), None)
-    return None
+        yield from ((plain_name(str(key)), item) for key, item in value.items())
+    for child in islice(children, 200):
+        yield from walk(child, depth + 1)
+
+
+def plain_name(name: str) -> str:
+    return re.sub(r"[\s\-]+", "_", name.strip()).casefold()
+
+
+def _whole(value: Any) -> int | None:
+    is_count = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return int(value) if is_count and value >= 0 else None
 
 
 def fingerprint(ws: Workspace, dataset_id: str) -> str:

@@ -22,7 +22,7 @@ from progtrain.engine.cli.model import described
 from progtrain.engine.cli.output import print_json, say, shell
 from progtrain.engine.clock import now
 from progtrain.engine.control.context import Context
-from progtrain.engine.control.journal import SilentJournal
+from progtrain.engine.control.journal import Journal
 from progtrain.engine.control.options import Options
 from progtrain.engine.drafting import rounds
 from progtrain.engine.errors import InputError, ProgtrainError
@@ -146,7 +146,7 @@ def _context(ws: Workspace, options: Options, present: Rules | None) -> Generato
                 told.add(error.reason)
     known = present or Rules(ws.rules, {}, instruction.read(""), False, False, "", ())
     python = options.python or sys.executable
-    return Context(ws, known, guess, python, SilentJournal(ws.journal), now, dry_run=True)
+    return Context(ws, known, guess, python, Journal(ws.journal, silent=True), now, dry_run=True)
 
 
 def _dataset(ws: Workspace, options: Options) -> str:
@@ -165,9 +165,7 @@ def _workspace(context: Context) -> Iterator[Item]:
     yield from (_error("workspace", problem) for problem in wrong if problem.file != context.python)
     if wrong:
         return
-    stats = prepared_data.read_stats(ws.stats(dataset))
-    counts = ", ".join(f"{count} {split}" for split, count in stats.counts.items()) or "counts unknown"
-    yield Item("workspace", "ok", f"dataset {dataset}: {counts}, task {stats.task_type or 'not stated'}")
+    yield Item("workspace", "ok", prepared_data.describe(ws, dataset))
     for name in ("train", "valid"):
         if not ws.split(dataset, name).is_dir():
             yield Item("workspace", "note", f"there is no {ws.relative(ws.split(dataset, name))}/ to keep an eye on")

@@ -32,17 +32,28 @@ Kind = Literal[
 
 
 class Journal:
-    """`listener` sees every event as it is written, so that a person in front of a terminal can follow."""
+    """`listener` sees every event as it is written, so that a person in front of a terminal can follow.
+
+    That of a dry run (`silent`) takes what it is told and writes nothing.
+    """
 
     def __init__(
-        self, path: Path, clock: Clock = now, listener: Callable[[dict[str, Any]], None] | None = None
+        self,
+        path: Path,
+        clock: Clock = now,
+        listener: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        silent: bool = False,
     ) -> None:
         self.path = path
+        self._silent = silent
         self._clock = clock
         self._listener = listener
         self._warned: set[str] = set()
 
     def write(self, event: Kind, **data: Any) -> None:
+        if self._silent:
+            return
         entry = {"at": self._clock().isoformat(timespec="milliseconds"), "event": event, **data}
         append_line(self.path, entry)
         if self._listener:
@@ -63,10 +74,3 @@ class Journal:
 
     def events(self) -> list[dict[str, Any]]:
         return LineReader(self.path).read()
-
-
-class SilentJournal(Journal):
-    """Of a dry run: takes what it is told and writes nothing."""
-
-    def write(self, event: Kind, **data: Any) -> None:
-        return

@@ -20,7 +20,7 @@ import psutil
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import decisions, lock
 from progtrain.engine.control.context import Context, Stopped
-from progtrain.engine.control.journal import Journal, SilentJournal
+from progtrain.engine.control.journal import Journal
 from progtrain.engine.control.options import Options
 from progtrain.engine.errors import DecisionNeeded, InputError, ProgtrainError, StorageError
 from progtrain.engine.loop import sequence
@@ -52,7 +52,7 @@ def prepare(
     python = options.python or stored.get("python") or sys.executable
     present = _with_options(present, options, stored)
     last = version_id(present.max_versions)
-    journal = SilentJournal(ws.journal) if dry_run else Journal(ws.journal, clock, listener)
+    journal = Journal(ws.journal, clock, listener, silent=dry_run)
     return Context(
         ws, present, dataset_id, python, journal, clock, options.autopilot, dry_run=dry_run, last_version=last
     )

@@ -51,7 +51,7 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
         "seed": settings.get("seed", context.rules.seed),
         "settings": settings,
         "parameters": setup.get("parameters"),
-        "data": {"counts": stats.counts, "task_type": stats.task_type},
+        "data": {"counts": prepared_data.counts_in(stats), "task_type": prepared_data.task_in(stats)},
         "libraries": setup.get("libraries"),
         "device": setup.get("device"),
         "precision": setup.get("precision"),

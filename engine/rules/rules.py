@@ -31,7 +31,8 @@ class Rules:
     #: False: there is no such file, hence no constraint of that kind
     has_rules: bool
     has_instruction: bool
-    sha256: str
+    #: of both files
+    text: str
     warnings: tuple[str, ...] = ()
 
     def value(self, key: str) -> Any:
@@ -42,6 +43,10 @@ class Rules:
         """The same rules with another value for one key, as the command line may give it."""
         section, name = key.split(".")
         return replace(self, stated={**self.stated, section: {**self.stated.get(section, {}), name: value}})
+
+    @cached_property
+    def sha256(self) -> str:
+        return sha256_text(self.text)
 
     @property
     def seed(self) -> int:
@@ -171,7 +176,7 @@ def load(ws: Workspace) -> Rules:
         instruction=_understood(prose),
         has_rules=has_rules,
         has_instruction=has_instruction,
-        sha256=sha256_text(text + "\0" + prose),
+        text=text + "\0" + prose,
         warnings=tuple(keys.unknown(data)),
     )
     for name in {rules.primary_metric, *rules.metric_names}:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from progtrain.engine.files import try_read_json
+from progtrain.engine.prepared_data import counts_in, plain_name, task_in, walk
 from progtrain.engine.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ _ALIVE = 0.05
 _TARGETS = frozenset(
     {"target", "targets", "label", "labels", "y", "class", "class_id", "id", "sample_id", "index", "split"}
 )
-_SPLITS = {"train": ("train", "training"), "valid": ("valid", "val", "validation")}
-_COUNTS = ("num_samples", "n_samples", "samples", "count", "size", "num", "n", "rows", "num_rows", "length")
 
 
 @dataclass(frozen=True)
@@ -60,10 +57,11 @@ def read_data(ws: Workspace, dataset_id: str) -> DataFacts:
     from_stats = _scale_in_stats(stats)
     if scale is None and from_stats:
         (scale, offset), path = from_stats, ws.stats(dataset_id)
+    task, counts = task_in(stats), counts_in(stats)
     return DataFacts(
-        task=task_in(stats),
-        train_samples=count_in(stats, "train"),
-        val_samples=count_in(stats, "valid"),
+        task=task.casefold() if task else None,
+        train_samples=counts.get("train"),
+        val_samples=counts.get("valid"),
         input_scale=scale,
         input_offset=offset,
         stats_source=ws.relative(ws.stats(dataset_id)) if stats is not None else "",
@@ -71,56 +69,10 @@ def read_data(ws: Workspace, dataset_id: str) -> DataFacts:
     )
 
 
-def task_in(stats: Any) -> str | None:
-    """The first text under `task_type` or `task`."""
-    for key in ("task_type", "task", "problem_type"):
-        for name, value in _walk(stats):
-            if name == key and isinstance(value, str) and value.strip():
-                return value.strip().casefold()
-    return None
-
-
-def count_in(stats: Any, split: str) -> int | None:
-    """Samples of "train" or "valid": `num_train`, `train_samples`, `splits.train`, `train.num_samples` ..."""
-    names = _SPLITS[split]
-    spelled = re.compile(
-        rf"(?:(?:num|n|count|size|samples)_)?(?:{'|'.join(names)})(?:_(?:samples|size|count|rows|examples|n|len))?"
-    )
-    for name, value in _walk(stats):
-        if spelled.fullmatch(name):
-            if (whole := _whole(value)) is not None:
-                return whole
-            if isinstance(value, dict):
-                inner = {_plain(str(k)): v for k, v in value.items()}
-                if (found := next((_whole(inner[k]) for k in _COUNTS if k in inner), None)) is not None:
-                    return found
-    return None
-
-
-def _walk(value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """All keys with their values, the outer ones first."""
-    if depth > 6:
-        return
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    if isinstance(value, dict):
-        yield from ((_plain(str(key)), item) for key, item in value.items())
-    for child in islice(children, 200):
-        yield from _walk(child, depth + 1)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s\-]+", "_", name.strip()).casefold()
-
-
-def _whole(value: Any) -> int | None:
-    is_count = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return int(value) if is_count and value >= 0 else None
-
-
 def _scale_in_stats(stats: Any) -> tuple[float, float] | None:
     """From lists of means and standard deviations of the features."""
     found: dict[str, list[float]] = {}
-    for name, value in _walk(stats):
+    for name, value in walk(stats):
         kind = next((k for k in ("mean", "std") if k in name.split("_") or name == f"{k}s"), None)
         if kind and isinstance(value, list) and value and all(_is_number(item) for item in value):
             found.setdefault(kind, [float(item) for item in value])
@@ -134,7 +86,7 @@ def _scale_in_stats(stats: Any) -> tuple[float, float] | None:
 
 def _feature_names(stats: Any) -> frozenset[str]:
     """Column names under `features` or the like; empty where they are not told."""
-    for name, value in _walk(stats):
+    for name, value in walk(stats):
         if name in ("features", "feature_names", "input_features", "inputs") and isinstance(value, dict | list):
             return frozenset(item for item in value if isinstance(item, str))
     return frozenset()
@@ -182,7 +134,7 @@ def _arrays(path: Path) -> Array | None:
     usable = {
         name: array
         for name, array in named.items()
-        if array.ndim >= 2 and array.dtype.kind in "fiu" and _plain(name) not in _TARGETS
+        if array.ndim >= 2 and array.dtype.kind in "fiu" and plain_name(name) not in _TARGETS
     }
     if not usable:
         return None
@@ -204,7 +156,7 @@ def _table(path: Path, features: frozenset[str]) -> Array | None:
     columns = [
         numbers
         for index, name in enumerate(header)
-        if (name in known if known else _plain(name) not in _TARGETS)
+        if (name in known if known else plain_name(name) not in _TARGETS)
         and (numbers := _numbers([row[index] for row in rows])) is not None
     ]
     return np.array(columns, dtype=np.float64).T if columns else None

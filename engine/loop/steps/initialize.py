@@ -49,9 +49,7 @@ def look(context: Context) -> list[str]:
     model = rounds.settings(context.rules, ws, seed=0).model
     if model is not None and not model.is_file():
         context.journal.warn(f"{model}: there is no such model; until it is there, the rules alone draft")
-    stats = prepared_data.read_stats(ws.stats(context.dataset_id))
-    counts = ", ".join(f"{count} {split}" for split, count in stats.counts.items()) or "counts unknown"
-    notes = [f"dataset {context.dataset_id}: {counts}, task {stats.task_type or 'not stated'}"]
+    notes = [prepared_data.describe(ws, context.dataset_id)]
     spec = try_read_json(ws.version("baseline").spec)
     if isinstance(spec, dict):
         notes.append("the baseline's spec.json was read")

@@ -10,7 +10,7 @@ import optuna
 
 from benchmarks.advice_trials import Desk, Trial, halving, seeds, set_value, value_of
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.operations import apply_operation, parse_operation
+from progtrain.engine.script.action.operations import parse_operation
 
 #: where a search may go: bounds and whether on a logarithmic scale; settings that the script lacks are left out
 SPACE: dict[str, tuple[float, float, bool]] = {
@@ -94,7 +94,7 @@ def _tell_first(
 
 def _with_recipe(source: str, recipe: str) -> str | None:
     try:
-        return apply_operation(source, parse_operation({"operation": "recipe", "recipe": recipe}))
+        return parse_operation({"operation": "recipe", "recipe": recipe}).apply(source)
     except InputError:
         return None
 

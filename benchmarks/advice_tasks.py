@@ -92,12 +92,12 @@ class Cell:
         )
 
     def fixed_script(self) -> str:
-        from progtrain.engine.script.action.operations import apply_operation, parse_operation
+        from progtrain.engine.script.action.operations import parse_operation
 
         source = make_script(self.task, self.fixed)
         if self.fixed_by is None:
             return source
-        return apply_operation(source, parse_operation({"operation": "recipe", "recipe": self.fixed_by}))
+        return parse_operation({"operation": "recipe", "recipe": self.fixed_by}).apply(source)
 
 
 @dataclass(frozen=True)

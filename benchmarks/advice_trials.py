@@ -14,7 +14,7 @@ from benchmarks.lab.bench import Bench
 from benchmarks.lab.warm import WarmPython
 from progtrain.engine.analysis.advise.candidates import state_of
 from progtrain.engine.files import read_text, write_text
-from progtrain.engine.script.action.operations import apply_operation, parse_operation
+from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.script.header import set_version
 from progtrain.engine.script.settings import find_setting
 
@@ -98,7 +98,7 @@ def _with_first(first: str, more: Iterator[tuple[str, str]]) -> Iterator[tuple[s
 
 
 def set_value(source: str, key: str, value: Any) -> str:
-    return apply_operation(source, parse_operation({"operation": "set", "setting": key, "to": value}))
+    return parse_operation({"operation": "set", "setting": key, "to": value}).apply(source)
 
 
 def value_of(source: str, key: str) -> Any:

@@ -106,6 +106,16 @@ def test_finished_versions_are_not_trained_again_and_a_higher_limit_makes_a_new_
     assert len(list(plain.reports.iterdir())) == 2
 
 
+def test_a_locked_list_stays_and_the_loop_goes_on(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+    script = plain.root / "02_train_baseline.py"
+    replace(script, "LEARNING_RATE =", "HIDDEN_SIZES = [64, 32]\nLEARNING_RATE =")
+    edit_rules(plain, training_config={"hidden_sizes": [64, 32]}, loop_config={"max_versions": 2})
+    assert run(plain, autopilot=True) == 0
+    assert plain.versions() == ["v001", "v002"]
+    assert "HIDDEN_SIZES = [64, 32]" in plain.script("v002").read_text()
+    assert not events(plain, "training_failed")
+
+
 def test_nothing_starts_without_a_baseline(ws: Workspace, edit_rules: Callable[..., None]) -> None:
     ws.rules.write_text(json.dumps({"dataset_config": {"dataset_id": "d"}}))
     ws.data("d").mkdir(parents=True)

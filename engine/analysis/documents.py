@@ -24,9 +24,7 @@ from progtrain.engine.analysis.action_file import (
 )
 from progtrain.engine.analysis.facts import metric_text, signed_text
 from progtrain.engine.analysis.types import Candidate, Comparison, Insight, MetricRow
-from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.operations import EditOperation, SetOperation, parse_operation, to_yaml
-from progtrain.engine.script.settings import find_setting
+from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.text import shortened
 
 __all__ = ["ParsedAction", "parse_action", "render_action", "render_analysis", "with_facts"]
@@ -101,7 +99,7 @@ def render_action(
 
 def operation_block(candidate: Candidate) -> str:
     """The YAML of the block, with `base` where the action is for another version."""
-    text = to_yaml(parse_operation(candidate.operation))
+    text = parse_operation(candidate.operation).to_yaml()
     return text + (f"base: {candidate.base}\n" if candidate.base else "")
 
 
@@ -251,16 +249,7 @@ def _risk(candidate: Candidate, text: str) -> str:
 def _where(version: str, candidate: Candidate, source: str | None) -> str:
     base = candidate.base or version
     script = f"`02_train_{base}.py`"
-    operation = parse_operation(candidate.operation)
-    if isinstance(operation, EditOperation):
-        return f"{script}: the body of `{operation.function}`, nothing else"
-    if not isinstance(operation, SetOperation):
-        return f"{script}, nothing else"
-    try:
-        setting = find_setting(source, operation.setting) if source else None
-    except InputError:
-        setting = None
-    return f"{script}, line {setting.line}: `{setting.name}`" if setting else f"{script}: `{operation.setting}`"
+    return parse_operation(candidate.operation).place(script, source)
 
 
 def _impact(insight: Insight) -> str:

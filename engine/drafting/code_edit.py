@@ -23,8 +23,7 @@ from progtrain.engine.drafting.hints import EDITS, veto
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, write_text
 from progtrain.engine.script.action import policy, proposal
-from progtrain.engine.script.action.bodies import functions
-from progtrain.engine.script.action.operations import describe_operation
+from progtrain.engine.script.action.code_edit import functions
 from progtrain.engine.script.header import without_header
 from progtrain.engine.script.settings import parse_script
 from progtrain.engine.script.structure import describe
@@ -126,7 +125,7 @@ def _candidate(version: str, base: str, source: str, made: Proposal, briefing: B
         id=f"{_PREFIX}{name}",
         title=f"rewrite {found.operation.function}",
         operation=found.operation.model_dump(mode="json"),
-        change=describe_operation(found.operation),
+        change=found.operation.describe(),
         risk="high",
         why=_why(found.prose, briefing) or f"the advisor proposes other code for {found.operation.function}",
         reasons=(f"proposed by {made.author}; the evidence says nothing about code of a model's own",),

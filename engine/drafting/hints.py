@@ -14,7 +14,7 @@ from progtrain.engine.drafting import history, next_script
 from progtrain.engine.errors import InputError
 from progtrain.engine.rules import instruction
 from progtrain.engine.rules.rules import Rules
-from progtrain.engine.script.action import operations
+from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.script.names import canonical
 from progtrain.engine.workspace import Workspace
 
@@ -161,7 +161,7 @@ def _touched(
         return next_script.touches(ws, rules, version, candidate.operation, records, base=candidate.base)
     except InputError:
         # it cannot be applied: whoever plans it will say so
-        return frozenset({operations.describe_operation(operations.parse_operation(candidate.operation))})
+        return frozenset({parse_operation(candidate.operation).describe()})
 
 
 def told(left: dict[str, str]) -> tuple[str, ...]:

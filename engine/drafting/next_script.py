@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from progtrain.engine import metrics, values
+from progtrain.engine.analysis.advise.candidates import lineage
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text
 from progtrain.engine.rules.rules import Rules
-from progtrain.engine.script.action import difference, operations, policy
-from progtrain.engine.script.action.operations import EditOperation, Operation
+from progtrain.engine.script.action import policy
+from progtrain.engine.script.action.operations import EditOperation, Lineage, Operation, parse_operation
 from progtrain.engine.script.header import set_version, with_header, without_header
+from progtrain.engine.script.names import FIXED
 from progtrain.engine.script.settings import find_setting
 from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace, version_id, version_number
@@ -50,7 +52,7 @@ def limits(rules: Rules) -> Limits:
     return Limits(
         primary_metric=rules.primary_metric,
         higher_is_better=rules.higher_is_better(rules.primary_metric),
-        locked=frozenset(rules.locked) | text.locked | {"seed", "version", "dataset_id"},
+        locked=frozenset(rules.locked) | text.locked | frozenset(FIXED),
         allowed_only=text.only,
         max_versions=rules.max_versions,
         seed=rules.seed,
@@ -78,10 +80,10 @@ def plan(
 ) -> Planned:
     """What the version after `version` would be. Raises `InputError` for whatever forbids it."""
     if isinstance(operation, Mapping):
-        operation = operations.parse_operation(dict(operation))
+        operation = parse_operation(operation)
     if isinstance(operation, EditOperation) and not rules.allow_code_edits:
         raise InputError(
-            f"{operations.describe_operation(operation)} is not allowed: code edits are off",
+            f"{operation.describe()} is not allowed: code edits are off",
             file=ws.rules,
             place="key advisor_config.allow_code_edits",
             fix="set it to true, or choose another action",
@@ -89,21 +91,21 @@ def plan(
     records = history.records(ws, rules, until=version)
     base = base or default_base(rules, records, version)
     old = read_text(_base_script(ws, base))
-    lineage = _lineage(records, base)
-    touched = operations.touches(operation, old, lineage)
+    line = lineage(records, base)
+    touched = operation.touches(old, line)
     refusal = limits(rules).refusal(touched)
     if refusal:
         raise InputError(
-            f"{operations.describe_operation(operation)} is not allowed: {refusal}",
+            f"{operation.describe()} is not allowed: {refusal}",
             file=ws.rules if rules.has_rules else ws.instruction,
             fix="choose another action, or change the rule yourself",
         )
-    changed = operations.apply_operation(old, operation, lineage=lineage, filename=ws.script(base).name)
+    changed = operation.apply(old, lineage=line, filename=ws.script(base).name)
     number = (version_number(version) or 0) + 1
-    action_text = operations.describe_operation(operation)
+    action_text = operation.describe()
     target = version_id(number)
     source = with_header(set_version(changed, target), target, base, action_text, reason)
-    checks = _check(ws, rules, old, source, operation, lineage, target)
+    checks = _check(ws, rules, old, source, operation, line, target)
     # the summaries at the top say what stands beside the diff anyway, and would hide the change on a small screen
     diff = unified_diff(without_header(old), without_header(source), ws.script(target).name, ws.script(base).name)
     return Planned(target, base, operation, source, diff, action_text, checks)
@@ -118,10 +120,10 @@ def touches(
     *,
     base: str | None = None,
 ) -> frozenset[str]:
-    """What an action after `version` would touch (see `operations.touches`). Raises `InputError`."""
+    """What an action after `version` would touch (see `Operation.touches`). Raises `InputError`."""
     base = base or default_base(rules, records, version)
     source = read_text(_base_script(ws, base))
-    return operations.touches(operations.parse_operation(dict(operation)), source, _lineage(records, base))
+    return parse_operation(operation).touches(source, lineage(records, base))
 
 
 def _base_script(ws: Workspace, base: str) -> Any:
@@ -136,26 +138,13 @@ def _base_script(ws: Workspace, base: str) -> Any:
     return path
 
 
-def _lineage(records: Sequence[VersionRecord], base: str) -> list[operations.Lineage]:
-    """The chain of versions that led to `base`, the oldest first."""
-    by_version = {r.version: r for r in records}
-    chain: list[operations.Lineage] = []
-    current: str | None = base
-    while current is not None and current in by_version and current not in {c.version for c in chain}:
-        record = by_version[current]
-        operation = operations.parse_operation(dict(record.operation)) if record.operation else None
-        chain.append(operations.Lineage(current, record.source, operation, record.base))
-        current = record.base
-    return chain[::-1]
-
-
 def _check(
     ws: Workspace,
     rules: Rules,
     old: str,
     source: str,
     operation: Operation,
-    lineage: Sequence[operations.Lineage],
+    line: Sequence[Lineage],
     target: str,
 ) -> tuple[str, ...]:
     """It compiles, the difference is the declared one, the rules hold."""
@@ -164,7 +153,7 @@ def _check(
         compile(source, name, "exec")
     except SyntaxError as error:
         raise InputError(f"the changed script does not compile: {error.msg}", file=name, place=error.lineno) from error
-    difference.verify(old, source, operation, lineage=lineage)
+    operation.verify(old, source, lineage=line)
     if isinstance(operation, EditOperation):
         policy.check(old, operation)
     for key, wanted in rules.locked.items():

@@ -200,6 +200,14 @@ WHOLE_NUMBERS = frozenset(
     }
 )
 
+#: what no action changes, and why: the score would be another, the model no better. A setting of these is refused,
+#: never offered, and locked whatever the rules say.
+FIXED = {
+    "version": "VERSION moves with the version",
+    "dataset_id": "the data stays the same until the loop ends",
+    "seed": "another seed is no improvement",
+}
+
 _CANONICAL = {alias: key for key, aliases in ALIASES.items() for alias in (key, *aliases)}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BRACKET = re.compile(r"""\[\s*['"]([^'"\]]+)['"]\s*\]""")

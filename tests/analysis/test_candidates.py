@@ -15,7 +15,7 @@ from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.types import Insight, Limits
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES
 from progtrain.engine.script.action.catalogue import CATALOGUE
-from progtrain.engine.script.action.operations import apply_operation, parse_operation
+from progtrain.engine.script.action.operations import parse_operation
 
 if TYPE_CHECKING:
     from tests.insight.conftest import Lab
@@ -52,7 +52,7 @@ def test_a_usual_script_gets_a_ranking_with_reasons_that_is_the_same_each_time(l
 def test_every_candidate_applies_to_the_script_and_changes_it(lab: Lab, limits: Limits) -> None:
     source = lab.version().source
     for candidate in gather(lab.ws, "v001", limits, lab.records).candidates:
-        result = apply_operation(source, parse_operation(candidate.operation))
+        result = parse_operation(candidate.operation).apply(source)
         compile(result, candidate.id, "exec")
         assert state_of(result) != state_of(source)
 
@@ -145,7 +145,7 @@ def test_no_candidate_leads_to_a_script_that_was_trained_already(lab: Lab, limit
     source = lab.records[-1].source
     for candidate in insight.candidates:
         if candidate.operation["operation"] != "revert":
-            assert state_of(apply_operation(source, parse_operation(candidate.operation))) not in known
+            assert state_of(parse_operation(candidate.operation).apply(source)) not in known
     assert "undo_v002" not in ids(insight)
 
 
@@ -166,7 +166,7 @@ def test_a_clearly_worse_version_offers_the_way_back_first(lab: Lab, limits: Lim
     first = insight.candidates[0]
     assert (first.id, first.base) == ("back_to_v001", "v001")
     assert "v002 is worse than v001 by -0.4500 in accuracy" in first.reasons[0]
-    result = apply_operation(lab.records[0].source, parse_operation(first.operation))
+    result = parse_operation(first.operation).apply(lab.records[0].source)
     assert state_of(result) not in {state_of(record.source) for record in lab.records}
 
 

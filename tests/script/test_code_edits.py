@@ -11,17 +11,13 @@ import yaml
 from progtrain.engine.analysis.action_file import parse_action
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action import policy, proposal
-from progtrain.engine.script.action.difference import compare, verify
+from progtrain.engine.script.action.difference import compare
 from progtrain.engine.script.action.operations import (
     EditOperation,
     Lineage,
-    apply_operation,
-    describe_operation,
     parse_operation,
-    to_yaml,
-    touches,
-    undo,
 )
+from progtrain.engine.script.action.revert import undo
 
 STYLES = sorted((Path(__file__).parent / "styles").glob("*.txt"))
 PLAIN = (Path(__file__).parent / "styles" / "plain.txt").read_text()
@@ -56,12 +52,12 @@ def method(body: str, signature: str = "training_step(self, batch, batch_idx)") 
 
 def test_an_edit_survives_the_action_file() -> None:
     operation = edit("Net.training_step", MIXED + '\nword = "a: {b} # c"\n\nif True:\n    pass')
-    text = to_yaml(operation)
+    text = operation.to_yaml()
     assert "body: |\n  x, y = batch\n  # a line of the model's own\n" in text
     assert parse_operation(yaml.safe_load(text)) == operation
     parsed = parse_action(f"### Change\n\n```yaml\n{text}base: v002\n```\n")
     assert (parsed.operation, parsed.base) == (operation, "v002")
-    assert describe_operation(operation) == "new body for Net.training_step (12 lines)"
+    assert operation.describe() == "new body for Net.training_step (12 lines)"
 
 
 @pytest.mark.parametrize(
@@ -80,8 +76,8 @@ def test_a_wrong_edit_is_refused(data: dict[str, str], reason: str) -> None:
 
 def test_one_body_changes_and_nothing_else() -> None:
     operation = edit("Net.training_step", MIXED)
-    changed = apply_operation(PLAIN, operation)
-    verify(PLAIN, changed, operation)
+    changed = operation.apply(PLAIN)
+    operation.verify(PLAIN, changed)
     assert "        # a line of the model's own\n" in changed
     assert {change.path for change in compare(PLAIN, changed)} == {"Net.training_step"}
     assert changed.replace(MIXED.replace("\n", "\n        "), "") == PLAIN.replace(
@@ -95,11 +91,11 @@ def test_one_body_changes_and_nothing_else() -> None:
 def test_a_function_on_one_line_and_other_line_ends_are_rewritten_too(newline: str) -> None:
     source = f"import math{newline}{newline}def f(x): return x{newline}{newline}y = 1{newline}"
     operation = edit("f", "z = math.exp(x)\nreturn z")
-    changed = apply_operation(source, operation)
+    changed = operation.apply(source)
     assert changed == source.replace(
         "def f(x): return x", f"def f(x):{newline}    z = math.exp(x){newline}    return z"
     )
-    verify(source, changed, operation)
+    operation.verify(source, changed)
 
 
 @pytest.mark.parametrize(
@@ -115,31 +111,29 @@ def test_a_function_on_one_line_and_other_line_ends_are_rewritten_too(newline: s
 )
 def test_the_checker_refuses_whatever_else_differs(old: str, new: str) -> None:
     operation = edit("Net.training_step", MIXED)
-    changed = apply_operation(PLAIN, operation)
+    changed = operation.apply(PLAIN)
     assert old in changed
     with pytest.raises(InputError, match="does not differ by exactly this action"):
-        verify(PLAIN, changed.replace(old, new), operation)
+        operation.verify(PLAIN, changed.replace(old, new))
 
 
 def test_what_an_edit_touches_is_held_against_the_locks() -> None:
-    assert touches(edit("Net.training_step", MIXED), PLAIN) == {"loss", "edit_training_step"}
+    assert edit("Net.training_step", MIXED).touches(PLAIN) == {"loss", "edit_training_step"}
     halved = "return torch.optim.Adam(self.parameters(), lr=self.hparams.learning_rate / 2)"
-    assert {"learning_rate", "optimizer", "schedule"} <= touches(edit("Net.configure_optimizers", halved), PLAIN)
+    assert {"learning_rate", "optimizer", "schedule"} <= edit("Net.configure_optimizers", halved).touches(PLAIN)
     smaller = "L.seed_everything(SEED)\nDataLoader(TensorDataset(*load_split('train')), batch_size=8)"
-    assert {"batch_size", "data", "epochs", "trainer"} <= touches(edit("main", smaller), PLAIN)
+    assert {"batch_size", "data", "epochs", "trainer"} <= edit("main", smaller).touches(PLAIN)
     # nothing tells what it belongs to: it counts as part of everything
-    assert {"model", "loss", "optimizer", "data"} <= touches(edit("preprocess", "return torch.as_tensor(raw)"), PLAIN)
+    assert {"model", "loss", "optimizer", "data"} <= edit("preprocess", "return torch.as_tensor(raw)").touches(PLAIN)
 
 
 def test_an_edit_is_undone_like_any_other_action() -> None:
     first = Lineage("v001", PLAIN)
-    second = Lineage("v002", apply_operation(PLAIN, edit("Net.training_step", MIXED)), edit("Net.training_step", MIXED))
+    second = Lineage("v002", edit("Net.training_step", MIXED).apply(PLAIN), edit("Net.training_step", MIXED))
     second = Lineage(second.version, second.source, second.operation, "v001")
     clip = parse_operation({"operation": "recipe", "recipe": "gradient_clipping"})
-    third = Lineage("v003", apply_operation(second.source, clip), clip, "v002")
-    assert ast.dump(ast.parse(undo([first, second, third], "v002"))) == ast.dump(
-        ast.parse(apply_operation(PLAIN, clip))
-    )
+    third = Lineage("v003", clip.apply(second.source), clip, "v002")
+    assert ast.dump(ast.parse(undo([first, second, third], "v002"))) == ast.dump(ast.parse(clip.apply(PLAIN)))
 
 
 # what a body may not do
@@ -291,8 +285,8 @@ def test_whatever_may_be_edited_can_be(path: Path) -> None:
         nodes = dict(_functions(source))
         body = "\n".join(ast.unparse(node) for node in nodes[name].body)
         operation = edit(name, f"marker = 1\n{body}")
-        changed = apply_operation(source, operation)
-        verify(source, changed, operation)
+        changed = operation.apply(source)
+        operation.verify(source, changed)
         policy.check(source, operation)
 
 

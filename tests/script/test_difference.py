@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.difference import compare, verify
-from progtrain.engine.script.action.operations import Operation, RecipeOperation, SetOperation, apply_operation
+from progtrain.engine.script.action.difference import compare
+from progtrain.engine.script.action.operations import Operation, RecipeOperation, SetOperation
 from progtrain.engine.script.action.recipes import RECIPES
 
 STYLES = sorted((Path(__file__).parent / "styles").glob("*.txt"))
@@ -58,7 +58,7 @@ def test_every_recipe_makes_exactly_what_it_declares(path: Path) -> None:
     source = path.read_text()
     for recipe in RECIPES:
         if recipe.precondition(source) is None:
-            verify(source, recipe.apply(source), recipe.operation(source))
+            RecipeOperation(recipe=recipe.id, parameters=recipe.fitted(source)).verify(source, recipe.apply(source))
 
 
 INTRUSIONS = [
@@ -76,21 +76,21 @@ INTRUSIONS = [
 @pytest.mark.parametrize("recipe", [None, *(r.id for r in RECIPES if r.precondition(PLAIN) is None)])
 def test_anything_beside_the_action_is_refused(old: str, new: str, recipe: str | None) -> None:
     operation: Operation = RecipeOperation(recipe=recipe) if recipe else LR
-    changed = apply_operation(PLAIN, operation)
+    changed = operation.apply(PLAIN)
     assert old in changed
     with pytest.raises(InputError, match="does not differ by exactly this action"):
-        verify(PLAIN, changed.replace(old, new), operation)
+        operation.verify(PLAIN, changed.replace(old, new))
 
 
 def test_another_value_than_declared_is_refused() -> None:
     with pytest.raises(InputError, match=r"LEARNING_RATE is 3e-5"):
-        verify(PLAIN, apply_operation(PLAIN, SetOperation(setting="lr", to=3e-5)), LR)
+        LR.verify(PLAIN, SetOperation(setting="lr", to=3e-5).apply(PLAIN))
     declared = RecipeOperation(recipe="gradient_clipping", parameters={"max_norm": 5.0})
     with pytest.raises(InputError, match="applying it again gives another script"):
-        verify(PLAIN, apply_operation(PLAIN, CLIP), declared)
+        declared.verify(PLAIN, CLIP.apply(PLAIN))
 
 
 @pytest.mark.parametrize("operation", [LR, CLIP])
 def test_no_change_at_all_is_refused(operation: Operation) -> None:
     with pytest.raises(InputError, match="nothing differs"):
-        verify(PLAIN, PLAIN, operation)
+        operation.verify(PLAIN, PLAIN)

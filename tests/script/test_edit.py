@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.difference import verify
 from progtrain.engine.script.action.edit import format_literal
-from progtrain.engine.script.action.operations import SetOperation, apply_operation
+from progtrain.engine.script.action.operations import SetOperation
 from progtrain.engine.script.settings import find_setting
 
 FRAME = """# über den Daten: ünïcödé before the literal
@@ -44,8 +43,8 @@ def test_any_number_becomes_any_other(data: st.DataObject, old: float, new: floa
     if values.same(found.value, new):
         return
     operation = SetOperation(setting=where, from_=found.value, to=new)
-    changed = apply_operation(source, operation)
-    verify(source, changed, operation)
+    changed = operation.apply(source)
+    operation.verify(source, changed)
     after = find_setting(changed, where)
     assert after is not None
     assert values.same(after.value, new)
@@ -61,8 +60,8 @@ def test_any_text_becomes_any_other(old: str, new: str, quote: str) -> None:
     if old == new or (operation.from_, operation.to) != (old, new):
         return  # 3e-4 is a number in an action, also where YAML takes it for text
     source = f"KNOB = {format_literal(old, like=quote)}  # stays\n"
-    changed = apply_operation(source, operation)
-    verify(source, changed, operation)
+    changed = operation.apply(source)
+    operation.verify(source, changed)
     assert changed.endswith("  # stays\n")
     assert ast.literal_eval(changed.removeprefix("KNOB = ").removesuffix("  # stays\n")) == new
 
@@ -73,8 +72,8 @@ def test_any_list_becomes_any_other(old: list[float], new: list[float], bracket:
         return
     source = f"KNOB = {format_literal(tuple(old), like=bracket)}\n"
     operation = SetOperation(setting="knob", to=new)
-    changed = apply_operation(source, operation)
-    verify(source, changed, operation)
+    changed = operation.apply(source)
+    operation.verify(source, changed)
     assert changed.startswith(f"KNOB = {bracket}")
 
 
@@ -107,22 +106,20 @@ def test_a_literal_reads_back_as_its_value(value: float | str | bool | None, lik
     ],
 )
 def test_the_notation_is_kept(old: str, new: object, written: str) -> None:
-    assert apply_operation(f"KNOB = {old}\n", SetOperation(setting="knob", to=new)) == f"KNOB = {written}\n"
+    assert SetOperation(setting="knob", to=new).apply(f"KNOB = {old}\n") == f"KNOB = {written}\n"
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_ends_of_lines_are_kept(newline: str) -> None:
     source = newline.join(["A = 'é'", "x = (", "    1e-3,  # ü", ")", "LR = 1e-3", ""])
-    changed = apply_operation(source, SetOperation(setting="lr", to=0.01))
+    changed = SetOperation(setting="lr", to=0.01).apply(source)
     assert changed == source.replace("LR = 1e-3", "LR = 0.01")
 
 
 def test_a_setting_in_brackets_and_a_negative_one() -> None:
     source = "EPOCHS = (  # how long\n    10\n)\nSHIFT = - 5\n"
-    changed = apply_operation(source, SetOperation(setting="epochs", to=20))
-    assert apply_operation(changed, SetOperation(setting="shift", to=3)) == source.replace("10", "20").replace(
-        "- 5", "3"
-    )
+    changed = SetOperation(setting="epochs", to=20).apply(source)
+    assert SetOperation(setting="shift", to=3).apply(changed) == source.replace("10", "20").replace("- 5", "3")
 
 
 @pytest.mark.parametrize(
@@ -148,4 +145,4 @@ def test_a_setting_in_brackets_and_a_negative_one() -> None:
 )
 def test_what_cannot_be_set_is_refused(source: str, operation: dict[str, object], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        apply_operation(source, SetOperation.model_validate(operation))
+        SetOperation.model_validate(operation).apply(source)

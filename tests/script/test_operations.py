@@ -8,20 +8,15 @@ import yaml
 from progtrain.engine.analysis.vocabulary import CANDIDATES
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.catalogue import CATALOGUE
-from progtrain.engine.script.action.difference import verify
 from progtrain.engine.script.action.operations import (
     Lineage,
     Operation,
     RecipeOperation,
     RevertOperation,
     SetOperation,
-    apply_operation,
-    describe_operation,
     parse_operation,
-    to_yaml,
-    touches,
-    undo,
 )
+from progtrain.engine.script.action.revert import undo
 from progtrain.engine.script.header import set_version, with_header
 
 PLAIN = (Path(__file__).parent / "styles" / "plain.txt").read_text()
@@ -43,8 +38,8 @@ PLAIN = (Path(__file__).parent / "styles" / "plain.txt").read_text()
 )
 def test_an_operation_is_told_in_a_line_and_survives_yaml(data: dict[str, object], text: str) -> None:
     operation = parse_operation(data)
-    assert describe_operation(operation) == text
-    assert parse_operation(yaml.safe_load(to_yaml(operation))) == operation
+    assert operation.describe() == text
+    assert parse_operation(yaml.safe_load(operation.to_yaml())) == operation
 
 
 def test_a_number_without_a_dot_is_a_number() -> None:
@@ -119,7 +114,7 @@ def test_every_recipe_stands_behind_a_candidate_of_the_vocabulary() -> None:
 )
 def test_an_operation_tells_what_it_touches(operation: Operation, touched: set[str], untouched: set[str]) -> None:
     """What locks are checked against."""
-    result = touches(operation, PLAIN)
+    result = operation.touches(PLAIN)
     assert touched <= result
     assert not untouched & result
 
@@ -132,9 +127,9 @@ def lineage(*operations: Operation) -> list[Lineage]:
     entries = [Lineage("v001", PLAIN)]
     for number, operation in enumerate(operations, start=2):
         base = entries[-1]
-        source = apply_operation(base.source, operation, lineage=entries)
+        source = operation.apply(base.source, lineage=entries)
         version = f"v{number:03d}"
-        source = with_header(set_version(source, version), version, base.version, describe_operation(operation), "x")
+        source = with_header(set_version(source, version), version, base.version, operation.describe(), "x")
         entries.append(Lineage(version, source, operation, base.version))
     return entries
 
@@ -161,9 +156,43 @@ def test_an_earlier_action_is_taken_out_and_the_later_ones_stay() -> None:
     assert "gradient_clip_val=GRADIENT_CLIP" in result
     assert "nn.Dropout(DROPOUT)" in result
     operation = undo_version("v002")
-    verify(versions[-1].source, result, operation, lineage=versions)
+    operation.verify(versions[-1].source, result, lineage=versions)
     with pytest.raises(InputError, match="does not differ by exactly this action"):
-        verify(versions[-1].source, versions[-1].source, operation, lineage=versions)
+        operation.verify(versions[-1].source, versions[-1].source, lineage=versions)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("LEARNING_RATE = 1e-3", "LEARNING_RATE = 1e-2"),
+        ("LEARNING_RATE = 1e-3", "LEARNING_RATE = 3e-4"),
+        ("BATCH_SIZE = 32", "BATCH_SIZE = 64"),
+        ("gradient_clip_val=GRADIENT_CLIP", "gradient_clip_val=None"),
+        ("import lightning", "import os\nimport lightning"),
+    ],
+)
+def test_a_script_that_was_reverted_wrongly_is_refused(old: str, new: str) -> None:
+    """Whatever did it: the check knows what v002 changed, and runs nothing again."""
+    versions = lineage(LR, CLIP, DROPOUT)
+    wrong = undo(versions, "v002").replace(old, new, 1)
+    assert wrong != undo(versions, "v002")
+    with pytest.raises(InputError, match="does not differ by exactly this action"):
+        undo_version("v002").verify(versions[-1].source, wrong, lineage=versions)
+
+
+def test_another_versions_action_taken_out_is_refused() -> None:
+    versions = lineage(LR, CLIP, DROPOUT)
+    with pytest.raises(InputError, match="something else than the action of v002"):
+        undo_version("v002").verify(versions[-1].source, undo(versions, "v003"), lineage=versions)
+    with pytest.raises(InputError, match="not the script of v003 again"):
+        undo_version("v004").verify(versions[-1].source, versions[1].source, lineage=versions)
+
+
+@pytest.mark.parametrize("undone", ["v002", "v003", "v004", "v005"])
+def test_what_was_reverted_rightly_passes_though_later_actions_share_a_line(undone: str) -> None:
+    stop, keep = RecipeOperation(recipe="early_stopping"), RecipeOperation(recipe="weight_averaging")
+    versions = lineage(LR, stop, keep, CLIP)
+    undo_version(undone).verify(versions[-1].source, undo(versions, undone), lineage=versions)
 
 
 def test_what_a_later_action_builds_on_is_not_undone() -> None:
@@ -198,8 +227,8 @@ def test_changes_by_hand_before_it_do_no_harm() -> None:
     edited = PLAIN.replace("BATCH_SIZE = 32", "BATCH_SIZE = 8")
     first = Lineage("v001", PLAIN)
     second = Lineage("v002", edited, LR, "v001")
-    third = Lineage("v003", apply_operation(edited, CLIP), CLIP, "v002")
-    fourth = Lineage("v004", apply_operation(third.source, DROPOUT), DROPOUT, "v003")
+    third = Lineage("v003", CLIP.apply(edited), CLIP, "v002")
+    fourth = Lineage("v004", DROPOUT.apply(third.source), DROPOUT, "v003")
     result = undo([first, second, third, fourth], "v003")
     assert "BATCH_SIZE = 8" in result
     assert "GRADIENT_CLIP" not in result
@@ -207,15 +236,15 @@ def test_changes_by_hand_before_it_do_no_harm() -> None:
 
 def test_only_ancestors_made_by_an_action_can_be_undone() -> None:
     versions = lineage(LR, CLIP)
-    branch = Lineage("v004", apply_operation(versions[1].source, DROPOUT), DROPOUT, "v002")
+    branch = Lineage("v004", DROPOUT.apply(versions[1].source), DROPOUT, "v002")
     with pytest.raises(InputError, match="v003 is not among the versions that v004 was made from"):
         undo([*versions, branch], "v003")
     with pytest.raises(InputError, match="v001 was not made by an action"):
         undo(versions, "v001")
     with pytest.raises(InputError, match="history is not known"):
-        apply_operation(PLAIN, undo_version("v002"))
+        undo_version("v002").apply(PLAIN)
 
 
 def test_undoing_touches_what_the_action_touched() -> None:
     versions = lineage(LR, CLIP)
-    assert {"learning_rate", "revert"} <= touches(undo_version("v002"), PLAIN, versions)
+    assert {"learning_rate", "revert"} <= undo_version("v002").touches(PLAIN, versions)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.difference import verify
+from progtrain.engine.script.action.operations import RecipeOperation
 from progtrain.engine.script.action.recipes import RECIPES, get_recipe
 
 STYLES = {p.stem: p.read_text() for p in sorted((Path(__file__).parent / "styles").glob("*.txt"))}
@@ -62,9 +62,9 @@ def checkpoint(arguments: str) -> str:
 
 def applied(recipe: str, source: str) -> str:
     """The new script, checked as the loop checks it."""
-    operation = get_recipe(recipe).operation(source)
+    operation = RecipeOperation(recipe=recipe, parameters=get_recipe(recipe).fitted(source))
     changed = get_recipe(recipe).run(source, operation.parameters)
-    verify(source, changed, operation)
+    operation.verify(source, changed)
     return changed
 
 
@@ -171,7 +171,7 @@ def with_decay(value: str) -> str:
 
 def test_adamw_with_no_decay_at_all_would_be_adam() -> None:
     source = with_decay("0.0")
-    assert get_recipe("adamw").operation(source).parameters == {"weight_decay": 0.01}
+    assert get_recipe("adamw").fitted(source) == {"weight_decay": 0.01}
     changed = applied("adamw", source)
     assert "WEIGHT_DECAY = 0.01\n" in changed
     assert "AdamW(self.parameters(), lr=1e-3, weight_decay=WEIGHT_DECAY)" in changed
@@ -179,7 +179,7 @@ def test_adamw_with_no_decay_at_all_would_be_adam() -> None:
 
 def test_adamw_leaves_the_decay_that_the_script_has_and_does_not_say_another() -> None:
     source = with_decay("0.003")
-    assert get_recipe("adamw").operation(source).parameters == {}
+    assert get_recipe("adamw").fitted(source) == {}
     changed = applied("adamw", source)
     assert "WEIGHT_DECAY = 0.003\n" in changed
     assert "AdamW(" in changed

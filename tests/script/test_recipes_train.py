@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from progtrain.engine.script.action.difference import verify
-from progtrain.engine.script.action.operations import apply_operation
+from progtrain.engine.script.action.operations import RecipeOperation
 from progtrain.engine.script.action.recipes import RECIPES, get_recipe
 
 STYLES = Path(__file__).parent / "styles"
@@ -55,9 +54,9 @@ def chain(style: str, recipes: list[str]) -> str:
 
 
 def chain_one(source: str, recipe: str) -> str:
-    operation = get_recipe(recipe).operation(source)
-    changed = apply_operation(source, operation)
-    verify(source, changed, operation)
+    operation = RecipeOperation(recipe=recipe, parameters=get_recipe(recipe).fitted(source))
+    changed = operation.apply(source)
+    operation.verify(source, changed)
     return changed
 
 

@@ -24,20 +24,13 @@ from progtrain.engine.analysis.types import Candidate, Limits, VersionRecord
 from progtrain.engine.analysis.vocabulary import CANDIDATES
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.catalogue import CATALOGUE
-from progtrain.engine.script.action.operations import (
-    Lineage,
-    Operation,
-    RevertOperation,
-    apply_operation,
-    describe_operation,
-    parse_operation,
-    touches,
-)
-from progtrain.engine.script.names import canonical
+from progtrain.engine.script.action.operation import ancestry
+from progtrain.engine.script.action.operations import Lineage, Operation, RevertOperation, parse_operation
+from progtrain.engine.script.names import FIXED, canonical
 from progtrain.engine.script.settings import choose_setting, find_settings
 
 #: changing these would not make the model better, only the score different
-_NO_ACTION = frozenset({"seed", "dataset_id", "version", "val_batch_size", "num_workers", "num_classes"})
+_NO_ACTION = frozenset({*FIXED, "val_batch_size", "num_workers", "num_classes"})
 #: what an earlier outcome of the same kind of change, from another state, leaves of a score
 _MEMORY = {"worse": 0.45, "within noise": 0.65, "better": 1.0}
 
@@ -126,7 +119,7 @@ def _recipes(ground: Ground) -> Iterator[_Proposal]:
         if info.id in ground.limits.forbidden_recipes or not _fits_the_task(info.id, ground.measured):
             continue
         try:
-            fitted = get_recipe(info.id).operation(ground.source).parameters
+            fitted = get_recipe(info.id).fitted(ground.source)
         except InputError:
             continue
         # written out, so that the document says what the script will say
@@ -166,7 +159,7 @@ def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, ground
 
 def _undos(ground: Ground) -> Iterator[_Proposal]:
     """Actions among the ancestors that brought nothing, or harm, and are still in the script."""
-    for record in ancestors(ground.record, ground.history):
+    for record in reversed(_ancestors([*ground.history, ground.record], ground.record.version)):
         if record.operation is None or record.outcome not in ("worse", "within noise"):
             continue
         worse = record.outcome == "worse"
@@ -181,27 +174,17 @@ def _undos(ground: Ground) -> Iterator[_Proposal]:
         )
 
 
-def ancestors(record: VersionRecord, history: Sequence[VersionRecord]) -> list[VersionRecord]:
-    """`record` and what it was made from, the newest first."""
-    known = {entry.version: entry for entry in history}
-    chain = [record]
-    while (base := chain[-1].base) and base in known and known[base] not in chain:
-        chain.append(known[base])
-    return chain
-
-
-def lineage(record: VersionRecord, history: Sequence[VersionRecord]) -> tuple[Lineage, ...]:
-    """For undoing: the oldest first, `record` last."""
-    chain = reversed(ancestors(record, history))
+def lineage(records: Sequence[VersionRecord], version: str) -> tuple[Lineage, ...]:
+    """The versions that led to `version`, the oldest first, `version` last."""
     return tuple(
-        Lineage(
-            version=entry.version,
-            source=entry.source,
-            operation=parse_operation(dict(entry.operation)) if entry.operation else None,
-            base=entry.base,
-        )
-        for entry in chain
+        Lineage(entry.version, entry.source, parse_operation(entry.operation) if entry.operation else None, entry.base)
+        for entry in _ancestors(records, version)
     )
+
+
+def _ancestors(records: Sequence[VersionRecord], version: str) -> list[VersionRecord]:
+    known = {entry.version: entry for entry in records}
+    return [known[name] for name in ancestry(version, {entry.version: entry.base for entry in records})]
 
 
 # what may be offered
@@ -212,8 +195,8 @@ def _checked(proposal: _Proposal, ground: Ground) -> _Proposal | None:
     history = [*ground.history, ground.record]
     try:
         operation = parse_operation(proposal.operation)
-        line = lineage(ground.record, ground.history)
-        if ground.limits.refusal(touches(operation, ground.source, line)):
+        line = lineage(history, ground.record.version)
+        if ground.limits.refusal(operation.touches(ground.source, line)):
             return None
     except InputError:
         return None
@@ -222,7 +205,7 @@ def _checked(proposal: _Proposal, ground: Ground) -> _Proposal | None:
         return None
     if _tried_from_here(proposal.operation, ground):
         return None
-    return replace(proposal, change=describe_operation(operation))
+    return replace(proposal, change=operation.describe())
 
 
 def _half_way(proposal: _Proposal, ground: Ground) -> _Proposal | None:
@@ -243,7 +226,7 @@ def _applied(source: str, operation: Operation, line: tuple[Lineage, ...]) -> st
     if not isinstance(operation, RevertOperation):
         return _rewritten(source, operation.model_dump_json(by_alias=True, exclude_unset=True))
     try:
-        return apply_operation(source, operation, lineage=line)
+        return operation.apply(source, lineage=line)
     except InputError:
         return None
 
@@ -252,7 +235,7 @@ def _applied(source: str, operation: Operation, line: tuple[Lineage, ...]) -> st
 def _rewritten(source: str, operation: str) -> str | None:
     """Rewriting takes 50 ms, and a review that is drafted again asks for the same."""
     try:
-        return apply_operation(source, parse_operation(json.loads(operation)))
+        return parse_operation(json.loads(operation)).apply(source)
     except InputError:
         return None
 

@@ -1,4 +1,4 @@
-"""What differs between two scripts as programs, and whether that is exactly what an action declares.
+"""What differs between two scripts as programs.
 
 Comments, layout, the change summary and VERSION do not count. This looks at trees of `ast` and knows nothing of how
 scripts are edited, so that a mistake there does not pass here.
@@ -9,28 +9,11 @@ from __future__ import annotations
 import ast
 import copy
 import difflib
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from progtrain.engine import values
-from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.allowed_changes import allowed
-from progtrain.engine.script.action.operations import (
-    EditOperation,
-    Lineage,
-    Operation,
-    RecipeOperation,
-    RevertOperation,
-    SetOperation,
-    apply_operation,
-    describe_operation,
-    show,
-    undo,
-)
-from progtrain.engine.script.action.trees import Change, program, same_program
-from progtrain.engine.script.settings import choose_setting, find_settings, literal
-from progtrain.engine.script.structure import describe, is_main_guard
+from progtrain.engine.script.action.trees import Change, program
+from progtrain.engine.script.structure import is_main_guard
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
@@ -162,127 +145,4 @@ def _name(node: ast.AST) -> str:
     return target.id if isinstance(target, ast.Name) else ""
 
 
-# verification
-
-
-def verify(old: str, new: str, operation: Operation, *, lineage: Sequence[Lineage] = ()) -> None:
-    """Raises `InputError` unless the difference is exactly what the operation declares.
-
-    For `revert`, `lineage` is needed, with the version of `old` as its last entry.
-    """
-    if isinstance(operation, SetOperation):
-        _verify_set(old, new, operation)
-    elif isinstance(operation, RecipeOperation):
-        _verify_recipe(old, new, operation)
-    elif isinstance(operation, EditOperation):
-        _verify_edit(old, new, operation)
-    else:
-        _verify_revert(new, operation, lineage)
-
-
-def _refuse(operation: Operation, reason: str, line: int | None = None) -> InputError:
-    return InputError(
-        f"the script does not differ by exactly this action ({describe_operation(operation)}): {reason}",
-        place=line,
-        fix="make no other change in the script that an action makes; edit the action instead",
-    )
-
-
-def _verify_set(old: str, new: str, operation: SetOperation) -> None:
-    setting = choose_setting(find_settings(old), operation.setting)
-    if setting is None:
-        raise _refuse(operation, f"there was no setting {operation.setting}")
-    pairs = list(_differences(program(old), program(new)))
-    if not pairs:
-        raise _refuse(operation, "nothing differs")
-    for before, after in pairs:
-        span = tuple(getattr(before, part, 0) for part in ("lineno", "col_offset", "end_lineno", "end_col_offset"))
-        is_literal, value = literal(after)
-        if span != setting.span or not is_literal:
-            line = getattr(after, "lineno", None)
-            raise _refuse(operation, f"something else changed too: {_shown(after)}", line)
-        if operation.expects and not values.same(setting.value, operation.from_):
-            raise _refuse(operation, f"{setting.name} was {show(setting.value)}", setting.line)
-        if not values.same(value, operation.to):
-            raise _refuse(operation, f"{setting.name} is {show(value)}", setting.line)
-
-
-def _differences(one: ast.AST, other: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """The smallest nodes that differ; literals count as a whole."""
-    if ast.dump(one) == ast.dump(other):
-        return
-    if (literal(one)[0] and literal(other)[0]) or type(one) is not type(other):
-        yield one, other
-        return
-    inner: list[tuple[ast.AST, ast.AST]] = []
-    for name in one._fields:
-        mine, theirs = getattr(one, name, None), getattr(other, name, None)
-        pairs: list[tuple[object, object]] = [(mine, theirs)]
-        if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
-            pairs = list(zip(mine, theirs, strict=True))
-        for left, right in pairs:
-            if isinstance(left, ast.AST) and isinstance(right, ast.AST):
-                inner.append((left, right))
-            elif left != right:
-                yield one, other
-                return
-    for left, right in inner:
-        yield from _differences(left, right)
-
-
-def _shown(node: ast.AST) -> str:
-    text = "the number of statements" if isinstance(node, ast.Module) else ast.unparse(node)
-    first = text.splitlines()[0] if text else text
-    return first if len(first) <= 60 else first[:57] + "..."
-
-
-def _verify_recipe(old: str, new: str, operation: RecipeOperation) -> None:
-    from progtrain.engine.script.action.recipes import get_recipe
-
-    recipe = get_recipe(operation.recipe)
-    changes = compare(old, new)
-    if not changes:
-        raise _refuse(operation, "nothing differs")
-    facts, settings = describe(old), find_settings(old)
-    for change in changes:
-        if not allowed(change, recipe.footprint, facts, settings, old):
-            shown = (change.after or change.before or "").splitlines()[0]
-            raise _refuse(operation, f"{change.path} changed where it may not: {shown}", change.line)
-    if not same_program(apply_operation(old, operation), new):
-        raise _refuse(operation, "applying it again gives another script")
-
-
-def _verify_edit(old: str, new: str, operation: EditOperation) -> None:
-    before, after = program(old), program(new)
-    if ast.dump(before) == ast.dump(after):
-        raise _refuse(operation, "nothing differs")
-    _emptied(before, operation)
-    written = ast.parse(f"def body():\n{textwrap.indent(operation.body, '    ')}").body[0]
-    found = _emptied(after, operation)
-    if [ast.dump(node) for node in found] != [ast.dump(node) for node in getattr(written, "body", [])]:
-        raise _refuse(operation, "the body is another than declared")
-    if ast.dump(before) != ast.dump(after):
-        change = next(iter(compare(ast.unparse(before), ast.unparse(after))), None)
-        place = change.path if change else "something"
-        raise _refuse(operation, f"{place} changed too", change.line if change else None)
-
-
-def _emptied(tree: ast.Module, operation: EditOperation) -> list[ast.stmt]:
-    """Takes the body out of the one function that the operation names, and returns it."""
-    scopes: list[ast.stmt] = tree.body
-    *around, name = operation.function.split(".")
-    for owner in around:
-        scopes = [s for c in scopes if isinstance(c, ast.ClassDef) and c.name == owner for s in c.body]
-    found = [s for s in scopes if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef) and s.name == name]
-    if len(found) != 1:
-        raise _refuse(operation, f"there is not one {operation.function}")
-    body, found[0].body = found[0].body, [ast.Pass()]
-    return body
-
-
-def _verify_revert(new: str, operation: RevertOperation, lineage: Sequence[Lineage]) -> None:
-    if not same_program(undo(lineage, operation.version), new):
-        raise _refuse(operation, f"undoing {operation.version} gives another script")
-
-
-__all__ = ["Change", "compare", "verify"]
+__all__ = ["Change", "compare"]

@@ -1,186 +1,101 @@
-"""What an action is: one of four operations, as written in `action-extract.md`."""
+"""What an action is: an operation with four verbs, `touches`, `apply`, `verify` and `describe`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from progtrain.engine.complaints import in_words
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.catalogue import CATALOGUE, RecipeInfo, find_recipe
-from progtrain.engine.script.names import nearest
-from progtrain.engine.script.settings import refuse_value
 
 # YAML 1.1 reads 3e-4 as text because it has no dot; nobody means text by it
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
-def _number(value: Any) -> Any:
-    if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
-        return float(value)
-    return [_number(item) for item in value] if isinstance(value, list) else value
+class Operation(BaseModel, ABC):
+    """Each of the four kinds stands in a module of its own; `operations.parse_operation` reads them."""
 
-
-def _fenceless(body: str) -> str:
-    """Without what would end the block in `action-extract.md` that it stands in."""
-    if "```" in body or "~~~" in body:
-        raise ValueError("a body must not hold ``` or ~~~")
-    return "\n".join(line.rstrip() for line in body.strip("\n").split("\n")) + "\n"
-
-
-class _Operation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
+    @abstractmethod
+    def touches(self, source: str, lineage: Sequence[Lineage] = ()) -> frozenset[str]:
+        """What locks are checked against: canonical keys, recipe and candidate id, and the parts of the script
+        ("optimizer", "schedule", "loss", "model", "data", "trainer") that it changes in `source`."""
 
-class SetOperation(_Operation):
-    """Sets one setting to another value."""
+    @abstractmethod
+    def apply(self, source: str, *, lineage: Sequence[Lineage] = (), filename: str = "") -> str:
+        """The script with it applied, comments and layout kept.
 
-    operation: Literal["set"] = "set"
-    setting: str
-    #: what the script must say before; leave it out for "whatever it is"
-    from_: Annotated[Any, BeforeValidator(_number)] = Field(default=None, alias="from")
-    to: Annotated[Any, BeforeValidator(_number)]
+        `lineage` ends with the version that `source` is; undoing needs it. Raises `InputError` that names the
+        precondition which fails.
+        """
 
-    @property
-    def expects(self) -> bool:
-        """Whether `from` was given: `None` is a value that a setting can have."""
-        return "from_" in self.model_fields_set
+    @abstractmethod
+    def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
+        """Raises `InputError` unless `new` differs from `old` by exactly what this declares."""
 
+    @abstractmethod
+    def describe(self) -> str:
+        """In one line: `learning_rate 0.001 → 0.0003`, `add gradient_clipping (max_norm=1.0)`, `undo v002`."""
 
-class RecipeOperation(_Operation):
-    """Applies one of the recipes."""
+    def known(self, refuse: Callable[[str, str], InputError]) -> Operation:
+        """Itself, with its names as the program knows them. Raises what `refuse(reason, fix)` makes."""
+        return self
 
-    operation: Literal["recipe"] = "recipe"
-    recipe: str
-    parameters: dict[str, Annotated[Any, BeforeValidator(_number)]] = {}
+    def place(self, script: str, source: str | None) -> str:
+        """Where it changes `script`, a file name in Markdown; `source` is its text."""
+        return f"{script}, nothing else"
 
-
-class RevertOperation(_Operation):
-    """Takes the action that made `version` out again."""
-
-    operation: Literal["revert"] = "revert"
-    version: str = Field(pattern=r"^v\d{3,}$")
-
-
-class EditOperation(_Operation):
-    """Gives one function or method another body. Only where the rules allow code edits."""
-
-    operation: Literal["edit"] = "edit"
-    #: `step_size`, or `Net.forward`
-    function: str = Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")
-    #: its statements, not indented
-    body: Annotated[str, AfterValidator(_fenceless)] = Field(min_length=1, max_length=20_000)
-
-
-Operation = Annotated[
-    SetOperation | RecipeOperation | RevertOperation | EditOperation, Field(discriminator="operation")
-]
-_ADAPTER: TypeAdapter[Operation] = TypeAdapter(Operation)
-_Refusal = Callable[[str, str], InputError]
-_KINDS: dict[str, type[_Operation]] = {
-    "set": SetOperation,
-    "recipe": RecipeOperation,
-    "revert": RevertOperation,
-    "edit": EditOperation,
-}
-
-
-def parse_operation(data: Any, *, file: Path | str | None = None, place: str | int | None = None) -> Operation:
-    """Raises `InputError` for anything unknown, with the nearest known names."""
-
-    def refuse(reason: str, fix: str) -> InputError:
-        return InputError(reason, file=file, place=place, fix=fix)
-
-    if not isinstance(data, Mapping):
-        raise refuse("an operation is a mapping", "write `operation: set`, `setting: ...`, `to: ...`")
-    kind = data.get("operation")
-    if kind not in _KINDS:
-        raise refuse(
-            "the operation is not named" if kind is None else f"unknown operation {kind!r}",
-            f"write one of `operation: {'`, `operation: '.join(_KINDS)}`",
+    def to_yaml(self) -> str:
+        """The block that stands in `action-extract.md`; `operations.parse_operation` reads it back."""
+        data = self.model_dump(by_alias=True, exclude=self.unsaid())
+        return yaml.dump(
+            _plain(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=1000
         )
-    _known_keys(data, str(kind), refuse)
-    try:
-        operation = _ADAPTER.validate_python(dict(data))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][-1]) if first["loc"] else "operation"
-        raise refuse(f"{key}: {in_words(first)}", f"correct `{key}`") from error
-    if isinstance(operation, RecipeOperation):
-        return _known_recipe(operation, refuse)
-    if isinstance(operation, SetOperation) and (why := refuse_value(operation.setting, operation.to)):
-        raise refuse(why, "choose a value in range")
-    return operation
 
+    def unsaid(self) -> set[str]:
+        """Fields that its block leaves out."""
+        return set()
 
-def _known_keys(data: Mapping[Any, Any], kind: str, refuse: _Refusal) -> None:
-    fields = [info.alias or name for name, info in _KINDS[kind].model_fields.items()]
-    for key in data:
-        if key not in fields and key != "from_":
-            close = nearest(str(key), fields)
-            raise refuse(
-                f"unknown key {key!r} in a `{kind}` operation",
-                f"did you mean `{close[0]}`?" if close else f"the keys are {', '.join(fields)}",
-            )
-    missing = [
-        info.alias or name
-        for name, info in _KINDS[kind].model_fields.items()
-        if info.is_required() and (info.alias or name) not in data
-    ]
-    if missing:
-        raise refuse(f"`{missing[0]}` is missing in the `{kind}` operation", f"add `{missing[0]}: ...`")
-
-
-def _known_recipe(operation: RecipeOperation, refuse: _Refusal) -> RecipeOperation:
-    info = find_recipe(operation.recipe)
-    if info is None:
-        names = [recipe.id for recipe in CATALOGUE]
-        close = nearest(operation.recipe, names)
-        raise refuse(
-            f"unknown recipe {operation.recipe!r}",
-            f"did you mean `{close[0]}`?" if close else f"the recipes are {', '.join(names)}",
+    def refusal(self, reason: str, line: int | None = None) -> InputError:
+        """For `verify`."""
+        return InputError(
+            f"the script does not differ by exactly this action ({self.describe()}): {reason}",
+            place=line,
+            fix="make no other change in the script that an action makes; edit the action instead",
         )
-    for name, value in operation.parameters.items():
-        if name not in info.parameters:
-            close = nearest(name, info.parameters)
-            known = ", ".join(info.parameters) or "it has none"
-            raise refuse(
-                f"recipe {info.id} has no parameter {name!r}",
-                f"did you mean `{close[0]}`?" if close else f"its parameters: {known}",
-            )
-        if why := _refuse_parameter(info, name, value):
-            raise refuse(f"{name}: {why}", "choose a value in range")
-    return operation.model_copy(update={"recipe": info.id})
 
 
-def _refuse_parameter(info: RecipeInfo, name: str, value: object) -> str | None:
-    text = info.keys[name] == "monitor"
-    if value is None and info.parameters[name] is None:
-        return None
-    if text != isinstance(value, str):
-        return f"{value!r} is not {'a name' if text else 'a number'}"
-    if not text and (isinstance(value, bool) or not isinstance(value, int | float)):
-        return f"{value!r} is not a number"
-    if name == "share" and isinstance(value, int | float) and not 0 < value < 1:
-        return "the share of all steps lies between 0 and 1"
-    return refuse_value(info.keys[name], value)
+@dataclass(frozen=True)
+class Lineage:
+    """One version: its script, and the action that made it from `base`."""
+
+    version: str
+    source: str
+    operation: Operation | None = None
+    base: str | None = None
 
 
-def to_yaml(operation: Operation) -> str:
-    """The block that stands in `action-extract.md`; `parse_operation` reads it back."""
-    data = operation.model_dump(by_alias=True)
-    if isinstance(operation, SetOperation) and not operation.expects:
-        del data["from"]
-    if isinstance(operation, RecipeOperation) and not operation.parameters:
-        del data["parameters"]
-    return yaml.dump(
-        _plain(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=1000
-    )
+def ancestry(newest: str, bases: Mapping[str, str | None]) -> list[str]:
+    """The chain of versions that led to `newest`, the oldest first. `bases`: what each known version was made from."""
+    chain: list[str] = []
+    current: str | None = newest
+    while current is not None and current in bases and current not in chain:
+        chain.append(current)
+        current = bases[current]
+    return chain[::-1]
+
+
+def number(value: Any) -> Any:
+    """`3e-4` as the number that it means, in lists too."""
+    if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
+        return float(value)
+    return [number(item) for item in value] if isinstance(value, list) else value
 
 
 class _Dumper(yaml.SafeDumper):
@@ -197,22 +112,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def describe_operation(operation: Operation) -> str:
-    """In one line: `learning_rate 0.001 → 0.0003`, `add gradient_clipping (max_norm=1.0)`, `undo v002`."""
-    if isinstance(operation, RevertOperation):
-        return f"undo {operation.version}"
-    if isinstance(operation, EditOperation):
-        lines = operation.body.count("\n")
-        return f"new body for {operation.function} ({lines} line{'s' if lines > 1 else ''})"
-    if isinstance(operation, SetOperation):
-        before = f" {show(operation.from_)}" if operation.expects else ""
-        return f"{operation.setting}{before} → {show(operation.to)}"
-    info = find_recipe(operation.recipe)
-    verb = info.candidate_id.split("_", 1)[0] if info else "apply"
-    given = ", ".join(f"{name}={show(value)}" for name, value in operation.parameters.items())
-    return f"{verb} {operation.recipe}" + (f" ({given})" if given else "")
 
 
 def show(value: object) -> str:

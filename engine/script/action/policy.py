@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.bodies import (
+from progtrain.engine.script.action.code_edit import (
+    EditOperation,
     Function,
     body_tree,
     find,
@@ -26,7 +27,7 @@ from progtrain.engine.script.action.bodies import (
     set_body,
     with_body,
 )
-from progtrain.engine.script.action.operation import EditOperation
+from progtrain.engine.script.names import FIXED
 from progtrain.engine.script.settings import called_name, parse_script
 from progtrain.engine.script.structure import describe
 
@@ -63,7 +64,7 @@ _SEEDS = frozenset(
         " default_rng Generator fork_rng initial_seed worker_init_fn random_state",
     )
 )
-_FIXED = frozenset({"VERSION", "DATASET_ID", "SEED"})
+_CONSTANTS = frozenset(key.upper() for key in FIXED)
 _DUNDER = re.compile(r"__\w+__")
 
 #: What a module holds and does not own: the loop around it, and how it was made.
@@ -215,7 +216,7 @@ def _uses_files(node: ast.AST) -> bool:
 
 def _about_paths(source: str) -> Callable[[ast.AST], bool]:
     """Whether a node names a constant that identifies the run, or one that is made from it."""
-    fixed = set(_FIXED)
+    fixed = set(_CONSTANTS)
     for node in parse_script(source).body:
         value = getattr(node, "value", None)
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

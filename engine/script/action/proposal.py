@@ -8,9 +8,9 @@ import textwrap
 from dataclasses import dataclass
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action import bodies
-from progtrain.engine.script.action.bodies import Function
-from progtrain.engine.script.action.operation import EditOperation, parse_operation
+from progtrain.engine.script.action import code_edit
+from progtrain.engine.script.action.code_edit import EditOperation, Function
+from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.script.action.policy import editable
 from progtrain.engine.script.settings import parse_script
 
@@ -31,7 +31,7 @@ def extract(text: str, source: str) -> Found:
     prose, code = _split(text)
     code = textwrap.dedent(code)
     path, function = _function(code, source)
-    old = bodies.find(source, path)
+    old = code_edit.find(source, path)
     if _signature(function) != _signature(old):
         raise _no(f"its {path} takes other arguments than the script's")
     if ast.dump(ast.Module(function.body, [])) == ast.dump(ast.Module(_undocumented(old, function), [])):
@@ -71,7 +71,7 @@ def _function(code: str, source: str) -> tuple[str, Function]:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _no(f"its code is not valid Python ({getattr(error, 'msg', error)})") from error
-    found = list(bodies.functions(tree))
+    found = list(code_edit.functions(tree))
     others = [node for node in tree.body if not isinstance(node, Function | ast.ClassDef)]
     if len(found) != 1 or others:
         count = "no function" if not found else f"{len(found)} functions" if len(found) > 1 else "more than a function"
@@ -79,7 +79,7 @@ def _function(code: str, source: str) -> tuple[str, Function]:
     path, function = found[0]
     named = _PATH.match(code)
     wanted = named[1] if named and named[1].endswith(f".{function.name}") else path
-    present = [name for name, _ in bodies.functions(parse_script(source))]
+    present = [name for name, _ in code_edit.functions(parse_script(source))]
     fitting = [name for name in present if name == wanted or ("." not in wanted and name.endswith(f".{wanted}"))]
     if len(set(fitting)) > 1:
         raise _no(f"it does not say which {function.name} is meant: {', '.join(fitting)}")

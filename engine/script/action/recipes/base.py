@@ -10,9 +10,8 @@ import libcst as cst
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.catalogue import RecipeInfo, Risk
-from progtrain.engine.script.action.edit import set_setting
-from progtrain.engine.script.action.operation import RecipeOperation, SetOperation
 from progtrain.engine.script.action.rewrite import NeedsBlock, Refused, Script
+from progtrain.engine.script.action.set import SetOperation
 from progtrain.engine.script.settings import Setting, choose_setting, find_settings, parse_script
 from progtrain.engine.script.structure import ScriptFacts, describe
 
@@ -84,12 +83,10 @@ class Recipe:
         result.update((k, v) for k, v in parameters.items() if v is not None or k == "learning_rate")
         return result
 
-    def operation(self, source: str, facts: ScriptFacts | None = None) -> RecipeOperation:
-        """The operation for this script with its parameters written out."""
+    def fitted(self, source: str, facts: ScriptFacts | None = None) -> dict[str, Any]:
+        """The parameters for this script, written out."""
         resolved = self.resolve(source, {}, facts)
-        return RecipeOperation(
-            recipe=self.id, parameters={name: value for name, value in resolved.items() if value is not None}
-        )
+        return {name: value for name, value in resolved.items() if value is not None}
 
     def run(self, source: str, parameters: Mapping[str, Any] | None = None, *, filename: str = "") -> str:
         """The script with the recipe applied. Raises `InputError` that says why it cannot be."""
@@ -135,4 +132,4 @@ def _with_setting(code: str, key: str, value: float) -> str:
         raise Refused(f"the {key.replace('_', ' ')} is not a literal in the script, so it cannot be set along with it")
     if setting.value == value:
         return code
-    return set_setting(code, SetOperation(setting=setting.name, to=value))
+    return SetOperation(setting=setting.name, to=value).apply(code)

@@ -1,4 +1,4 @@
-"""Functions of a script as a whole: found by name, given another body, and what such an edit touches."""
+"""Giving one function or method another body, and functions as a whole: found by name, and what an edit touches."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import copy
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.catalogue import PARTS
-from progtrain.engine.script.action.operation import EditOperation
+from progtrain.engine.script.action.difference import compare
+from progtrain.engine.script.action.operation import Lineage, Operation
+from progtrain.engine.script.action.trees import program
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.settings import Setting, called_name, find_settings, parse_script
 from progtrain.engine.script.structure import LOSSES, OPTIMIZERS, SCHEDULERS, ScriptFacts, describe
@@ -26,6 +31,63 @@ _CALLED = {
     **dict.fromkeys(("Trainer", "EarlyStopping", "ModelCheckpoint", "clip_grad_norm_"), "trainer"),
     **dict.fromkeys(("DataLoader", "TensorDataset", "Subset", "random_split", "WeightedRandomSampler"), "data"),
 }
+
+
+def _fenceless(body: str) -> str:
+    """Without what would end the block in `action-extract.md` that it stands in."""
+    if "```" in body or "~~~" in body:
+        raise ValueError("a body must not hold ``` or ~~~")
+    return "\n".join(line.rstrip() for line in body.strip("\n").split("\n")) + "\n"
+
+
+class EditOperation(Operation):
+    """Gives one function or method another body. Only where the rules allow code edits."""
+
+    operation: Literal["edit"] = "edit"
+    #: `step_size`, or `Net.forward`
+    function: str = Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")
+    #: its statements, not indented
+    body: Annotated[str, AfterValidator(_fenceless)] = Field(min_length=1, max_length=20_000)
+
+    def touches(self, source: str, lineage: Sequence[Lineage] = ()) -> frozenset[str]:
+        return touched(source, self)
+
+    def apply(self, source: str, *, lineage: Sequence[Lineage] = (), filename: str = "") -> str:
+        return set_body(source, self, filename)
+
+    def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
+        before, after = program(old), program(new)
+        if ast.dump(before) == ast.dump(after):
+            raise self.refusal("nothing differs")
+        _emptied(before, self)
+        written = ast.parse(f"def body():\n{textwrap.indent(self.body, '    ')}").body[0]
+        found = _emptied(after, self)
+        if [ast.dump(node) for node in found] != [ast.dump(node) for node in getattr(written, "body", [])]:
+            raise self.refusal("the body is another than declared")
+        if ast.dump(before) != ast.dump(after):
+            change = next(iter(compare(ast.unparse(before), ast.unparse(after))), None)
+            place = change.path if change else "something"
+            raise self.refusal(f"{place} changed too", change.line if change else None)
+
+    def describe(self) -> str:
+        lines = self.body.count("\n")
+        return f"new body for {self.function} ({lines} line{'s' if lines > 1 else ''})"
+
+    def place(self, script: str, source: str | None) -> str:
+        return f"{script}: the body of `{self.function}`, nothing else"
+
+
+def _emptied(tree: ast.Module, operation: EditOperation) -> list[ast.stmt]:
+    """Takes the body out of the one function that the operation names, and returns it."""
+    scopes: list[ast.stmt] = tree.body
+    *around, name = operation.function.split(".")
+    for owner in around:
+        scopes = [s for c in scopes if isinstance(c, ast.ClassDef) and c.name == owner for s in c.body]
+    found = [s for s in scopes if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef) and s.name == name]
+    if len(found) != 1:
+        raise operation.refusal(f"there is not one {operation.function}")
+    body, found[0].body = found[0].body, [ast.Pass()]
+    return body
 
 
 def functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:

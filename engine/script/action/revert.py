@@ -1,0 +1,149 @@
+"""Taking the action that made a version out again."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.difference import compare
+from progtrain.engine.script.action.operation import Lineage, Operation, ancestry
+from progtrain.engine.script.action.trees import program, same_program
+
+#: What an action leaves behind where a later one uses it too: the list of callbacks, an import, a keyword's name.
+_SHARED = ("keyword", "List", "Dict", "Tuple", "alias", "Import", "ImportFrom", "Load", "Store", "Name", "Expr")
+
+
+class RevertOperation(Operation):
+    """Takes the action that made `version` out again."""
+
+    operation: Literal["revert"] = "revert"
+    version: str = Field(pattern=r"^v\d{3,}$")
+
+    def touches(self, source: str, lineage: Sequence[Lineage] = ()) -> frozenset[str]:
+        """What the undone action touched, which only `lineage` tells."""
+        undone = next((entry for entry in lineage if entry.version == self.version), None)
+        inner = undone.operation.touches(source, lineage) if undone and undone.operation else frozenset()
+        return inner | {"revert"}
+
+    def apply(self, source: str, *, lineage: Sequence[Lineage] = (), filename: str = "") -> str:
+        if not lineage:
+            raise InputError(f"{self.version} cannot be undone: its history is not known")
+        return undo(lineage, self.version)
+
+    def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
+        """Against what the undone action changed when it was made, which the scripts of the two versions tell.
+
+        The newest version's script must be its base's again. For an earlier one: only what the action brought has
+        gone, only what it took away is back, in the same places, and nothing but what later actions share is left.
+        """
+        chain = _chain(lineage, None)
+        place = next((i for i, entry in enumerate(chain) if entry.version == self.version), 0)
+        if place == 0:
+            raise self.refusal(f"{self.version} was not made by an action")
+        before, made = chain[place - 1].source, chain[place].source
+        if place == len(chain) - 1:
+            if not same_program(before, new):
+                raise self.refusal(f"it is not the script of {chain[place - 1].version} again")
+            return
+        if same_program(old, new):
+            raise self.refusal("nothing differs")
+        brought, taken = _nodes(made) - _nodes(before), _nodes(before) - _nodes(made)
+        gone, back = _nodes(old) - _nodes(new), _nodes(new) - _nodes(old)
+        if gone - brought or back - taken:
+            raise self.refusal(f"something else than the action of {self.version} changed too")
+        if left := [node for node in (brought - gone) + (taken - back) if node.partition(" ")[0] not in _SHARED]:
+            raise self.refusal(f"a part of the action of {self.version} is still there ({left[0]})")
+        places = {change.path for change in compare(before, made)}
+        for change in compare(old, new):
+            if change.path not in places:
+                raise self.refusal(f"{change.path} changed, which {self.version} did not", change.line)
+
+    def describe(self) -> str:
+        return f"undo {self.version}"
+
+
+def _nodes(source: str) -> Counter[str]:
+    """How often the program has each node, told without the nodes in it."""
+    return Counter(_own(node) for node in ast.walk(program(source)))
+
+
+def _own(node: ast.AST) -> str:
+    """`Constant 0.001`, `keyword lr`, `Name self`: the kind first, then what is no node itself."""
+    own = [value for _, value in ast.iter_fields(node) if not isinstance(value, ast.AST | list) and value is not None]
+    return " ".join([type(node).__name__, *map(repr, own)])
+
+
+def undo(lineage: Sequence[Lineage], version: str, current: str | None = None) -> str:
+    """The script of `current` (by default the last entry) without the action that made `version`.
+
+    The current version's own action is undone by going back to the script that it was made from. An earlier one by
+    applying the later actions again, without it: refused when they depend on it, and when the script was changed in
+    other ways since, which would get lost.
+    """
+    chain = _chain(lineage, current)
+    newest = chain[-1]
+    place = next((i for i, entry in enumerate(chain) if entry.version == version), None)
+    if place is None:
+        raise InputError(f"{version} is not among the versions that {newest.version} was made from")
+    if chain[place].operation is None or place == 0:
+        raise InputError(f"{version} was not made by an action: there is nothing to undo")
+    if place == len(chain) - 1:
+        return chain[place - 1].source
+    if version in _undone(chain, set()):
+        raise InputError(f"the action of {version} has been undone already")
+    start = _start(chain, place)
+    if not same_program(_replay(chain, start, set()), newest.source):
+        raise InputError(
+            f"{version} cannot be undone: the scripts since then were changed in other ways too, "
+            "and applying their actions again would lose that",
+            fix="go back to the version before it, or set its value back by hand",
+        )
+    try:
+        return _replay(chain, start, {version})
+    except InputError as error:
+        raise InputError(
+            f"{version} cannot be undone: a later action builds on it ({error.reason})", fix=error.fix
+        ) from error
+
+
+def _chain(lineage: Sequence[Lineage], current: str | None) -> list[Lineage]:
+    """From the first version to the current one, along `base`."""
+    entries = {entry.version: entry for entry in lineage}
+    name = current or (lineage[-1].version if lineage else None)
+    if name is None or name not in entries:
+        raise InputError(f"the history of {name or 'this script'} is not known")
+    return [entries[version] for version in ancestry(name, {entry.version: entry.base for entry in lineage})]
+
+
+def _undone(chain: Sequence[Lineage], omitted: set[str]) -> set[str]:
+    """Versions whose actions do not count: omitted, or undone by a later action that does count."""
+    gone = set(omitted)
+    for entry in reversed(chain):
+        if entry.version not in gone and isinstance(entry.operation, RevertOperation):
+            gone.add(entry.operation.version)
+    return gone
+
+
+def _start(chain: Sequence[Lineage], place: int) -> int:
+    """The last version before everything that must be applied again or left out."""
+    versions = [entry.version for entry in chain]
+    start = place - 1
+    for entry in reversed(chain):
+        operation = entry.operation
+        if versions.index(entry.version) > start and isinstance(operation, RevertOperation):
+            start = min(start, versions.index(operation.version) - 1) if operation.version in versions else start
+    return max(start, 0)
+
+
+def _replay(chain: Sequence[Lineage], start: int, omitted: set[str]) -> str:
+    gone = _undone(chain, omitted)
+    source = chain[start].source
+    for entry in chain[start + 1 :]:
+        if entry.operation and entry.version not in gone and not isinstance(entry.operation, RevertOperation):
+            source = entry.operation.apply(source)
+    return source

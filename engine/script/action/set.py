@@ -1,0 +1,206 @@
+"""Setting one literal of a script to another value."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from progtrain.engine import values
+from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.catalogue import PARTS
+from progtrain.engine.script.action.edit import replace_literal
+from progtrain.engine.script.action.operation import Lineage, Operation, number, show
+from progtrain.engine.script.action.trees import program
+from progtrain.engine.script.names import FIXED, WHOLE_NUMBERS, canonical
+from progtrain.engine.script.settings import (
+    Setting,
+    Value,
+    choose_setting,
+    duplicates,
+    find_setting,
+    find_settings,
+    literal,
+    refuse_value,
+    suggest,
+)
+
+
+class SetOperation(Operation):
+    """Sets one setting to another value."""
+
+    operation: Literal["set"] = "set"
+    setting: str
+    #: what the script must say before; leave it out for "whatever it is"
+    from_: Annotated[Any, BeforeValidator(number)] = Field(default=None, alias="from")
+    to: Annotated[Any, BeforeValidator(number)]
+
+    @property
+    def expects(self) -> bool:
+        """Whether `from` was given: `None` is a value that a setting can have."""
+        return "from_" in self.model_fields_set
+
+    def known(self, refuse: Callable[[str, str], InputError]) -> Operation:
+        if why := refuse_value(self.setting, self.to):
+            raise refuse(why, "choose a value in range")
+        return self
+
+    def touches(self, source: str, lineage: Sequence[Lineage] = ()) -> frozenset[str]:
+        setting = choose_setting(find_settings(source), self.setting)
+        keys = {canonical(self.setting), *([setting.key] if setting else [])}
+        return frozenset(keys | {PARTS[key] for key in keys if key in PARTS})
+
+    def apply(self, source: str, *, lineage: Sequence[Lineage] = (), filename: str = "") -> str:
+        """With one literal changed, written in the manner of the one that it replaces."""
+        setting, value = locate(source, self, filename)
+        return replace_literal(source, setting, value)
+
+    def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
+        setting = choose_setting(find_settings(old), self.setting)
+        if setting is None:
+            raise self.refusal(f"there was no setting {self.setting}")
+        pairs = list(_differences(program(old), program(new)))
+        if not pairs:
+            raise self.refusal("nothing differs")
+        for before, after in pairs:
+            span = tuple(getattr(before, part, 0) for part in ("lineno", "col_offset", "end_lineno", "end_col_offset"))
+            is_literal, value = literal(after)
+            if span != setting.span or not is_literal:
+                line = getattr(after, "lineno", None)
+                raise self.refusal(f"something else changed too: {_shown(after)}", line)
+            if self.expects and not values.same(setting.value, self.from_):
+                raise self.refusal(f"{setting.name} was {show(setting.value)}", setting.line)
+            if not values.same(value, self.to):
+                raise self.refusal(f"{setting.name} is {show(value)}", setting.line)
+
+    def describe(self) -> str:
+        before = f" {show(self.from_)}" if self.expects else ""
+        return f"{self.setting}{before} → {show(self.to)}"
+
+    def unsaid(self) -> set[str]:
+        return set() if self.expects else {"from_"}
+
+    def place(self, script: str, source: str | None) -> str:
+        try:
+            setting = find_setting(source, self.setting) if source else None
+        except InputError:
+            setting = None
+        return f"{script}, line {setting.line}: `{setting.name}`" if setting else f"{script}: `{self.setting}`"
+
+
+def _differences(one: ast.AST, other: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """The smallest nodes that differ; literals count as a whole."""
+    if ast.dump(one) == ast.dump(other):
+        return
+    if (literal(one)[0] and literal(other)[0]) or type(one) is not type(other):
+        yield one, other
+        return
+    inner: list[tuple[ast.AST, ast.AST]] = []
+    for name in one._fields:
+        mine, theirs = getattr(one, name, None), getattr(other, name, None)
+        pairs: list[tuple[object, object]] = [(mine, theirs)]
+        if isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+            pairs = list(zip(mine, theirs, strict=True))
+        for left, right in pairs:
+            if isinstance(left, ast.AST) and isinstance(right, ast.AST):
+                inner.append((left, right))
+            elif left != right:
+                yield one, other
+                return
+    for left, right in inner:
+        yield from _differences(left, right)
+
+
+def _shown(node: ast.AST) -> str:
+    text = "the number of statements" if isinstance(node, ast.Module) else ast.unparse(node)
+    first = text.splitlines()[0] if text else text
+    return first if len(first) <= 60 else first[:57] + "..."
+
+
+def locate(source: str, operation: SetOperation, filename: str = "") -> tuple[Setting, Value]:
+    """The setting that the operation means, and the value as the script would hold it.
+
+    Raises `InputError` when there is none, several, another value than expected, or no sense in the new one.
+    """
+    settings = find_settings(source, filename)
+    name = operation.setting
+    setting = choose_setting(settings, name, filename)
+    if setting is None:
+        near = suggest(settings, name)
+        raise InputError(
+            f"the script has no setting {name!r} that is a literal",
+            file=filename or None,
+            fix=f"did you mean {near[0]}?" if near else "`progtrain check` lists the settings that it has",
+        )
+    if setting.key in FIXED:
+        raise InputError(
+            f"{setting.name} cannot be set by an action: {FIXED[setting.key]}",
+            file=filename or None,
+            place=setting.line,
+            fix="choose another setting",
+        )
+    others = [s for s in duplicates(settings, setting) if s.name == name or setting.name != name]
+    if others:
+        raise InputError(
+            f"{name} is set in {len(others) + 1} places: {setting.name} (line {setting.line}) and "
+            + ", ".join(f"{s.name} (line {s.line})" for s in others),
+            file=filename or None,
+            place=others[0].line,
+            fix="let the script take them from one constant, or name one of the places in the action",
+        )
+    if operation.expects and not values.same(operation.from_, setting.value):
+        raise InputError(
+            f"the action expects {name} = {show(operation.from_)}, but the script says {show(setting.value)}",
+            file=filename or None,
+            place=setting.line,
+            fix=f"write `from: {show(setting.value)}` or leave `from` out",
+        )
+    return setting, _fitted(setting, operation.to, filename)
+
+
+def _fitted(setting: Setting, value: object, filename: str) -> Value:
+    def refuse(reason: str) -> InputError:
+        return InputError(
+            reason, file=filename or None, place=setting.line, fix="choose a value of the same kind, in range"
+        )
+
+    old = setting.value
+    if why := refuse_value(setting.key, value):
+        raise refuse(why)
+    if values.same(old, value):
+        raise refuse(f"{setting.name} is {show(old)} already")
+    if isinstance(value, list | tuple):
+        return _fitted_items(setting, value, refuse(f"{setting.name} holds {show(old)}, not a list"))
+    if not isinstance(value, int | float | str | None):
+        raise refuse(f"{value!r} is not a value that a setting can have")
+    if value is None or old is None:
+        return value
+    if _kind(old) != _kind(value):
+        raise refuse(f"{setting.name} holds {_kind(old)}, and {value!r} is {_kind(value)}")
+    return _number_like(old, value, setting.key)
+
+
+def _fitted_items(setting: Setting, value: list[object] | tuple[object, ...], refusal: InputError) -> Value:
+    plain = all(isinstance(item, int | float | str) for item in value)
+    if not isinstance(setting.value, tuple | None) or not plain or not value:
+        raise refusal
+    return tuple(value)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "a truth value"
+    if isinstance(value, int | float):
+        return "a number"
+    return "text" if isinstance(value, str) else "a list"
+
+
+def _number_like(old: Value, value: int | float | str, key: str) -> int | float | str:
+    """1 stays 1.0 where the script has a float, and 15.0 becomes 15 where it counts in whole numbers."""
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(old, float) and key not in WHOLE_NUMBERS:
+        return float(value)
+    return int(value) if value == int(value) and isinstance(old, int) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 _VERSION = re.compile(r"v(\d{3,})")
@@ -17,6 +17,7 @@ def version_id(number: int) -> str:
     return f"v{number:03d}"
 
 
+@cache
 def version_number(text: str) -> int | None:
     """`"v003"` -> `3`; None for anything that is not a version id in its canonical form."""
     match = _VERSION.fullmatch(text)

@@ -107,6 +107,9 @@ def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = 
 def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, listener: Any) -> int:
     try:
         context = prepare(ws, options, clock=clock, listener=listener)
+        if said := _finished(context):
+            journal.write("note", text=said)
+            return 0
         _begin(context, options)
         report = sequence.run(context, options.until)
         journal.write("loop_finished", report=report, versions=version_number(ws.versions()[-1]))
@@ -116,9 +119,6 @@ def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, liste
     except Stopped as stopped:
         journal.write("loop_stopped", by=str(stopped) or "user")
         return STOPPED
-    except sequence.NothingLeft as nothing:
-        journal.write("note", text=str(nothing))
-        return nothing.exit_code
     except StorageError:
         raise
     except ProgtrainError as error:
@@ -146,23 +146,28 @@ def described(error: ProgtrainError) -> dict[str, Any]:
     }
 
 
+def _finished(context: Context) -> str:
+    """What to say where the last loop is finished and nothing asks for another one; empty where there is work."""
+    ws, limit = context.ws, context.rules.max_versions
+    versions, done = ws.versions(), sequence.finished_at(ws)
+    if sequence.open_loop(ws) is not None or done is None or not versions:
+        return ""
+    if version_number(versions[-1]) != done or not check.is_last(context, versions[-1]):
+        return ""
+    return (
+        f"the loop is finished: {done} of {limit} versions are made and reported\n"
+        "  fix: raise loop_config.max_versions for a new loop"
+    )
+
+
 def _begin(context: Context, options: Options) -> None:
-    """Opens a loop, or goes on with the open one. Raises `NothingLeft` when the last one says it all."""
-    ws = context.ws
-    if sequence.open_loop(ws) is not None:
+    """Opens a loop, or goes on with the open one."""
+    if sequence.open_loop(context.ws) is not None:
         return
-    versions = ws.versions()
-    done = sequence.finished_at(ws)
-    limit = context.rules.max_versions
-    if done is not None and versions and version_number(versions[-1]) == done and check.is_last(context, versions[-1]):
-        raise sequence.NothingLeft(
-            f"the loop is finished: {done} of {limit} versions are made and reported",
-            fix="raise loop_config.max_versions for a new loop",
-        )
     context.journal.write(
         "loop_started",
         dataset_id=context.dataset_id,
-        max_versions=limit,
+        max_versions=context.rules.max_versions,
         max_versions_asked=options.max_versions,
         python=context.python,
         model=options.model,

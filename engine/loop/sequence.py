@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from progtrain.engine.control.context import Context, Stopped
-from progtrain.engine.errors import InputError, NothingToTry, ProgtrainError
+from progtrain.engine.errors import InputError, NothingToTry
 from progtrain.engine.files import LineReader
 from progtrain.engine.loop.steps import analyze, author, check, evaluate, extract, initialize, report, train
 from progtrain.engine.schema import StepName
@@ -44,12 +44,6 @@ class Next:
     step: Step
     version: str
     reasons: tuple[str, ...]
-
-
-class NothingLeft(ProgtrainError):
-    """The loop is finished and nothing asks for another one: told to the user, exit code 0."""
-
-    exit_code = 0
 
 
 def select(context: Context) -> Next:

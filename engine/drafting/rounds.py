@@ -109,16 +109,21 @@ def draft(
             # all candidates stay in the documents, also when one alone was asked for
             shown = present if candidate is None else insight
             return write_round(context, version, shown, made, chosen, number, origin=origin, base=base, hint=hint)
-    if left and hint:
-        raise InputError(
+    raise _nothing_left(context, hint, hinted=bool(left))
+
+
+def _nothing_left(context: Context, hint: str | None, *, hinted: bool) -> InputError | NothingToTry:
+    """`hinted`: whether hints have taken something out."""
+    if hinted and hint:
+        return InputError(
             f"with this hint no candidate is left: {hint}",
             fix="give another hint, or take an earlier one back (progtrain review forget)",
         )
-    raise NothingToTry(
+    return NothingToTry(
         "no candidate is left that the rules allow and the script can take",
         file=context.rules.path,
         fix="take a hint back (progtrain review forget), and run again to go on"
-        if left
+        if hinted
         else "unlock a setting in rules or instruction, and run again to go on",
     )
 

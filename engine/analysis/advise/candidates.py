@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -51,24 +51,16 @@ class Ground:
         return self.record.source
 
 
-@dataclass(frozen=True)
-class _Proposal:
-    id: str
-    operation: dict[str, Any]
-    risk: Risk
-    why: str
-    evidence: tuple[str, ...]
-    reasons: tuple[str, ...]
-    score: float
-    change: str = ""
-
-
 def find_candidates(ground: Ground, *, base: str | None = None) -> tuple[Candidate, ...]:
     """Ranked, the best first; the same input gives the same list. `base` where it is not the latest version."""
     proposals = [p for p in _proposals(ground) if canonical(p.operation.get("setting", "")) not in _NO_ACTION]
     legal = [checked for p in proposals if (checked := _checked(p, ground) or _half_way(p, ground)) is not None]
     weighed = [weighed for p in legal if (weighed := _with_memory(p, ground)) is not None]
-    return rank(_candidate(p, base) for p in weighed)
+    note = f"applied to {base}, the best version so far" if base else ""
+    return rank(
+        candidate.model_copy(update={"score": round(candidate.score, 4), "base": base, "note": note})
+        for candidate in weighed
+    )
 
 
 def rank(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
@@ -78,13 +70,13 @@ def rank(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(c.model_copy(update={"rank": place}) for place, c in enumerate(ordered, start=1))
 
 
-def _proposals(ground: Ground) -> Iterator[_Proposal]:
+def _proposals(ground: Ground) -> Iterator[Candidate]:
     yield from _settings(ground)
     yield from _recipes(ground)
     yield from _undos(ground)
 
 
-def _settings(ground: Ground) -> Iterator[_Proposal]:
+def _settings(ground: Ground) -> Iterator[Candidate]:
     situation = Situation(ground.measured, ground.findings, _just_helped(ground.record))
     try:
         found = find_settings(ground.source)
@@ -111,7 +103,7 @@ def _just_helped(record: VersionRecord) -> str | None:
     return "_".join(kind_of(record.operation)) if record.operation and record.outcome == "better" else None
 
 
-def _recipes(ground: Ground) -> Iterator[_Proposal]:
+def _recipes(ground: Ground) -> Iterator[Candidate]:
     from progtrain.engine.script.action.recipes import get_recipe
 
     situation = Situation(ground.measured, ground.findings)
@@ -147,24 +139,38 @@ def _is_even(measured: Measurements) -> bool:
     return scale is not None and scale < 2 and (offset or 0.0) < 0.5
 
 
-def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, ground: Ground) -> _Proposal:
+def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, ground: Ground) -> Candidate:
     findings = ground.findings
     share, least, because = circumstances(name, ground.measured)
     told = reasons(name, findings) or ("nothing in the evidence speaks for it",)
     if because:
         told = (*told, because)
     value = max(least, share * score(name, findings, risk))
-    return _Proposal(name, operation, risk, why, rests_on(name, findings), told, value)
+    return Candidate(
+        id=name,
+        title=CANDIDATES.get(name, name),
+        operation=operation,
+        change="",
+        risk=risk,
+        why=why,
+        reasons=told,
+        evidence=rests_on(name, findings),
+        score=value,
+        rank=0,
+    )
 
 
-def _undos(ground: Ground) -> Iterator[_Proposal]:
+def _undos(ground: Ground) -> Iterator[Candidate]:
     """Actions among the ancestors that brought nothing, or harm, and are still in the script."""
     for record in reversed(_ancestors([*ground.history, ground.record], ground.record.version)):
         if record.operation is None or record.outcome not in ("worse", "within noise"):
             continue
         worse = record.outcome == "worse"
-        yield _Proposal(
+        yield Candidate(
             id=f"undo_{record.version}",
+            title=f"undo the action that made {record.version}",
+            change="",
+            rank=0,
             operation={"operation": "revert", "version": record.version},
             risk="low",
             why="a change that did not help only makes the script harder to understand",
@@ -190,7 +196,7 @@ def _ancestors(records: Sequence[VersionRecord], version: str) -> list[VersionRe
 # what may be offered
 
 
-def _checked(proposal: _Proposal, ground: Ground) -> _Proposal | None:
+def _checked(proposal: Candidate, ground: Ground) -> Candidate | None:
     """None where a rule forbids it, it cannot be applied, or its script was trained already."""
     history = [*ground.history, ground.record]
     try:
@@ -205,10 +211,10 @@ def _checked(proposal: _Proposal, ground: Ground) -> _Proposal | None:
         return None
     if _tried_from_here(proposal.operation, ground):
         return None
-    return replace(proposal, change=operation.describe())
+    return proposal.model_copy(update={"change": operation.describe()})
 
 
-def _half_way(proposal: _Proposal, ground: Ground) -> _Proposal | None:
+def _half_way(proposal: Candidate, ground: Ground) -> Candidate | None:
     """Where the usual step leads to what was trained already: half of it, for settings that are real numbers."""
     before, after = proposal.operation.get("from"), proposal.operation.get("to")
     if not isinstance(before, float) or not isinstance(after, float) or min(before, after) <= 0:
@@ -218,7 +224,7 @@ def _half_way(proposal: _Proposal, ground: Ground) -> _Proposal | None:
     between = nice(math.sqrt(before * after))
     if between in (before, after):
         return None
-    return _checked(replace(proposal, operation={**proposal.operation, "to": between}), ground)
+    return _checked(proposal.model_copy(update={"operation": {**proposal.operation, "to": between}}), ground)
 
 
 def _applied(source: str, operation: Operation, line: tuple[Lineage, ...]) -> str | None:
@@ -287,7 +293,7 @@ def _is_version(node: ast.stmt) -> bool:
 # what the past says
 
 
-def _with_memory(proposal: _Proposal, ground: Ground) -> _Proposal | None:
+def _with_memory(proposal: Candidate, ground: Ground) -> Candidate | None:
     """The same kind of change counts for less after it failed, and for more after it helped."""
     last = ground.record
     mine = kind_of(proposal.operation)
@@ -304,7 +310,7 @@ def _with_memory(proposal: _Proposal, ground: Ground) -> _Proposal | None:
         else:
             value *= _MEMORY[outcome]
             told.append(f"against: {record.action_text or 'the same kind of change'} was {outcome} in {record.version}")
-    return replace(proposal, reasons=tuple(told), score=max(FLOOR / 4, value))
+    return proposal.model_copy(update={"reasons": tuple(told), "score": max(FLOOR / 4, value)})
 
 
 def kind_of(operation: Any) -> tuple[str, str]:
@@ -327,24 +333,6 @@ def _size(value: Any) -> float | None:
 
 def _is_opposite(one: tuple[str, str], other: tuple[str, str]) -> bool:
     return one[0] == other[0] and {one[1], other[1]} == {"up", "down"}
-
-
-def _candidate(proposal: _Proposal, base: str | None) -> Candidate:
-    title = CANDIDATES.get(proposal.id) or f"undo the action that made {proposal.operation.get('version')}"
-    return Candidate(
-        id=proposal.id,
-        title=title,
-        operation=proposal.operation,
-        change=proposal.change,
-        risk=proposal.risk,
-        why=proposal.why,
-        reasons=proposal.reasons,
-        evidence=proposal.evidence,
-        score=round(proposal.score, 4),
-        rank=0,
-        base=base,
-        note=f"applied to {base}, the best version so far" if base else "",
-    )
 
 
 def back_to(best: Ground, worse_by: str) -> Candidate | None:

@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from progtrain.engine.drafting.preview import Check as Check
+from progtrain.engine.drafting.preview import preview
 from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.files import try_read_json, write_text
 from progtrain.engine.workspace import Workspace
@@ -16,15 +18,6 @@ if TYPE_CHECKING:
 
     from progtrain.engine.schema import Decision
     from progtrain.engine.status.snapshot import Snapshot
-
-
-class Check(NamedTuple):
-    """What the engine would do with an edit, or why it refuses."""
-
-    diff: str = ""
-    target: str = ""
-    problems: tuple[str, ...] = ()
-    checks: tuple[str, ...] = ()
 
 
 class Instruction(NamedTuple):
@@ -97,10 +90,7 @@ class RealEngine:
             self._runners.append(runner)
 
     def preview(self, version: str, action_text: str) -> Check:
-        from progtrain.engine.drafting import preview
-
-        seen = preview.preview(self._workspace, version, action_text)
-        return Check(seen.diff, seen.target, tuple(seen.problems), tuple(seen.checks))
+        return preview(self._workspace, version, action_text)
 
     def preview_candidate(self, version: str, candidate: str) -> Check:
         data = try_read_json(self._workspace.insight(version))

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from progtrain.engine.analysis import documents
-from progtrain.engine.drafting import next_script
 from progtrain.engine.errors import ProgtrainError
-from progtrain.engine.rules import rules
 from progtrain.engine.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class Preview:
+class Check(NamedTuple):
+    """What the engine would do with an edit, or why it refuses."""
+
     #: unified diff of the next script; empty when it is refused
-    diff: str
+    diff: str = ""
     #: name of the file that would be written
-    target: str
+    target: str = ""
     #: why it is refused, empty when it is not
-    problems: tuple[str, ...]
-    checks: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
 
 
-def preview(ws: Workspace, version: str, action_text: str, base: str | None = None) -> Preview:
+def preview(ws: Workspace, version: str, action_text: str, base: str | None = None) -> Check:
     """Never raises for what a user can write: the refusal is the answer."""
+    # the app's first frame needs the type above and nothing of these
+    from progtrain.engine.analysis import documents
+    from progtrain.engine.drafting import next_script
+    from progtrain.engine.rules import rules
+
     try:
         parsed = documents.parse_action(action_text, ws.drafts(version).action)
         planned = next_script.plan(ws, rules.load(ws), version, parsed.operation, base=base or parsed.base)
     except ProgtrainError as error:
-        return Preview("", "", (str(error),), ())
-    return Preview(planned.diff, ws.script(planned.version).name, (), planned.checks)
+        return Check(problems=(str(error),))
+    return Check(planned.diff, ws.script(planned.version).name, (), planned.checks)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from progtrain.engine.clock import Clock, now
+from progtrain.engine.metrics import same
 from progtrain.engine.workspace import version_number
 from progtrain.tui.messages import Update
 from progtrain.tui.plot.axis import OverTime, seconds_at
@@ -108,15 +109,15 @@ class Model:
 
     def charts(self, versions: tuple[str, ...]) -> list[str]:
         """Names of what can be drawn: loss first, the primary metric next, the learning rate last."""
-        primary = (self.snapshot.primary_metric or "").casefold() if self.snapshot else ""
+        primary = (self.snapshot.primary_metric or "") if self.snapshot else ""
         names = {
             key.chart
             for key, series in self.curves.items()
-            if key.version in versions and len(series) and key.chart != SECONDS
+            if key.version in versions and series.span() and key.chart != SECONDS
         }
 
         def order(name: str) -> tuple[int, str]:
-            return (0 if name == LOSS else 1 if name == primary else 3 if name == LEARNING_RATE else 2), name
+            return (0 if name == LOSS else 1 if same(name, primary) else 3 if name == LEARNING_RATE else 2), name
 
         return sorted(names, key=order)
 
@@ -124,9 +125,16 @@ class Model:
         """The log's curve, or the live one while that tells more: CSVLogger writes each hundred steps."""
         log = self.curves.get(CurveKey(version, chart, role, "log"))
         live = self.curves.get(CurveKey(version, chart, role, "live"))
-        if log and len(log) and (not live or len(live) <= len(log) or log.xs[-1] + 1 >= live.xs[-1]):
+        logged, told = log and log.span(), live and live.span()
+        if log and logged and (not live or not told or len(live) <= len(log) or logged[1] + 1 >= told[1]):
             return log
-        return live if live and len(live) else None
+        return live if told else None
+
+    def diverged(self) -> frozenset[str]:
+        """Versions whose newest training or validation loss is no number, as far as their curves are known."""
+        return frozenset(
+            key.version for key, series in self.curves.items() if key.chart == LOSS and series.lost_from() is not None
+        )
 
     def lines(
         self, chart: str, versions: tuple[str, ...], colour: dict[str, str], *, axis: Axis = "step"
@@ -191,7 +199,8 @@ class Model:
 
     def steps_per_epoch(self, version: str) -> float | None:
         epochs = self.epochs.get(version, 0)
-        last = max((s.xs[-1] for k, s in self.curves.items() if k.version == version and len(s)), default=0.0)
+        spans = (series.span() for key, series in self.curves.items() if key.version == version)
+        last = max((span[1] for span in spans if span), default=0.0)
         return (last + 1) / epochs if epochs and last else None
 
     def best_version(self) -> str | None:

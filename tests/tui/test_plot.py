@@ -41,7 +41,7 @@ def test_one_spike_in_a_hundred_thousand_rows_is_seen() -> None:
 def test_values_that_are_not_finite_are_left_out_and_counted() -> None:
     made = series([1.0, math.nan, math.inf, 2.0])
     assert list(made.ys) == [1.0, 2.0]
-    assert made.nonfinite == 2
+    assert list(made.gaps) == [1.0, 2.0]
 
 
 def test_smoothing_in_two_parts_equals_smoothing_at_once() -> None:

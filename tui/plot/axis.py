@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from math import nan
 
 from progtrain.tui.plot.series import Series
 
@@ -37,4 +38,7 @@ class OverTime:
             ys.append(self.source.ys[place])
         self._done += len(xs)
         self._made.extend(xs, ys)
+        lost = [seconds_at(self.times, step) for step in self.source.gaps[len(self._made.gaps) :]]
+        known = [second for second in lost if second is not None]
+        self._made.extend(known, [nan] * len(known))
         return self._made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from rich.segment import Segment
@@ -19,6 +20,8 @@ _CURSOR = Style(color=CURSOR)
 _MARK_EVERY = 14
 #: on the x axis; the steps are chosen so that there are less
 _MOST_TICKS = 40
+#: columns in which the smallest value above zero is looked for
+_FINE = 400
 
 
 class Line(NamedTuple):
@@ -62,11 +65,10 @@ class Drawing(NamedTuple):
 
 def limits(lines: tuple[Line, ...], look: Look) -> tuple[float, float] | None:
     """The x range on show."""
-    filled = [line for line in lines if len(line.series)]
-    if not filled:
+    spans = [(span[0] / line.unit, span[1] / line.unit) for line in lines if (span := line.series.span())]
+    if not spans:
         return None
-    low = min(line.series.xs[0] / line.unit for line in filled)
-    high = max(line.series.xs[-1] / line.unit for line in filled)
+    low, high = min(span[0] for span in spans), max(span[1] for span in spans)
     left = low if look.left is None else look.left
     right = high if look.right is None else look.right
     return (left, right) if right > left else (left - 0.5, left + 0.5)
@@ -84,6 +86,8 @@ def draw(lines: tuple[Line, ...], look: Look, width: int, height: int) -> Drawin
     _draw_marks(canvas, look, left, right)
     for line in lines:
         _draw_line(canvas, line, look, left, right, scale)
+    for line in lines:
+        _draw_gaps(canvas, line, look, left, right)
     for place, line in enumerate(line for line in lines if line.version):
         _draw_line_marks(canvas, line, look, left, right, scale, place)
     rows = [_axis_label(row, canvas.height, margin, scale) + canvas.segments(row) for row in range(canvas.height)]
@@ -104,14 +108,15 @@ class _Scale(NamedTuple):
             if (e := line.series.extremes(left * line.unit, right * line.unit, look.smoothing)) is not None
         ]
         low, high = (min(e[0] for e in seen), max(e[1] for e in seen)) if seen else (0.0, 1.0)
-        if look.log:
-            high = max(high, 1e-12)
-            low = max(low, high * 1e-9)
+        log = look.log and low >= 0 < high
+        if log and low == 0:
+            # a zero lies at the bottom, and adds no decades
+            low = min(_positive(lines, look, left, right), default=high)
         if high <= low:
             room = abs(low) * 0.1 or 1.0
-            low, high = (low / 2, high * 2) if look.log else (low - room, high + room)
-        scale = cls(low, high, look.log)
-        return scale if look.log else scale._replace(high=high + (high - low) * 0.03)
+            low, high = (low / 2, high * 2) if log else (low - room, high + room)
+        scale = cls(low, high, log)
+        return scale if log else scale._replace(high=high + (high - low) * 0.03)
 
     def share(self, value: float) -> float:
         """0 at the bottom, 1 at the top."""
@@ -128,6 +133,29 @@ class _Scale(NamedTuple):
         if step and 1e-4 <= abs(step) < 1e4:
             return f"{value:.{max(0, -math.floor(math.log10(step)))}f}"
         return words.number(value)
+
+
+def on_log_scale(lines: tuple[Line, ...], look: Look) -> bool:
+    """Whether the chart is drawn on a log scale: where a value is below zero, it has none."""
+    span = limits(lines, look)
+    return look.log and span is not None and _Scale.of(lines, look, *span).log
+
+
+def _positive(lines: tuple[Line, ...], look: Look, left: float, right: float) -> Iterator[float]:
+    """Values above zero near the bottom of each column."""
+    for line in lines:
+        for column in line.series.columns(left * line.unit, right * line.unit, _FINE, look.smoothing):
+            yield from (value for value in column[1:] if value > 0)
+
+
+def _draw_gaps(canvas: Canvas, line: Line, look: Look, left: float, right: float) -> None:
+    """At the top: where the logged value is no number that a curve could show."""
+    style = Style(color=line.colour, bold=True)
+    wide = (right - left) / canvas.width
+    for column in range(canvas.width if line.series.gaps else 0):
+        here = left + column * wide
+        if line.series.gap_between(here * line.unit, (here + wide) * line.unit):
+            canvas.put(column, 0, "!" if look.ascii else "×", style)
 
 
 def _draw_marks(canvas: Canvas, look: Look, left: float, right: float) -> None:

@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from math import nan
 from operator import itemgetter, le
 from typing import NamedTuple
 
@@ -51,12 +52,13 @@ class _Extremes:
 
 
 class Series:
-    """Points in the order of their x. Values that are not finite, or beyond all measure, are counted and left out."""
+    """Points in the order of their x. Of values that are not finite, or beyond all measure, the x is kept in `gaps`."""
 
     def __init__(self) -> None:
         self.xs = array("d")
         self.ys = array("d")
-        self.nonfinite = 0
+        #: where there is a value that no curve can show, in order
+        self.gaps = array("d")
         self._smoothed: dict[float, array[float]] = {}
         self._extremes: dict[float, _Extremes] = {}
         self._low_at = 0
@@ -74,9 +76,29 @@ class Series:
             self.ys.extend(new_ys)
             return
         kept = [(x, y) for x, y in zip(new_xs, new_ys, strict=True) if abs(y) < _LARGEST and abs(x) < _FARTHEST]
-        self.nonfinite += len(new_xs) - len(kept)
+        if len(kept) < len(new_xs):
+            lost = [x for x, y in zip(new_xs, new_ys, strict=True) if abs(x) < _FARTHEST and not abs(y) < _LARGEST]
+            self._lose(lost)
         if kept:
             self._sort_in(kept)
+
+    def _lose(self, xs: list[float]) -> None:
+        behind = bool(self.gaps and xs and min(xs) < self.gaps[-1])
+        self.gaps = array("d", sorted([*self.gaps, *xs])) if behind else self.gaps + array("d", sorted(xs))
+
+    def gap_between(self, left: float, right: float) -> bool:
+        return bisect_right(self.gaps, right) > bisect_left(self.gaps, left)
+
+    def span(self) -> tuple[float, float] | None:
+        """The first and the last x of all, gaps included."""
+        ends = [x for xs in (self.xs, self.gaps) if xs for x in (xs[0], xs[-1])]
+        return (min(ends), max(ends)) if ends else None
+
+    def lost_from(self) -> float | None:
+        """The x since which no value was finite any more; None while the newest one is."""
+        if not self.gaps or (self.xs and self.xs[-1] > self.gaps[-1]):
+            return None
+        return self.gaps[bisect_right(self.gaps, self.xs[-1]) if self.xs else 0]
 
     def _in_order(self, xs: array[float], ys: array[float]) -> bool:
         if not xs or not abs(sum(ys)) < _LARGEST or (self.xs and xs[0] < self.xs[-1]):
@@ -142,13 +164,14 @@ class Series:
         return self._extremes.setdefault(weight, _Extremes()).between(self.smooth(weight), start, end)
 
     def value_at(self, x: float, weight: float = 0.0) -> tuple[float, float] | None:
-        """The logged point nearest to x: its own x and its value."""
+        """The logged point nearest to x: its own x and its value, NaN in a gap."""
+        gap = self.gaps[_nearest(self.gaps, x)] if self.gaps else None
         if not self.xs:
-            return None
-        after = min(bisect_left(self.xs, x), len(self.xs) - 1)
-        before = max(0, after - 1)
-        nearest = before if abs(self.xs[before] - x) <= abs(self.xs[after] - x) else after
-        return self.xs[nearest], self.smooth(weight)[nearest]
+            return None if gap is None else (gap, nan)
+        place = _nearest(self.xs, x)
+        if gap is not None and abs(gap - x) < abs(self.xs[place] - x):
+            return gap, nan
+        return self.xs[place], self.smooth(weight)[place]
 
     def lowest(self) -> tuple[float, float] | None:
         """x and value of the smallest value, the first of equals."""
@@ -160,3 +183,9 @@ class Series:
                 self._low_at = self._low_seen + new.index(low)
             self._low_seen = len(self.ys)
         return self.xs[self._low_at], self.ys[self._low_at]
+
+
+def _nearest(xs: array[float], x: float) -> int:
+    after = min(bisect_left(xs, x), len(xs) - 1)
+    before = max(0, after - 1)
+    return before if abs(xs[before] - x) <= abs(xs[after] - x) else after

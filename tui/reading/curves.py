@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from progtrain.engine.files import LineReader
@@ -77,7 +77,9 @@ class CurveFeed:
             return
         before = self._keys
         if news.names != self._names:
-            self._names, self._keys = news.names, self._chosen(news.names)
+            self._names = news.names
+            drawn = curves_of(news.names)
+            self._keys = {name: CurveKey(self._version, *curve, "log") for name, curve in drawn.items()}
         if news.fresh:
             for key in {*before.values()} - {*self._keys.values()}:
                 yield CurveRows(key, (), (), True)
@@ -95,19 +97,6 @@ class CurveFeed:
         series.prepare()
         return CurveRows(key, series.xs, series.ys, True, news.epochs, series)
 
-    def _chosen(self, names: tuple[str, ...]) -> dict[str, CurveKey]:
-        """Step-wise columns before epoch-wise ones: of two for the same curve, the finer is drawn."""
-        chosen: dict[str, CurveKey] = {}
-        taken: set[CurveKey] = set()
-        for name in sorted(filter(None, names), key=lambda n: (n.endswith("epoch"), not n.endswith("step"), n)):
-            if name.casefold() in _AXES:
-                continue
-            key = CurveKey(self._version, *chart_of(name), "log")
-            if key not in taken:
-                taken.add(key)
-                chosen[name] = key
-        return chosen
-
 
 class _LiveFeed:
     """The callback's lines: they come a few times a second, CSVLogger writes each hundred steps."""
@@ -116,6 +105,9 @@ class _LiveFeed:
         self._version = version
         self._reader = LineReader(workspace.live(version))
         self._last: dict[CurveKey, tuple[float, float]] = {}
+        #: names that were told so far, and the curves of those that are drawn
+        self._names: set[str] = set()
+        self._curves: dict[str, tuple[str, Role]] = {}
 
     def read(self) -> list[CurveRows]:
         points: dict[CurveKey, list[tuple[float, float]]] = {}
@@ -148,13 +140,16 @@ class _LiveFeed:
         seconds = _float(line.get("seconds"))
         if seconds is not None:
             yield CurveKey(self._version, SECONDS, "", "live"), float(step), seconds
-        metrics = line.get("metrics")
-        for name, value in (metrics if isinstance(metrics, dict) else {}).items():
+        told = line.get("metrics")
+        metrics = told if isinstance(told, dict) else {}
+        if not metrics.keys() <= self._names:
+            self._names |= metrics.keys()
+            self._curves = curves_of(name for name in self._names if not name.endswith("_step"))
+        for name, value in metrics.items():
             # Lightning's validation metrics of the first steps are those of the sanity check: none
             number = _float(value)
-            if number is not None and not name.endswith("_step"):
-                chart, role = chart_of(name)
-                yield CurveKey(self._version, chart, role, "live"), float(step), number
+            if number is not None and name in self._curves:
+                yield CurveKey(self._version, *self._curves[name], "live"), float(step), number
         rates = line.get("learning_rate")
         rate = _float(rates[0]) if isinstance(rates, list) and rates else None
         if rate is not None:
@@ -167,8 +162,11 @@ def _float(value: object) -> float | None:
 
 
 def chart_of(name: str) -> tuple[str, Role]:
-    """`"val_loss_epoch"` -> `("loss", "val")`, `"lr-Adam"` -> `("learning rate", "")`."""
-    words = [w for w in re.split(r"[^a-z0-9]+", name.casefold()) if w and w not in {"step", "epoch"}]
+    """`"val_loss_epoch"` -> `("loss", "val")`, `"lr-Adam"` -> `("learning rate", "")`.
+
+    What is no separator belongs to the name, in any script: `"recall@5"` and `"recall_5"` are two charts.
+    """
+    words = [w for w in re.split(r"[_/\s.:-]+", name.casefold()) if w and w not in {"step", "epoch"}]
     role: Role = ""
     if set(words) & _TRAIN:
         role = "train"
@@ -181,6 +179,35 @@ def chart_of(name: str) -> tuple[str, Role]:
     if chart == LOSS and not role:
         role = "train"
     return {"acc": "accuracy"}.get(chart, chart), role
+
+
+def curves_of(names: Iterable[str]) -> dict[str, tuple[str, Role]]:
+    """Chart and role of each logged name that is drawn.
+
+    Of a step-wise and an epoch-wise column of one quantity the finer is drawn. Two quantities never share a curve:
+    the second one of a chart and role gets a chart of its own, under its whole name.
+    """
+    chosen: dict[str, tuple[str, Role]] = {}
+    taken: dict[tuple[str, Role], str] = {}
+    for name in sorted(filter(None, names), key=_finest_first):
+        if name.casefold() in _AXES:
+            continue
+        stem, curve = _STEP_OR_EPOCH.sub("", name), chart_of(name)
+        if taken.setdefault(curve, stem) != stem:
+            curve = stem, ""
+            taken.setdefault(curve, stem)
+        if curve not in chosen.values():
+            chosen[name] = curve
+    return chosen
+
+
+def _finest_first(name: str) -> tuple[bool, bool, bool, str]:
+    """A name that says its role goes before one that leaves it open."""
+    open_role = name.casefold() in {LOSS, f"{LOSS}_step", f"{LOSS}_epoch"}
+    return open_role, name.endswith("epoch"), not name.endswith("step"), name
+
+
+_STEP_OR_EPOCH = re.compile(r"[_/\s.-](?:step|epoch)$", re.IGNORECASE)
 
 
 def _int(value: object) -> int:

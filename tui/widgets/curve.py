@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +19,7 @@ from progtrain.tui.look import words
 from progtrain.tui.look.colours import version_mark
 from progtrain.tui.look.sanitize import as_text
 from progtrain.tui.model import Axis, Model
-from progtrain.tui.plot.chart import Drawing, Line, Look, draw, limits
+from progtrain.tui.plot.chart import Drawing, Line, Look, draw, limits, on_log_scale
 
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.9, 0.97)
 
@@ -57,7 +58,8 @@ class CurveView(Widget, can_focus=True):
         """
         look = self.look._replace(**{"best": None, "plateau": None, "axis": "step", **marks})
         shown = tuple(
-            (line.label, line.version, line.unit, id(line.series), len(line.series), line.read) for line in lines
+            (line.label, line.version, line.unit, id(line.series), len(line.series), len(line.series.gaps), line.read)
+            for line in lines
         )
         state = (chart, look, shown, reading)
         if state == self._state:
@@ -109,7 +111,7 @@ class CurveView(Widget, can_focus=True):
         if self.look.smoothing:
             parts.append(f"smooth {self.look.smoothing:g}")
         if self.look.log:
-            parts.append("log")
+            parts.append("log" if on_log_scale(self.lines, self.look) else "no log: not above zero")
         if self.look.left is not None:
             parts.append("zoomed")
         if (read := min((line.read for line in self.lines), default=1.0)) < 1:
@@ -130,21 +132,29 @@ class CurveView(Widget, can_focus=True):
         parts: dict[str, Text] = {}
         at = self.look.cursor
         if at is not None:
-            told = {"step": words.big(at), "epoch": f"{at:.1f}", "time": words.clock(at)}
-            parts[""] = Text(f"{self.look.axis} {told[self.look.axis]}")
+            parts[""] = Text(self._told(at))
         for line in self.lines:
-            if not len(line.series):
+            span = line.series.span()
+            if span is None:
                 continue
-            value = line.series.ys[-1]
-            if at is not None and (found := line.series.value_at(at * line.unit, self.look.smoothing)):
-                value = found[1]
+            found = line.series.value_at(span[1] if at is None else at * line.unit, self.look.smoothing)
+            value = found[1] if found else math.nan
+            if at is None and line.series.lost_from() is None:
+                value = line.series.ys[-1]
             version, _, role = line.label.partition(" ")
             mark = f"{version_mark(version, ascii_only=self.look.ascii)} " if line.version else ""
             part = parts.setdefault(version, as_text(f"{mark}{version}", line.colour))
             if values != "none":
                 name = f"{role} " if role and values == "named" else ""
                 part.append(f" {name}{words.number(value, self._signs)}")
+                if (lost := line.series.lost_from()) is not None:
+                    part.append(f" not finite from {self._told(lost / line.unit)}", "bold")
         return Text("  ").join(parts.values())
+
+    def _told(self, x: float) -> str:
+        """A place on the axis: "step 812", "epoch 3.5"."""
+        told = {"step": words.big(x), "epoch": f"{x:.1f}", "time": words.clock(x)}
+        return f"{self.look.axis} {told[self.look.axis]}"
 
     # keys
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -30,11 +31,12 @@ class VersionTable(RowList):
         snapshot = model.snapshot
         if snapshot is None:
             return
-        source = (snapshot.versions, snapshot.primary_metric, frozenset(model.marked), snapshot.version)
+        diverged = model.diverged()
+        source = (snapshot.versions, snapshot.primary_metric, frozenset(model.marked), snapshot.version, diverged)
         if source != self._source:
             self._source = source
             newest = self.cursor == 0
-            self.show_rows(version_rows(snapshot, model.marked, self._signs), version_columns(snapshot))
+            self.show_rows(version_rows(snapshot, model.marked, self._signs, diverged), version_columns(snapshot))
             if newest:
                 self.cursor = 0  # who looks at the newest goes on with the newest
 
@@ -52,17 +54,20 @@ def version_columns(snapshot: Snapshot) -> list[Column]:
     ]
 
 
-def version_rows(snapshot: Snapshot, marked: set[str], signs: words.Signs) -> list[Row]:
-    """The newest first."""
+def version_rows(snapshot: Snapshot, marked: set[str], signs: words.Signs, diverged: Collection[str] = ()) -> list[Row]:
+    """The newest first. `diverged`: versions whose newest loss is not finite."""
     up = snapshot.higher_is_better
-    return [_row(view, up, view.version in marked, signs) for view in reversed(snapshot.versions)]
+    return [
+        _row(view, up, view.version in marked, signs, view.version in diverged) for view in reversed(snapshot.versions)
+    ]
 
 
-def _row(view: VersionView, up: bool, marked: bool, signs: words.Signs) -> Row:
-    return Row(view.version, source=(view, up, marked), make=lambda: _cells(view, up, marked, signs))
+def _row(view: VersionView, up: bool, marked: bool, signs: words.Signs, diverged: bool) -> Row:
+    source = (view, up, marked, diverged)
+    return Row(view.version, source=source, make=lambda: _cells(view, up, marked, signs, diverged))
 
 
-def _cells(view: VersionView, up: bool, marked: bool, signs: words.Signs) -> tuple[Text, ...]:
+def _cells(view: VersionView, up: bool, marked: bool, signs: words.Signs, diverged: bool) -> tuple[Text, ...]:
     colour = version_colour(view.version)
     verdict = view.verdict_previous
     shown = _SHORT_VERDICT.get(verdict or "", verdict or "")
@@ -76,7 +81,9 @@ def _cells(view: VersionView, up: bool, marked: bool, signs: words.Signs) -> tup
         as_text(words.metric_value(view.value, signs)),
         _change(view.delta_previous, verdict, up, signs),
         _change(view.delta_best, view.verdict_best, up, signs),
-        as_text(shown, _state_style(view) if view.value is None else verdict_colour(verdict)),
+        as_text("diverged", f"bold {verdict_colour('worse')}")
+        if diverged
+        else as_text(shown, _state_style(view) if view.value is None else verdict_colour(verdict)),
         as_text(view.action, QUIET),
     )
 

@@ -111,6 +111,8 @@ class Decision(_File):
     analysis: str | None = None
     action: str | None = None
     hint: str | None = None
+    #: sha256 of the diff that was on screen: no other one is accepted with this answer
+    shown: str | None = None
     by: str = "user"
     at: datetime
 

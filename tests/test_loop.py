@@ -20,13 +20,16 @@ from progtrain.engine.control import decisions, launch, lock, marks
 from progtrain.engine.control.options import Options
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import Busy
-from progtrain.engine.files import LineReader
+from progtrain.engine.files import LineReader, sha256_text
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.loop import runner
 from progtrain.engine.rules import rules
 from progtrain.engine.schema import Decision, Review
+from progtrain.engine.script.header import without_header
 from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace
+from progtrain.tui.host import RealEngine
 
 AUTOPILOT = Options(autopilot=True)
 
@@ -179,6 +182,35 @@ def test_another_candidate_is_drafted_and_asked_about(waiting: Workspace) -> Non
     assert second.question != first.question
     assert answer(waiting, "accept") == 3
     assert other.change.split(" ")[0] in waiting.script("v002").read_text()
+
+
+def _diff_of(ws: Workspace, candidate: str) -> str:
+    """What the app shows for a candidate that is not drafted."""
+    shown = RealEngine(ws).preview_candidate("v001", candidate)
+    assert shown.diff and not shown.problems
+    return shown.diff
+
+
+def test_the_script_that_was_shown_is_written_for_a_candidate_that_was_not_drafted(waiting: Workspace) -> None:
+    first = question(waiting)
+    other = next(card for card in first.candidates if card.id != first.chosen)
+    shown = _diff_of(waiting, other.id)
+    assert answer(waiting, "accept", candidate=other.id, shown=sha256_text(shown)) == 3
+    old, new = (without_header(waiting.script(v).read_text()) for v in ("v001", "v002"))
+    assert unified_diff(old, new, "02_train_v002.py", "02_train_v001.py") == shown
+
+
+@pytest.mark.parametrize("drafted", [True, False])
+def test_a_script_that_was_not_shown_is_not_accepted(waiting: Workspace, drafted: bool) -> None:
+    """The rules may have changed between the look and the key."""
+    first = question(waiting)
+    other = next(card.id for card in first.candidates if card.id != first.chosen)
+    candidate = first.chosen if drafted else other
+    assert answer(waiting, "accept", candidate=candidate, shown=sha256_text("another diff")) == 3
+    again = question(waiting)
+    assert (again.version, again.chosen) == ("v001", candidate) and again.question != first.question
+    assert not waiting.script("v002").exists()
+    assert "not accepted" in events(waiting, "warning")[-1]["text"]
 
 
 def test_an_edited_action_counts(waiting: Workspace) -> None:

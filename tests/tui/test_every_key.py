@@ -159,8 +159,6 @@ async def review_keys(t: Tour) -> None:
             await t.go("escape")
         await t.key("y", lambda: any("the diff is copied" in said for said in t.said), True)
         await t.key("escape", lambda: t.app.current_mode, "loop")
-        await t.go("r", "2")
-        await t.key("enter", lambda: t.asked, [("answer", "choose")])
     # more candidates than `fakes.review` has
     cards = review().candidates
     many = [cards[n % 4].model_copy(update={"id": f"candidate_{n}"}) for n in range(9)]

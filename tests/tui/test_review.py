@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from textual.events import Key
 from textual.widgets import Static, TextArea
 
+from progtrain.engine.drafting.preview import Check
+from progtrain.engine.files import sha256_text
 from progtrain.engine.schema import Decision
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
@@ -27,6 +30,23 @@ from tests.tui.fakes import FakeEngine, FakeView, fill, make_app, review, settle
 def _no_editor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDITOR", raising=False)
     monkeypatch.delenv("VISUAL", raising=False)
+
+
+class SlowEngine(FakeEngine):
+    """Works out what a candidate would change when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def preview_candidate(self, version: str, candidate: str) -> Check:
+        assert self.go.wait(20)
+        return super().preview_candidate(version, candidate)
+
+
+class RefusingEngine(FakeEngine):
+    def preview_candidate(self, version: str, candidate: str) -> Check:
+        return Check(problems=("no dropout in this script",))
 
 
 def only_decision(engine: FakeEngine) -> Decision:
@@ -62,7 +82,7 @@ async def test_a_review_shows_all_that_is_needed(ws: Workspace, size: tuple[int,
     ("keys", "answer", "candidate"),
     [
         (["a"], "accept", None),
-        (["2", "enter"], "choose", "dropout_up"),
+        (["tab", "2", "enter"], "choose", "dropout_up"),
         (["tab", "j", "j", "enter"], "choose", "learning_rate_down"),
         (["b"], "choose", "back_to_v002"),
         (["x", "y"], "stop", None),
@@ -79,6 +99,134 @@ async def test_answers_by_key(ws: Workspace, keys: list[str], answer: str, candi
         await settle(pilot, lambda: bool(engine.asked))
         decision = only_decision(engine)
         assert (decision.answer, decision.candidate) == (answer, candidate)
+
+
+@pytest.mark.parametrize(("size", "keys"), [((120, 40), ["3"]), ((80, 24), ["tab", "3", "shift+tab"])])
+async def test_what_is_shown_is_accepted(ws: Workspace, size: tuple[int, int], keys: list[str]) -> None:
+    """The title says which candidate, the diff is its own, and so is the decision."""
+    engine = FakeEngine()
+    app = opened(ws, engine)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot, lambda: app.model.documents is not None)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        diff, question = app.screen.query_one("#diff", DiffView), app.screen.query_one("#question", Static)
+        assert "a accepts add_weight_decay" in str(question.render())
+        await pilot.press(*keys)
+        await settle(pilot, lambda: "learning_rate_down" in diff.source)
+        assert diff.region.area
+        assert "a accepts learning_rate_down" in str(question.render()).splitlines()[0][: size[0]]
+        assert "learning_rate_down" in str(app.screen.query_one("#diff_pane").border_title)
+        assert "learning_rate 0.001 → 0.0003" in app.screen.query_one("#action", Document).source
+        await pilot.press("a")
+        await settle(pilot, lambda: bool(engine.asked))
+        decision = only_decision(engine)
+        assert (decision.answer, decision.candidate) == ("accept", "learning_rate_down")
+        assert decision.shown == sha256_text(diff.source)
+
+
+async def test_back_on_the_draft_it_is_the_draft_that_is_accepted(ws: Workspace) -> None:
+    engine = FakeEngine()
+    app = opened(ws, engine)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, lambda: app.model.documents is not None)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("3")
+        diff = app.screen.query_one("#diff", DiffView)
+        await settle(pilot, lambda: "learning_rate_down" in diff.source)
+        await pilot.press("1", "a")
+        await settle(pilot, lambda: bool(engine.asked))
+        decision = only_decision(engine)
+        assert (decision.answer, decision.candidate) == ("accept", None)
+        assert decision.shown == sha256_text(review().diff)
+
+
+async def test_a_candidate_is_not_accepted_before_its_change_is_shown(ws: Workspace) -> None:
+    engine = SlowEngine()
+    app = opened(ws, engine)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("3", "a")
+        await settle(pilot, lambda: any("being worked out" in n.message for n in app._notifications))
+        diff = app.screen.query_one("#diff", DiffView)
+        assert diff.source == "" and engine.asked == []
+        engine.go.set()
+        await settle(pilot, lambda: "learning_rate_down" in diff.source)
+        await pilot.press("a")
+        await settle(pilot, lambda: bool(engine.asked))
+        assert only_decision(engine).candidate == "learning_rate_down"
+
+
+async def test_a_candidate_that_cannot_be_applied_is_not_accepted(ws: Workspace) -> None:
+    engine = RefusingEngine()
+    app = opened(ws, engine)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("2")
+        question = app.screen.query_one("#question", Static)
+        await settle(pilot, lambda: "dropout_up cannot be accepted" in str(question.render()))
+        assert "no dropout in this script" in str(app.screen.query_one("#checks", Static).render())
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        assert engine.asked == [] and isinstance(app.screen, ReviewScreen)
+
+
+async def test_a_draft_by_hand_is_shown_before_any_candidate(ws: Workspace) -> None:
+    """It is none of those on offer: the cursor must not stand on one that nobody has asked for."""
+    engine = FakeEngine()
+    app = opened(ws, engine, chosen=None)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        assert "a accepts the draft" in str(app.screen.query_one("#question", Static).render())
+        await pilot.press("1")
+        diff = app.screen.query_one("#diff", DiffView)
+        await settle(pilot, lambda: "add_weight_decay" in diff.source)
+        await pilot.press("g", "tab", "g", "a")
+        await settle(pilot, lambda: bool(engine.asked))
+        assert only_decision(engine).candidate is None
+
+
+async def test_enter_chooses_only_from_a_list_that_is_seen_and_has_the_focus(ws: Workspace) -> None:
+    engine = FakeEngine()
+    app = opened(ws, engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        assert not app.screen.query_one("#candidates", RowList).region.area
+        await pilot.press("3")  # a screen, as everywhere: no list is seen
+        await pilot.pause(0.1)
+        assert app.current_mode == "samples"
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        assert engine.asked == []
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause(0.1)
+        await pilot.press("3")
+        assert app.screen.query_one("#candidates", RowList).key == "learning_rate_down"
+        await pilot.press("enter")  # the list is seen, but the diff has the focus
+        await pilot.pause(0.1)
+        assert engine.asked == []
+
+
+async def test_the_draft_is_not_edited_under_the_name_of_another_candidate(ws: Workspace) -> None:
+    app = opened(ws, FakeEngine())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, lambda: app.model.documents is not None)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        await pilot.press("3", "e")
+        await settle(pilot, lambda: any("not drafted yet" in n.message for n in app._notifications))
+        assert isinstance(app.screen, ReviewScreen)
 
 
 async def test_a_question_is_answered_once(ws: Workspace) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
+from progtrain.engine.drafting.preview import Check
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
-from progtrain.tui.host import Check
 from progtrain.tui.screens.compare import CompareScreen
 from progtrain.tui.screens.edit import EditScreen
 from progtrain.tui.widgets.curve import CurveView

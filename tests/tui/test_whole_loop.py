@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
+from progtrain.engine.control.options import Options
+from progtrain.engine.loop import runner
+from progtrain.engine.script.header import without_header
+from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.screens.ask import Confirm
@@ -60,7 +65,7 @@ async def test_a_loop_from_start_to_report_by_keyboard(plain: Workspace, edit_ru
         other = next(row.key for row in candidates.rows if row.key != candidates.key)
         candidates.move_to(other)
         await settle(pilot, lambda: other in str(screen.query_one("#diff_pane").border_title))
-        await pilot.press("enter")
+        await pilot.press("tab", "enter")
         # drafting may be over before the next look at the files: what is asked then tells, not that it was busy
         await settle(pilot, lambda: status(app) == "waiting" and chosen(app) == other, seconds=90)
         await settle(pilot, lambda: screen.check_action("answer", ("accept",)) is True)
@@ -78,6 +83,31 @@ async def test_a_loop_from_start_to_report_by_keyboard(plain: Workspace, edit_ru
         await pilot.press("2")
         board = app.screen.query_one("#board", RowList)
         await settle(pilot, lambda: {row.key for row in board.rows} == {"v001", "v002"})
+
+
+async def test_the_script_that_is_shown_is_the_one_that_is_written(plain: Workspace) -> None:
+    """A candidate that is only looked at, accepted by one key: with the real engine and its runner."""
+    assert runner.run(plain, Options(autopilot=True, until="analyze")) == 0
+    assert runner.run(plain, Options()) == 3
+    app = ProgtrainApp(plain.root, every=0.3)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, lambda: status(app) == "waiting", seconds=30)
+        drafted = chosen(app)
+        await pilot.press("r")
+        screen = app.screen
+        candidates, diff = screen.query_one("#candidates", RowList), screen.query_one("#diff", DiffView)
+        await settle(pilot, lambda: len(candidates.rows) > 2)
+        place = next(n for n, row in enumerate(candidates.rows) if n > 1 and row.key != drafted)
+        other = candidates.rows[place].key
+        await pilot.press(str(place + 1))
+        question = screen.query_one("#question", Static)
+        await settle(pilot, lambda: f"a accepts {other}" in str(question.render()))
+        shown = diff.source
+        await pilot.press("a")
+        await settle(pilot, lambda: plain.script("v002").is_file(), seconds=60)
+        await until(pilot, app, "waiting", "v002")
+    old, new = (without_header(plain.script(version).read_text()) for version in ("v001", "v002"))
+    assert unified_diff(old, new, "02_train_v002.py", "02_train_v001.py") == shown != ""
 
 
 async def test_a_loop_is_stopped_and_gone_on_with_by_keyboard(plain: Workspace) -> None:

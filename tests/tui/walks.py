@@ -24,7 +24,7 @@ EVERY_SCREEN = (
     ("4", "tab", "tab", "tab"),
     ("5", "k"),
     ("6", "tab", "tab"),
-    ("r", "tab", "tab", "tab", "tab", "2", "1", "f", "escape"),
+    ("r", "tab", "2", "1", "tab", "tab", "tab", "f", "escape"),
     ("1", "tab", "enter"),  # a comparison
     ("tab", "tab", "tab", "question_mark", "escape", "escape"),
 )

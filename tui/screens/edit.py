@@ -18,7 +18,7 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
-from progtrain.tui.host import Check
+from progtrain.engine.drafting.preview import Check
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, QUIET
 from progtrain.tui.look.sanitize import clean_text
 from progtrain.tui.screens.ask import Confirm

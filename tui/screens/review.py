@@ -10,18 +10,21 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from progtrain.engine.drafting.preview import Check
+from progtrain.engine.files import sha256_text
 from progtrain.engine.schema import CandidateCard, Decision, Review
-from progtrain.tui.host import Check
-from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
-from progtrain.tui.look.sanitize import as_text, clean_line, clean_text, glimpse, shorten
+from progtrain.tui.look.colours import GOOD
+from progtrain.tui.look.sanitize import as_text, clean_line
 from progtrain.tui.model import Model
+from progtrain.tui.screens import review_text
 from progtrain.tui.screens.ask import AskLine, Confirm
 from progtrain.tui.screens.base import PaneScreen
 from progtrain.tui.screens.edit import EditScreen
 from progtrain.tui.screens.facts import FactsScreen
+from progtrain.tui.screens.review_text import draft_of, name_of
 from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.document import Document
-from progtrain.tui.widgets.row_list import Column, Row, RowList
+from progtrain.tui.widgets.row_list import Column, RowList
 
 _COLUMNS = [
     Column(""),
@@ -34,16 +37,21 @@ _COLUMNS = [
 
 
 class CandidateList(RowList):
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Choose", id="review.choose")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Choose", tooltip="Draft the candidate under the cursor", id="review.choose")
+    ]
 
 
 class ReviewScreen(PaneScreen):
+    """What is shown is what is done: title, diff and action are those of the candidate under the cursor, and so is
+    what `a` accepts.
+    """
+
     TITLE = "review"
     PANES: ClassVar[tuple[str, ...]] = ("diff", "candidates", "action", "analysis")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "answer('accept')", "Accept", id="review.accept"),
+        Binding("a", "answer('accept')", "Accept", tooltip="Accept what is shown", id="review.accept"),
         Binding("e", "edit", "Edit", id="review.edit"),
-        Binding("enter", "choose", "Choose", show=False, id="review.choose"),
         Binding("h", "hint", "Hint", tooltip="Hint: ask the advisor again", id="review.hint"),
         Binding("b", "back_to_best", "Best", tooltip="Go back to the best version", id="review.best"),
         Binding("n", "answer('skip')", "Do without", id="review.skip"),
@@ -75,6 +83,7 @@ class ReviewScreen(PaneScreen):
         self._begun = False
         #: question that was answered: until the next one comes, nothing can be answered twice
         self._answered = ""
+        #: of the candidate that was looked at last, unless it is the drafted one
         self._preview: tuple[str, Check] | None = None
 
     def on_mount(self) -> None:
@@ -97,6 +106,43 @@ class ReviewScreen(PaneScreen):
                     yield CandidateList(_COLUMNS, id="candidates", empty="no other candidate")
                     yield Static("", id="card", markup=False)
 
+    # what is on show
+
+    @property
+    def _candidates(self) -> RowList:
+        return self.query_one("#candidates", RowList)
+
+    @property
+    def _drafted(self) -> bool:
+        """Whether the draft itself is on show, and no other candidate."""
+        return draft_of(self._review) in {None, self._candidates.key}
+
+    @property
+    def _card(self) -> CandidateCard | None:
+        """The candidate under the cursor."""
+        cards = self._review.candidates if self._review else ()
+        return next((card for card in cards if card.id == self._candidates.key), None)
+
+    def _planned(self) -> Check | None:
+        """What would be written; None while that is being worked out."""
+        review = self._review
+        if review is None:
+            return Check()
+        if self._drafted:
+            return Check(review.diff, review.target, tuple(review.problems), tuple(review.checks))
+        return self._preview[1] if self._preview and self._preview[0] == self._candidates.key else None
+
+    def _accepts(self) -> str:
+        """What the key for accepting would do now; "" where there is nothing to choose from."""
+        review = self._review
+        if review is None or review.kind != "review" or self.host.readonly:
+            return ""
+        name, shown = name_of(self._candidates.key if review.candidates else review.chosen), self._planned()
+        if shown is None:
+            return f"looking at {name}"
+        key = self.host.keys.get("review.accept", "a").split(",")[0]
+        return f"{name} cannot be accepted" if shown.problems else f"{key} accepts {name}"
+
     # showing
 
     def show(self, model: Model) -> None:
@@ -104,17 +150,13 @@ class ReviewScreen(PaneScreen):
         if review != self._review or not self._begun:
             self._begun = True
             self._new_question(review)
-        self.query_one("#question", Static).update(self._question(model))
-        self._show_documents(model)
-        self._show_diff()
+        self._show_candidate()
 
     def _new_question(self, review: Review | None) -> None:
         old, self._review, self._preview = self._review, review, None
-        rows = [self._row(number, card) for number, card in enumerate(review.candidates, 1)] if review else []
-        candidates = self.query_one("#candidates", RowList)
-        candidates.show_rows(rows)
-        if review and review.chosen:
-            candidates.move_to(review.chosen)
+        self._candidates.show_rows(review_text.candidate_rows(review, self.signs))
+        if (drafted := draft_of(review)) is not None:
+            self._candidates.move_to(drafted)
         is_review = review is None or review.kind == "review"
         self.set_class(not is_review, "-plain-question")
         if review is None:
@@ -123,102 +165,70 @@ class ReviewScreen(PaneScreen):
             self.show_pane(0)
         self.refresh_bindings()
 
-    def _question(self, model: Model) -> Text:
-        review = self._review
+    def _show_question(self) -> None:
+        review, model = self._review, self.model
         if review is None:
-            drafting = model.snapshot is not None and model.snapshot.status in {"drafting", "analyzing"}
-            last = model.documents.version if model.documents and model.documents.analysis else None
-            decided = f"what was decided on {last}" if last else "nothing is decided yet"
-            words = "the advisor is drafting: it comes by itself" if drafting else f"no question is open: {decided}"
-            return Text(f" {words}", style=NOW if drafting else QUIET)
-        if review.question == self._answered:
-            return Text(" answered: the loop goes on", style=GOOD)
-        text = Text(f" {clean_line(review.title)}", style=f"bold {NEEDS_YOU}")
-        if review.author:
-            text.append(f"   by {clean_line(review.author)}", style=QUIET)
-        if review.base:
-            text.append(f"   on {clean_line(review.base)}", style=QUIET)
-        lines = [clean_text(review.text)] if review.text else []
-        lines += [f"advisor: {clean_line(note)}" for note in review.notes]
-        lines += [f"not enforced: {clean_line(line)}" for line in review.not_enforced]
-        room = 2 if self.app.size.height < 30 else 5
-        width = max(20, self.app.size.width - 2)
-        shown = "\n".join(lines).splitlines()
-        more = f"  ({len(shown) - room} more: f)" if len(shown) > room else ""
-        for place, line in enumerate(shown[:room], start=1):
-            end = more if place == room else ""
-            note = Text(line, style="not bold", no_wrap=True)
-            note.truncate(width - len(end), overflow="ellipsis")
-            text.append("\n ").append_text(note).append(end, style=f"not bold {QUIET}")
-        return text
+            text = review_text.without_question(model.snapshot, model.documents)
+        elif review.question == self._answered:
+            text = Text(" answered: the loop goes on", style=GOOD)
+        else:
+            text = review_text.question(review, self._accepts(), self.app.size)
+        self.query_one("#question", Static).update(text)
 
     def on_resize(self) -> None:
-        self.query_one("#question", Static).update(self._question(self.model))
+        self._show_question()
+        self.refresh_bindings()
 
     def _show_documents(self, model: Model) -> None:
-        documents = model.documents
-        analysis, action = self.query_one("#analysis", Document), self.query_one("#action", Document)
-        writing = self._review is None and model.snapshot is not None and model.snapshot.status == "drafting"
+        documents, card = model.documents, self._card
         if documents is None:
             return
-        if writing and documents.stream:
-            analysis.show(documents.stream, follow=True)
-        else:
-            analysis.show(documents.analysis)
-            action.show(documents.action)
+        writing = self._review is None and model.snapshot is not None and model.snapshot.status == "drafting"
+        streamed = writing and bool(documents.stream)
+        self.query_one("#analysis", Document).show(
+            documents.stream if streamed else documents.analysis, follow=streamed
+        )
         state = "being written" if writing else "drafted" if documents.drafted else "accepted"
-        for pane, name, text in (
-            ("#analysis_pane", "result-analysis.md", documents.analysis),
-            ("#action_pane", "action-extract.md", documents.action),
-        ):
+        titles = {
+            "#analysis_pane": ("result-analysis.md", documents.analysis),
+            "#action_pane": ("action-extract.md", documents.action),
+        }
+        for pane, (name, text) in titles.items():
             told = f"{name}  {documents.version} {state}" if text or writing else name
             self.query_one(pane).border_title = told
+        if card is not None and not self._drafted:
+            self.query_one("#action", Document).show(review_text.card_document(card))
+            self.query_one("#action_pane").border_title = as_text(f"{card.id}  not drafted yet")
+        elif not streamed:
+            self.query_one("#action", Document).show(documents.action)
 
     def _show_diff(self) -> None:
-        review = self._review
-        diff, title, checks = "", "next script", Text("")
-        if review is not None:
-            shown = self._preview
-            if shown is not None and shown[0] != review.chosen:
-                diff, title = shown[1].diff, f"{shown[1].target}  if {shown[0]} is chosen"
-                checks = _checks(shown[1].checks, shown[1].problems)
-            else:
-                diff, title = review.diff, review.target or "diff"
-                checks = _checks(review.checks, review.problems)
-        self.query_one("#diff", DiffView).show(diff)
-        self.query_one("#diff_pane").border_title = as_text(title)
-        self.query_one("#checks", Static).update(checks)
+        shown, diff = self._planned(), self.query_one("#diff", DiffView)
+        diff.say_when_empty("nothing would be changed" if shown else "working out what would be changed")
+        shown = shown or Check()
+        title = shown.target or ("next script" if self._review is None else "diff")
+        name = "" if self._drafted else f"  {name_of(self._candidates.key)}"
+        diff.show(shown.diff)
+        self.query_one("#diff_pane").border_title = as_text(f"{title}{name}")
+        self.query_one("#checks", Static).update(review_text.checks(shown.checks, shown.problems))
 
-    def _row(self, number: int, card: CandidateCard) -> Row:
-        chosen = self._review is not None and card.id == self._review.chosen
-        signs = self.signs
-        cells = (
-            as_text(signs.running if chosen else " ", NOW),
-            as_text(str(number) if number < 10 else "", QUIET),
-            as_text(card.id, "bold" if chosen else ""),
-            as_text(f"{card.probability:.0%}" if card.probability is not None else signs.none),
-            as_text(f"#{card.rank}"),
-            as_text(card.risk, {"high": BAD, "medium": NEEDS_YOU}.get(card.risk, QUIET)),
-        )
-        return Row(card.id, cells)
-
-    def on_row_list_highlighted(self, event: RowList.Highlighted) -> None:
-        review = self._review
-        card = next((c for c in review.candidates if c.id == event.key), None) if review else None
-        self.query_one("#card", Static).update(_card(card) if card else Text(""))
-        if review is None or card is None:
-            return
-        if card.id == review.chosen:
-            self._preview = None
-            self._show_diff()
-        else:
+    def on_row_list_highlighted(self) -> None:
+        review, card = self._review, self._card
+        if review is not None and card is not None and not self._drafted:
             self._look_at(review.version, card.id)
+        self._show_candidate()
+
+    def _show_candidate(self) -> None:
+        self._show_question()
+        self.query_one("#card", Static).update(review_text.card_text(self._card))
+        self._show_documents(self.model)
+        self._show_diff()
 
     def _look_at(self, version: str, candidate: str) -> None:
         def seen(check: Check) -> None:
-            if self.query_one("#candidates", RowList).key == candidate:
+            if self._candidates.key == candidate and self._review and self._review.version == version:
                 self._preview = (candidate, check)
-                self._show_diff()
+                self._show_candidate()
 
         self.read(lambda: self.host.engine.preview_candidate(version, candidate), seen)
 
@@ -238,13 +248,16 @@ class ReviewScreen(PaneScreen):
         if action == "back_to_best" and not (self._way_back() or self._best()):
             return False
         if action == "highlight":
-            # the figures lead to the other screens where there is nothing to choose among
-            return self._review is not None and bool(self._review.candidates)
+            # the figures lead to the other screens unless the list that they choose from can be seen
+            return self._review is not None and bool(self._review.candidates) and self._list_is_seen()
         if wanted is None:
             return True
         if self.host.readonly or not self._open:
             return False
         return self._review is not None and wanted in self._review.answers
+
+    def _list_is_seen(self) -> bool:
+        return self._candidates.is_on_screen and bool(self._candidates.region.area)
 
     @property
     def _open(self) -> bool:
@@ -253,52 +266,62 @@ class ReviewScreen(PaneScreen):
     def action_answer(self, answer: str) -> None:
         if self._review is None:
             return
-        if answer == "accept" and self._review.problems:
-            self.host.say("the action cannot be applied as it is: choose another candidate, or edit it", bad=True)
-            return
-        self._send(
-            Decision.model_validate({"question": self._review.question, "answer": answer, "at": self.model.clock()})
-        )
+        fields: dict[str, str] = {}
+        if answer == "accept":
+            shown, name = self._planned(), name_of(self._candidates.key)
+            if shown is None:
+                self.host.say(f"what {name} would change is being worked out: press the key again in a moment")
+                return
+            if shown.problems:
+                self.host.say("the action cannot be applied as it is: choose another candidate, or edit it", bad=True)
+                return
+            if self._review.kind == "review":
+                fields["shown"] = sha256_text(shown.diff)
+            if not self._drafted and self._candidates.key:
+                fields["candidate"] = self._candidates.key
+                self.host.say(f"{name} is accepted: its documents are drafted now")
+        self._send(answer, **fields)
         if answer in {"accept", "skip", "retry"}:
             self.host.action_screen("loop")
 
-    def _send(self, decision: Decision) -> None:
+    def _send(self, answer: str, **fields: str | None) -> None:
+        """Answers the open question."""
+        if self._review is None:
+            return
+        question = self._review.question
+
         def sent(_: None) -> None:
-            self._answered = decision.question
+            self._answered = question
             self.refresh_bindings()
             self.refresh_view()
 
-        self.host.answer(decision, sent)
+        told = {"question": question, "answer": answer, "at": self.model.clock(), **fields}
+        self.host.answer(Decision.model_validate(told), sent)
 
     def action_highlight(self, number: int) -> None:
-        candidates = self.query_one("#candidates", RowList)
-        if number <= len(candidates.rows):
-            candidates.cursor = number - 1
+        cards = self._review.candidates if self._review else []
+        if number <= len(cards):
+            self._candidates.move_to(cards[number - 1].id)
 
     def on_row_list_selected(self) -> None:
-        if self.check_action("choose", ()):
-            self.action_choose()
-
-    def action_choose(self) -> None:
-        review, key = self._review, self.query_one("#candidates", RowList).key
-        if review is None or key is None:
+        """Enter in the list, or a double click."""
+        card = self._card
+        if not self._list_is_seen() or not self.check_action("choose", ()):
             return
-        if key == review.chosen:
-            self.host.say(f"{key} is the one that is drafted: a accepts it")
-            return
-        self._choose(key)
+        if self._drafted or card is None:
+            self.host.say(f"{name_of(self._candidates.key)} is what is drafted already: a accepts it")
+        else:
+            self._choose(card.id)
 
     def _choose(self, candidate: str) -> None:
-        if self._review:
-            question = self._review.question
-            self._send(Decision(question=question, answer="choose", candidate=candidate, at=self.model.clock()))
-            self.host.say(f"{candidate}: its action is drafted now")
+        self._send("choose", candidate=candidate)
+        self.host.say(f"{candidate}: its action is drafted now")
 
     def action_back_to_best(self) -> None:
         if found := self._way_back():
             self._choose(found)
-        elif self._review and (best := self._best()):
-            self._send(Decision(question=self._review.question, answer="redraft", base=best, at=self.model.clock()))
+        elif best := self._best():
+            self._send("redraft", base=best)
             self.host.say(f"drafted anew, to be applied to {best}")
 
     def _way_back(self) -> str | None:
@@ -317,9 +340,8 @@ class ReviewScreen(PaneScreen):
         )
 
     def _hinted(self, hint: str | None) -> None:
-        if hint is not None and self._review is not None and self._open:
-            text = clean_line(hint).strip() or None
-            self._send(Decision(question=self._review.question, answer="redraft", hint=text, at=self.model.clock()))
+        if hint is not None and self._open:
+            self._send("redraft", hint=clean_line(hint).strip() or None)
 
     def action_stop(self) -> None:
         self.app.push_screen(
@@ -327,23 +349,30 @@ class ReviewScreen(PaneScreen):
         )
 
     def _stop(self, yes: bool | None) -> None:
-        if yes and self._review is not None and self._open:
-            self._send(Decision(question=self._review.question, answer="stop", at=self.model.clock()))
+        if yes and self._open:
+            self._send("stop")
             self.host.action_screen("loop")
 
     def action_edit(self) -> None:
         review, documents = self._review, self.model.documents
         if review is None or documents is None:
             return
-        text, version = documents.action, review.version
+        if not self._drafted:
+            name = name_of(self._candidates.key)
+            self.host.say(f"{name} is not drafted yet: enter in the list of candidates drafts it, then edit it")
+            return
+        version = review.version
         screen = EditScreen(
-            "action-extract.md", text, lambda edited: self.host.engine.preview(version, edited), suffix=".md"
+            "action-extract.md",
+            documents.action,
+            lambda edited: self.host.engine.preview(version, edited),
+            suffix=".md",
         )
         self.app.push_screen(screen, self._edited)
 
     def _edited(self, text: str | None) -> None:
-        if text is not None and self._review is not None and self._open:
-            self._send(Decision(question=self._review.question, answer="accept", action=text, at=self.model.clock()))
+        if text is not None and self._open:
+            self._send("accept", action=text)
             self.host.action_screen("loop")
 
     def action_edit_analysis(self) -> None:
@@ -352,8 +381,8 @@ class ReviewScreen(PaneScreen):
             self.app.push_screen(screen, self._edited_analysis)
 
     def _edited_analysis(self, text: str | None) -> None:
-        if text is not None and self._review is not None and self._open:
-            self._send(Decision(question=self._review.question, answer="edit", analysis=text, at=self.model.clock()))
+        if text is not None and self._open:
+            self._send("edit", analysis=text)
 
     def action_split(self) -> None:
         self.query_one("#diff", DiffView).toggle_split()
@@ -369,17 +398,3 @@ class ReviewScreen(PaneScreen):
 
     def action_back(self) -> None:
         self.host.action_screen("loop")
-
-
-def _checks(checks: list[str] | tuple[str, ...], problems: list[str] | tuple[str, ...]) -> Text:
-    if problems:
-        return Text("\n".join(glimpse(p) for p in problems), style=BAD)
-    return Text("checked: " + ", ".join(clean_line(c) for c in checks), style=GOOD) if checks else Text("")
-
-
-def _card(card: CandidateCard) -> Text:
-    text = Text(clean_line(card.change), style="bold")
-    text.append(f"\n{clean_line(card.why)}", style="not bold")
-    for reason in card.reasons[:4]:
-        text.append(f"\n- {shorten(clean_line(reason), 200)}", style=f"not bold {QUIET}")
-    return text

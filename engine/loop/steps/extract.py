@@ -33,9 +33,9 @@ def run(context: Context, version: str) -> str:
         automatic = "accept" if planned else None
         decision = context.ask(review, automatic)
         if decision.answer == "accept" and decision.candidate in (None, record.candidate) and not _texts(decision):
-            if planned:
+            if planned and _is_shown(planned, decision):
                 return _accept(context, version, record, planned, decision)
-            # accepted although it is refused: the same question again, under a new number
+            # refused, or not what was on screen: the same question again, under a new number
             rounds.write_edit(context, version, record, None, None)
         elif _texts(decision):
             rounds.write_edit(context, version, record, decision.analysis, decision.action)
@@ -44,8 +44,11 @@ def run(context: Context, version: str) -> str:
         record = _present(context, version)
         if decision.answer == "accept":
             planned = _plan(context, version)[0]
-            if planned:
+            if planned and _is_shown(planned, decision):
                 return _accept(context, version, record, planned, decision)
+            if planned:
+                text = f"{version}: not accepted: {planned.action_text} would write another script than the one shown"
+                context.journal.write("warning", text=text)
 
 
 def _draft_as_asked(context: Context, version: str, insight: Insight, decision: Decision) -> Insight:
@@ -95,6 +98,11 @@ def _present(context: Context, version: str) -> DraftRecord:
 
 def _texts(decision: Decision) -> bool:
     return decision.analysis is not None or decision.action is not None
+
+
+def _is_shown(planned: Planned, decision: Decision) -> bool:
+    """Whether it writes what the user saw, where the answer says what that was."""
+    return decision.shown in (None, sha256_text(planned.diff))
 
 
 def _plan(context: Context, version: str) -> tuple[Planned | None, str]:

@@ -1,0 +1,117 @@
+"""What the review says in words: the question, the candidate on show, the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from progtrain.engine.schema import CandidateCard, Review
+from progtrain.engine.status.snapshot import Snapshot
+from progtrain.tui.look import words
+from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
+from progtrain.tui.look.sanitize import as_text, clean_line, clean_text, glimpse, shorten
+from progtrain.tui.reading.drafts import Documents
+from progtrain.tui.widgets.row_list import Row
+
+#: key of the row for a draft that is none of the candidates: somebody has written it by hand
+BY_HAND = ""
+
+
+def draft_of(review: Review | None) -> str | None:
+    """The candidate that is drafted; `BY_HAND` where the draft is none of those on offer, None without candidates."""
+    if review is None or not review.candidates:
+        return None
+    return review.chosen if review.chosen in {card.id for card in review.candidates} else BY_HAND
+
+
+def name_of(candidate: str | None) -> str:
+    return clean_line(candidate or "") or "the draft"
+
+
+def without_question(snapshot: Snapshot | None, documents: Documents | None) -> Text:
+    if snapshot is not None and snapshot.status in {"drafting", "analyzing"}:
+        return Text(" the advisor is drafting: it comes by itself", style=NOW)
+    last = documents.version if documents and documents.analysis else None
+    decided = f"what was decided on {last}" if last else "nothing is decided yet"
+    return Text(f" no question is open: {decided}", style=QUIET)
+
+
+def question(review: Review, accepts: str, size: tuple[int, int]) -> Text:
+    """What is asked, what `a` would do now, and as many notes as there is room for."""
+    columns, lines = size
+    text = Text(f" {clean_line(review.title)}", style=f"bold {NEEDS_YOU}")
+    if accepts:
+        text.append(f"   {accepts}", style=f"bold {NOW}")
+    if review.author:
+        text.append(f"   by {clean_line(review.author)}", style=QUIET)
+    if review.base:
+        text.append(f"   on {clean_line(review.base)}", style=QUIET)
+    # what `a` does must be seen at every width: the title alone is above the notes
+    text.no_wrap = True
+    text.truncate(max(20, columns), overflow="ellipsis")
+    return text.append_text(_notes(review, max(20, columns - 2), 2 if lines < 30 else 5))
+
+
+def _notes(review: Review, width: int, room: int) -> Text:
+    lines = [clean_text(review.text)] if review.text else []
+    lines += [f"advisor: {clean_line(note)}" for note in review.notes]
+    lines += [f"not enforced: {clean_line(line)}" for line in review.not_enforced]
+    shown = "\n".join(lines).splitlines()
+    more = f"  ({len(shown) - room} more: f)" if len(shown) > room else ""
+    text = Text()
+    for place, line in enumerate(shown[:room], start=1):
+        end = more if place == room else ""
+        note = Text(line, style="not bold", no_wrap=True)
+        note.truncate(width - len(end), overflow="ellipsis")
+        text.append("\n ").append_text(note).append(end, style=f"not bold {QUIET}")
+    return text
+
+
+def checks(passed: Sequence[str], problems: Sequence[str]) -> Text:
+    if problems:
+        return Text("\n".join(glimpse(p) for p in problems), style=BAD)
+    return Text("checked: " + ", ".join(clean_line(c) for c in passed), style=GOOD) if passed else Text("")
+
+
+def card_text(card: CandidateCard | None) -> Text:
+    if card is None:
+        return Text("")
+    text = Text(clean_line(card.change), style="bold")
+    text.append(f"\n{clean_line(card.why)}", style="not bold")
+    for reason in card.reasons[:4]:
+        text.append(f"\n- {shorten(clean_line(reason), 200)}", style=f"not bold {QUIET}")
+    return text
+
+
+def card_document(card: CandidateCard) -> str:
+    """Stands in for the action's document of a candidate that is not drafted."""
+    reasons = "".join(f"- {clean_line(reason)}\n" for reason in card.reasons)
+    return (
+        f"## {clean_line(card.change)}\n\n{clean_line(card.why)}\n\n{reasons}\n"
+        "*Not drafted yet: the advisor writes this document once the candidate is accepted or chosen.*\n"
+    )
+
+
+def candidate_rows(review: Review | None, signs: words.Signs) -> list[Row]:
+    if review is None:
+        return []
+    drafted = draft_of(review)
+    rows = [_row(str(n) if n < 10 else "", card, drafted, signs) for n, card in enumerate(review.candidates, 1)]
+    if drafted == BY_HAND:
+        cells = (as_text(signs.running, NOW), as_text(""), as_text("the draft, edited by hand", "bold"))
+        rows.insert(0, Row(BY_HAND, (*cells, as_text(""), as_text(""), as_text(""))))
+    return rows
+
+
+def _row(number: str, card: CandidateCard, drafted: str | None, signs: words.Signs) -> Row:
+    chosen = card.id == drafted
+    cells = (
+        as_text(signs.running if chosen else " ", NOW),
+        as_text(number, QUIET),
+        as_text(card.id, "bold" if chosen else ""),
+        as_text(f"{card.probability:.0%}" if card.probability is not None else signs.none),
+        as_text(f"#{card.rank}"),
+        as_text(card.risk, {"high": BAD, "medium": NEEDS_YOU}.get(card.risk, QUIET)),
+    )
+    return Row(card.id, cells)

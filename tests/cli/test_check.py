@@ -131,4 +131,4 @@ def test_a_model_of_the_rules_that_is_not_there_is_told_before_the_training(
     assert row["state"] == "warning" and "none.gguf" in row["text"]
     done = progtrain(plain, "run", "--yes", "--until", "train")
     assert done.returncode == 0
-    assert "none.gguf: there is no such model; until it is there, the rules alone draft" in done.stderr
+    assert "none.gguf; until it is there, the rules alone draft" in done.stderr

@@ -81,6 +81,8 @@ def test_the_legend_says_since_when() -> None:
         ("val_acc", "val_accuracy"),
         ("lr-Adam/pg1", "lr-Adam/pg2"),
         ("val_f1", "val_F1"),
+        ("acc", "accuracy"),
+        ("f1", "F1"),
     ],
 )
 def test_no_column_vanishes_behind_another(names: tuple[str, str]) -> None:
@@ -99,6 +101,12 @@ def test_no_column_vanishes_behind_another(names: tuple[str, str]) -> None:
 )
 def test_training_and_validation_share_a_chart(names: tuple[str, ...], charts: set[tuple[str, str]]) -> None:
     assert set(curves_of(names).values()) == charts
+
+
+def test_a_name_that_comes_later_takes_no_curve_away() -> None:
+    known = curves_of(["train_accuracy"])
+    found = curves_of(["train_acc", "train_accuracy"], known)
+    assert found["train_accuracy"] == known["train_accuracy"] != found["train_acc"]
 
 
 def followed(tmp_path: Path) -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from progtrain.engine.files import LineReader
@@ -144,7 +144,7 @@ class _LiveFeed:
         metrics = told if isinstance(told, dict) else {}
         if not metrics.keys() <= self._names:
             self._names |= metrics.keys()
-            self._curves = curves_of(name for name in self._names if not name.endswith("_step"))
+            self._curves = curves_of((name for name in metrics if not name.endswith("_step")), self._curves)
         for name, value in metrics.items():
             # Lightning's validation metrics of the first steps are those of the sanity check: none
             number = _float(value)
@@ -181,30 +181,35 @@ def chart_of(name: str) -> tuple[str, Role]:
     return {"acc": "accuracy"}.get(chart, chart), role
 
 
-def curves_of(names: Iterable[str]) -> dict[str, tuple[str, Role]]:
+def curves_of(names: Iterable[str], known: Mapping[str, tuple[str, Role]] | None = None) -> dict[str, tuple[str, Role]]:
     """Chart and role of each logged name that is drawn.
 
     Of a step-wise and an epoch-wise column of one quantity the finer is drawn. Two quantities never share a curve:
-    the second one of a chart and role gets a chart of its own, under its whole name.
+    the second one of a chart and role gets a chart of its own, under its whole name. What is `known` stays as it is.
     """
-    chosen: dict[str, tuple[str, Role]] = {}
-    taken: dict[tuple[str, Role], str] = {}
+    chosen = dict(known or {})
+    #: curve -> the quantity that it shows
+    taken = {curve: _quantity(name) for name, curve in chosen.items()}
     for name in sorted(filter(None, names), key=_finest_first):
-        if name.casefold() in _AXES:
+        if name.casefold() in _AXES or name in chosen:
             continue
-        stem, curve = _STEP_OR_EPOCH.sub("", name), chart_of(name)
-        if taken.setdefault(curve, stem) != stem:
-            curve = stem, ""
-            taken.setdefault(curve, stem)
-        if curve not in chosen.values():
+        quantity, curve = _quantity(name), chart_of(name)
+        if taken.get(curve, quantity) != quantity:
+            curve = name, ""
+        if curve not in taken:
+            taken[curve] = quantity
             chosen[name] = curve
     return chosen
 
 
-def _finest_first(name: str) -> tuple[bool, bool, bool, str]:
-    """A name that says its role goes before one that leaves it open."""
-    open_role = name.casefold() in {LOSS, f"{LOSS}_step", f"{LOSS}_epoch"}
-    return open_role, name.endswith("epoch"), not name.endswith("step"), name
+def _finest_first(name: str) -> tuple[bool, bool, bool, bool, str]:
+    """A name that says its role goes before one that leaves it open, and a chart's own name before other spellings."""
+    open_role = _quantity(name).casefold() == LOSS
+    return open_role, chart_of(name)[0] != name, name.endswith("epoch"), not name.endswith("step"), name
+
+
+def _quantity(name: str) -> str:
+    return _STEP_OR_EPOCH.sub("", name)
 
 
 _STEP_OR_EPOCH = re.compile(r"[_/\s.-](?:step|epoch)$", re.IGNORECASE)

@@ -48,7 +48,7 @@ def look(context: Context) -> list[str]:
         raise problem
     model = rounds.settings(context.rules, ws, seed=0).model
     if model is not None and not model.is_file():
-        context.journal.warn(f"{model}: there is no such model; until it is there, the rules alone draft")
+        context.journal.warn(f"there is no model {model}; until it is there, the rules alone draft")
     notes = [prepared_data.describe(ws, context.dataset_id)]
     spec = try_read_json(ws.version("baseline").spec)
     if isinstance(spec, dict):

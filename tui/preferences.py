@@ -17,6 +17,8 @@ import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import platformdirs
+
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import try_read_json, write_json
 
@@ -29,19 +31,15 @@ class Settings(NamedTuple):
 
 
 def config_folder() -> Path:
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "progtrain"
+    return platformdirs.user_config_path("progtrain")
 
 
 def cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "progtrain"
+    return platformdirs.user_cache_path("progtrain")
 
 
 def _view_file(root: Path) -> Path:
-    base = os.environ.get("XDG_STATE_HOME")
-    folder = (Path(base) if base else Path.home() / ".local" / "state") / "progtrain" / "views"
-    return folder / f"{zlib.crc32(os.fsencode(root)):08x}.json"
+    return platformdirs.user_state_path("progtrain") / "views" / f"{zlib.crc32(os.fsencode(root)):08x}.json"
 
 
 def read_view(root: Path) -> dict[str, Any]:

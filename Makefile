@@ -3,21 +3,52 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# what running needs, and what developing needs besides
 READY := $(VENV)/ready
+READY_DEV := $(VENV)/ready-dev
 DEMO ?= demo
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: setup demo test test-all lint types bench model pictures clean
 
 setup: $(READY)
 
+# The declared dependencies without llama.cpp, which is installed by itself: where it cannot be compiled, all else works.
+define REQUIREMENTS
+import tomllib
+found = tomllib.load(open("pyproject.toml", "rb"))["project"]
+names = found["dependencies"] + found["optional-dependencies"]["examples"]
+print(*(name for name in names if not name.startswith("llama")), sep="\n")
+endef
+export REQUIREMENTS
+
 # torch first and by its pinned version: what depends on it would fetch a build with CUDA otherwise
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,examples]'
-	touch $(READY)
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version + "; name another: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	@echo "Setting up in $(VENV), once. It takes a few minutes:"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "  1 of 3  PyTorch: some hundred megabytes to download, the first time"
+	@$(PIP) torch
+	@echo "  2 of 3  the other packages: about a minute"
+	@$(BIN)/python -c "$$REQUIREMENTS" > $(VENV)/requirements.txt
+	@$(PIP) --requirement $(VENV)/requirements.txt
+	@$(PIP) --no-deps --editable .
+	@if command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null; then \
+	  echo "  3 of 3  llama.cpp: compiled the first time, which takes about 5 minutes"; \
+	  $(PIP) llama-cpp-python > $(VENV)/llama.log 2>&1 || \
+	    echo "  llama.cpp could not be compiled ($(VENV)/llama.log says why): drafts are made by rules alone"; \
+	else \
+	  echo "  3 of 3  there is no C++ compiler, so llama.cpp is left out: drafts are made by rules alone."; \
+	  echo "          Install one (Debian: g++, macOS: xcode-select --install), then: rm $(READY); make setup"; \
+	fi
+	@touch $(READY)
+
+$(READY_DEV): $(READY)
+	@echo "Setting up the development tools"
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"], sep="\n")' > $(VENV)/requirements-dev.txt
+	@$(PIP) --requirement $(VENV)/requirements-dev.txt
+	@touch $(READY_DEV)
 
 demo: $(READY)
 	@test -e $(DEMO) || $(BIN)/progtrain init --example digits $(DEMO)
@@ -29,20 +60,20 @@ test: lint types
 test-all: lint types
 	$(BIN)/pytest -n 2
 
-lint: $(READY)
+lint: $(READY_DEV)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: $(READY)
+types: $(READY_DEV)
 	$(BIN)/mypy
 
-bench: $(READY)
+bench: $(READY_DEV)
 	$(BIN)/python -m benchmarks
 
-model: $(READY)
+model: $(READY_DEV)
 	$(BIN)/python -m models.recipe
 
-pictures: $(READY)
+pictures: $(READY_DEV)
 	$(BIN)/python -m benchmarks.pictures
 
 clean:

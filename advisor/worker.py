@@ -6,6 +6,7 @@ It ends when stdin closes, so that it never outlives whoever asked.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import math
 import os
@@ -73,11 +74,25 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     stream = Stream(out)
     request = json.loads(line)
+    if problem := _missing_library():
+        stream.emit({"event": "failed", "reason": problem})
+        return
     task = {"draft": _draft, "propose": _propose, "inspect": _inspect, "bench": _bench}[request["task"]]
     try:
         task(request, stream.emit)
     except _known_failures() as error:
         stream.emit({"event": "failed", "reason": str(error)})
+
+
+def _missing_library() -> str | None:
+    try:
+        importlib.import_module("progtrain.advisor.llama.model")
+    except (ImportError, OSError, RuntimeError) as error:
+        return (
+            f"llama-cpp-python cannot be loaded ({error}); to draft with a model, install it where progtrain is: "
+            f"{sys.executable} -m pip install llama-cpp-python (it is compiled, for which a C++ compiler must be there)"
+        )
+    return None
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,71 @@
+"""Links, anchors and file names in what people read lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "models/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+OURS = ("engine", "advisor", "tui", "benchmarks", "models", "tests", "docs", "examples")
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+#: `engine/files.py`, `rules/goal.py`, `host.py`: whole paths and ends of paths
+FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.py)`")
+#: `engine/rules/`, `models/recipe`
+PLACE = re.compile(rf"`((?:{'|'.join(OURS)})/[\w./-]+)`")
+#: what users have in their workspaces, and what the guide names as an example
+THEIRS = re.compile(r"0\d_\w+\.py|config\.py|(?:\w+/)*NAME\.py")
+
+
+def _prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings: words in small letters, spaces as hyphens, other characters left out."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", _prose(page), flags=re.M):
+        words = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower())
+        found.add(words.strip().replace(" ", "-"))
+    return found
+
+
+def broken_links(page: Path) -> list[str]:
+    found = []
+    for link in LINK.findall(_prose(page)):
+        if link.startswith(("http:", "https:", "mailto:")):
+            continue
+        place, _, anchor = link.partition("#")
+        target = page.parent / place if place else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            found.append(link)
+    return found
+
+
+def _ours() -> list[str]:
+    return [f"/{path.relative_to(ROOT).as_posix()}" for top in OURS for path in (ROOT / top).rglob("*.py")]
+
+
+def test_broken_links_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A `title`, here\n[a](#a-title-here) [b](#b) [c](page.md#c) [d](gone.md) ![e](page.md)\n")
+    assert broken_links(page) == ["#b", "page.md#c", "gone.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_named_files_exist(page: Path) -> None:
+    ours, text = _ours(), _prose(page)
+    named = {name for name in FILE.findall(text) if not THEIRS.fullmatch(name)}
+    gone = {name for name in named if not any(path.endswith(f"/{name}") for path in ours)}
+    gone |= {name for name in PLACE.findall(text) if not THEIRS.fullmatch(name) and not (ROOT / name).exists()}
+    assert sorted(gone) == []

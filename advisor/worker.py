@@ -22,7 +22,8 @@ from progtrain.advisor.llama import grammar
 from progtrain.advisor.prose import instruct, prompts
 
 if TYPE_CHECKING:
-    from progtrain.advisor.llama.model import Grammar, Model, Session
+    from progtrain.advisor.llama.model import Grammar, Model
+    from progtrain.advisor.llama.session import Session
 
 #: Text is sent in portions: a terminal shows no more than that, and a small model writes a thousand tokens a second.
 _PORTION_SECONDS = 0.04
@@ -86,7 +87,7 @@ def main() -> None:
 
 def _missing_library() -> str | None:
     try:
-        importlib.import_module("progtrain.advisor.llama.model")
+        importlib.import_module("progtrain.advisor.llama.session")
     except (ImportError, OSError, RuntimeError) as error:
         return (
             f"llama-cpp-python cannot be loaded ({error}); to draft with a model, install it where progtrain is: "
@@ -196,14 +197,17 @@ def _try_out(model: Model) -> None:
     import numpy as np
 
     from progtrain.advisor.llama.model import ModelError
+    from progtrain.advisor.llama.session import Session
 
-    session = model.session(Settings(), 256)
+    session = Session(model, Settings(), 256)
     session.feed(model.tokens("The loss fell.") or [0])
     if not np.isfinite(session.logits()).all():
         raise ModelError("its output is not finite: the weights are damaged")
 
 
 def _bench(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
+    from progtrain.advisor.llama.session import Session
+
     settings = Settings.model_validate(request["settings"])
     started = time.monotonic()
     model = _load(Path(request["model"]), settings.gpu_layers, emit)
@@ -219,7 +223,7 @@ def _bench(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> N
     best: dict[str, float] = {}
     for _ in range(_BENCH_ROUNDS):
         for name, write in ways.items():
-            session = model.session(settings, context, lambda: emit({"event": "alive"}))
+            session = Session(model, settings, context, lambda: emit({"event": "alive"}))
             started = time.monotonic()
             session.feed(tokens)
             session.logits()
@@ -240,7 +244,7 @@ def _bench(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> N
 
 def _write(session: Session, rules: Grammar | None) -> None:
     """As in a draft, whatever the model would rather do than go on."""
-    from progtrain.advisor.llama.model import seeded
+    from progtrain.advisor.llama.session import seeded
 
     drawn = seeded(1)
     while session.written < _BENCH_TOKENS:

@@ -13,7 +13,13 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {"tui": {"tui", "engine", "advisor"}, "engine": {"engine", "advisor"}, "advisor": {"advisor"}}
 HEAVY = {"torch", "lightning", "pandas", "llama_cpp", "sklearn", "torchmetrics", "numpy"}
 #: where heavy packages work: run as the user's own scripts, in the user's interpreter, or in the advisor's process
-AT_WORK = ("engine/templates/", "engine/live/", "advisor/llama/model.py", "advisor/worker.py")
+AT_WORK = (
+    "engine/templates/",
+    "engine/live/",
+    "advisor/llama/model.py",
+    "advisor/llama/session.py",
+    "advisor/worker.py",
+)
 
 #: to be taken apart: the app and what starts it
 KNOWN_CYCLE = {"progtrain.tui.app", "progtrain.tui.start"}

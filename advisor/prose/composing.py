@@ -13,7 +13,8 @@ from progtrain.advisor.prose.outline import Part, fresh
 from progtrain.advisor.prose.phrasing import spellings
 
 if TYPE_CHECKING:
-    from progtrain.advisor.llama.model import Model, Rng, Session
+    from progtrain.advisor.llama.model import Model
+    from progtrain.advisor.llama.session import Rng, Session
 
 Tokens = tuple[int, ...]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from progtrain.advisor.interface import Briefing, Code, Proposal, Settings
 from progtrain.advisor.llama import chat
-from progtrain.advisor.llama.model import Model, ModelError, seeded
+from progtrain.advisor.llama.model import Model, ModelError
+from progtrain.advisor.llama.session import Session, seeded
 from progtrain.advisor.prose import instruct, prompts
 
 Emit = Callable[[dict[str, Any]], None]
@@ -48,8 +49,8 @@ class Proposer:
 
     def write(self, author: str, sha256: str) -> Proposal:
         room = min(_ROOM, self._limit - len(self._prompt.tokens))
-        session = self._model.session(
-            self._settings, len(self._prompt.tokens) + room, lambda: self._emit({"event": "alive"})
+        session = Session(
+            self._model, self._settings, len(self._prompt.tokens) + room, lambda: self._emit({"event": "alive"})
         )
         try:
             session.feed(self._prompt.tokens)

@@ -20,7 +20,8 @@ from progtrain.advisor.check.grounding import PAST, Grounding
 from progtrain.advisor.check.known import Known
 from progtrain.advisor.interface import Briefing, Draft, Ranked, Settings
 from progtrain.advisor.llama import chat, grammar
-from progtrain.advisor.llama.model import Grammar, Model, ModelError, Session, seeded
+from progtrain.advisor.llama.model import Grammar, Model, ModelError
+from progtrain.advisor.llama.session import Session, seeded
 from progtrain.advisor.prose import instruct, prompts, rules_draft, subjects
 from progtrain.advisor.prose.composing import Composer
 from progtrain.advisor.prose.outline import Outline
@@ -204,7 +205,7 @@ class Drafter:
     def _open(self) -> Session:
         need = len(self._prompt.tokens) + (_ROOM if self._native else _WAYS[0].room)
         context = self._settings.context_tokens or min(self._model.trained_context, -(-need // 256) * 256)
-        return self._model.session(self._settings, context, lambda: self._emit({"event": "alive"}))
+        return Session(self._model, self._settings, context, lambda: self._emit({"event": "alive"}))
 
     def _sections(self, names: Sequence[str]) -> dict[str, list[str]]:
         started = time.monotonic()

@@ -91,6 +91,7 @@ def agreement(model: Llama, tokenizer: Tokenizer, path: Path, examples: int = 4)
     """
     from progtrain.advisor.interface import Settings
     from progtrain.advisor.llama.model import Model
+    from progtrain.advisor.llama.session import Session
 
     native = Model(path)
     largest, same, count = 0.0, 0, 0
@@ -100,7 +101,7 @@ def agreement(model: Llama, tokenizer: Tokenizer, path: Path, examples: int = 4)
         parts = (example.before, example.choice, example.after)
         assert [t for part in parts for t in native.tokens(part)] == answer[:-1], "the tokenizers differ"
         ids = (prompt + answer)[:500]
-        session = native.session(Settings(), 1024)
+        session = Session(native, Settings(), 1024)
         session.feed(ids, all_logits=True)
         theirs = np.stack([session.logits(place).copy() for place in range(len(ids))])
         with torch.no_grad():

@@ -10,7 +10,8 @@ import pytest
 
 from progtrain.advisor.interface import Settings
 from progtrain.advisor.llama import chat, grammar
-from progtrain.advisor.llama.model import Model, ModelError, Session
+from progtrain.advisor.llama.model import Model, ModelError
+from progtrain.advisor.llama.session import Session
 from progtrain.advisor.locate import bundled_model
 from progtrain.advisor.prose.model_draft import Shown
 
@@ -22,7 +23,7 @@ def model() -> Model:
 
 @pytest.fixture
 def session(model: Model) -> Iterator[Session]:
-    opened = model.session(Settings(), 512)
+    opened = Session(model, Settings(), 512)
     opened.feed(model.tokens("facts gap:large\nfindings overfitting:strong"))
     yield opened
     opened.close()

@@ -10,7 +10,7 @@ DEMO ?= demo
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-all lint types bench model pictures clean
+.PHONY: setup demo test test-all lint types bench model pictures docs clean
 
 setup: $(READY)
 
@@ -75,6 +75,12 @@ model: $(READY_DEV)
 
 pictures: $(READY_DEV)
 	$(BIN)/python -m benchmarks.pictures
+
+# the site, into site/; what builds it is fetched the first time
+docs: $(READY)
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' > $(VENV)/requirements-docs.txt
+	@$(PIP) --requirement $(VENV)/requirements-docs.txt
+	$(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache

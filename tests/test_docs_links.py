@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -62,6 +65,26 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken_links(page) == []
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name)
+def test_pages_link_to_nothing_that_is_not_installed_with_them(page: Path) -> None:
+    """A wheel and the site have `docs/` alone."""
+    assert [link for link in LINK.findall(_prose(page)) if link.startswith("../")] == []
+
+
+def test_the_site_has_every_page_and_fetches_nothing() -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    named = [page for entry in site["nav"] for page in _pages(entry)]
+    assert sorted(named) == sorted(p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md"))
+    assert site["theme"]["font"] is False
+
+
+def _pages(entry: str | list[Any] | dict[str, Any]) -> list[str]:
+    if isinstance(entry, str):
+        return [entry]
+    parts = entry.values() if isinstance(entry, dict) else entry
+    return [page for part in parts for page in _pages(part)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_named_files_exist(page: Path) -> None:
     ours, text = _ours(), _prose(page)
@@ -69,3 +92,28 @@ def test_named_files_exist(page: Path) -> None:
     gone = {name for name in named if not any(path.endswith(f"/{name}") for path in ours)}
     gone |= {name for name in PLACE.findall(text) if not THEIRS.fullmatch(name) and not (ROOT / name).exists()}
     assert sorted(gone) == []
+
+
+def _answers() -> list[tuple[str, str]]:
+    """(file, function) of each answer in the guide's table of questions."""
+    rows = [line for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines() if line.startswith("| Where ")]
+    found = [
+        (file, name)
+        for row in rows
+        for file, names in re.findall(r"`([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)", row)
+        for name in re.findall(r"\w+", names)
+    ]
+    assert len(rows) == 10
+    assert {file for file, _ in found} == {file for row in rows for file in FILE.findall(row)}
+    return found
+
+
+@pytest.mark.parametrize(("file", "name"), _answers())
+def test_the_guides_answers_are_in_the_files_that_it_names(file: str, name: str) -> None:
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`make ([\w-]+)", (ROOT / "CONTRIBUTING.md").read_text()))))
+def test_the_guides_make_targets_exist(name: str) -> None:
+    assert re.search(rf"^{name}:", (ROOT / "Makefile").read_text(), flags=re.M)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.baseline.paths import load_modules
+from progtrain.engine.script.baseline.modules import load_modules
 
 _SECONDS = 60
 #: what these catch need not be there

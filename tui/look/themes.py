@@ -17,16 +17,11 @@ DARK_16 = "ansi-16"
 LIGHT_16 = "ansi-16-light"
 
 
-def _theme(name: str, *, dark: bool) -> Theme:
-    """Ground and text are painted both, so that neither depends on what the terminal has by itself."""
-    ground, text = ("ansi_black", "ansi_bright_white") if dark else ("ansi_bright_white", "ansi_black")
-    quiet, accent = ("ansi_white", "ansi_bright_cyan") if dark else ("ansi_bright_black", "ansi_blue")
-    needs = "ansi_bright_yellow" if dark else "ansi_magenta"
-    bad = "ansi_bright_red" if dark else "ansi_red"
-    good = "ansi_bright_green" if dark else "ansi_blue"
+def _variables(ground: str, text: str, quiet: str, accent: str) -> dict[str, str]:
+    """What Textual would otherwise mix from the theme's colours: none of it is among the 16."""
     grounds = ("panel", "surface", "boost", "footer-background", "footer-item-background", "scrollbar-background")
     texts = ("text", "text-muted", "text-disabled", "foreground-muted", "footer-foreground")
-    variables = {
+    return {
         **dict.fromkeys(grounds, ground),
         **dict.fromkeys(texts, text),
         **{
@@ -61,6 +56,15 @@ def _theme(name: str, *, dark: bool) -> Theme:
             ("scrollbar-corner-color", "scrollbar-background-hover", "scrollbar-background-active"), ground
         ),
     }
+
+
+def _theme(name: str, *, dark: bool) -> Theme:
+    """Ground and text are painted both, so that neither depends on what the terminal has by itself."""
+    ground, text = ("ansi_black", "ansi_bright_white") if dark else ("ansi_bright_white", "ansi_black")
+    quiet, accent = ("ansi_white", "ansi_bright_cyan") if dark else ("ansi_bright_black", "ansi_blue")
+    needs = "ansi_bright_yellow" if dark else "ansi_magenta"
+    bad = "ansi_bright_red" if dark else "ansi_red"
+    good = "ansi_bright_green" if dark else "ansi_blue"
     return Theme(
         name=name,
         ansi=True,
@@ -75,7 +79,7 @@ def _theme(name: str, *, dark: bool) -> Theme:
         background=ground,
         surface=ground,
         panel=ground,
-        variables=variables,
+        variables=_variables(ground, text, quiet, accent),
     )
 
 

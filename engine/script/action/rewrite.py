@@ -23,14 +23,11 @@ from progtrain.engine.script.action.nodes import (
     children,
     dict_keys,
     dotted,
-    import_root,
-    is_constant,
     is_docstring,
-    is_import,
-    is_number,
     keyword,
     walk,
 )
+from progtrain.engine.script.action.placing import Codes, parsed, place_constants, place_imports
 from progtrain.engine.script.action.transform import Apply, Change, Expand
 from progtrain.engine.script.settings import Setting, Value, find_settings
 from progtrain.engine.script.structure import ScriptFacts, describe
@@ -89,8 +86,8 @@ class Script:
         self._parents = tree.parents
         self._names = set(tree.names)
         self._changes: dict[cst.CSTNode, list[Change]] = {}
-        self._before: dict[cst.CSTNode, list[str]] = {}
-        self._after: dict[cst.CSTNode, list[str]] = {}
+        self._before: Codes = {}
+        self._after: Codes = {}
         self._constants: list[str] = []
         self._imports: dict[str, list[str]] = {}
 
@@ -356,60 +353,10 @@ class Script:
     # the result
 
     def code(self) -> str:
-        self._place_constants()
-        self._place_imports()
+        place_constants(self.module, self._constants, self._before, self._after)
+        place_imports(self.module, self._imports, self._before, self._after)
         around: set[cst.CSTNode] = {self.module}
         for node in (*self._changes, *self._before, *self._after):
             around.update((node, *self.around(node)))
-        before, after = self._parsed(self._before), self._parsed(self._after)
+        before, after = parsed(self.module, self._before), parsed(self.module, self._after)
         return self.module.visit(Apply(self._changes, before, after, around)).code
-
-    def _parsed(self, codes: dict[cst.CSTNode, list[str]]) -> dict[cst.CSTNode, list[cst.BaseStatement]]:
-        return {node: [s for code in listed for s in self._statements(code)] for node, listed in codes.items()}
-
-    def _place_constants(self) -> None:
-        anchor = self._constant_anchor()
-        if not self._constants:
-            return
-        if anchor is not None:
-            self._after.setdefault(anchor, [])[:0] = self._constants
-            return
-        imports = [s for s in self.module.body if is_import(s)]
-        block = ["\n" + self._constants[0], *self._constants[1:]]
-        if imports:
-            self._after.setdefault(imports[-1], [])[:0] = block
-        else:
-            first = self.module.body[0]
-            where = self._after if is_docstring(first) else self._before
-            where.setdefault(first, []).extend(block)
-
-    def _constant_anchor(self) -> cst.BaseStatement | None:
-        """The last number among the constants above the first class or function, else the last constant there."""
-        anchor = number = None
-        for statement in self.module.body:
-            if isinstance(statement, cst.ClassDef | cst.FunctionDef):
-                break
-            if isinstance(statement, cst.SimpleStatementLine):
-                for small in statement.body:
-                    anchor = statement if is_constant(small) else anchor
-                    number = statement if is_constant(small) and is_number(small) else number
-        return number or anchor
-
-    def _place_imports(self) -> None:
-        imports = [s for s in self.module.body if is_import(s)]
-        for root, lines in self._imports.items():
-            near = [s for s in imports if import_root(s) == root] or imports
-            if near:
-                self._after.setdefault(near[-1], [])[:0] = lines
-            else:
-                first = self.module.body[0]
-                (self._after if is_docstring(first) else self._before).setdefault(first, [])[:0] = lines
-
-    def _statements(self, code: str) -> list[cst.BaseStatement]:
-        """Statements with the blank and comment lines above them."""
-        parsed = cst.parse_module(code, self.module.config_for_parsing)
-        body = list(parsed.body)
-        if body and parsed.header:
-            first = cast(Any, body[0])
-            body[0] = first.with_changes(leading_lines=[*parsed.header, *first.leading_lines])
-        return cast(list[cst.BaseStatement], body)

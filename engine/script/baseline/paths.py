@@ -8,48 +8,16 @@ Nothing is run.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from progtrain.engine.files import read_text
 from progtrain.engine.script.action.patch import Source, argument, called, calls, dotted
-from progtrain.engine.script.settings import parse_script
+from progtrain.engine.script.baseline.template import HERE, UNKNOWN, Piece, Template, parent_folder, shared
 
 #: constants that paths are to follow: they stay names in what an expression comes to
 FOLLOWED = frozenset({"DATASET_ID", "VERSION"})
-_UNKNOWN = "{?}"
-_HERE = "{__file__}"
-
-
-@dataclass(frozen=True)
-class Piece:
-    text: str
-    #: the literal that it comes from (a plain string, or a part of an f-string) and where in its value it begins
-    node: ast.expr | None = None
-    module: Module | None = field(default=None, repr=False)
-    part: int = 0
-    start: int = 0
-    #: as the script spells something that is not known, or that stays a name
-    source: str | None = None
-
-
-@dataclass(frozen=True)
-class Template:
-    pieces: tuple[Piece, ...]
-    kind: Literal["text", "path"] = "text"
-    #: length of what the leftmost name in the expression came to: the folder that others share
-    base: int = 0
-
-    @cached_property
-    def text(self) -> str:
-        return "".join(piece.text for piece in self.pieces)
-
-    @property
-    def known(self) -> bool:
-        return any(piece.text != _UNKNOWN for piece in self.pieces)
 
 
 @dataclass(eq=False)
@@ -162,7 +130,7 @@ class Module:
         if isinstance(node, ast.Attribute):
             return self._attribute(node)
         if isinstance(node, ast.Subscript):
-            return _shared(self._item(node))
+            return shared(self._item(node))
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             return self._joined_path([node.left, node.right], "path")
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
@@ -185,7 +153,7 @@ class Module:
         return Template(tuple(pieces), base=base)
 
     def _unknown(self, node: ast.AST) -> Piece:
-        return Piece(_UNKNOWN, source=ast.unparse(node))
+        return Piece(UNKNOWN, source=ast.unparse(node))
 
     def _concatenated(self, nodes: list[ast.expr]) -> Template | None:
         parts = [self.template(node) for node in nodes]
@@ -213,13 +181,13 @@ class Module:
 
     def _name(self, node: ast.Name) -> Template | None:
         if node.id == "__file__":
-            return Template((Piece(_HERE),))
+            return Template((Piece(HERE),))
         local = self._local(node)
         if local is not None:
-            return _shared(local[0])
+            return shared(local[0])
         if node.id in FOLLOWED and self.defines(node.id):
             return Template((Piece("{" + node.id + "}", source=node.id),))
-        return _shared(self.constant(node.id))
+        return shared(self.constant(node.id))
 
     def constant(self, name: str) -> Template | None:
         values = self.names.get(name, [])
@@ -270,19 +238,19 @@ class Module:
     def _attribute(self, node: ast.Attribute) -> Template | None:
         base = node.value
         if node.attr == "parent":
-            return _parent(self.template(base))
+            return parent_folder(self.template(base))
         if isinstance(base, ast.Name):
             owner = self.class_of(node)
             if base.id in {"self", "cls"} and owner is not None:
-                return _shared(self._field(owner, node.attr))
+                return shared(self._field(owner, node.attr))
             module = self.imported_module(base.id)
             if module is not None:
                 own = self._rebound(f"{base.id}.{node.attr}")
-                return _shared(self.template(own) if own is not None else module.constant(node.attr))
+                return shared(self.template(own) if own is not None else module.constant(node.attr))
             named = next((n for n in self.tree.body if isinstance(n, ast.ClassDef) and n.name == base.id), None)
             if named is not None:
-                return _shared(self._field(named, node.attr))
-            return _shared(self._of_instance(base, node.attr))
+                return shared(self._field(named, node.attr))
+            return shared(self._of_instance(base, node.attr))
         return None
 
     def _rebound(self, name: str) -> ast.expr | None:
@@ -351,7 +319,7 @@ class Module:
         if full in {"os.path.join", "path.join"} and node.args:
             return self._joined_path(node.args, "text")
         if full in {"os.path.dirname", "path.dirname"} and node.args:
-            return _parent(self.template(node.args[0]))
+            return parent_folder(self.template(node.args[0]))
         if full in {
             "str",
             "os.fspath",
@@ -376,7 +344,7 @@ class Module:
         name = called(node)
         function = next((n for n in self.tree.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
         returns = [n.value for n in ast.walk(function) if isinstance(n, ast.Return)] if function else []
-        return _shared(self.template(returns[0])) if len(returns) == 1 else None
+        return shared(self.template(returns[0])) if len(returns) == 1 else None
 
 
 def default_of(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> ast.expr | None:
@@ -385,68 +353,3 @@ def default_of(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> a
     pairs = list(zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True))
     pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
     return next((default for arg, default in pairs if arg.arg == name), None)
-
-
-def _shared(template: Template | None) -> Template | None:
-    """What a name came to: a folder that other expressions may share."""
-    return template and Template(template.pieces, template.kind, len(template.text))
-
-
-def _parent(template: Template | None) -> Template | None:
-    if template is None:
-        return None
-    if template.text in {_HERE, ""}:
-        return Template((Piece(""),), "path")
-    cut = template.text.rfind("/")
-    kept = first(template.pieces, max(cut, 0))
-    return Template(kept, template.kind, min(template.base, max(cut, 0)))
-
-
-def first(pieces: tuple[Piece, ...], length: int) -> tuple[Piece, ...]:
-    """The pieces that make the first `length` characters."""
-    kept: list[Piece] = []
-    for piece in pieces:
-        if length <= 0:
-            break
-        kept.append(
-            piece if len(piece.text) <= length else Piece(piece.text[:length], piece.node, piece.module, piece.part)
-        )
-        length -= len(piece.text)
-    return tuple(kept)
-
-
-def load_modules(script: Path, texts: Mapping[Path, str] | None = None) -> list[Module]:
-    """The script and every module of the user's own that it imports, found beside it; the script first.
-
-    `texts` stand for files as they will be. Raises `InputError` for a file that is no Python.
-    """
-    found: dict[Path, Module] = {}
-    _load(script, script.parent, found, texts or {})
-    family = list(found.values())
-    for module in family:
-        module.family = family
-    return family
-
-
-def _load(path: Path, root: Path, found: dict[Path, Module], texts: Mapping[Path, str]) -> Module:
-    if path in found:
-        return found[path]
-    text = texts[path] if path in texts else read_text(path)
-    parse_script(text, str(path))
-    module = found[path] = Module(path, text)
-    for name in _imported_names(module.tree):
-        for folder in (root, path.parent):
-            stem = folder / name.replace(".", "/")
-            file = next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
-            if file is not None and file != path:
-                module.imported[name] = _load(file, root, found, texts)
-                break
-    return module
-
-
-def _imported_names(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from progtrain.engine.script.action.patch import Edit
-from progtrain.engine.script.baseline.paths import Module, Piece, Template
+from progtrain.engine.script.baseline.paths import Module
+from progtrain.engine.script.baseline.template import Piece, Template
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from progtrain.engine.script.action.patch import argument, called, dotted
-from progtrain.engine.script.baseline.paths import Module, Template
+from progtrain.engine.script.baseline.paths import Module
+from progtrain.engine.script.baseline.template import Template
 
 Role = Literal["data", "artifact"]
 

@@ -1,0 +1,48 @@
+"""The files that a script is made of: it and every module of the user's own that it imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from progtrain.engine.files import read_text
+from progtrain.engine.script.baseline.paths import Module
+from progtrain.engine.script.settings import parse_script
+
+
+def load_modules(script: Path, texts: Mapping[Path, str] | None = None) -> list[Module]:
+    """The script and every module of the user's own that it imports, found beside it; the script first.
+
+    `texts` stand for files as they will be. Raises `InputError` for a file that is no Python.
+    """
+    found: dict[Path, Module] = {}
+    _load(script, script.parent, found, texts or {})
+    family = list(found.values())
+    for module in family:
+        module.family = family
+    return family
+
+
+def _load(path: Path, root: Path, found: dict[Path, Module], texts: Mapping[Path, str]) -> Module:
+    if path in found:
+        return found[path]
+    text = texts[path] if path in texts else read_text(path)
+    parse_script(text, str(path))
+    module = found[path] = Module(path, text)
+    for name in _imported_names(module.tree):
+        for folder in (root, path.parent):
+            stem = folder / name.replace(".", "/")
+            file = next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
+            if file is not None and file != path:
+                module.imported[name] = _load(file, root, found, texts)
+                break
+    return module
+
+
+def _imported_names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))

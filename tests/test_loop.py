@@ -29,7 +29,7 @@ from progtrain.engine.script.header import without_header
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace
-from progtrain.tui.host import RealEngine
+from progtrain.tui.client import EngineClient
 
 AUTOPILOT = Options(autopilot=True)
 
@@ -186,7 +186,7 @@ def test_another_candidate_is_drafted_and_asked_about(waiting: Workspace) -> Non
 
 def _diff_of(ws: Workspace, candidate: str) -> str:
     """What the app shows for a candidate that is not drafted."""
-    shown = RealEngine(ws).preview_candidate("v001", candidate)
+    shown = EngineClient(ws).preview_candidate("v001", candidate)
     assert shown.diff and not shown.problems
     return shown.diff
 

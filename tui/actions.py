@@ -28,7 +28,7 @@ _KEYS = {
 MOVING = frozenset({"up", "down", "left", "right", "page_up", "page_down", "first", "last", "back", "open"})
 
 
-class Doing(NamedTuple):
+class AvailableAction(NamedTuple):
     """One binding of a node, under the keys that it has now."""
 
     id: str
@@ -43,27 +43,27 @@ class Doing(NamedTuple):
     pane: str
 
 
-def doings(screen: Screen[object], keymap: Mapping[str, str]) -> list[Doing]:
+def available_actions(screen: Screen[object], keymap: Mapping[str, str]) -> list[AvailableAction]:
     """Each once, the screen's own first. What cannot be done now (a question that is not open) is left out, and so is
     what has no key left, because the screen itself has taken it."""
     panes = [widget for widget in screen.query("*") if isinstance(widget, Widget) and widget.can_focus]
     focused = screen.focused
     panes.sort(key=lambda widget: widget is not focused)
-    found: dict[tuple[str, str], Doing] = {}
+    found: dict[tuple[str, str], AvailableAction] = {}
     of_screen: set[str] = set()
     for node in (screen, screen.app, *panes):
         for binding in named_bindings(type(node)):
             pane = str(getattr(node, "PANE", "")) if isinstance(node, Widget) and node is not screen else ""
-            doing = _doing(node, binding, pane, keymap)
-            taken = {(doing.id, doing.pane), (doing.id, "")} & found.keys()
+            action = _action_of(node, binding, pane, keymap)
+            taken = {(action.id, action.pane), (action.id, "")} & found.keys()
             if taken or not _possible(node, binding.action):
                 continue
             if node is screen:
-                of_screen |= set(doing.keys)
+                of_screen |= set(action.keys)
             elif node is screen.app:
-                doing = doing._replace(keys=tuple(key for key in doing.keys if key not in of_screen))
-            if doing.keys:
-                found[doing.id, doing.pane] = doing
+                action = action._replace(keys=tuple(key for key in action.keys if key not in of_screen))
+            if action.keys:
+                found[action.id, action.pane] = action
     return list(found.values())
 
 
@@ -75,12 +75,12 @@ def named_bindings(holder: type[DOMNode]) -> Iterator[Binding]:
                 yield binding
 
 
-def _doing(node: DOMNode, binding: Binding, pane: str, keymap: Mapping[str, str]) -> Doing:
+def _action_of(node: DOMNode, binding: Binding, pane: str, keymap: Mapping[str, str]) -> AvailableAction:
     name = binding.id or ""
     keys = (key.strip() for key in keymap.get(name, binding.key).split(","))
     about = binding.tooltip or binding.description
     shown = tuple(_KEYS.get(key, key) for key in keys)
-    return Doing(name, shown, binding.description, about, node, binding.action, binding.show, pane)
+    return AvailableAction(name, shown, binding.description, about, node, binding.action, binding.show, pane)
 
 
 def _possible(node: DOMNode, action: str) -> bool:

@@ -2,102 +2,66 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
-from textual.dom import DOMNode
 from textual.filter import LineFilter, NoColor
-from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.errors import ProgtrainError
 from progtrain.engine.workspace import Workspace
-from progtrain.tui import clipboard, preferences
-from progtrain.tui.actions import doings, named_bindings
-from progtrain.tui.commands import SCREENS, Commands
-from progtrain.tui.host import Engine, RealEngine, View
+from progtrain.tui import clipboard, comparing, preferences
+from progtrain.tui.actions import available_actions
+from progtrain.tui.client import EngineClient
+from progtrain.tui.commands import Commands
+from progtrain.tui.host import Engine, Host
 from progtrain.tui.look import themes, words
-from progtrain.tui.look.colours import version_colour
 from progtrain.tui.look.filters import OnlyAscii, OnlyText
-from progtrain.tui.look.sanitize import as_text, clean_line, clean_text
-from progtrain.tui.messages import Update, Updated
-from progtrain.tui.model import Model, in_order
+from progtrain.tui.look.sanitize import clean_line, clean_text
+from progtrain.tui.messages import Update
+from progtrain.tui.model import Model
 from progtrain.tui.reading.prefetch import Prefetch
 from progtrain.tui.screens.base import BaseScreen
+from progtrain.tui.screens.table import FIRST, SCREENS, import_screens, screen_bindings, screen_class
 from progtrain.tui.watch import Watcher
 
 if TYPE_CHECKING:
     from progtrain.engine.schema import Decision
+    from progtrain.engine.status.snapshot import Snapshot
+    from progtrain.engine.status.view import WorkspaceView
 
 T = TypeVar("T")
 
 
-#: mode -> module and class: all but the first screen are imported after the first frame, or when they are wanted
-_SCREENS = {
-    "loop": ("progtrain.tui.screens.loop", "LoopScreen"),
-    "leaderboard": ("progtrain.tui.screens.leaderboard", "LeaderboardScreen"),
-    "samples": ("progtrain.tui.screens.samples", "SamplesScreen"),
-    "rules": ("progtrain.tui.screens.rules", "RulesScreen"),
-    "journal": ("progtrain.tui.screens.journal", "JournalScreen"),
-    "reports": ("progtrain.tui.screens.reports", "ReportsScreen"),
-    "review": ("progtrain.tui.screens.review", "ReviewScreen"),
-}
-
-_FIRST = "loop"
-
-
-def screen_class(mode: str) -> type[BaseScreen]:
-    module, name = _SCREENS[mode]
-    found: type[BaseScreen] = getattr(importlib.import_module(module), name)
-    return found
-
-
-def _import_screens() -> None:
-    """All that is not imported yet and that a key would wait for."""
-    for mode in _SCREENS:
-        screen_class(mode)
-    importlib.import_module("progtrain.tui.widgets.markdown_elements")
-
-
-def _maker(mode: str) -> Callable[[], Screen[Any]]:
-    return lambda: screen_class(mode)()
-
-
-class Finished(Message):
-    """Work in a thread has ended; `done` is called on the app's thread."""
-
-    def __init__(self, done: Callable[[], None]) -> None:
-        super().__init__()
-        self.done = done
+def _maker(name: str) -> Callable[[], Screen[Any]]:
+    return lambda: screen_class(name)()
 
 
 class ProgtrainApp(App[None]):
+    """A `host.Host`: what screens ask of it stands there."""
+
     TITLE = "progtrain"
     CSS_PATH = "app.tcss"
     # Textual's own annotation makes these instance variables to mypy
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-huge")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-middle"), (34, "-high")]  # noqa: RUF012
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Commands}
-    DEFAULT_MODE = _FIRST
+    DEFAULT_MODE = FIRST
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        mode: _maker(mode) for mode in _SCREENS if mode != _FIRST
+        entry.name: _maker(entry.name) for entry in SCREENS if entry.name != FIRST
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c", "leave", "Quit", tooltip="Quit; what runs goes on", show=False, id="quit"),
+        Binding("q,ctrl+c", "leave", "Quit", tooltip="Quit; the loop goes on by itself", show=False, id="quit"),
         Binding("question_mark", "help", "Keys", id="help"),
-        *(
-            Binding(str(number), f"screen('{name}')", name.capitalize(), show=False, id=f"screen.{name}")
-            for number, name in enumerate(SCREENS, start=1)
-        ),
-        Binding("r", "review", "Review", show=False, id="review"),
+        *screen_bindings(),
         Binding("c", "compare", "Compare", tooltip="Compare marked versions", show=False, id="compare"),
         Binding(
             "C",
@@ -113,7 +77,7 @@ class ProgtrainApp(App[None]):
         self,
         root: Path,
         *,
-        view: View | None = None,
+        snapshot: Callable[[], Snapshot] | None = None,
         engine: Engine | None = None,
         readonly: bool = False,
         ascii_only: bool = False,
@@ -127,8 +91,9 @@ class ProgtrainApp(App[None]):
         pixels: type[Widget] | None = None,
         loaded: Callable[[], None] = lambda: None,
     ) -> None:
-        """`seen`: how this workspace was looked at the last time; changes to it are kept where it is given.
+        """`snapshot`: what to show instead of the engine's own view of `root`.
 
+        `seen`: how this workspace was looked at the last time; changes to it are kept where it is given.
         `theme`: the user's, where none is remembered. `sixteen`: the one for a terminal of 16 colours; None where it
         has more. `pixels`: draws pictures as pixels; None: half blocks do. `loaded` is called when what
         stays in memory is there: after the first frame, and after the engine's first look.
@@ -139,28 +104,18 @@ class ProgtrainApp(App[None]):
             self.register_theme(own)
         self._theme, self._sixteen = theme, sixteen
         self.animation_level = "none"
-        self.workspace = Workspace(root)
-        self.model = Model(root, clock)
-        self.engine: Engine = engine or RealEngine(self.workspace)
-        self.readonly = readonly
-        self._ascii = ascii_only
+        self.workspace, self.model = Workspace(root), Model(root, clock)
+        self.engine: Engine = engine or EngineClient(self.workspace)
+        self.readonly, self._ascii = readonly, ascii_only
         self.pixels = None if ascii_only or sixteen is not None else pixels
-        self._keeps_view = seen is not None
-        self._seen: dict[str, Any] = seen or {}
+        self._seen, self._keeps_view = seen or {}, seen is not None
         self.signs = words.ASCII if ascii_only else words.UNICODE
+        look, prepare = snapshot or _engine_view(root, clock), import_screens
         self.watcher = Watcher(
-            self.workspace,
-            lambda: view or _view_of(root, clock),
-            lambda update: self.post_message(Updated(update)),
-            every=every,
-            ahead=ahead,
-            prepare=_import_screens,
-            loaded=loaded,
+            self.workspace, look, self._post, every=every, ahead=ahead, prepare=prepare, loaded=loaded
         )
-        #: binding name -> the user's keys for it
         self.keys = keys or {}
-        if keys:
-            self.set_keymap(keys)
+        self.set_keymap(self.keys)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         own: list[LineFilter] = [OnlyText(), OnlyAscii()] if self._ascii else [OnlyText()]
@@ -199,12 +154,18 @@ class ProgtrainApp(App[None]):
 
     def get_default_screen(self) -> Screen[Any]:
         """The first screen. Were it a mode from the start, Textual would parse all CSS twice."""
-        return screen_class(_FIRST)()
+        return screen_class(FIRST)()
 
     def on_mount(self) -> None:
-        self.add_mode(_FIRST, _maker(_FIRST))
+        self.add_mode(FIRST, _maker(FIRST))
         self.call_after_refresh(self._drawn)
         self.watch(self, "theme", lambda theme: self.remember(self._theme_key, theme), init=False)
+
+    def size_classes(self) -> tuple[str, str]:
+        """The style classes for the terminal's width and height, which Textual gives with the first resize."""
+        steps = zip(self.size, (self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS), strict=True)
+        width, height = (next(name for least, name in reversed(found) if size >= least) for size, found in steps)
+        return width, height
 
     def catch_up(self) -> None:
         """Before the first frame: what was read ahead meanwhile is drawn with it."""
@@ -221,17 +182,17 @@ class ProgtrainApp(App[None]):
 
     # what threads tell
 
-    def on_updated(self, message: Updated) -> None:
-        self.model.apply(message.update)
-        self._show(message.update)
+    def _post(self, update: Update) -> None:
+        self.call_later(self._take, update)
 
-    def _show(self, update: Update) -> None:
+    def _take(self, update: Update) -> None:
+        self.model.apply(update)
+        self._show()
+
+    def _show(self) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, BaseScreen):
                 screen.refresh_view()
-
-    def on_finished(self, message: Finished) -> None:
-        message.done()
 
     def in_thread(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """`work` may wait for the disk or the engine; `done` gets its result on the app's thread.
@@ -244,12 +205,12 @@ class ProgtrainApp(App[None]):
                 result = work()
             except (ProgtrainError, OSError) as error:
                 text = str(error)
-                self.post_message(Finished(lambda: self.say(text, bad=True)))
+                self.call_later(partial(self.say, text, bad=True))
             except Exception as error:  # noqa: BLE001 - a defect must be told, and must not end the app
                 text = f"{type(error).__name__}: {error}"
-                self.post_message(Finished(lambda: self.say(text, bad=True)))
+                self.call_later(partial(self.say, text, bad=True))
             else:
-                self.post_message(Finished(lambda: done(result)))
+                self.call_later(done, result)
 
         threading.Thread(target=run, name="work", daemon=True).start()
 
@@ -310,68 +271,25 @@ class ProgtrainApp(App[None]):
         if self.current_mode != name:
             self.switch_mode(name)
 
-    def action_review(self) -> None:
-        self.action_screen("review")
-
     def action_help(self) -> None:
         from progtrain.tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(doings(self.screen, self.keys), self.signs))
+            self.push_screen(HelpScreen(available_actions(self.screen, self.keys), self.signs))
 
     def toggle_mark(self, version: str) -> None:
         self.model.marked ^= {version}
         self.remember("marked", sorted(self.model.marked))
-        self._show(Update())
+        self._show()
 
     def action_compare(self) -> None:
-        """The marked versions; fewer than two: the one that the screen is about and the one it was made from."""
-        version = self.screen.version_here if isinstance(self.screen, BaseScreen) else None
-        versions = in_order(self.model.marked)
-        if len(versions) >= 2:
-            self._open_comparison(versions)
-        elif versions and version and versions[0] != version:
-            self._open_comparison((versions[0], version))
-        elif version:
-            self.compare_with_base(version)
+        comparing.compare(self, self.screen.version_here if isinstance(self.screen, BaseScreen) else None)
 
     def compare_with_base(self, version: str) -> None:
-        view = self.model.version(version)
-        names = [v.version for v in self.model.snapshot.versions] if self.model.snapshot else []
-        place = names.index(version) if version in names else 0
-        base = view.base if view and view.base else names[place - 1] if place else None
-        if base is None or base == version:
-            self.say(f"{version} is the first: space marks another one, c compares them")
-        else:
-            self._open_comparison((base, version))
+        comparing.compare_with_base(self, version)
 
     def action_choose_versions(self) -> None:
-        from progtrain.tui.screens.choose import Choose
-        from progtrain.tui.widgets.row_list import Row
-
-        rows = [
-            Row(v.version, (as_text(v.version, version_colour(v.version)), as_text(v.action or v.state)))
-            for v in reversed(self.model.snapshot.versions if self.model.snapshot else ())
-        ]
-        if len(rows) < 2:
-            self.say("two versions are needed to compare")
-            return
-        title = "compare two or more versions; the earliest is the base"
-        choose = Choose(title, rows, many=True, marked=self.model.marked, sign=self.signs.marked)
-        self.push_screen(choose, self._versions_chosen)
-
-    def _versions_chosen(self, versions: tuple[str, ...] | None) -> None:
-        if versions and len(versions) == 1:
-            self.compare_with_base(versions[0])
-        elif versions:
-            self._open_comparison(in_order(versions))
-
-    def _open_comparison(self, versions: tuple[str, ...]) -> None:
-        from progtrain.tui.screens.compare import CompareScreen
-
-        if isinstance(self.screen, CompareScreen):
-            self.pop_screen()
-        self.push_screen(CompareScreen(versions))
+        comparing.choose_versions(self)
 
     def show_sample(self, version: str, sample_id: str | None) -> None:
         self.action_screen("samples")
@@ -409,60 +327,18 @@ class ProgtrainApp(App[None]):
         return f"{about}: it goes on without the app. See it again: progtrain-tui {clean_line(self.workspace.root)}"
 
 
-def _view_of(root: Path, clock: Clock) -> View:
-    from progtrain.engine.status.view import WorkspaceView
+def _engine_view(root: Path, clock: Clock) -> Callable[[], Snapshot]:
+    """The engine's own view, made at the first look: its imports must not hold up the first frame."""
 
-    return WorkspaceView(root, clock)
+    @cache
+    def view() -> WorkspaceView:
+        from progtrain.engine.status.view import WorkspaceView
 
+        return WorkspaceView(root, clock)
 
-def _holders() -> tuple[type[DOMNode], ...]:
-    """All that has keys. Imports every screen."""
-    from progtrain.tui.screens.ask import AskLine, Confirm
-    from progtrain.tui.screens.choose import Choose
-    from progtrain.tui.screens.compare import CompareScreen
-    from progtrain.tui.screens.edit import EditScreen
-    from progtrain.tui.screens.facts import FactsScreen
-    from progtrain.tui.widgets.curve import CurveView
-    from progtrain.tui.widgets.log_view import LogView
-    from progtrain.tui.widgets.row_list import RowList
-
-    screens = (Confirm, AskLine, Choose, EditScreen, FactsScreen, CompareScreen)
-    return (ProgtrainApp, RowList, CurveView, LogView, *screens, *map(screen_class, _SCREENS))
+    return lambda: view().snapshot()
 
 
-def all_bindings() -> dict[str, Binding]:
-    """Every binding that can be given other keys, by its name."""
-    found: dict[str, Binding] = {}
-    for holder in _holders():
-        for binding in named_bindings(holder):
-            found.setdefault(binding.id or "", binding)
-    return dict(sorted(found.items()))
-
-
-def keymap_problem(keys: Mapping[str, str]) -> str | None:
-    """What keeps the user's keys from doing what they say: a name that nothing has, a key that is given away twice."""
-    known = all_bindings() if keys else {}
-    for name in keys:
-        if name not in known:
-            return f"key {name}: nothing is named so; progtrain-tui --keys lists all names"
-    for holder in _holders() if keys else ():
-        taken: dict[str, str] = {}
-        for name, binding in {b.id or "": b for b in reversed(list(named_bindings(holder)))}.items():
-            for key in (key.strip() for key in keys.get(name, binding.key).split(",")):
-                other = taken.setdefault(key, name)
-                if other != name and {name, other} & set(keys):
-                    mine, its = (name, other) if name in keys else (other, name)
-                    return f"key {mine}: {key} is taken by {its}; give {its} another one too"
-    return None
-
-
-def key_names() -> list[str]:
-    """Lines of `keys.toml`."""
-    return [f'"{name}" = "{binding.key}"  # {binding.description}\n' for name, binding in all_bindings().items()]
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """`start.main`, which is quicker where it is called itself: it reads ahead while this module is imported."""
-    from progtrain.tui import start
-
-    start.main(arguments)
+if TYPE_CHECKING:
+    # what screens may ask is there
+    _AS_HOST: type[Host] = ProgtrainApp

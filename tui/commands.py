@@ -4,42 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.widget import Widget
 
-from progtrain.tui.actions import MOVING, Doing, doings
+from progtrain.tui.actions import MOVING, AvailableAction, available_actions
+from progtrain.tui.host import Host, host_of
 from progtrain.tui.look.sanitize import clean_line
-
-if TYPE_CHECKING:
-    from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.screens.table import SCREENS, binding_id
 
 START = "/progressive-training"
+_APP_COMMANDS = (
+    ("help", "all keys of this screen", "app.help"),
+    ("theme", "choose other colours", "app.change_theme"),
+    ("quit", "leave; the loop goes on by itself", "app.leave"),
+)
 
 
 class Commands(Provider):
     @property
-    def host(self) -> ProgtrainApp:
-        return cast("ProgtrainApp", self.app)
+    def host(self) -> Host:
+        return host_of(self.screen)
 
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
         host = self.host
         found: list[tuple[str, str, Callable[[], object]]] = []
         if not host.readonly:
             found.append((START, "start the loop, or go on with it (?dataset_id=... names the data)", host.start_loop))
-        for name, about in SCREENS.items():
-            found.append((name, about, lambda name=name: host.action_screen(name)))  # type: ignore[misc]
-        found += [
-            ("review", "the open question, or the last draft", host.action_review),
-            ("help", "all keys of this screen", host.action_help),
-            ("theme", "choose other colours", host.action_change_theme),
-            ("quit", "leave; what runs goes on", host.action_leave),
-        ]
-        named = {"help", "quit", "review", *(f"screen.{name}" for name in SCREENS)} | MOVING
-        here = [doing for doing in doings(self.screen, host.keys) if doing.id not in named]
-        return found + [(_label(doing), _about(doing), partial(_do, host, doing)) for doing in here]
+        found += [(entry.name, entry.about, partial(host.action_screen, entry.name)) for entry in SCREENS]
+        for name, about, action in _APP_COMMANDS:
+            found.append((name, about, partial(self.app.run_action, action)))
+        named = {"help", "quit", *map(binding_id, SCREENS)} | MOVING
+        here = [action for action in available_actions(self.screen, host.keys) if action.id not in named]
+        return found + [(_label(action), _about(action), partial(self._do, action)) for action in here]
+
+    async def _do(self, action: AvailableAction) -> None:
+        """As if its key had been pressed in its pane."""
+        if isinstance(action.node, Widget) and action.node.can_focus:
+            action.node.focus()
+        await self.app.run_action(action.action, action.node)
 
     async def discover(self) -> Hits:
         for name, about, run in self._all():
@@ -62,30 +66,13 @@ class Commands(Provider):
                 yield Hit(score, matcher.highlight(name), run, help=about)
 
 
-def _label(doing: Doing) -> str:
-    return f"{doing.pane}: {doing.label.casefold()}" if doing.pane else doing.label.casefold()
+def _label(action: AvailableAction) -> str:
+    return f"{action.pane}: {action.label.casefold()}" if action.pane else action.label.casefold()
 
 
-def _about(doing: Doing) -> str:
-    keys = f"key {' or '.join(doing.keys)}"
-    return f"{doing.about}, {keys}" if doing.about != doing.label else keys
-
-
-async def _do(host: ProgtrainApp, doing: Doing) -> None:
-    """As if its key had been pressed in its pane."""
-    if isinstance(doing.node, Widget) and doing.node.can_focus:
-        doing.node.focus()
-    await host.run_action(doing.action, doing.node)
-
-
-SCREENS = {
-    "loop": "what runs and how far it is",
-    "leaderboard": "every version and external model",
-    "samples": "validation samples, wrong ones first",
-    "rules": "rules and instruction",
-    "journal": "what happened when",
-    "reports": "the reports of finished loops",
-}
+def _about(action: AvailableAction) -> str:
+    keys = f"key {' or '.join(action.keys)}"
+    return f"{action.about}, {keys}" if action.about != action.label else keys
 
 
 def dataset_of(query: str) -> str | None:

@@ -1,10 +1,8 @@
-"""What threads tell the app: frozen values, one message for each look at the disk."""
+"""What threads tell the app: one frozen value for each look at the disk."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-
-from textual.message import Message
 
 if TYPE_CHECKING:
     from progtrain.engine.status.snapshot import Snapshot
@@ -29,9 +27,3 @@ class Update(NamedTuple):
 
     def __bool__(self) -> bool:
         return self != Update()
-
-
-class Updated(Message):
-    def __init__(self, update: Update) -> None:
-        super().__init__()
-        self.update = update

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.text import clean_line
+from progtrain.engine.workspace import Workspace
 from progtrain.tui import terminal_guard
-from progtrain.tui.host import workspace_problem
 from progtrain.tui.reading.prefetch import Prefetch
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.keys:
         from progtrain.tui import preferences
-        from progtrain.tui.app import key_names
+        from progtrain.tui.keys import key_names
 
         sys.stdout.write(f"# {preferences.config_folder() / 'keys.toml'}\n[keys]\n" + "".join(key_names()))
         return
@@ -47,7 +47,9 @@ def main(arguments: list[str] | None = None) -> None:
     if problem:
         _give_up(problem)
     # the parent waits; what follows is its child, whose own child reads ahead: both are forked from one thread
-    watch_parent = terminal_guard.stand_guard(f"What runs goes on. See it again: progtrain-tui {clean_line(root)}")
+    watch_parent = terminal_guard.stand_guard(
+        f"The loop goes on by itself. See it again: progtrain-tui {clean_line(root)}"
+    )
     # a second process reads while this one imports what draws
     ahead = Prefetch(root)
     watch_parent()
@@ -63,6 +65,25 @@ def main(arguments: list[str] | None = None) -> None:
     os._exit(app.return_code or 0)
 
 
+def workspace_problem(root: Path) -> str | None:
+    """Why a folder cannot be opened as a workspace; None when it can."""
+    if not root.exists():
+        return f"{root}: there is no such folder"
+    if not root.is_dir():
+        return f"{root}: this is a file; give the workspace's folder"
+    workspace = Workspace(root)
+    signs = (workspace.rules, workspace.baseline_script, workspace.own, workspace.artifacts)
+    try:
+        if any(path.exists() for path in signs) or workspace.versions():
+            return None
+    except OSError as error:
+        return f"{root}: cannot be read ({error.strerror})"
+    return (
+        f"{root}: not a workspace: it has neither {workspace.baseline_script.name} nor {workspace.rules.name}"
+        " (progtrain init --example digits DIR makes one)"
+    )
+
+
 def _app(root: Path, options: argparse.Namespace, ahead: Prefetch) -> ProgtrainApp:
     from progtrain.tui import preferences
     from progtrain.tui.look import themes
@@ -73,7 +94,8 @@ def _app(root: Path, options: argparse.Namespace, ahead: Prefetch) -> ProgtrainA
     except InputError as error:
         ahead.close()
         _give_up(str(error).replace("\n", ";"))
-    from progtrain.tui.app import ProgtrainApp, keymap_problem
+    from progtrain.tui.app import ProgtrainApp
+    from progtrain.tui.keys import keymap_problem
     from progtrain.tui.look.pixels import pixel_widget
 
     if problem := keymap_problem(keys):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.workspace import Workspace
-from progtrain.tui.host import View
 from progtrain.tui.look import words
 from progtrain.tui.messages import Update
 from progtrain.tui.reading.curves import CurveFeed, CurveRows
@@ -41,7 +40,7 @@ class Watcher:
     def __init__(
         self,
         workspace: Workspace,
-        view: Callable[[], View],
+        look: Callable[[], Snapshot],
         post: Callable[[Update], object],
         *,
         every: float = _EVERY_SECONDS,
@@ -51,9 +50,7 @@ class Watcher:
     ) -> None:
         """After the first look the thread calls `prepare`, for what would hold up a key later, and then `loaded`."""
         self._workspace = workspace
-        # made by the thread: its imports must not hold up the first frame
-        self._make_view = view
-        self._view: View | None = None
+        self._snapshot = look
         self._post = post
         self._every = every
         self._ahead = ahead
@@ -185,8 +182,7 @@ class Watcher:
     def _see(self) -> Snapshot:
         if not self._workspace.root.is_dir():
             raise InputError("this folder is no longer there", file=self._workspace.root)
-        self._view = self._view or self._make_view()
-        return self._view.snapshot()
+        return self._snapshot()
 
     def _update(self, snapshot: Snapshot) -> Update:
         working = snapshot.status in words.WORKING

@@ -11,12 +11,13 @@ from typing import Any
 
 from textual.pilot import Pilot
 
+from progtrain.engine.drafting.preview import Check
 from progtrain.engine.errors import InputError
 from progtrain.engine.schema import CandidateCard, Decision, Review
 from progtrain.engine.status.snapshot import Progress, Snapshot, StepView, VersionView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
-from progtrain.tui.host import Check, Instruction, RulesCheck
+from progtrain.tui.host import RulesCheck
 
 STEPS = ("initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report")
 
@@ -76,8 +77,7 @@ class FakeEngine:
             return RulesCheck(problem=f"user_defined_rules.json: not valid JSON: {error}")
         locks = tuple((key, json.dumps(value)) for key, value in data.get("training_config", {}).items())
         lines = tuple(
-            Instruction(line, "locks the optimizer" if "optimizer" in line else "", "optimizer" in line)
-            for line in (instruction or "").splitlines()
+            (line, "locks the optimizer" if "optimizer" in line else None) for line in (instruction or "").splitlines()
         )
         return RulesCheck("", locks, lines, (), () if instruction else ("no user_instruction.md",))
 
@@ -261,7 +261,9 @@ def write_samples(ws: Workspace, name: str, seed: int) -> None:
 
 def make_app(ws: Workspace, now: Snapshot | Exception | FakeView, **options: Any) -> ProgtrainApp:
     view = now if isinstance(now, FakeView) else FakeView(now)
-    return ProgtrainApp(ws.root, view=view, engine=options.pop("engine", FakeEngine()), every=0.3, **options)
+    return ProgtrainApp(
+        ws.root, snapshot=view.snapshot, engine=options.pop("engine", FakeEngine()), every=0.3, **options
+    )
 
 
 async def settle(pilot: Pilot[None], until: Callable[[], bool] = lambda: True, seconds: float = 8.0) -> None:

@@ -5,8 +5,6 @@ A new key fails here until the tour of its holder presses it.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,9 +17,9 @@ from textual.dom import DOMNode
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
-import progtrain.tui
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
+from progtrain.tui.keys import key_holders
 from progtrain.tui.screens.ask import AskLine, Confirm
 from progtrain.tui.screens.choose import Choose
 from progtrain.tui.screens.compare import CompareScreen
@@ -35,6 +33,7 @@ from progtrain.tui.screens.reports import ReportsScreen
 from progtrain.tui.screens.review import CandidateList, ReviewScreen
 from progtrain.tui.screens.rules import RulesScreen
 from progtrain.tui.screens.samples import SamplesScreen
+from progtrain.tui.screens.table import SCREENS
 from progtrain.tui.widgets.curve import CurveView
 from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.line_view import LineView
@@ -102,9 +101,12 @@ class Tour:
 
 async def app_keys(t: Tour) -> None:
     async with t.open("waiting"):
-        for key, mode in zip("234561", ("leaderboard", "samples", "rules", "journal", "reports", "loop"), strict=True):
-            await t.key(key, lambda: t.app.current_mode, mode)
-        await t.key("r", lambda: t.app.current_mode, "review")
+        first, *others = SCREENS
+        for entry in others:
+            await t.key(entry.key, lambda: t.app.current_mode, entry.name)
+            await t.go("escape")
+        await t.go(others[0].key)
+        await t.key(first.key, lambda: t.app.current_mode, first.name)
         await t.key("question_mark", lambda: t.screen, HelpScreen)
         await t.go("escape")
         await t.key("C", lambda: t.screen, Choose)
@@ -419,15 +421,8 @@ def keys_of(holder: type[DOMNode]) -> set[str]:
     return {key for b in holder.BINDINGS if isinstance(b, Binding) for key in b.key.split(",")}
 
 
-def holders() -> set[type[DOMNode]]:
-    """Every class of the app that binds keys of its own."""
-    modules = [importlib.import_module(m.name) for m in pkgutil.walk_packages(progtrain.tui.__path__, "progtrain.tui.")]
-    classes = {c for module in modules for c in vars(module).values() if isinstance(c, type) and issubclass(c, DOMNode)}
-    return {c for c in classes if c.__module__.startswith("progtrain.tui.") and "BINDINGS" in vars(c)}
-
-
 def test_every_holder_of_keys_has_its_tour() -> None:
-    assert {c.__name__ for c in holders()} == {c.__name__ for c in TOURS}
+    assert {c.__name__ for c in key_holders()} == {c.__name__ for c in TOURS}
 
 
 @pytest.mark.parametrize("holder", TOURS, ids=lambda holder: holder.__name__)

@@ -9,9 +9,10 @@ import pytest
 from textual.command import Provider
 
 from progtrain.engine.workspace import Workspace
-from progtrain.tui.actions import MOVING, doings
-from progtrain.tui.app import ProgtrainApp, all_bindings, keymap_problem
+from progtrain.tui.actions import MOVING, available_actions
+from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.commands import Commands
+from progtrain.tui.keys import all_bindings, keymap_problem
 from progtrain.tui.screens.compare import CompareScreen
 from progtrain.tui.screens.help import HelpScreen
 from progtrain.tui.widgets.curve import CurveView
@@ -39,7 +40,7 @@ async def test_the_footer_has_a_handful_of_keys_and_fits_80_columns(ws: Workspac
     async with app.run_test(size=(80, 24)) as pilot:
         await go(pilot, keys)
         line = app.screen.query_one(KeyLine).plain.rstrip()
-        shown = [doing for doing in doings(app.screen, {}) if doing.in_footer]
+        shown = [action for action in available_actions(app.screen, {}) if action.in_footer]
         assert len(line) <= 80 and line.endswith("? Keys") and 2 <= len(shown) <= 8, line
 
 
@@ -64,8 +65,8 @@ async def test_help_and_palette_have_all_that_can_be_done_on_a_screen(ws: Worksp
     app = make_app(ws, snapshot(ws.root, "waiting"))
     async with app.run_test(size=(120, 40)) as pilot:
         await go(pilot, keys)
-        found = doings(app.screen, {})
-        taken = [key for doing in found if not doing.pane for key in doing.keys]
+        found = available_actions(app.screen, {})
+        taken = [key for action in found if not action.pane for key in action.keys]
         assert len(taken) == len(set(taken)), sorted(taken)
         plain = await shown_by_help(app, pilot)
         offered = await hits(app)
@@ -77,11 +78,11 @@ async def test_help_and_palette_have_all_that_can_be_done_on_a_screen(ws: Worksp
             await pilot.pause()
             for active in app.screen.active_bindings.values():
                 if active.binding.id and active.enabled and active.binding.description:
-                    assert any(doing.id == active.binding.id for doing in found), active.binding
-        for doing in found:
-            assert doing.about in plain, doing
-            if doing.id not in MOVING and not doing.id.startswith(("screen.", "help", "quit", "review")):
-                assert any(doing.label.casefold() in name for name in offered), (doing, list(offered))
+                    assert any(action.id == active.binding.id for action in found), active.binding
+        for action in found:
+            assert action.about in plain, action
+            if action.id not in MOVING and not action.id.startswith(("screen.", "help", "quit", "review")):
+                assert any(action.label.casefold() in name for name in offered), (action, list(offered))
 
 
 async def test_figures_lead_to_screens_where_a_review_has_no_candidates(ws: Workspace) -> None:

@@ -81,7 +81,7 @@ def test_a_long_log_comes_in_slices_that_are_one_curve_in_the_end(ws: Workspace)
     path.write_text("step,train_loss\n" + "".join(f"{i},{value!r}\n" for i, value in enumerate(values)))
     drawn: list[tuple[int, float]] = []
     model = Model(ws.root)
-    watcher = Watcher(ws, lambda: FakeView(snapshot(ws.root)), model.apply, every=0.1, ahead=Prefetch(ws.root))
+    watcher = Watcher(ws, FakeView(snapshot(ws.root)).snapshot, model.apply, every=0.1, ahead=Prefetch(ws.root))
     key = CurveKey("v004", "loss", "train", "log")
     watcher.drawn.set()
     watcher.start()
@@ -183,7 +183,11 @@ async def test_a_workspace_is_looked_at_as_it_was_the_last_time(
     fill(ws)
     for expected in ("step", "epoch"):
         app = ProgtrainApp(
-            ws.root, view=FakeView(snapshot(ws.root)), engine=FakeEngine(), every=0.3, seen=read_view(ws.root)
+            ws.root,
+            snapshot=FakeView(snapshot(ws.root)).snapshot,
+            engine=FakeEngine(),
+            every=0.3,
+            seen=read_view(ws.root),
         )
         async with app.run_test(size=(120, 40)) as pilot:
             await settle(pilot, lambda app=app: bool(app.model.curves))  # type: ignore[misc]

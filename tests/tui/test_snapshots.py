@@ -103,7 +103,9 @@ async def look(ws: Workspace, screen: str, size: tuple[int, int], sixteen: str |
     status, key = SCREENS[screen]
     view = FakeView(snapshot(ws.root, status, log=ws.job("v004-train-1").log))
     noon = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-    app = ProgtrainApp(ws.root, view=view, engine=FakeEngine(), every=0.3, clock=lambda: noon, sixteen=sixteen, keys={})
+    app = ProgtrainApp(
+        ws.root, snapshot=view.snapshot, engine=FakeEngine(), every=0.3, clock=lambda: noon, sixteen=sixteen, keys={}
+    )
     async with app.run_test(size=size) as pilot:
         await settle(pilot, lambda: bool(app.model.log))
         await pilot.press(key)

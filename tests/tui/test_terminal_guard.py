@@ -133,7 +133,7 @@ def test_a_crash_leaves_the_terminal_as_it_was(terminal: Terminal, number: signa
     assert terminal.modes() == terminal.before and left_on(bytes(terminal.written)) == set()
     assert len(re.findall(rb"\x1b\[>\d+u", terminal.written)) == terminal.written.count(b"\x1b[<u")
     last = terminal.written.rpartition(b"\x1b[?1004l")[2]
-    assert last.startswith(f"progtrain-tui: ended by {number.name}. What runs goes on.".encode())
+    assert last.startswith(f"progtrain-tui: ended by {number.name}. The loop goes on by itself.".encode())
 
 
 def test_who_ends_the_process_that_the_shell_knows_ends_both(terminal: Terminal) -> None:

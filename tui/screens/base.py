@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
 
 from progtrain.engine.workspace import Workspace
+from progtrain.tui.host import Host, host_of
 from progtrain.tui.look import words
 from progtrain.tui.model import Model
 from progtrain.tui.widgets.key_line import KeyLine
 from progtrain.tui.widgets.notice import Notice
 from progtrain.tui.widgets.status_bar import StatusBar
-
-if TYPE_CHECKING:
-    from progtrain.tui.app import ProgtrainApp
 
 T = TypeVar("T")
 
@@ -35,8 +33,8 @@ class BaseScreen(Screen[None]):
     AUTO_FOCUS: ClassVar[str | None] = None
 
     @property
-    def host(self) -> ProgtrainApp:
-        return cast("ProgtrainApp", self.app)
+    def host(self) -> Host:
+        return host_of(self)
 
     @property
     def model(self) -> Model:
@@ -51,17 +49,13 @@ class BaseScreen(Screen[None]):
         return self.host.workspace
 
     def compose(self) -> ComposeResult:
-        self._fit()
+        # those of the first resize: all would be styled and laid out once more for them
+        for name in self.host.size_classes():
+            self.add_class(name, update=False)
         yield StatusBar(signs=self.host.signs, readonly=self.host.readonly)
         yield Notice()
         yield from self.body()
         yield KeyLine()
-
-    def _fit(self) -> None:
-        """The classes that the first resize gives: all would be styled and laid out once more for them."""
-        host = self.host
-        for size, steps in zip(host.size, (host.HORIZONTAL_BREAKPOINTS, host.VERTICAL_BREAKPOINTS), strict=True):
-            self.add_class(next(name for least, name in reversed(steps) if size >= least), update=False)
 
     def body(self) -> ComposeResult:
         raise NotImplementedError

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult, SuspendNotSupported
@@ -19,6 +19,7 @@ from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
 from progtrain.engine.drafting.preview import Check
+from progtrain.tui.host import Host, host_of
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, QUIET
 from progtrain.tui.look.sanitize import clean_text
 from progtrain.tui.screens.ask import Confirm
@@ -26,9 +27,6 @@ from progtrain.tui.screens.base import is_there
 from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.key_line import KeyLine
 from progtrain.tui.widgets.typing_order import Editor
-
-if TYPE_CHECKING:
-    from progtrain.tui.app import ProgtrainApp
 
 _CHECK_AFTER_SECONDS = 0.4
 
@@ -62,8 +60,8 @@ class EditScreen(ModalScreen[str | None]):
         self._last: Check | None = None
 
     @property
-    def host(self) -> ProgtrainApp:
-        return cast("ProgtrainApp", self.app)
+    def host(self) -> Host:
+        return host_of(self)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="edit"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -12,14 +12,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from progtrain.engine.workspace import Workspace
+from progtrain.tui.host import host_of
 from progtrain.tui.look.colours import NEEDS_YOU
 from progtrain.tui.look.sanitize import as_text, clean_line
 from progtrain.tui.reading.facts import Fact, read_facts
 from progtrain.tui.screens.base import is_there
 from progtrain.tui.widgets.row_list import Column, Row, RowList
-
-if TYPE_CHECKING:
-    from progtrain.tui.app import ProgtrainApp
 
 
 class FactsScreen(ModalScreen[None]):
@@ -40,7 +38,7 @@ class FactsScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         self.query_one(RowList).focus()
         self.query_one(RowList).border_title = as_text(f"facts of {self._version}")
-        app = cast("ProgtrainApp", self.app)
+        app = host_of(self)
         app.in_thread(lambda: read_facts(self._workspace, self._version), self._show)
 
     def _show(self, facts: tuple[Fact, ...]) -> None:

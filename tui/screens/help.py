@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from progtrain.tui.actions import MOVING, Doing
+from progtrain.tui.actions import MOVING, AvailableAction
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import NOW, QUIET
 
@@ -23,9 +23,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("up,k", "scroll(-1)", "Up", show=False, id="up"),
     ]
 
-    def __init__(self, found: list[Doing], signs: words.Signs) -> None:
+    def __init__(self, found: list[AvailableAction], signs: words.Signs) -> None:
         super().__init__()
-        self._doings = found
+        self._actions = found
         self._legend = (
             f"{signs.best} best so far   {signs.up} better   {signs.down} worse   {signs.same} within noise: "
             f"the 95 % interval of the paired bootstrap holds zero"
@@ -41,7 +41,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _text(self) -> Text:
         text = Text("keys of this screen        esc goes back\n", style="bold")
-        for title, lines in key_lines(self._doings):
+        for title, lines in key_lines(self._actions):
             text.append(f"\n{title}\n" if title else "\n", style="bold")
             for keys, about in lines:
                 text.append(f"{keys:>16}  ", style=NOW).append(f"{about}\n", style="not bold")
@@ -51,18 +51,18 @@ class HelpScreen(ModalScreen[None]):
         self.query_one(VerticalScroll).scroll_relative(y=by * 3, animate=False)
 
 
-def key_lines(found: list[Doing]) -> list[tuple[str, list[tuple[str, str]]]]:
+def key_lines(found: list[AvailableAction]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Keys and what they do, under titles: those of the footer, the others, those of each pane, moving about last."""
     groups: dict[str, dict[str, list[str]]] = {"": {}, "also": {}}
-    for doing in sorted(found, key=lambda doing: not doing.in_footer):
-        if doing.id in MOVING:
+    for action in sorted(found, key=lambda action: not action.in_footer):
+        if action.id in MOVING:
             title = "moving about"
-        elif doing.pane:
-            title = f"in the {doing.pane}"
+        elif action.pane:
+            title = f"in the {action.pane}"
         else:
-            title = "" if doing.in_footer else "also"
-        keys = groups.setdefault(title, {}).setdefault(doing.about, [])
-        keys += [key for key in doing.keys if key not in keys]
+            title = "" if action.in_footer else "also"
+        keys = groups.setdefault(title, {}).setdefault(action.about, [])
+        keys += [key for key in action.keys if key not in keys]
     if moving := groups.pop("moving about", None):
         groups["moving about"] = moving
     return [

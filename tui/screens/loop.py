@@ -26,7 +26,7 @@ class LoopScreen(PaneScreen):
     PANES: ClassVar[tuple[str, ...]] = ("curve", "versions", "log")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "start_or_stop", "Start/stop", id="loop.start_or_stop"),
-        Binding("r", "app.review", "Review", id="review"),
+        Binding("r", "app.screen('review')", "Review", id="review"),
         Binding("tab", "pane(1)", "Next pane", id="pane.next"),
         Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("space", "mark", "Mark", id="mark"),
@@ -129,7 +129,7 @@ class LoopScreen(PaneScreen):
                 self._stop,
             )
         elif snapshot.status == "waiting":
-            self.host.action_review()
+            self.host.action_screen("review")
         else:
             self.host.start_loop()
 
@@ -143,7 +143,7 @@ class LoopScreen(PaneScreen):
         if snapshot is None:
             return
         if snapshot.status in {"waiting", "drafting"}:
-            self.host.action_review()
+            self.host.action_screen("review")
         elif snapshot.status in {"not started", "stopped", "runner gone", "orphan training"}:
             self.host.start_loop()
         elif snapshot.status == "finished":
@@ -152,7 +152,7 @@ class LoopScreen(PaneScreen):
     def on_row_list_selected(self, event: VersionTable.Selected) -> None:
         snapshot = self.model.snapshot
         if snapshot and snapshot.review and event.key == snapshot.review.version:
-            self.host.action_review()
+            self.host.action_screen("review")
         elif event.key:
             self.host.compare_with_base(event.key)
 

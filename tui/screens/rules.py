@@ -10,7 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
-from progtrain.tui.host import Check, RulesCheck, save
+from progtrain.engine.drafting.preview import Check
+from progtrain.tui.client import save
+from progtrain.tui.host import RulesCheck
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, QUIET
 from progtrain.tui.look.sanitize import as_text, clean_line, glimpse
 from progtrain.tui.model import Model
@@ -89,10 +91,10 @@ class RulesScreen(PaneScreen):
             [Row(key, (as_text(key, "bold"), as_text(value))) for key, value in check.locks]
         )
         rows = []
-        for number, line in enumerate(check.lines):
-            sign, style = (self.signs.done, GOOD) if line.enforced else (self.signs.off, NEEDS_YOU)
-            told = line.understood if line.enforced else "not enforced: goes to the advisor"
-            text = as_text(f"{sign} {line.text}", style)
+        for number, (line, understood) in enumerate(check.lines):
+            sign, style = (self.signs.off, NEEDS_YOU) if understood is None else (self.signs.done, GOOD)
+            told = "not enforced: goes to the advisor" if understood is None else understood
+            text = as_text(f"{sign} {line}", style)
             rows += [Row(f"{number}", (text,)), Row(f"{number} read", (as_text(f"    {told}", QUIET),))]
         self.query_one("#instruction_lines", RowList).show_rows(rows)
         missing = "" if check.problem else "there is no such file: only the defaults hold"
@@ -173,6 +175,6 @@ def _as_check(found: RulesCheck) -> Check:
     if found.problem:
         return Check(problems=(found.problem,))
     locks = [f"{key} = {value}" for key, value in found.locks]
-    lines = [f"{'enforced' if line.enforced else 'not enforced'}: {line.text}" for line in found.lines]
+    lines = [f"{'not enforced' if understood is None else 'enforced'}: {line}" for line, understood in found.lines]
     told = "\n".join([*(f"locks {lock}" for lock in locks), *lines, *found.warnings])
     return Check(diff=told, target="", checks=(f"valid: {len(locks)} locks, {len(found.warnings)} warnings",))

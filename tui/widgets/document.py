@@ -7,7 +7,7 @@ Markdown has it, takes a second for an analysis.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.console import Console
 from rich.segment import Segment
@@ -15,14 +15,13 @@ from rich.text import Text
 from rich.theme import Theme
 from textual import events
 
+from progtrain.tui.host import host_of
 from progtrain.tui.look.colours import NOW, QUIET
 from progtrain.tui.look.sanitize import clean_markdown
 from progtrain.tui.widgets.line_view import LineView
 
 if TYPE_CHECKING:
     from rich.markdown import Markdown
-
-    from progtrain.tui.app import ProgtrainApp
 
 #: characters that are laid out between two keys without anybody noticing; more of them in a thread
 _AT_ONCE = 20_000
@@ -86,7 +85,7 @@ class Document(LineView):
         if len(source) <= _AT_ONCE:
             self._take(lay_out(source, width), source, width)
         else:
-            host = cast("ProgtrainApp", self.app)
+            host = host_of(self)
             host.in_thread(lambda: lay_out(source, width), lambda lines: self._take(lines, source, width))
 
     def _take(self, lines: list[Text], source: str, width: int) -> None:

@@ -1,0 +1,94 @@
+"""The engine, as the app asks it: starting, answering, previews, and files of the user's."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from progtrain.engine.drafting.preview import Check, preview
+from progtrain.engine.errors import InputError, ProgtrainError
+from progtrain.engine.files import try_read_json, write_text
+from progtrain.engine.workspace import Workspace
+from progtrain.tui.host import RulesCheck
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from progtrain.engine.schema import Decision
+
+
+class EngineClient:
+    """`host.Engine`. What it needs is imported when first asked for: the first frame waits for none of it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._runners: list[subprocess.Popen[bytes]] = []
+
+    def start(self, dataset_id: str | None = None) -> None:
+        from progtrain.engine.control import launch
+        from progtrain.engine.control.options import Options
+
+        self._keep(launch.start(self._workspace, Options(dataset_id=dataset_id)))
+
+    def stop(self) -> None:
+        from progtrain.engine.control import launch
+
+        launch.stop(self._workspace)
+
+    def answer(self, decision: Decision) -> None:
+        from progtrain.engine.control import launch
+
+        self._keep(launch.answer(self._workspace, decision))
+
+    def _keep(self, runner: subprocess.Popen[bytes] | None) -> None:
+        """A runner that has ended is collected with the next one, so that none is left as a zombie."""
+        self._runners = [r for r in self._runners if r.poll() is None]
+        if runner is not None:
+            self._runners.append(runner)
+
+    def preview(self, version: str, action_text: str) -> Check:
+        return preview(self._workspace, version, action_text)
+
+    def preview_candidate(self, version: str, candidate: str) -> Check:
+        data = try_read_json(self._workspace.insight(version))
+        found = data.get("candidates", []) if isinstance(data, dict) else []
+        card = next((c for c in found if c.get("id") == candidate), None)
+        if card is None:
+            return Check(problems=(f"{candidate} is no longer on offer",))
+        operation = dict(card["operation"])
+        if card.get("base"):
+            operation["base"] = card["base"]
+        # JSON is YAML too
+        block = json.dumps(operation, ensure_ascii=False)
+        text = f"## Selected Action (only 1)\n\n### Change\n\n```yaml\n{block}\n```\n"
+        return self.preview(version, text)
+
+    def check_rules(self, rules: str | None, instruction: str | None) -> RulesCheck:
+        """`None` stands for a file that is not there. Nothing in the workspace is touched."""
+        from progtrain.engine.rules.rules import load
+
+        with tempfile.TemporaryDirectory(prefix="progtrain-") as folder:
+            trial = Workspace(Path(folder))
+            for path, text in ((trial.rules, rules), (trial.instruction, instruction)):
+                if text is not None:
+                    write_text(path, text)
+            try:
+                read = load(trial)
+            except ProgtrainError as error:
+                return RulesCheck(problem=str(error).replace(f"{folder}/", ""))
+        lines = tuple((line.text, line.understood) for line in read.instruction.lines)
+        return RulesCheck("", read.locks_shown(), lines, read.warnings, read.notes())
+
+
+def save(path: Path, text: str, seen: str | None) -> None:
+    """Writes a file of the user's. Raises `InputError` when it is no longer what was opened."""
+    try:
+        # as it was read: with its own line ends, and whatever is no UTF-8
+        there: str | None = path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        there = None
+    if there != seen:
+        raise InputError("somebody else has changed it meanwhile", file=path, fix="go back and edit again")
+    write_text(path, text)

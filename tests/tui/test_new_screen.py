@@ -38,7 +38,7 @@ asyncio.run(main())
 
 def _copy_with_a_new_screen(target: Path) -> None:
     page = (ROOT / "docs" / "contributing_screen.md").read_text()
-    file, line = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    file, line = re.findall(r"```(?:python|text)\n(.*?)```", page, re.DOTALL)
     package = target / "progtrain"
     package.mkdir()
     for part in (ROOT / "progtrain").iterdir():

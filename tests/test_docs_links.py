@@ -21,8 +21,8 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.py)`")
 #: `engine/rules/`, `models/recipe`
 PLACE = re.compile(rf"`((?:{'|'.join(OURS)})/[\w./-]+)`")
-#: what users have in their workspaces, and what the guide names as an example
-THEIRS = re.compile(r"0\d_\w+\.py|config\.py|(?:\w+/)*NAME\.py")
+#: what users have in their workspaces, and what the guides name as examples of what may be added
+THEIRS = re.compile(r"0\d_\w+\.py|config\.py|(?:\w+/)*NAME\.py|tui/screens/times\.py")
 
 
 def _prose(page: Path) -> str:

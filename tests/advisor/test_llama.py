@@ -13,7 +13,7 @@ from progtrain.advisor.llama import chat, grammar
 from progtrain.advisor.llama.model import Model, ModelError
 from progtrain.advisor.llama.session import Session
 from progtrain.advisor.locate import bundled_model
-from progtrain.advisor.prose.model_draft import Shown
+from progtrain.advisor.prose.free_writing import Shown
 
 
 @pytest.fixture(scope="module")

@@ -227,19 +227,60 @@ def number(value: Any) -> float | None:
 # ---- ranking
 
 
-#: other spellings of the commonest metrics
-USUAL_NAMES = {
-    "acc": "accuracy", "top1": "accuracy", "binary_accuracy": "accuracy", "f1_score": "f1", "macro_f1": "f1_macro",
-    "auc": "auroc", "roc_auc": "auroc", "r2_score": "r2", "mean_absolute_error": "mae", "mean_squared_error": "mse",
-    "root_mean_squared_error": "rmse", "iou": "jaccard_index", "jaccard": "jaccard_index", "dice_score": "dice",
-    "cross_entropy_loss": "cross_entropy", "log_loss": "cross_entropy", "miou": "mean_iou", "ppl": "perplexity",
-}  # fmt: skip
+#: how a metric is called here -> its other spellings
+SPELLINGS = {
+    "accuracy": "acc binary_accuracy top1 top1_accuracy",
+    "f1": "f1_score",
+    "f1_macro": "macro_f1",
+    "f1_micro": "micro_f1",
+    "f1_weighted": "weighted_f1",
+    "fbeta": "fbeta_score",
+    "auroc": "auc roc_auc",
+    "average_precision": "ap",
+    "mean_average_precision": "map",
+    "jaccard_index": "jaccard iou",
+    "mean_iou": "miou",
+    "dice": "dice_score",
+    "mcc": "matthews_corrcoef matthews_corr_coef",
+    "cohen_kappa": "kappa",
+    "r2": "r2_score",
+    "pearson": "pearson_corrcoef pearson_corr_coef",
+    "spearman": "spearman_corrcoef spearman_corr_coef",
+    "concordance_corrcoef": "concordance_corr_coef",
+    "cross_entropy": "cross_entropy_loss log_loss logloss",
+    "mae": "mean_absolute_error",
+    "mse": "mean_squared_error",
+    "rmse": "root_mean_squared_error",
+    "msle": "mean_squared_log_error",
+    "mape": "mean_absolute_percentage_error",
+    "smape": "symmetric_mean_absolute_percentage_error",
+    "calibration_error": "ece",
+    "brier": "brier_score",
+    "perplexity": "ppl",
+    "wer": "word_error_rate",
+    "cer": "char_error_rate",
+    "mer": "match_error_rate",
+    "wil": "word_information_lost",
+    "bleu": "bleu_score",
+    "rouge": "rouge_score",
+    "chrf": "chrf_score",
+    "psnr": "peak_signal_noise_ratio",
+    "ssim": "structural_similarity_index_measure",
+    "snr": "signal_noise_ratio",
+    "sdr": "signal_distortion_ratio",
+    "si_sdr": "scale_invariant_signal_distortion_ratio",
+    "fid": "frechet_inception_distance",
+    "kid": "kernel_inception_distance",
+    "lpips": "learned_perceptual_image_patch_similarity",
+}
+USUAL_NAMES = {spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings.split()}
 
 
 def canonical(name: str) -> str:
     """`val/acc`, `valAccuracy`, `MulticlassAccuracy` -> `accuracy`."""
     snake = re.sub(r"[^\w@]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip()).casefold()).strip("_")
     plain = re.sub(r"^(binary|multiclass|multilabel)_", "", re.sub(r"^(val|valid|validation|eval|dev)_", "", snake))
+    plain = plain or snake or name
     return USUAL_NAMES.get(plain, plain)
 
 

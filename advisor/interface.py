@@ -57,6 +57,8 @@ class Option(_Frozen):
     rank: int
     #: what the rules give it, 0 to 1, more where the user asks for it; None: nobody says
     score: float | None = None
+    #: what may be written about it, by section: goal, impact, risk, verification; empty: the advisor's own sentences
+    sentences: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Tried(_Frozen):

@@ -131,6 +131,14 @@ _DIRECTION = {_of_any_set(name): True for name in _HIGHER.split()} | {
 }
 
 
+_OF_PROBABILITIES = frozenset({"loss", "cross_entropy", "log_loss", "nll", "brier", "ece", "calibration_error"})
+
+
+def judges_probabilities(name: str) -> bool:
+    """Whether it counts how sure a model is, not only which answers are right."""
+    return canonical(name) in _OF_PROBABILITIES
+
+
 def finite(value: object) -> float | None:
     """None for what is not a number: it ranks nowhere and is compared with nothing."""
     if isinstance(value, bool) or not isinstance(value, int | float):

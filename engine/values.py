@@ -1,8 +1,9 @@
-"""When two values of a setting are the same, whoever wrote them: a script, a rule, a log, an action."""
+"""Values of settings and measurements: when two are the same, whoever wrote them, and how one is shown."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 _RELATIVE = 1e-9
@@ -33,3 +34,15 @@ def _number(value: object) -> float | None:
         return float(value) if isinstance(value, int | float | str) else None
     except (ValueError, OverflowError):
         return None
+
+
+def show(value: object) -> str:
+    """A value as a person writes it: 3e-5 rather than 3e-05."""
+    return re.sub(r"e([+-])0+(?=\d)", lambda m: "e" + m[1].replace("+", ""), str(value))
+
+
+def ramp(value: float | None, none: float, all_: float) -> float:
+    """0 at `none`, 1 at `all_`, straight in between, cut outside; 0 for an unknown value. `none` may be larger."""
+    if value is None:
+        return 0.0
+    return max(0.0, min(1.0, (value - none) / (all_ - none)))

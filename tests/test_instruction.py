@@ -9,7 +9,7 @@ import pytest
 from progtrain.engine import examples
 from progtrain.engine.analysis.vocabulary import CANDIDATES
 from progtrain.engine.rules.instruction import read
-from progtrain.engine.script.action.catalogue import CATALOGUE
+from progtrain.engine.script.action.catalogue import recipes
 
 LOCKS = [
     ("Never change the optimizer.", {"optimizer"}),
@@ -146,7 +146,7 @@ def test_only_is_exclusive(line: str, expected: set[str]) -> None:
     assert instruction.locked == frozenset()
 
 
-@pytest.mark.parametrize("recipe", [recipe.id for recipe in CATALOGUE])
+@pytest.mark.parametrize("recipe", [recipe.id for recipe in recipes()])
 def test_every_recipe_can_be_forbidden_by_its_name(recipe: str) -> None:
     assert recipe in read(f"Never use {recipe.replace('_', ' ')}.").locked
     assert recipe in read(f"Do not use `{recipe}`.").locked

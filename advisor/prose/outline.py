@@ -111,12 +111,13 @@ class Outline:
 
     def _after(self, section: str, chosen: str) -> Iterable[Part]:
         option = next((o for o in self._briefing.options if o.id == chosen), None)
-        known = chosen in wording.written_about() or chosen.startswith(("undo_v", "back_to_v"))
+        brought = option is not None and option.sentences
+        known = brought or chosen in wording.written_about() or chosen.startswith(("undo_v", "back_to_v"))
         if section == "goal" and option and option.why and not known:
             yield Part((option.why,), 1, 1)
             return
-        own = self._true(getattr(wording.action(chosen, self._briefing.version), section))
-        yield Part(own or self._true(getattr(wording.other(), section)), 1, 1)
+        own = self._true(wording.about(self._briefing, chosen).get(section, ()))
+        yield Part(own or self._true(wording.other()[section]), 1, 1)
 
     def _told(self, finding: Finding, section: str) -> tuple[str, ...]:
         words = wording.findings().get(finding.id)

@@ -7,7 +7,11 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
+from progtrain.advisor.interface import Briefing
+
 Sentences = tuple[str, ...]
+#: section -> sentences, about what a candidate does: goal, impact, risk, verification
+Action = dict[str, Sentences]
 
 
 class Results(NamedTuple):
@@ -27,15 +31,6 @@ class Finding(NamedTuple):
     evidence: Sentences
     hypotheses: Sentences
     focus: Sentences
-
-
-class Action(NamedTuple):
-    """About what a candidate does."""
-
-    goal: Sentences
-    impact: Sentences
-    risk: Sentences
-    verification: Sentences
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -61,12 +56,12 @@ def findings() -> dict[str, Finding]:
 def _actions() -> tuple[dict[str, str], dict[str, Action]]:
     found = _read("actions.toml")
     options = found.pop("options")
-    families = {name: Action(**{part: tuple(lines) for part, lines in parts.items()}) for name, parts in found.items()}
+    families = {name: {part: tuple(lines) for part, lines in parts.items()} for name, parts in found.items()}
     return options, families
 
 
 def written_about() -> frozenset[str]:
-    """The candidates with sentences of their own."""
+    """The candidates with sentences here. Those of a recipe stand in the recipe, and come with the briefing."""
     return frozenset(_actions()[0])
 
 
@@ -81,8 +76,14 @@ def families() -> dict[str, Action]:
 
 
 def action(option: str, version: str = "") -> Action:
-    """The sentences on a candidate; `version` is the one under analysis."""
+    """The sentences on a candidate that brings none along; `version` is the one under analysis."""
     return families()[family(option, version)]
+
+
+def about(briefing: Briefing, option: str) -> Action:
+    """The sentences on a candidate: those that the briefing brings along, else the ones here."""
+    brought = next((offered.sentences for offered in briefing.options if offered.id == option), None)
+    return brought or action(option, briefing.version)
 
 
 def family(option: str, version: str = "") -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from progtrain.advisor.interface import Briefing, Fact, Finding, Option, Risk, Tried
-from progtrain.engine.script.action.catalogue import find_recipe
+from progtrain.engine.script.action.catalogue import find_recipe, sentences_of
 
 _PARTS = frozenset({"optimizer", "schedule", "loss", "model", "data", "trainer"})
 
@@ -193,7 +193,15 @@ class Candidate(_Frozen):
     note: str = ""
 
     def option(self) -> Option:
-        return Option(id=self.id, change=self.change, why=self.why, risk=self.risk, rank=self.rank, score=self.score)
+        return Option(
+            id=self.id,
+            change=self.change,
+            why=self.why,
+            risk=self.risk,
+            rank=self.rank,
+            score=self.score,
+            sentences=sentences_of(self.id),
+        )
 
 
 class Insight(_Frozen):

@@ -7,6 +7,8 @@ the value.
 
 from __future__ import annotations
 
+from progtrain.engine.script.action.catalogue import recipes
+
 #: Fact keys: what each means, in the words of the review's fact list.
 FACTS: dict[str, str] = {
     # where we are
@@ -114,23 +116,7 @@ CANDIDATES: dict[str, str] = {
     "warmup_up": "a longer warm-up",
     "patience_up": "more patience before stopping early",
     "gradient_clip_down": "clip gradients harder",
-    "add_gradient_clipping": "clip the gradient norm",
-    "add_cosine_schedule": "let the learning rate fall along a cosine",
-    "add_warmup": "raise the learning rate over the first steps",
-    "add_reduce_on_plateau": "lower the learning rate when validation stalls",
-    "add_weight_decay": "decay the weights",
-    "use_adamw": "use AdamW as the optimizer",
-    "use_sgd_momentum": "use SGD with momentum as the optimizer",
-    "add_label_smoothing": "smooth the labels",
-    "add_dropout": "drop activations during training",
-    "add_early_stopping": "stop when validation no longer improves",
-    "keep_best_epoch": "keep the weights of the best epoch",
-    "add_weight_averaging": "average the weights over the last epochs",
-    "add_gradient_accumulation": "accumulate gradients over several batches",
-    "add_input_standardisation": "standardise the inputs with the training data's mean and spread",
-    "add_class_weights": "weight the loss by inverse class frequency",
-    "add_batch_norm": "normalise hidden activations over the batch",
-    "use_huber_loss": "use the Huber loss instead of the squared error",
+    **{recipe.candidate_id: recipe.title for recipe in recipes()},
 }
 
 #: Bucket words of facts: word and upper bound (exclusive), the last without one. Those of `learning_rate`

@@ -19,6 +19,7 @@ from progtrain.advisor.check.grounding import Grounding
 from progtrain.advisor.interface import Briefing, Draft, Fact, Finding, Option, Risk, Settings
 from progtrain.advisor.prose import prompts
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES, FACTS, bucket
+from progtrain.engine.script.action.catalogue import sentences_of
 
 Value = float | int | str
 
@@ -247,4 +248,6 @@ def _fact(key: str, value: Value) -> Fact:
 
 def _option(name: str, rank: int) -> Option:
     risk: Risk = "medium" if name in ("learning_rate_up", "hidden_size_up", "add_class_weights") else "low"
-    return Option(id=name, change=CANDIDATES[name], why=f"{CANDIDATES[name]}.", risk=risk, rank=rank)
+    return Option(
+        id=name, change=CANDIDATES[name], why=f"{CANDIDATES[name]}.", risk=risk, rank=rank, sentences=sentences_of(name)
+    )

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from progtrain.engine.script.action.catalogue import CATALOGUE
+from progtrain.engine.script.action.catalogue import recipes as all_recipes
 from progtrain.engine.script.names import ALIASES, canonical
 
 
@@ -166,18 +166,18 @@ def _identifier(text: str) -> Mention | None:
 @cache
 def _settings() -> frozenset[str]:
     """Keys of settings, those that recipes bring along included."""
-    brought = {key for recipe in CATALOGUE for key in recipe.keys.values()}
+    brought = {key for recipe in all_recipes() for key in recipe.keys.values()}
     return frozenset(brought | set(ALIASES)) - _NO_SETTINGS
 
 
 @cache
 def _kept() -> frozenset[str]:
-    return frozenset(recipe.id for recipe in CATALOGUE if recipe.candidate_id.startswith("keep_"))
+    return frozenset(recipe.id for recipe in all_recipes() if recipe.candidate_id.startswith("keep_"))
 
 
 @cache
 def _recipe_stems() -> dict[str, frozenset[str]]:
-    return {recipe.id: frozenset(_stem(word) for word in recipe.id.split("_")) for recipe in CATALOGUE}
+    return {recipe.id: frozenset(_stem(word) for word in recipe.id.split("_")) for recipe in all_recipes()}
 
 
 def _recipes_named(plain: str) -> set[str]:

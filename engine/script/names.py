@@ -208,6 +208,40 @@ FIXED = {
     "seed": "another seed is no improvement",
 }
 
+#: canonical key -> the part of the script that a lock on this part protects. The learning rate is left out on
+#: purpose: who says "keep the optimizer" names its kind.
+PARTS: dict[str, str] = {
+    "weight_decay": "optimizer",
+    "momentum": "optimizer",
+    "optimizer": "optimizer",
+    "warmup": "schedule",
+    "min_learning_rate": "schedule",
+    "max_learning_rate": "schedule",
+    "plateau_factor": "schedule",
+    "plateau_patience": "schedule",
+    "schedule": "schedule",
+    "label_smoothing": "loss",
+    "huber_delta": "loss",
+    "class_weight_strength": "loss",
+    "loss": "loss",
+    "hidden_size": "model",
+    "layers": "model",
+    "dropout": "model",
+    "activation": "model",
+    "batch_size": "data",
+    "val_batch_size": "data",
+    "num_workers": "data",
+    "image_size": "data",
+    "dataset_id": "data",
+    "epochs": "trainer",
+    "max_steps": "trainer",
+    "gradient_clip": "trainer",
+    "gradient_accumulation": "trainer",
+    "patience": "trainer",
+    "ema_decay": "trainer",
+    "precision": "trainer",
+}
+
 _CANONICAL = {alias: key for key, aliases in ALIASES.items() for alias in (key, *aliases)}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BRACKET = re.compile(r"""\[\s*['"]([^'"\]]+)['"]\s*\]""")

@@ -17,6 +17,7 @@ from typing import Literal
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.names import WHOLE_NUMBERS, canonical, nearest
+from progtrain.engine.script.nodes import called
 
 Value = int | float | str | bool | tuple[object, ...] | None
 Source = Literal["constant", "dict", "dataclass", "argparse", "keyword", "default"]
@@ -206,12 +207,6 @@ def literal(node: ast.AST | None) -> tuple[bool, Value]:
     return isinstance(value, int | float | str | None), value
 
 
-def called_name(node: ast.Call) -> str:
-    """`torch.optim.Adam(...)` -> `Adam`."""
-    function = node.func
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-
-
 class _Finder(ast.NodeVisitor):
     """Walks a module once. Assignments count at module level and in `if` blocks there, not in functions."""
 
@@ -264,7 +259,7 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        name = called_name(node)
+        name = called(node)
         if name == "add_argument":
             self._argument(node)
         for keyword in node.keywords:
@@ -305,7 +300,7 @@ class _Finder(ast.NodeVisitor):
 
     def _call_as_mapping(self, name: str, call: ast.Call) -> None:
         """`CONFIG = dict(lr=1e-3)`, `cfg = SimpleNamespace(lr=1e-3)`, `cfg = Something({"lr": 1e-3})`."""
-        callee = called_name(call)
+        callee = called(call)
         if callee in ("dict", "SimpleNamespace", "Namespace"):
             for keyword in call.keywords:
                 if keyword.arg:
@@ -330,9 +325,9 @@ class _Finder(ast.NodeVisitor):
             target, value = statement.targets[0], statement.value
         else:
             return
-        if isinstance(value, ast.Call) and called_name(value) in ("field", "Field"):
+        if isinstance(value, ast.Call) and called(value) in ("field", "Field"):
             given = [k.value for k in value.keywords if k.arg == "default"]
-            given += value.args[:1] if called_name(value) == "Field" else []
+            given += value.args[:1] if called(value) == "Field" else []
             value = given[0] if given else None
         self._add(f"{owner}.{target.id}", value, "dataclass")
 

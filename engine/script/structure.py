@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from progtrain.engine.script.settings import called_name, parse_script
+from progtrain.engine.script.nodes import called
+from progtrain.engine.script.settings import parse_script
 
 OPTIMIZERS = frozenset(
     {"ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam"}
@@ -70,7 +71,7 @@ def describe(source: str, filename: str = "") -> ScriptFacts:
     classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     module = _only(name for name in classes if _inherits(classes, name, "LightningModule") and _trains(classes, name))
     path = training_path(tree, classes[module]) if module else frozenset()
-    calls = [called_name(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     schedules = [name for name in calls if name in SCHEDULERS]
     return ScriptFacts(
         optimizer=_only(name for name in calls if name in OPTIMIZERS),
@@ -86,7 +87,7 @@ def describe(source: str, filename: str = "") -> ScriptFacts:
         trainer_arguments=frozenset(
             keyword.arg
             for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and called_name(node) == "Trainer"
+            if isinstance(node, ast.Call) and called(node) == "Trainer"
             for keyword in node.keywords
             if keyword.arg
         ),
@@ -159,7 +160,7 @@ def _loss(tree: ast.Module, module: str | None, path: frozenset[str]) -> str | N
             scope = inside
             if isinstance(child, ast.ClassDef | ast.FunctionDef):
                 scope = f"{inside}.{child.name}".lstrip(".")
-            if isinstance(child, ast.Call) and (name := LOSSES.get(called_name(child))):
+            if isinstance(child, ast.Call) and (name := LOSSES.get(called(child))):
                 everywhere.append(name)
                 if inside in path or inside == f"{module}.__init__":
                     near.append(name)

@@ -23,6 +23,7 @@ from models.recipe.figures import (
 from progtrain.advisor.interface import Briefing, Fact, Finding, Option, Risk, Tried
 from progtrain.engine.analysis.advise.evidence import FOR, score
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS, bucket
+from progtrain.engine.script.action.catalogue import sentences_of
 
 
 @dataclass
@@ -294,6 +295,7 @@ def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Option, ...]:
             risk=_RISKS.get(c, "low"),
             rank=place,
             score=scores[c],
+            sentences=sentences_of(c),
         )
         for place, c in enumerate(ordered, 1)
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from progtrain.advisor.interface import Briefing, Fact, Finding, Option, Tried
+from progtrain.advisor.interface import Briefing, Fact, Finding, Option, Risk, Tried
 from progtrain.advisor.locate import bundled_model
+from progtrain.engine.script.action.catalogue import sentences_of
 
 Make = Callable[..., Briefing]
 
@@ -30,6 +31,11 @@ def fact(
 @pytest.fixture
 def make_briefing() -> Make:
     return briefing
+
+
+def option(id: str, change: str, why: str, rank: int, risk: Risk = "low") -> Option:
+    """With the sentences that it brings along where it is a recipe."""
+    return Option(id=id, change=change, why=why, risk=risk, rank=rank, sentences=sentences_of(id))
 
 
 def briefing(
@@ -82,10 +88,10 @@ def briefing(
             ),
         ),
         options=(
-            Option(id="add_dropout", change="add dropout (p=0.2)", why="It counters overfitting.", risk="low", rank=1),
-            Option(id="add_weight_decay", change="add weight decay", why="It holds weights back.", risk="low", rank=2),
-            Option(id="learning_rate_up", change="learning_rate 3e-4 → 1e-3", why="Speed.", risk="medium", rank=3),
-            Option(id="undo_v003", change="undo v003", why="It goes back.", risk="low", rank=4),
+            option("add_dropout", "add dropout (p=0.2)", "It counters overfitting.", 1),
+            option("add_weight_decay", "add weight decay", "It holds weights back.", 2),
+            option("learning_rate_up", "learning_rate 3e-4 → 1e-3", "Speed.", 3, risk="medium"),
+            option("undo_v003", "undo v003", "It goes back.", 4),
         ),
         tried=()
         if first

@@ -11,6 +11,7 @@ from progtrain.advisor.interface import Briefing, Finding
 from progtrain.advisor.prose import subjects, wording
 from progtrain.advisor.prose.outline import Outline, compatible, fresh
 from progtrain.advisor.prose.phrasing import KEY, spellings
+from progtrain.engine.script.action.catalogue import recipes
 
 Make = Callable[..., Briefing]
 
@@ -35,7 +36,8 @@ def test_what_is_no_sentence_is_told(text: str, problem: str | None) -> None:
 
 
 def _banks() -> Iterator[tuple[str, bool]]:
-    parts = [*wording.results(), *(part for action in wording.families().values() for part in action)]
+    actions = [*wording.families().values(), *(recipe.words() for recipe in recipes())]
+    parts = [*wording.results(), *(part for action in actions for part in action.values())]
     yield from ((line, False) for part in parts for line in part)
     for finding in wording.findings().values():
         for name in finding._fields:
@@ -69,8 +71,9 @@ def test_focus_names_only_what_a_candidate_can_act_on(make_briefing: Make) -> No
 
 
 def test_every_matter_of_the_banks_is_within_reach_of_some_candidate() -> None:
+    candidates = wording.written_about() | {recipe.candidate_id for recipe in recipes()}
     matters = [text for finding in wording.findings().values() for text in finding.focus]
-    assert not [text for text in matters if subjects.out_of_reach(text, wording.written_about())]
+    assert not [text for text in matters if subjects.out_of_reach(text, candidates)]
 
 
 def test_the_summary_must_name_result_and_change(make_briefing: Make) -> None:

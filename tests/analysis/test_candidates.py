@@ -14,7 +14,7 @@ from progtrain.engine.analysis.advise.tuning import TUNINGS, nice
 from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.types import Insight, Limits
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES
-from progtrain.engine.script.action.catalogue import CATALOGUE
+from progtrain.engine.script.action.catalogue import recipes
 from progtrain.engine.script.action.operations import parse_operation
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def with_rate(lab: Lab, version: str, rate: float) -> str:
 
 
 def test_there_are_more_than_25_kinds_and_each_has_words() -> None:
-    kinds = {tuning.candidate for tuning in TUNINGS} | {info.candidate_id for info in CATALOGUE}
+    kinds = {tuning.candidate for tuning in TUNINGS} | {info.candidate_id for info in recipes()}
     assert len(kinds) >= 25
     assert kinds <= set(CANDIDATES)
     assert set(FOR) == set(AGAINST) == set(DIAGNOSES)

@@ -20,7 +20,7 @@ from progtrain.engine.analysis.documents import (
 from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.types import Candidate, Insight, Limits
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.catalogue import CATALOGUE
+from progtrain.engine.script.action.catalogue import recipes
 from progtrain.engine.script.action.operations import parse_operation
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ TEXTS = st.builds(
     | st.booleans()
     | st.none(),
 )
-RECIPES = st.builds(lambda name: {"operation": "recipe", "recipe": name}, st.sampled_from([r.id for r in CATALOGUE]))
+RECIPES = st.builds(lambda name: {"operation": "recipe", "recipe": name}, st.sampled_from([r.id for r in recipes()]))
 REVERTS = st.builds(lambda n: {"operation": "revert", "version": f"v{n:03d}"}, st.integers(1, 2000))
 
 

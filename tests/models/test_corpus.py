@@ -13,11 +13,13 @@ from progtrain.advisor.prose import wording
 from progtrain.advisor.prose.phrasing import KEY
 from progtrain.advisor.prose.prompts import parse
 from progtrain.engine.analysis.vocabulary import BUCKETS, CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS
+from progtrain.engine.script.action.catalogue import recipes
 
 SENTENCES = [
     *(line for part in wording.results() for line in part),
     *(line for finding in wording.findings().values() for part in finding for line in part),
-    *(line for name in (*wording.written_about(), "other") for part in wording.action(name) for line in part),
+    *(line for action in wording.families().values() for part in action.values() for line in part),
+    *(line for recipe in recipes() for part in recipe.words().values() for line in part),
 ]
 
 
@@ -28,7 +30,8 @@ def examples() -> list[corpus.Example]:
 
 def test_every_diagnosis_and_every_candidate_has_words() -> None:
     assert set(wording.findings()) == set(DIAGNOSES)
-    assert set(CANDIDATES) <= wording.written_about()
+    assert set(CANDIDATES) <= wording.written_about() | {recipe.candidate_id for recipe in recipes() if recipe.words()}
+    assert {frozenset(recipe.words()) for recipe in recipes()} == {frozenset(wording.other())}
 
 
 def test_sentences_name_facts_of_the_vocabulary_and_hold_no_number() -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.catalogue import recipes
 from progtrain.engine.script.action.difference import compare
 from progtrain.engine.script.action.operations import Operation, RecipeOperation, SetOperation
-from progtrain.engine.script.action.recipes import RECIPES
 
 STYLES = sorted((Path(__file__).parent / "styles").glob("*.txt"))
 PLAIN = (Path(__file__).parent / "styles" / "plain.txt").read_text()
@@ -56,7 +56,7 @@ def test_moving_a_statement_into_a_branch_counts() -> None:
 @pytest.mark.parametrize("path", STYLES, ids=lambda path: path.stem)
 def test_every_recipe_makes_exactly_what_it_declares(path: Path) -> None:
     source = path.read_text()
-    for recipe in RECIPES:
+    for recipe in recipes():
         if recipe.precondition(source) is None:
             RecipeOperation(recipe=recipe.id, parameters=recipe.fitted(source)).verify(source, recipe.apply(source))
 
@@ -73,7 +73,7 @@ INTRUSIONS = [
 
 
 @pytest.mark.parametrize(("old", "new"), INTRUSIONS)
-@pytest.mark.parametrize("recipe", [None, *(r.id for r in RECIPES if r.precondition(PLAIN) is None)])
+@pytest.mark.parametrize("recipe", [None, *(r.id for r in recipes() if r.precondition(PLAIN) is None)])
 def test_anything_beside_the_action_is_refused(old: str, new: str, recipe: str | None) -> None:
     operation: Operation = RecipeOperation(recipe=recipe) if recipe else LR
     changed = operation.apply(PLAIN)

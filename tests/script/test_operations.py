@@ -7,7 +7,7 @@ import yaml
 
 from progtrain.engine.analysis.vocabulary import CANDIDATES
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.catalogue import CATALOGUE
+from progtrain.engine.script.action.catalogue import recipes
 from progtrain.engine.script.action.operations import (
     Lineage,
     Operation,
@@ -93,7 +93,7 @@ def test_a_wrong_operation_is_refused_with_its_fix(data: object, reason: str, fi
 
 def test_every_recipe_stands_behind_a_candidate_of_the_vocabulary() -> None:
     offered = {name for name in CANDIDATES if name.startswith(("add_", "use_", "keep_"))}
-    assert {recipe.candidate_id for recipe in CATALOGUE} == offered
+    assert {recipe.candidate_id for recipe in recipes()} == offered
 
 
 @pytest.mark.parametrize(

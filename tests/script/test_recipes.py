@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.catalogue import get_recipe, recipes
 from progtrain.engine.script.action.operations import RecipeOperation
-from progtrain.engine.script.action.recipes import RECIPES, get_recipe
 
 STYLES = {p.stem: p.read_text() for p in sorted((Path(__file__).parent / "styles").glob("*.txt"))}
 PLAIN = STYLES["plain"]
@@ -63,7 +63,7 @@ def checkpoint(arguments: str) -> str:
 def applied(recipe: str, source: str) -> str:
     """The new script, checked as the loop checks it."""
     operation = RecipeOperation(recipe=recipe, parameters=get_recipe(recipe).fitted(source))
-    changed = get_recipe(recipe).run(source, operation.parameters)
+    changed = get_recipe(recipe).apply(source, operation.parameters)
     operation.verify(source, changed)
     return changed
 
@@ -323,7 +323,7 @@ def test_arguments_that_the_other_optimizer_does_not_know_go() -> None:
 
 
 def test_the_learning_rate_stays_where_it_is_asked_to() -> None:
-    changed = get_recipe("sgd_momentum").run(script(), {"learning_rate": None})
+    changed = get_recipe("sgd_momentum").apply(script(), {"learning_rate": None})
     assert "torch.optim.SGD(self.parameters(), lr=1e-3, momentum=MOMENTUM)" in changed
 
 
@@ -412,14 +412,14 @@ def test_a_recipe_that_cannot_be_applied_says_why(recipe: str, source: str, reas
     assert why is not None
     assert reason in why
     with pytest.raises(InputError, match=f"{recipe} cannot be applied: "):
-        get_recipe(recipe).run(source)
+        get_recipe(recipe).apply(source)
 
 
-APPLICABLE = [(r.id, style) for r in RECIPES for style in STYLES if r.precondition(STYLES[style]) is None]
+APPLICABLE = [(r.id, style) for r in recipes() for style in STYLES if r.precondition(STYLES[style]) is None]
 
 
 def test_each_recipe_applies_to_some_style() -> None:
-    assert {recipe for recipe, _ in APPLICABLE} == {recipe.id for recipe in RECIPES}
+    assert {recipe for recipe, _ in APPLICABLE} == {recipe.id for recipe in recipes()}
 
 
 @pytest.mark.parametrize(("recipe", "style"), APPLICABLE)
@@ -439,9 +439,9 @@ def test_comments_and_other_lines_survive(recipe: str, style: str) -> None:
 
 
 def test_every_recipe_tells_why_and_at_what_risk() -> None:
-    assert len(RECIPES) >= 12
-    for recipe in RECIPES:
+    assert len(recipes()) >= 12
+    for recipe in recipes():
         assert recipe.title
         assert len(recipe.why) > 20
         assert recipe.risk in ("low", "medium", "high")
-        assert set(recipe.info.keys) == set(recipe.parameters)
+        assert set(recipe.keys) == set(recipe.parameters)

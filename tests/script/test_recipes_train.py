@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from progtrain.engine.script.action.catalogue import get_recipe, recipes
 from progtrain.engine.script.action.operations import RecipeOperation
-from progtrain.engine.script.action.recipes import RECIPES, get_recipe
 
 STYLES = Path(__file__).parent / "styles"
 SHAPES = {
@@ -45,10 +45,10 @@ def assert_trained(name: str, result: dict[str, object]) -> None:
     assert result["rows"] > 1, name
 
 
-def chain(style: str, recipes: list[str]) -> str:
+def chain(style: str, names: list[str]) -> str:
     """Each recipe on what the one before it made, verified as the loop does it."""
     source = (STYLES / f"{style}.txt").read_text()
-    for name in recipes:
+    for name in names:
         source = chain_one(source, name)
     return source
 
@@ -61,8 +61,8 @@ def chain_one(source: str, recipe: str) -> str:
 
 
 def test_a_script_trains_after_several_recipes_in_a_row(tmp_path: Path) -> None:
-    recipes = ["input_standardisation", "class_weights", "cosine_schedule", "weight_averaging", "dropout"]
-    scripts = {"chained": ("plain", chain("plain", recipes))}
+    names = ["input_standardisation", "class_weights", "cosine_schedule", "weight_averaging", "dropout"]
+    scripts = {"chained": ("plain", chain("plain", names))}
     result = train(tmp_path, scripts)["chained"]
     assert_trained("chained", result)
     assert result["std"] == pytest.approx([3.0] * 8, rel=0.25)
@@ -74,10 +74,10 @@ def test_every_recipe_gives_a_script_that_trains(tmp_path: Path) -> None:
     for style in SHAPES:
         source = (STYLES / f"{style}.txt").read_text()
         scripts[f"{style}-as-it-is"] = (style, source)
-        for recipe in RECIPES:
+        for recipe in recipes():
             if recipe.precondition(source) is None:
                 scripts[f"{style}-{recipe.id}"] = (style, recipe.apply(source))
-    assert {name.rsplit("-", 1)[-1] for name in scripts} >= {recipe.id for recipe in RECIPES}
+    assert {name.rsplit("-", 1)[-1] for name in scripts} >= {recipe.id for recipe in recipes()}
     for name, result in train(tmp_path, scripts).items():
         assert_trained(name, result)
 
@@ -86,10 +86,10 @@ def test_every_recipe_gives_a_script_that_trains(tmp_path: Path) -> None:
 def test_recipes_go_together_in_any_order(tmp_path: Path) -> None:
     scripts = {}
     for style in SHAPES:
-        for order, recipes in {"forwards": RECIPES, "backwards": RECIPES[::-1]}.items():
+        for order, listed in {"forwards": recipes(), "backwards": recipes()[::-1]}.items():
             source = (STYLES / f"{style}.txt").read_text()
             applied = []
-            for recipe in recipes:
+            for recipe in listed:
                 if recipe.precondition(source) is None:
                     source = chain_one(source, recipe.id)
                     applied.append(recipe.id)

@@ -18,12 +18,12 @@ from typing import Any
 from progtrain.advisor.interface import Finding, Risk
 from progtrain.engine import values
 from progtrain.engine.analysis.advise.evidence import FLOOR, circumstances, reasons, rests_on, score
-from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation, nice, recipe_parameters
+from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation, nice
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.types import Candidate, Limits, VersionRecord
 from progtrain.engine.analysis.vocabulary import CANDIDATES
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.catalogue import CATALOGUE
+from progtrain.engine.script.action.catalogue import recipes
 from progtrain.engine.script.action.operation import ancestry
 from progtrain.engine.script.action.operations import Lineage, Operation, RevertOperation, parse_operation
 from progtrain.engine.script.names import FIXED, canonical
@@ -104,39 +104,20 @@ def _just_helped(record: VersionRecord) -> str | None:
 
 
 def _recipes(ground: Ground) -> Iterator[Candidate]:
-    from progtrain.engine.script.action.recipes import get_recipe
-
     situation = Situation(ground.measured, ground.findings)
-    for info in CATALOGUE:
-        if info.id in ground.limits.forbidden_recipes or not _fits_the_task(info.id, ground.measured):
+    for recipe in recipes():
+        if recipe.id in ground.limits.forbidden_recipes or not recipe.suits(ground.measured):
             continue
         try:
-            fitted = get_recipe(info.id).fitted(ground.source)
+            fitted = recipe.fitted(ground.source)
         except InputError:
             continue
         # written out, so that the document says what the script will say
-        parameters = {**fitted, **recipe_parameters(info.id, situation)}
-        operation: dict[str, Any] = {"operation": "recipe", "recipe": info.id}
+        parameters = {**fitted, **recipe.sized(situation)}
+        operation: dict[str, Any] = {"operation": "recipe", "recipe": recipe.id}
         if parameters:
             operation["parameters"] = parameters
-        yield _proposal(info.candidate_id, operation, info.risk, info.why, ground)
-
-
-def _fits_the_task(recipe: str, measured: Measurements) -> bool:
-    """What the script's loss does not show: balanced classes need no weights, and batches of one sample have no spread
-    to normalise by, which torch refuses."""
-    samples, batch = measured.data.train_samples, measured.number("batch_size")
-    if recipe == "batch_norm" and samples and batch and samples % batch == 1:
-        return False
-    if recipe == "class_weights":
-        uneven = measured.failures.imbalance
-        return measured.is_classification is not False and (uneven is None or uneven >= 1.3)
-    return not (recipe == "input_standardisation" and _is_even(measured))
-
-
-def _is_even(measured: Measurements) -> bool:
-    scale, offset = measured.data.input_scale, measured.data.input_offset
-    return scale is not None and scale < 2 and (offset or 0.0) < 0.5
+        yield _proposal(recipe.candidate_id, operation, recipe.risk, recipe.why, ground)
 
 
 def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, ground: Ground) -> Candidate:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from progtrain.advisor.interface import Finding
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.vocabulary import DIAGNOSES
+from progtrain.engine.values import ramp
 
 #: findings below this are not told, unless nothing else is
 TOLD = 0.3
@@ -40,13 +41,6 @@ def _told(text: str, keys: tuple[str, ...]) -> str:
     """`text`, then the evidence by its keys, which whoever shows it fills in."""
     shown = ", ".join(f"{key.replace('_', ' ')} @{key}" for key in keys)
     return f"{text} ({shown})." if shown else f"{text}."
-
-
-def ramp(value: float | None, none: float, all_: float) -> float:
-    """0 at `none`, 1 at `all_`, straight in between, cut outside; 0 for an unknown value. `none` may be larger."""
-    if value is None:
-        return 0.0
-    return max(0.0, min(1.0, (value - none) / (all_ - none)))
 
 
 def _healthy(m: Measurements, known: frozenset[str]) -> Finding:

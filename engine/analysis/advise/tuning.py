@@ -246,21 +246,3 @@ TUNINGS: tuple[Tuning, ...] = (
     Tuning("patience_up", "patience", "low", "gives validation more time before training stops", _double(200)),
     Tuning("gradient_clip_down", "gradient_clip", "low", "bounds the step that one bad batch can take", _clip_down),
 )
-
-
-def recipe_parameters(recipe: str, s: Situation) -> dict[str, Any]:
-    """What the evidence says about a recipe's parameters; empty where its defaults fit."""
-    epochs = s.measured.number("epochs") or s.measured.shape.epochs
-    if recipe == "dropout" and s.strength("overfitting", "too_much_capacity") >= 0.8:
-        return {"dropout": 0.3}
-    if recipe == "gradient_accumulation" and s.strength("noisy_gradients") >= 0.8:
-        return {"batches": 4}
-    if recipe == "gradient_clipping" and s.strength("divergence") >= 0.8:
-        return {"max_norm": 0.5}
-    if recipe == "warmup" and s.strength("divergence", "learning_rate_too_high") >= 0.5:
-        return {"share": 0.1}
-    if recipe == "reduce_on_plateau" and epochs >= 60:
-        return {"patience": int(epochs // 15)}
-    if recipe == "early_stopping" and epochs >= 60:
-        return {"patience": int(epochs // 10)}
-    return {}

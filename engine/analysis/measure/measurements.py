@@ -106,6 +106,17 @@ class Measurements:
         epochs = self.shape.epochs or self.number("epochs")
         return epochs * samples / batch if batch and samples and epochs else None
 
+    def too_short_for(self, steps: int) -> tuple[float, float, str] | None:
+        """What so few steps leave of the score of a change that needs more of them; None where there are enough."""
+        if self.steps is None or self.steps >= steps:
+            return None
+        return max(0.1, self.steps / steps), 0.0, f"against: there are only {self.steps:.0f} steps in all"
+
+    @property
+    def epochs(self) -> float:
+        """As the script says, else as many as were trained."""
+        return self.number("epochs") or self.shape.epochs
+
     @property
     def is_classification(self) -> bool | None:
         """None: nobody knows."""

@@ -7,27 +7,21 @@ import re
 from collections.abc import Callable, Sequence
 
 from progtrain.engine.script.action.trees import Change
-from progtrain.engine.script.settings import Setting, choose_setting, literal
-from progtrain.engine.script.structure import ScriptFacts
+from progtrain.engine.script.settings import choose_setting, find_settings, literal
+from progtrain.engine.script.structure import describe
 
-_Place = Callable[[Change, ScriptFacts, Sequence[Setting], str], bool]
+#: whether a change lies in a certain place of the old script, the second argument
+Place = Callable[[Change, str], bool]
 
 _LAYERS = re.compile(
     r"\b(Sequential|Linear|Conv\dd|Dropout|BatchNorm\dd|ReLU|GELU|SiLU|ELU|Tanh|LeakyReLU|Mish|relu|gelu|tanh)\b"
 )
 _LOSSES = re.compile(r"\b(cross_entropy|CrossEntropyLoss|mse_loss|MSELoss)\b")
-#: the names that recipes give to new classes and hooks
-_NEW_CLASS = "InputStandardisation"
-_HOOK = "on_train_start"
 
 
-def allowed(
-    change: Change, footprint: frozenset[str], facts: ScriptFacts, settings: Sequence[Setting], old: str
-) -> bool:
-    """Whether one change lies within the footprint. New constants and imports always do."""
-    if _is_new_constant(change) or _is_import(change):
-        return True
-    return any(_PLACES[place](change, facts, settings, old) for place in footprint)
+def allowed(change: Change, places: Sequence[Place], old: str) -> bool:
+    """Whether one change lies in one of the places. New constants and imports always do."""
+    return _is_new_constant(change) or _is_import(change) or any(place(change, old) for place in places)
 
 
 def _is_new_constant(change: Change) -> bool:
@@ -60,11 +54,11 @@ def _statement(text: str | None) -> ast.stmt | None:
     return body[0] if len(body) == 1 else None
 
 
-def _trainer(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
+def trainer(change: Change, old: str) -> bool:
     return change.before is not None and "Trainer(" in change.before
 
 
-def _callbacks(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
+def callbacks(change: Change, old: str) -> bool:
     """The list that the Trainer is given by name."""
     statement = _statement(change.before)
     if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
@@ -72,22 +66,18 @@ def _callbacks(change: Change, facts: ScriptFacts, settings: Sequence[Setting], 
     return re.search(rf"\bcallbacks\s*=\s*{statement.targets[0].id}\b", old) is not None
 
 
-def _checkpoint(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
-    return change.before is not None and "ModelCheckpoint(" in change.before
+def optimizers(change: Change, old: str) -> bool:
+    return change.path == f"{describe(old).module_class}.configure_optimizers"
 
 
-def _optimizers(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
-    return change.path == f"{facts.module_class}.configure_optimizers"
-
-
-def _setting(key: str) -> _Place:
+def setting(key: str) -> Place:
     """The statement that holds a setting."""
 
-    def holds(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
-        setting = choose_setting(settings, key)
-        if setting is None or change.old_line is None or change.before is None:
+    def holds(change: Change, old: str) -> bool:
+        found = choose_setting(find_settings(old), key)
+        if found is None or change.old_line is None or change.before is None:
             return False
-        return change.old_line <= setting.line < change.old_line + _height(change, old)
+        return change.old_line <= found.line < change.old_line + _height(change, old)
 
     return holds
 
@@ -100,46 +90,22 @@ def _height(change: Change, old: str) -> int:
     return 1
 
 
-def _loss(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
-    return _is_loss(change) and (
+def loss(change: Change, old: str) -> bool:
+    """The statement was about the loss, or calls it by the name that the script gave it."""
+    facts = describe(old)
+    return _LOSSES.search(f"{change.before}\n{change.after}") is not None and (
         change.path in facts.training_path or change.path == f"{facts.module_class}.__init__" or "." not in change.path
     )
 
 
-def _is_loss(change: Change) -> bool:
-    """The statement was about the loss, or calls it by the name that the script gave it."""
-    return _LOSSES.search(f"{change.before}\n{change.after}") is not None
-
-
-def _model(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
+def model(change: Change, old: str) -> bool:
     owner, _, method = change.path.rpartition(".")
-    if owner in facts.modules and method in ("__init__", "forward"):
+    if owner in describe(old).modules and method in ("__init__", "forward"):
         return True
     return _LAYERS.search(change.before or change.after or "") is not None
 
 
-def _inputs(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
-    if change.path == _NEW_CLASS:
-        return change.before is None
-    return change.path.startswith(f"{facts.module_class}.") and "standardise" in (change.after or "")
-
-
-def _start(change: Change, facts: ScriptFacts, settings: Sequence[Setting], old: str) -> bool:
+def start(change: Change, old: str) -> bool:
     """What is prepared before the first batch: the hook, and attributes made in `__init__`."""
-    if change.path == f"{facts.module_class}.{_HOOK}":
-        return change.before is None
-    return change.path == f"{facts.module_class}.__init__" and change.before is None
-
-
-_PLACES: dict[str, _Place] = {
-    "trainer": _trainer,
-    "callbacks": _callbacks,
-    "checkpoint": _checkpoint,
-    "optimizers": _optimizers,
-    "learning_rate": _setting("learning_rate"),
-    "weight_decay": _setting("weight_decay"),
-    "loss": _loss,
-    "model": _model,
-    "inputs": _inputs,
-    "start": _start,
-}
+    owner = describe(old).module_class
+    return change.before is None and change.path in (f"{owner}.on_train_start", f"{owner}.__init__")

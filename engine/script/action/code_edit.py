@@ -12,12 +12,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.catalogue import PARTS
 from progtrain.engine.script.action.difference import compare
 from progtrain.engine.script.action.operation import Lineage, Operation
 from progtrain.engine.script.action.trees import program
-from progtrain.engine.script.names import canonical
-from progtrain.engine.script.settings import Setting, called_name, find_settings, parse_script
+from progtrain.engine.script.editor import Source
+from progtrain.engine.script.names import PARTS, canonical
+from progtrain.engine.script.nodes import called
+from progtrain.engine.script.settings import Setting, find_settings, parse_script
 from progtrain.engine.script.structure import LOSSES, OPTIMIZERS, SCHEDULERS, ScriptFacts, describe
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -133,38 +134,10 @@ def body_tree(operation: EditOperation, like: Function) -> list[ast.stmt]:
 
 def set_body(source: str, operation: EditOperation, filename: str = "") -> str:
     """The script with the new body in place; what stands around it is kept as it is."""
-    import libcst as cst  # a quarter of a second
-
     old = find(source, operation.function, filename)
     body_tree(operation, old)
-    text = textwrap.indent(operation.body, "    ")
-    begin = "async def" if isinstance(old, ast.AsyncFunctionDef) else "def"
-    parsed = cst.ensure_type(cst.parse_statement(f"{begin} body():\n{text}"), cst.FunctionDef).body
-
-    class Put(cst.CSTTransformer):
-        def __init__(self) -> None:
-            super().__init__()
-            self.around: list[str] = []
-
-        def visit_ClassDef(self, node: cst.ClassDef) -> None:
-            self.around.append(node.name.value)
-
-        def leave_ClassDef(self, original_node: cst.ClassDef, updated_node: cst.ClassDef) -> cst.ClassDef:
-            self.around.pop()
-            return updated_node
-
-        def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
-            self.around.append(node.name.value)
-
-        def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
-            here = ".".join(self.around)
-            self.around.pop()
-            return updated_node.with_changes(body=parsed) if here == operation.function else updated_node
-
-    try:
-        return cst.parse_module(source).visit(Put()).code
-    except cst.ParserSyntaxError as error:
-        raise InputError(f"the script uses syntax that cannot be rewritten ({error.message})") from error
+    script = Source(source)
+    return script.apply([script.set_body(old, operation.body)])
 
 
 def pieces(function: Function) -> dict[str, list[ast.AST]]:
@@ -208,7 +181,7 @@ def touched(source: str, operation: EditOperation) -> frozenset[str]:
     keys = {s.key for s in (*before, *after) if not (_holds(before, s) and _holds(after, s))}
     keys |= _named(nodes, old, {s.name: s.key for s in before})
     parts = {PARTS[key] for key in keys if key in PARTS}
-    parts |= {_CALLED[name] for node in nodes if isinstance(node, ast.Call) and (name := called_name(node)) in _CALLED}
+    parts |= {_CALLED[name] for node in nodes if isinstance(node, ast.Call) and (name := called(node)) in _CALLED}
     parts |= _parts_by_place(operation.function, describe(source))
     return frozenset(keys | (parts or _EVERYWHERE) | {f"edit_{old.name}"})
 

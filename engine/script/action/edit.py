@@ -6,26 +6,17 @@ import ast
 import re
 from decimal import Decimal
 
-from progtrain.engine.script.action.operation import show
+from progtrain.engine.script.editor import Edit, Source
 from progtrain.engine.script.settings import Setting, Value
-
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
+from progtrain.engine.values import show
 
 
 def replace_literal(source: str, setting: Setting, value: Value) -> str:
     """The script with the literal of a setting changed, which was found in this very `source`. No checks."""
-    start, end = (_offset(source, *place) for place in (setting.span[:2], setting.span[2:]))
-    return source[:start] + format_literal(value, like=source[start:end]) + source[end:]
-
-
-def _offset(source: str, line: int, column: int) -> int:
-    """`ast` counts columns in UTF-8 bytes, and takes \\r, \\n and \\r\\n as ends of lines."""
-    position = 0
-    for number, match in enumerate(_LINE.finditer(source), start=1):
-        if number == line:
-            return position + len(match[0].encode()[:column].decode())
-        position = match.end()
-    raise ValueError(f"no line {line}")
+    script = Source(source)
+    edit = script.replace_span(setting.span, "")
+    like = source[edit.start : edit.end]
+    return script.apply([Edit(edit.start, edit.end, format_literal(value, like=like))])
 
 
 def format_literal(value: Value, like: str = "") -> str:

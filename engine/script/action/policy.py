@@ -28,7 +28,8 @@ from progtrain.engine.script.action.code_edit import (
     with_body,
 )
 from progtrain.engine.script.names import FIXED
-from progtrain.engine.script.settings import called_name, parse_script
+from progtrain.engine.script.nodes import called
+from progtrain.engine.script.settings import parse_script
 from progtrain.engine.script.structure import describe
 
 #: What is measured with, by patterns of names: whoever changes these changes the score, not the model.
@@ -121,10 +122,10 @@ def _run_through(everything: Sequence[tuple[str, Function]], modules: frozenset[
     found: set[str] = set()
     waiting = [node for _, node in everything if node.name in _READS]
     while waiting:
-        called = {called_name(n) for n in ast.walk(waiting.pop()) if isinstance(n, ast.Call)}
+        names = {called(n) for n in ast.walk(waiting.pop()) if isinstance(n, ast.Call)}
         for path, node in everything:
             inside_model = path.rpartition(".")[0] in modules
-            if node.name in called and path not in found and not inside_model:
+            if node.name in names and path not in found and not inside_model:
                 found.add(path)
                 waiting.append(node)
     return found
@@ -210,7 +211,7 @@ def _is_inner(node: ast.AST) -> bool:
 
 
 def _uses_files(node: ast.AST) -> bool:
-    name = called_name(node) if isinstance(node, ast.Call) else ""
+    name = called(node) if isinstance(node, ast.Call) else ""
     return bool(_FILES.fullmatch(name)) and name not in _NO_FILES
 
 
@@ -244,7 +245,7 @@ def _unlogged(old: Function, new: Function) -> Reason:
     """The curves are drawn from what is logged."""
 
     def logged(function: Function) -> set[str]:
-        calls = [n for n in ast.walk(function) if isinstance(n, ast.Call) and called_name(n) == "log" and n.args]
+        calls = [n for n in ast.walk(function) if isinstance(n, ast.Call) and called(n) == "log" and n.args]
         return {ast.unparse(call.args[0]) for call in calls if isinstance(call.args[0], ast.Constant)}
 
     gone = sorted(logged(old) - logged(new))

@@ -10,11 +10,10 @@ from pydantic import BeforeValidator, Field
 
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.catalogue import PARTS
 from progtrain.engine.script.action.edit import replace_literal
-from progtrain.engine.script.action.operation import Lineage, Operation, number, show
+from progtrain.engine.script.action.operation import Lineage, Operation, number
 from progtrain.engine.script.action.trees import program
-from progtrain.engine.script.names import FIXED, WHOLE_NUMBERS, canonical
+from progtrain.engine.script.names import FIXED, PARTS, WHOLE_NUMBERS, canonical
 from progtrain.engine.script.settings import (
     Setting,
     Value,
@@ -26,6 +25,7 @@ from progtrain.engine.script.settings import (
     refuse_value,
     suggest,
 )
+from progtrain.engine.values import show
 
 
 class SetOperation(Operation):

@@ -12,11 +12,11 @@ from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, try_read_json
 from progtrain.engine.script.action.edit import replace_literal
-from progtrain.engine.script.action.patch import argument, called, calls, main_guard
 from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.baseline.paths import Module
 from progtrain.engine.script.baseline.wiring import save_hyperparameters
 from progtrain.engine.script.names import canonical
+from progtrain.engine.script.nodes import argument, called, calls
 from progtrain.engine.script.settings import (
     Setting,
     choose_setting,
@@ -25,7 +25,7 @@ from progtrain.engine.script.settings import (
     refuse_value,
     suggest,
 )
-from progtrain.engine.script.structure import describe
+from progtrain.engine.script.structure import describe, is_main_guard
 
 # --- before anything is changed -----------------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ def before(desk: Desk) -> None:
 def _guard(desk: Desk) -> None:
     """Importing a script, as the evaluation does, must train nothing."""
     main = desk.main
-    if main_guard(main.tree) is not None:
+    if any(map(is_main_guard, main.tree.body)):
         return
     trains = [n for n in main.tree.body if not isinstance(n, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)]
     running = [n for n in trains if any(called(c) in {"fit", "backward", "Trainer"} for c in calls(n))]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from progtrain.engine.script.action.patch import Edit
 from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.baseline.paths import Module
+from progtrain.engine.script.editor import Edit
 
 #: what VERSION is in the baseline itself; a version's copy gets its own id
 BASELINE = "baseline"

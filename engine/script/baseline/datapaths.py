@@ -6,12 +6,12 @@ import ast
 import re
 from dataclasses import dataclass
 
-from progtrain.engine.script.action.patch import calls, dotted
 from progtrain.engine.script.baseline import constants
 from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.baseline.paths import Module
 from progtrain.engine.script.baseline.reroute import Name, Part, Rerouter, Unclear, render
 from progtrain.engine.script.baseline.uses import Use, find_uses, normal
+from progtrain.engine.script.nodes import calls, dotted
 
 DATA_ROOT = "dataset/prepdata"
 ARTIFACT_ROOT = "Models/Artifacts"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from progtrain.engine.script.action.patch import Edit
 from progtrain.engine.script.baseline.modules import load_modules
 from progtrain.engine.script.baseline.paths import Module
+from progtrain.engine.script.editor import Edit
 from progtrain.engine.workspace import Workspace
 
 

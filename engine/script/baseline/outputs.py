@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 
-from progtrain.engine.script.action.patch import calls
 from progtrain.engine.script.baseline.datapaths import ARTIFACT_TEXT
 from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.baseline.uses import find_uses
 from progtrain.engine.script.baseline.wiring import keeps_settings, logs_rightly, writes
+from progtrain.engine.script.nodes import calls
 
 
 def check_outputs(desk: Desk) -> None:

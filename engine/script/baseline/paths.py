@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from progtrain.engine.script.action.patch import Source, argument, called, calls, dotted
 from progtrain.engine.script.baseline.template import HERE, UNKNOWN, Piece, Template, parent_folder, shared
+from progtrain.engine.script.editor import Source
+from progtrain.engine.script.nodes import argument, called, calls, dotted
 
 #: constants that paths are to follow: they stay names in what an expression comes to
 FOLLOWED = frozenset({"DATASET_ID", "VERSION"})

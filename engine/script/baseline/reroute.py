@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from progtrain.engine.script.action.patch import Edit
 from progtrain.engine.script.baseline.paths import Module
 from progtrain.engine.script.baseline.template import Piece, Template
+from progtrain.engine.script.editor import Edit
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from progtrain.engine.script.action.patch import argument, called, dotted
 from progtrain.engine.script.baseline.paths import Module
 from progtrain.engine.script.baseline.template import Template
+from progtrain.engine.script.nodes import argument, called, dotted
 
 Role = Literal["data", "artifact"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 
-from progtrain.engine.script.action.patch import Edit, argument, called, calls, keyword
 from progtrain.engine.script.baseline.datapaths import ARTIFACT_TEXT
 from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.baseline.paths import Module
 from progtrain.engine.script.baseline.uses import find_uses
+from progtrain.engine.script.editor import Edit
+from progtrain.engine.script.nodes import argument, called, calls, keyword
 from progtrain.engine.script.structure import describe
 
 _MONITORED = re.compile(r"^(?:val|valid|validation)[_/]?(?:loss|mse|nll|ce|cross_entropy)(?:_epoch)?$", re.IGNORECASE)
@@ -18,7 +19,7 @@ _MONITORED = re.compile(r"^(?:val|valid|validation)[_/]?(?:loss|mse|nll|ce|cross
 def wire(desk: Desk) -> None:
     main = desk.main
     if any(calls(main.tree, "LightningCLI")):
-        call = next(calls(main.tree, "LightningCLI"))
+        call = next(iter(calls(main.tree, "LightningCLI")))
         problem = "LightningCLI takes its settings from the command line; a version has to say everything itself"
         desk.problem("trainer", main, call.lineno, problem, "build the Trainer in the script: Trainer(...).fit(...)")
         return
@@ -120,7 +121,7 @@ def _keywords(module: Module, call: ast.Call, wanted: dict[str, str], positional
         else:
             new.append(f"{name}={value}")
     if new:
-        edits.append(module.source.add_argument(call, ", ".join(new)))
+        edits.append(module.source.add_item(call, ", ".join(new)))
     return edits
 
 

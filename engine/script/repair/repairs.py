@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.edit import replace_literal
-from progtrain.engine.script.action.patch import Edit, Source, argument, calls, innermost, keyword
+from progtrain.engine.script.editor import Edit, Source
+from progtrain.engine.script.nodes import argument, calls, innermost, keyword
 from progtrain.engine.script.repair.failure import CAUSES, Failure, missing_path
 from progtrain.engine.script.settings import Setting, find_setting
 

@@ -1,94 +1,108 @@
-"""What a recipe is: words about it, and the code that applies it to a script."""
+"""What a recipe is: its words, when it fits, and how it rewrites a script."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
-import libcst as cst
-
+from progtrain.advisor.prose import wording
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.catalogue import RecipeInfo, Risk
-from progtrain.engine.script.action.rewrite import NeedsBlock, Refused, Script
-from progtrain.engine.script.action.set import SetOperation
-from progtrain.engine.script.settings import Setting, choose_setting, find_settings, parse_script
+from progtrain.engine.script.action.allowed_changes import Place
+from progtrain.engine.script.action.edit import replace_literal
+from progtrain.engine.script.action.rewrite import Refused, Script
+from progtrain.engine.script.settings import Setting, choose_setting, duplicates, find_settings, parse_script
 from progtrain.engine.script.structure import ScriptFacts, describe
 
+if TYPE_CHECKING:
+    from progtrain.engine.analysis.advise.tuning import Situation
+    from progtrain.engine.analysis.measure.measurements import Measurements
+
+Risk = Literal["low", "medium", "high"]
 Parameters = dict[str, Any]
-Rewrite = Callable[[Script, Parameters], None]
-#: parameters fitted to a script, from its facts and settings
-Fit = Callable[[ScriptFacts, Sequence[Setting]], Parameters]
+#: what a circumstance leaves of a score, 0 to 1, how much it gives it at least, and why, in words
+Circumstance = tuple[float, float, str]
 
-
-def nothing_to_fit(facts: ScriptFacts, settings: Sequence[Setting]) -> Parameters:
-    return {}
+#: stands for a default that is fitted to the script when the recipe is applied
+FITTED = None
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`footprint` names the places that it may change; `difference` knows what they are."""
+    """One change that a practitioner would make to a Lightning script. Each stands in a module of its own, as RECIPE.
 
-    info: RecipeInfo
-    rewrite: Rewrite
-    footprint: frozenset[str]
-    fit: Fit = nothing_to_fit
+    `rewrite` collects the change, or raises `Refused` with the precondition that fails.
+    """
+
+    id: str
+    #: what it is called among what is on offer: "add_dropout"
+    candidate_id: str
+    title: str
+    #: why and when one does that
+    why: str
+    risk: Risk
+    rewrite: Callable[[Script, Parameters], None]
+    #: the places of a script that it may change; a declared change elsewhere is refused
+    changes: tuple[Place, ...]
+    #: canonical keys and parts of the script that it changes, whatever the parameters: locks are checked against these
+    touches: frozenset[str]
+    #: its place among equals, and in lists
+    order: int = 1000
+    #: parameter -> canonical key of the setting that it becomes, and its default, which may be `FITTED`
+    brings: Mapping[str, tuple[str, object]] = field(default_factory=dict)
     #: parameters that are settings which the script has already, and that change along with the rest
     sets: tuple[str, ...] = ()
+    #: parameters fitted to a script, from its facts and settings
+    fit: Callable[[ScriptFacts, Sequence[Setting]], Parameters] = lambda facts, settings: {}
+
+    #: diagnosis -> how often an experienced engineer would try this first, 0 to 1, given the diagnosis for sure
+    speaks_for: Mapping[str, float] = field(default_factory=dict)
+    speaks_against: Mapping[str, float] = field(default_factory=dict)
+    #: whether it can help at all with this task and data
+    suits: Callable[[Measurements], bool] = lambda measured: True
+    #: what the metric and the length of the training make of its score; None: nothing
+    circumstance: Callable[[Measurements], Circumstance | None] = lambda measured: None
+    #: what the evidence says about its parameters
+    sized: Callable[[Situation], Parameters] = lambda situation: {}
+
+    #: what the advisor may write about it, by section: goal, impact, risk, verification
+    sentences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: the move of a setting whose sentences it shares: "dropout_up"
+    spoken_of_as: str = ""
 
     @property
-    def id(self) -> str:
-        return self.info.id
+    def parameters(self) -> dict[str, object]:
+        return {name: default for name, (_, default) in self.brings.items()}
 
     @property
-    def candidate_id(self) -> str:
-        return self.info.candidate_id
+    def keys(self) -> dict[str, str]:
+        return {name: key for name, (key, _) in self.brings.items()}
 
-    @property
-    def title(self) -> str:
-        return self.info.title
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """The sentences, its own or the shared ones; empty where nobody has written any."""
+        return dict(wording.action(self.spoken_of_as)) if self.spoken_of_as else dict(self.sentences)
 
-    @property
-    def why(self) -> str:
-        return self.info.why
-
-    @property
-    def risk(self) -> Risk:
-        return self.info.risk
-
-    @property
-    def parameters(self) -> Mapping[str, object]:
-        return self.info.parameters
-
-    @property
-    def touches(self) -> frozenset[str]:
-        return self.info.touches
-
-    def precondition(
-        self, source: str, facts: ScriptFacts | None = None, parameters: Mapping[str, Any] | None = None
-    ) -> str | None:
+    def precondition(self, source: str, parameters: Mapping[str, Any] | None = None) -> str | None:
         """Why it cannot be applied; None when it can. Tells by trying, so that it never promises too much."""
         try:
-            self._rewritten(source, self.resolve(source, parameters or {}, facts))
+            self._rewritten(source, self.resolve(source, parameters or {}))
         except Refused as refusal:
             return refusal.reason
         except InputError as error:
             return error.reason
         return None
 
-    def resolve(self, source: str, parameters: Mapping[str, Any], facts: ScriptFacts | None = None) -> Parameters:
+    def resolve(self, source: str, parameters: Mapping[str, Any]) -> Parameters:
         """All parameters: given, else fitted to the script, else default. `learning_rate: null` says "leave it"."""
-        fitted = self.fit(facts or describe(source), find_settings(source))
-        result = {**self.info.parameters, **fitted}
+        result = {**self.parameters, **self.fit(describe(source), find_settings(source))}
         result.update((k, v) for k, v in parameters.items() if v is not None or k == "learning_rate")
         return result
 
-    def fitted(self, source: str, facts: ScriptFacts | None = None) -> dict[str, Any]:
+    def fitted(self, source: str) -> Parameters:
         """The parameters for this script, written out."""
-        resolved = self.resolve(source, {}, facts)
-        return {name: value for name, value in resolved.items() if value is not None}
+        return {name: value for name, value in self.resolve(source, {}).items() if value is not None}
 
-    def run(self, source: str, parameters: Mapping[str, Any] | None = None, *, filename: str = "") -> str:
+    def apply(self, source: str, parameters: Mapping[str, Any] | None = None, *, filename: str = "") -> str:
         """The script with the recipe applied. Raises `InputError` that says why it cannot be."""
         try:
             return self._rewritten(source, self.resolve(source, parameters or {}), filename)
@@ -99,37 +113,25 @@ class Recipe:
                 fix="choose another candidate, or make the change in the script by hand",
             ) from refusal
 
-    def apply(self, source: str, parameters: Mapping[str, Any] | None = None) -> str:
-        return self.run(source, parameters)
-
     def _rewritten(self, source: str, parameters: Parameters, filename: str = "") -> str:
-        try:
-            code = self._attempt(source, filename, parameters)
-        except cst.ParserSyntaxError as error:
-            raise Refused(f"the script uses syntax that cannot be rewritten ({error.message})") from error
+        script = Script(source, filename)
+        self.rewrite(script, parameters)
+        code = script.code()
         for key in self.sets:
             if (value := parameters.get(key)) is not None:
                 code = _with_setting(code, key, value)
         parse_script(code, filename)
         return code
 
-    def _attempt(self, source: str, filename: str, parameters: Parameters) -> str:
-        expand: frozenset[str] = frozenset()
-        while True:
-            script = Script(source, filename, expand)
-            try:
-                self.rewrite(script, parameters)
-                return script.code()
-            except NeedsBlock as need:
-                if need.function in expand:
-                    raise Refused(f"{need.function} cannot be written as a block") from need
-                expand |= {need.function}
-
 
 def _with_setting(code: str, key: str, value: float) -> str:
-    setting = choose_setting(find_settings(code), key)
+    settings = find_settings(code)
+    setting = choose_setting(settings, key)
+    words = key.replace("_", " ")
     if setting is None:
-        raise Refused(f"the {key.replace('_', ' ')} is not a literal in the script, so it cannot be set along with it")
+        raise Refused(f"the {words} is not a literal in the script, so it cannot be set along with it")
     if setting.value == value:
         return code
-    return SetOperation(setting=setting.name, to=value).apply(code)
+    if others := duplicates(settings, setting):
+        raise Refused(f"the {words} is set in {len(others) + 1} places: {setting.name} and {others[0].name}")
+    return replace_literal(code, setting, value)

@@ -1,0 +1,82 @@
+"""Gradients accumulated over several batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from progtrain.engine.script.action import allowed_changes
+from progtrain.engine.script.action.parts.trainer import refuse_argument, trainer_call
+from progtrain.engine.script.action.recipes.base import Circumstance, Parameters, Recipe
+from progtrain.engine.script.action.rewrite import Refused, Script
+from progtrain.engine.script.nodes import keyword
+
+if TYPE_CHECKING:
+    from progtrain.engine.analysis.advise.tuning import Situation
+    from progtrain.engine.analysis.measure.measurements import Measurements
+
+#: optimizer steps below which fewer, larger steps bring less
+_STEPS = 1000
+
+
+def rewrite(script: Script, parameters: Parameters) -> None:
+    script.refuse_manual_optimisation()
+    if script.calls("GradientAccumulationScheduler"):
+        raise Refused("the script accumulates gradients on a schedule (GradientAccumulationScheduler)")
+    batches = int(parameters["batches"])
+    if batches < 2:
+        raise Refused("accumulating over one batch changes nothing")
+    call = trainer_call(script)
+    existing = keyword(call, "accumulate_grad_batches")
+    if existing is None or script.text(existing) not in ("1", "None"):
+        script.refuse_setting("gradient_accumulation")
+        refuse_argument(script, call, "accumulate_grad_batches", unset=set())
+    name = script.constant(["GRADIENT_ACCUMULATION", "ACCUMULATE_GRAD_BATCHES"], batches)
+    script.add_argument(call, "accumulate_grad_batches", name)
+
+
+def sized(situation: Situation) -> Parameters:
+    return {"batches": 4} if situation.strength("noisy_gradients") >= 0.8 else {}
+
+
+def circumstance(measured: Measurements) -> Circumstance | None:
+    return measured.too_short_for(_STEPS)
+
+
+RECIPE = Recipe(
+    id="gradient_accumulation",
+    candidate_id="add_gradient_accumulation",
+    order=130,
+    title="accumulate gradients over several batches",
+    why="larger effective batches in the same memory; for gradients that are noisy from step to step",
+    risk="low",
+    rewrite=rewrite,
+    changes=(allowed_changes.trainer,),
+    touches=frozenset({"trainer"}),
+    brings={"batches": ("gradient_accumulation", 2)},
+    speaks_for={"noisy_gradients": 0.65},
+    speaks_against={"learning_rate_too_low": 0.7, "too_few_epochs": 0.5},
+    circumstance=circumstance,
+    sized=sized,
+    sentences={
+        "goal": (
+            "Steady the gradients over several batches of @batch_size without more memory.",
+            "Average the gradient over more than @batch_size samples per step.",
+        ),
+        "impact": (
+            "A smoother training loss than now (roughness @roughness).",
+            "Calmer steps at the same memory.",
+        ),
+        "risk": (
+            "Fewer updates: @epochs epochs may be too few.",
+            "Low to medium: progress per epoch gets slower.",
+        ),
+        "verification": (
+            (
+                "Compare the roughness of the training loss with @roughness, and the lowest validation loss with "
+                "@val_loss."
+            ),
+            "Watch where the best epoch falls: now it is @best_epoch of @epochs.",
+            "The lowest validation loss should be below @val_loss.",
+        ),
+    },
+)

@@ -22,7 +22,9 @@ FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.py)`")
 #: `engine/rules/`, `models/recipe`
 PLACE = re.compile(rf"`((?:{'|'.join(OURS)})/[\w./-]+)`")
 #: what users have in their workspaces, and what the guides name as examples of what may be added
-THEIRS = re.compile(r"0\d_\w+\.py|config\.py|(?:\w+/)*NAME\.py|tui/screens/times\.py")
+THEIRS = re.compile(
+    r"0\d_\w+\.py|config\.py|(?:\w+/)*NAME\.py|tui/screens/times\.py|engine/script/action/recipes/gelu\.py"
+)
 
 
 def _prose(page: Path) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from progtrain.advisor.interface import Briefing
+if TYPE_CHECKING:
+    from progtrain.advisor.interface import Briefing
 
 Sentences = tuple[str, ...]
 #: section -> sentences, about what a candidate does: goal, impact, risk, verification

@@ -11,32 +11,25 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _HIGHER = """
-accuracy acc top1 top5 top1_accuracy top5_accuracy balanced_accuracy binary_accuracy exact_match precision
-recall sensitivity specificity f1 f1_score f1_macro f1_micro f1_weighted macro_f1 micro_f1 weighted_f1 fbeta
-fbeta_score auc auroc roc_auc average_precision ap map map50 map_50 map_75 mean_average_precision jaccard
-jaccard_index iou mean_iou miou dice dice_score generalized_dice_score mcc matthews_corrcoef
-matthews_corr_coef cohen_kappa kappa r2 r2_score explained_variance pearson pearson_corrcoef pearson_corr_coef
-spearman spearman_corrcoef spearman_corr_coef kendall_rank_corrcoef concordance_corrcoef concordance_corr_coef
-cosine_similarity ndcg retrieval_normalized_dcg mrr retrieval_mrr retrieval_map retrieval_precision
-retrieval_recall hit_rate bleu bleu_score sacre_bleu_score rouge rouge_score rouge1 rouge2 rougel chrf
-chrf_score bert_score meteor squad psnr peak_signal_noise_ratio ssim structural_similarity_index_measure
-ms_ssim inception_score clip_score log_likelihood snr signal_noise_ratio si_sdr signal_distortion_ratio
-scale_invariant_signal_noise_ratio stoi pesq mutual_info_score normalized_mutual_info_score
-adjusted_rand_score rand_score log_auc ranking_average_precision critical_success_index
+accuracy top5 top5_accuracy balanced_accuracy exact_match precision recall sensitivity specificity f1 f1_macro
+f1_micro f1_weighted fbeta auroc average_precision map50 map_50 map_75 mean_average_precision jaccard_index
+mean_iou dice generalized_dice_score mcc cohen_kappa r2 explained_variance pearson spearman
+kendall_rank_corrcoef concordance_corrcoef cosine_similarity ndcg retrieval_normalized_dcg mrr retrieval_mrr
+retrieval_map retrieval_precision retrieval_recall hit_rate bleu sacre_bleu_score rouge rouge1 rouge2 rougel
+chrf bert_score meteor squad psnr ssim ms_ssim inception_score clip_score log_likelihood snr si_sdr
+signal_distortion_ratio scale_invariant_signal_noise_ratio stoi pesq mutual_info_score
+normalized_mutual_info_score adjusted_rand_score rand_score log_auc ranking_average_precision
+critical_success_index
 """
 
 _LOWER = """
-loss val_loss train_loss test_loss cross_entropy cross_entropy_loss bce nll log_loss hinge hinge_loss error
-error_rate mae mean_absolute_error mse mean_squared_error rmse root_mean_squared_error msle
-mean_squared_log_error mape mean_absolute_percentage_error smape symmetric_mean_absolute_percentage_error
-wmape weighted_mean_absolute_percentage_error rse relative_squared_error nrmse
-normalized_root_mean_squared_error median_absolute_error max_error minkowski_distance log_cosh_error
-tweedie_deviance_score kl_divergence jensen_shannon_divergence hamming_distance ranking_loss
-label_ranking_loss coverage_error calibration_error ece brier brier_score perplexity ppl wer word_error_rate
-cer char_error_rate mer match_error_rate wil word_information_lost edit_distance ter translation_edit_rate fid
-frechet_inception_distance kid kernel_inception_distance lpips learned_perceptual_image_patch_similarity
-total_variation hausdorff_distance latency latency_ms crps
-continuous_ranked_probability_score kldivergence fairness group_stat_rates
+loss cross_entropy bce nll hinge hinge_loss error error_rate mae mse rmse msle mape smape wmape
+weighted_mean_absolute_percentage_error rse relative_squared_error nrmse normalized_root_mean_squared_error
+median_absolute_error max_error minkowski_distance log_cosh_error tweedie_deviance_score kl_divergence
+jensen_shannon_divergence hamming_distance ranking_loss label_ranking_loss coverage_error calibration_error
+brier perplexity wer cer mer wil edit_distance ter translation_edit_rate fid kid lpips total_variation
+hausdorff_distance latency latency_ms crps continuous_ranked_probability_score kldivergence fairness
+group_stat_rates
 """
 
 #: other spellings of the same number -> how it is called here
@@ -131,7 +124,7 @@ _DIRECTION = {_of_any_set(name): True for name in _HIGHER.split()} | {
 }
 
 
-_OF_PROBABILITIES = frozenset({"loss", "cross_entropy", "log_loss", "nll", "brier", "ece", "calibration_error"})
+_OF_PROBABILITIES = frozenset({"loss", "cross_entropy", "nll", "brier", "calibration_error"})
 
 
 def judges_probabilities(name: str) -> bool:

@@ -17,6 +17,7 @@ from textual.widget import Widget
 
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.errors import ProgtrainError
+from progtrain.engine.status.snapshot import WORKING
 from progtrain.engine.workspace import Workspace
 from progtrain.tui import clipboard, comparing, preferences
 from progtrain.tui.actions import available_actions
@@ -321,7 +322,7 @@ class ProgtrainApp(App[None]):
     def farewell(self) -> str:
         """What to say when the app has ended."""
         snapshot = self.model.snapshot
-        if snapshot is None or not (snapshot.running or snapshot.status in words.WORKING):
+        if snapshot is None or not (snapshot.running or snapshot.status in WORKING):
             return ""
         about = clean_line(words.headline(snapshot))
         return f"{about}: it goes on without the app. See it again: progtrain-tui {clean_line(self.workspace.root)}"

@@ -10,8 +10,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from progtrain.engine.errors import InputError, ProgtrainError
+from progtrain.engine.status.snapshot import WORKING
 from progtrain.engine.workspace import Workspace
-from progtrain.tui.look import words
 from progtrain.tui.messages import Update
 from progtrain.tui.reading.curves import CurveFeed, CurveRows
 from progtrain.tui.reading.prefetch import Prefetch
@@ -185,7 +185,7 @@ class Watcher:
         return self._snapshot()
 
     def _update(self, snapshot: Snapshot) -> Update:
-        working = snapshot.status in words.WORKING
+        working = snapshot.status in WORKING
         steady = snapshot if working else _without_time(snapshot)
         changed = self._shown is None or steady != self._shown
         self._shown = steady

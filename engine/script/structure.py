@@ -57,8 +57,6 @@ class ScriptFacts:
     functions: frozenset[str]
     #: classes of nn.Module in the script, the LightningModule among them
     modules: frozenset[str] = frozenset()
-    #: keywords of the Trainer call
-    trainer_arguments: frozenset[str] = frozenset()
     #: methods and functions that the training step runs through, as `Net.training_step`
     training_path: frozenset[str] = frozenset()
     imports: frozenset[str] = frozenset()
@@ -83,13 +81,6 @@ def describe(source: str, filename: str = "") -> ScriptFacts:
         functions=frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef)),
         modules=frozenset(
             name for name in classes if any(_inherits(classes, name, base) for base in ("LightningModule", "Module"))
-        ),
-        trainer_arguments=frozenset(
-            keyword.arg
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and called(node) == "Trainer"
-            for keyword in node.keywords
-            if keyword.arg
         ),
         training_path=path,
         imports=frozenset(_imports(tree)),

@@ -15,7 +15,7 @@ from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.rules import goal
-from progtrain.engine.status.snapshot import ACTIVE, STEP_NAMES, Snapshot, Status, StepState, StepView, VersionView
+from progtrain.engine.status.snapshot import STEP_NAMES, WORKING, Snapshot, Status, StepState, StepView, VersionView
 from progtrain.engine.status.state import LoopState
 from progtrain.engine.workspace import Workspace
 
@@ -94,7 +94,7 @@ def _steps(state: LoopState, status: Status) -> tuple[StepView, ...]:
         done = done or (name == "initialize" and state.step not in (None, "initialize"))
         shown: StepState = "done" if done else "pending"
         if name == state.step and not done:
-            shown = "running" if status in ACTIVE or status == "orphan training" else ends.get(status, "pending")
+            shown = "running" if status in WORKING else ends.get(status, "pending")
         rows.append(StepView(number, name, shown, seconds))
     return tuple(rows)
 

@@ -43,8 +43,8 @@ STEP_STATUS: dict[str, Status] = {
 }
 STEP_NAMES = tuple(STEP_STATUS)
 
-#: Statuses in which a runner is doing something.
-ACTIVE: frozenset[Status] = frozenset({"starting", *STEP_STATUS.values(), "repairing", "stopping"})
+#: While these last, time goes by and the machine works: figures that change every second are shown.
+WORKING: frozenset[Status] = frozenset({"starting", *STEP_STATUS.values(), "repairing", "stopping", "orphan training"})
 
 StepState = Literal["done", "running", "waiting", "failed", "pending"]
 

@@ -14,12 +14,10 @@ from textual.pilot import Pilot
 from progtrain.engine.drafting.preview import Check
 from progtrain.engine.errors import InputError
 from progtrain.engine.schema import CandidateCard, Decision, Review
-from progtrain.engine.status.snapshot import Progress, Snapshot, StepView, VersionView
+from progtrain.engine.status.snapshot import STEP_NAMES, Progress, Snapshot, StepView, VersionView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.host import RulesCheck
-
-STEPS = ("initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report")
 
 DIFF = """--- 02_train_v003.py
 +++ 02_train_v004.py
@@ -83,10 +81,10 @@ class FakeEngine:
 
 
 def steps(now: str | None, state: str = "running") -> tuple[StepView, ...]:
-    place = STEPS.index(now) if now else len(STEPS)
+    place = STEP_NAMES.index(now) if now else len(STEP_NAMES)
     return tuple(
         StepView(i, name, "done" if i < place else state if i == place else "pending", 41.0 if i <= place else None)  # type: ignore[arg-type]
-        for i, name in enumerate(STEPS)
+        for i, name in enumerate(STEP_NAMES)
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from progtrain.engine.status.snapshot import WORKING
+
 if TYPE_CHECKING:
     from progtrain.engine.status.snapshot import Snapshot, Status
 
@@ -54,28 +56,6 @@ ASCII = Signs(
     none="-",
     train="-",
     valid=":",
-)
-
-#: while these last, time goes by and the machine works: figures that change every second are shown
-WORKING: frozenset[Status] = frozenset(
-    {
-        "starting",
-        "initializing",
-        "training",
-        "evaluating",
-        "analyzing",
-        "drafting",
-        "authoring",
-        "reporting",
-        "repairing",
-        "stopping",
-        "orphan training",
-    }
-)
-
-#: from these the loop can be started or gone on with
-STARTABLE: frozenset[Status] = frozenset(
-    {"not started", "stopped", "failed", "finished", "runner gone", "orphan training"}
 )
 
 _HEADLINES: dict[Status, str] = {

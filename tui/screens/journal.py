@@ -46,7 +46,6 @@ class JournalScreen(BaseScreen):
         self._reader: JournalReader | None = None
         self._entries: tuple[Entry, ...] = ()
         self._filter = ""
-        self._at_end = True
 
     def body(self) -> ComposeResult:
         columns = [Column("when"), Column("ver"), Column("event"), Column("", stretch=True)]

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
+from progtrain.engine.status.snapshot import WORKING
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import version_colour
 from progtrain.tui.model import AXES, Axis, Model, in_order
@@ -118,7 +119,7 @@ class LoopScreen(PaneScreen):
         snapshot = self.model.snapshot
         if snapshot is None:
             return
-        if snapshot.running or snapshot.status in words.WORKING - {"orphan training"}:
+        if snapshot.running or snapshot.status in WORKING - {"orphan training"}:
             about = f"{snapshot.version} is {words.headline(snapshot).removeprefix(f'{snapshot.version} ')}."
             self.app.push_screen(
                 Confirm(

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.text import Text
 from textual.widget import Widget
 
+from progtrain.engine.status.snapshot import WORKING
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
 from progtrain.tui.look.sanitize import clean_line, shorten
@@ -81,8 +82,8 @@ class StatusBar(Widget):
         if snapshot.status == "waiting":
             return text.append(f"{words_}- press r ", style=f"bold reverse {NEEDS_YOU}")
         colour = {"failed": BAD, "not ready": BAD, "runner gone": NEEDS_YOU, "orphan training": NEEDS_YOU}
-        style = colour.get(snapshot.status) or (NOW if snapshot.status in words.WORKING else GOOD)
-        if snapshot.autopilot and snapshot.status in words.WORKING:
+        style = colour.get(snapshot.status) or (NOW if snapshot.status in WORKING else GOOD)
+        if snapshot.autopilot and snapshot.status in WORKING:
             text.append("autopilot ", QUIET)
         return text.append(words_, style=f"bold {style}")
 
@@ -96,7 +97,7 @@ def _home(path: Path) -> str:
 def _machine(model: Model) -> str:
     """Only while something works: an idle screen has nothing to repaint."""
     machine, snapshot = model.machine, model.snapshot
-    if machine is None or snapshot is None or snapshot.status not in words.WORKING:
+    if machine is None or snapshot is None or snapshot.status not in WORKING:
         return ""
     gpu = f"gpu {max(machine.gpus):.0f}%  " if machine.gpus else ""
     return f"{gpu}cpu {machine.cpu_percent:.0f}%  mem {words.size_of(machine.memory_used)}  "

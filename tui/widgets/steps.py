@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widget import Widget
 
+from progtrain.engine.status.snapshot import STEP_NAMES
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
 from progtrain.tui.look.sanitize import clean_line
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _STYLE = {"done": GOOD, "running": f"bold {NOW}", "waiting": f"bold {NEEDS_YOU}", "failed": f"bold {BAD}"}
 _WIDE = 104
-_STEP_NAMES = ("initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report")
 _SHORT = {"initialize": "init", "evaluate": "eval", "analyze": "analyse", "extract": "action"}
 
 
@@ -58,7 +58,7 @@ class StepStrip(Widget):
         line.append(f" {snapshot.version or 'v001'} of {snapshot.max_versions} ", style="bold")
         steps: list[tuple[int, str, str, float | None]]
         steps = [(s.number, clean_line(s.name), s.state, s.seconds) for s in snapshot.steps]
-        steps = steps or [(i, name, "pending", None) for i, name in enumerate(_STEP_NAMES)]
+        steps = steps or [(i, name, "pending", None) for i, name in enumerate(STEP_NAMES)]
         for number, name, state, seconds in steps:
             line.append(" " if width < _WIDE else "  ")
             line.append_text(self._step(number, name, state, seconds, width))

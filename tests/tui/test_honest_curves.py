@@ -138,6 +138,11 @@ def test_a_zero_adds_no_decades() -> None:
     assert float(labels[-1]) >= 0.005
 
 
+@pytest.mark.parametrize("values", [[5e-324, 5e-324], [0.0, 5e-324], [5e-324, 1e99], [1e-300, 0.0, 1e-299]])
+def test_the_smallest_numbers_are_drawn_on_a_log_scale(values: list[float]) -> None:
+    assert len(drawn(series(values), Look(log=True))) == 10
+
+
 def test_below_zero_there_is_no_log_scale() -> None:
     look, curve = Look(log=True), series([-1 - x / 50 for x in range(200)])
     assert not on_log_scale((Line("x", curve, "red"),), look)

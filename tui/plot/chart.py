@@ -109,9 +109,12 @@ class _Scale(NamedTuple):
         ]
         low, high = (min(e[0] for e in seen), max(e[1] for e in seen)) if seen else (0.0, 1.0)
         log = look.log and low >= 0 < high
-        if log and low == 0:
+        if log:
             # a zero lies at the bottom, and adds no decades
-            low = min(_positive(lines, look, left, right), default=high)
+            low = low or min(_positive(lines, look, left, right), default=high)
+            # nine decades at most, and none of the smallest numbers, of which no ratio can be taken
+            high = max(high, 1e-12)
+            low = max(low, high * 1e-9)
         if high <= low:
             room = abs(low) * 0.1 or 1.0
             low, high = (low / 2, high * 2) if log else (low - room, high + room)

@@ -28,6 +28,11 @@ points = st.lists(st.tuples(numbers, numbers), max_size=30)
     st.one_of(st.none(), st.tuples(st.floats(-1e15, 1e15), st.floats(0, 1e15))),
 )
 @example([], [(0.0, 0.0), (5e-324, 0.0)], False, 0.0, (16, 4), "step", None)
+@example([], [(0.0, 2.0)], True, 0.0, (16, 9), "step", None)
+@example([], [(5e-324, 0.0), (-5e-324, 0.0)], False, 0.0, (16, 4), "step", None)
+@example([], [(0.0, 5e-324), (1.0, 5e-324)], True, 0.0, (16, 4), "step", None)
+@example([], [(0.0, 7418747497310.0), (0.0, 7418747497313.0)], False, 0.0, (16, 4), "step", None)
+@example([], [(0.0, 7418747497310.0), (0.0, 7418747497311.0)], False, 0.0, (16, 4), "step", None)
 def test_any_points_can_be_drawn(
     early: list[tuple[float, float]],
     late: list[tuple[float, float]],

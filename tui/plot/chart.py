@@ -20,6 +20,8 @@ _CURSOR = Style(color=CURSOR)
 _MARK_EVERY = 14
 #: on the x axis; the steps are chosen so that there are less
 _MOST_TICKS = 40
+#: of the y axis, in cells: the smallest chart has 16
+_WIDEST_LABEL = 10
 #: columns in which the smallest value above zero is looked for
 _FINE = 400
 
@@ -81,7 +83,8 @@ def draw(lines: tuple[Line, ...], look: Look, width: int, height: int) -> Drawin
         return Drawing([[Segment(" " * width)] for _ in range(height)])
     left, right = span
     scale = _Scale.of(lines, look, left, right)
-    margin = max(len(scale.label(share)) for share in (0.0, 0.5, 1.0)) + 1
+    labels = _axis_labels(height - 1, scale)
+    margin = max(len(label) for label in labels.values()) + 1
     canvas = Canvas(width - margin, height - 1, braille=not look.ascii)
     _draw_marks(canvas, look, left, right)
     for line in lines:
@@ -90,7 +93,10 @@ def draw(lines: tuple[Line, ...], look: Look, width: int, height: int) -> Drawin
         _draw_gaps(canvas, line, look, left, right)
     for place, line in enumerate(line for line in lines if line.version):
         _draw_line_marks(canvas, line, look, left, right, scale, place)
-    rows = [_axis_label(row, canvas.height, margin, scale) + canvas.segments(row) for row in range(canvas.height)]
+    rows = [
+        [Segment(labels.get(row, "").rjust(margin - 1) + " ", _QUIET), *canvas.segments(row)]
+        for row in range(canvas.height)
+    ]
     rows.append([Segment(_x_axis(left, right, margin, canvas.width, look.axis == "time"), _QUIET)])
     return Drawing(rows, left, right)
 
@@ -134,7 +140,10 @@ class _Scale(NamedTuple):
         value = self.low + (self.high - self.low) * share
         step = (self.high - self.low) / 10
         if step and 1e-4 <= abs(step) < 1e4:
-            return f"{value:.{max(0, -math.floor(math.log10(step)))}f}"
+            text = f"{value:.{max(0, -math.floor(math.log10(step)))}f}"
+            # large values that hardly differ would take all the room of a small chart
+            if len(text) <= _WIDEST_LABEL:
+                return text
         return words.number(value)
 
 
@@ -215,12 +224,12 @@ def _dot_row(canvas: Canvas, scale: _Scale, value: float) -> int:
     return round((1 - min(1.0, max(0.0, scale.share(value)))) * (canvas.dots_down - 1))
 
 
-def _axis_label(row: int, height: int, margin: int, scale: _Scale) -> list[Segment]:
+def _axis_labels(height: int, scale: _Scale) -> dict[int, str]:
+    """Row -> what stands beside it."""
     places = {0: 1.0, height - 1: 0.0}
     if height >= 7:
         places[height // 2] = 1 - (height // 2) / (height - 1)
-    text = scale.label(places[row]) if row in places else ""
-    return [Segment(text.rjust(margin - 1) + " ", _QUIET)]
+    return {row: scale.label(share) for row, share in places.items()}
 
 
 def _x_axis(left: float, right: float, margin: int, width: int, time: bool) -> str:
@@ -250,4 +259,5 @@ def _x_axis(left: float, right: float, margin: int, width: int, time: bool) -> s
 
 def _round_step(rough: float) -> float:
     power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    # the smallest numbers there are have no power of ten below them
+    return next((power * factor for factor in (1, 2, 5, 10) if power * factor >= rough), rough)

@@ -84,23 +84,18 @@ class SampleFilter:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True)
-class ClassCount:
-    name: str
-    samples: int
-    wrong: int
+def classes(outcomes: Sequence[Outcome], field: str) -> list[tuple[str, int, int]]:
+    """Values of `truth` or `prediction`, numbers in their order, each with how many samples and how many wrong ones.
 
-
-def classes(outcomes: Sequence[Outcome], field: str) -> list[ClassCount]:
-    """Values of `truth` or `prediction` with their counts, numbers in their order; none where nothing is classified."""
+    None where nothing is classified.
+    """
     if not any(o.correct is not None for o in outcomes):
         return []
-    counted: dict[str, list[int]] = {}
+    counted: dict[str, tuple[int, int]] = {}
     for outcome in outcomes:
-        entry = counted.setdefault(getattr(outcome, field), [0, 0])
-        entry[0] += 1
-        entry[1] += outcome.correct is False
-    return sorted((ClassCount(name, *entry) for name, entry in counted.items()), key=lambda c: _order(c.name))
+        samples, wrong = counted.get(name := getattr(outcome, field), (0, 0))
+        counted[name] = samples + 1, wrong + (outcome.correct is False)
+    return sorted(((name, *entry) for name, entry in counted.items()), key=lambda found: _order(found[0]))
 
 
 def _order(name: str) -> tuple[bool, float, str]:

@@ -30,10 +30,11 @@ from progtrain.tui.screens.journal import JournalScreen
 from progtrain.tui.screens.leaderboard import LeaderboardScreen
 from progtrain.tui.screens.loop import LoopScreen
 from progtrain.tui.screens.reports import ReportsScreen
-from progtrain.tui.screens.review import CandidateList, ReviewScreen
+from progtrain.tui.screens.review import ReviewScreen
 from progtrain.tui.screens.rules import RulesScreen
 from progtrain.tui.screens.samples import SamplesScreen
 from progtrain.tui.screens.table import SCREENS
+from progtrain.tui.widgets.candidates import CandidateList
 from progtrain.tui.widgets.curve import CurveView
 from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.line_view import LineView

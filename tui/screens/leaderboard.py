@@ -1,4 +1,4 @@
-"""Every version and every model from elsewhere."""
+"""Every version and every external model."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class LeaderboardScreen(BaseScreen):
         mark = self.signs.marked if marked else " "
         best = self.signs.best if isinstance(row, VersionView) and row.is_best else " "
         verdict = row.verdict_previous if isinstance(row, VersionView) else None
-        action = row.action if isinstance(row, VersionView) else "model from elsewhere"
+        action = row.action if isinstance(row, VersionView) else "external model"
         cells: list[Text] = [Text(f"{mark}{best}", end=""), as_text(shorten(name, 24), f"bold {version_colour(name)}")]
         cells += [as_text(words.metric_value(row.metrics.get(metric), self.signs)) for metric in metrics]
         cells.append(as_text(verdict or "", verdict_colour(verdict)))

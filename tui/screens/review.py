@@ -21,25 +21,11 @@ from progtrain.tui.screens.ask import AskLine, Confirm
 from progtrain.tui.screens.base import PaneScreen
 from progtrain.tui.screens.edit import EditScreen
 from progtrain.tui.screens.facts import FactsScreen
-from progtrain.tui.screens.review_text import draft_of, name_of
+from progtrain.tui.screens.review_text import name_of
+from progtrain.tui.widgets.candidates import COLUMNS, CandidateList, candidate_rows, draft_of
 from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.document import Document
-from progtrain.tui.widgets.row_list import Column, RowList
-
-_COLUMNS = [
-    Column(""),
-    Column("", "right"),
-    Column("candidate", stretch=True),
-    Column("chance", "right"),
-    Column("rules", "right"),
-    Column("risk", spare=1),
-]
-
-
-class CandidateList(RowList):
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "Choose", tooltip="Draft the candidate under the cursor", id="review.choose")
-    ]
+from progtrain.tui.widgets.row_list import RowList
 
 
 class ReviewScreen(PaneScreen):
@@ -103,7 +89,7 @@ class ReviewScreen(PaneScreen):
                     yield DiffView(id="diff", empty="nothing would be changed")
                     yield Static("", id="checks", markup=False)
                 with Vertical(classes="pane", id="candidates_pane"):
-                    yield CandidateList(_COLUMNS, id="candidates", empty="no other candidate")
+                    yield CandidateList(COLUMNS, id="candidates", empty="no other candidate")
                     yield Static("", id="card", markup=False)
 
     # what is on show
@@ -154,7 +140,7 @@ class ReviewScreen(PaneScreen):
 
     def _new_question(self, review: Review | None) -> None:
         old, self._review, self._preview = self._review, review, None
-        self._candidates.show_rows(review_text.candidate_rows(review, self.signs))
+        self._candidates.show_rows(candidate_rows(review, self.signs))
         if (drafted := draft_of(review)) is not None:
             self._candidates.move_to(drafted)
         is_review = review is None or review.kind == "review"
@@ -172,7 +158,9 @@ class ReviewScreen(PaneScreen):
         elif review.question == self._answered:
             text = Text(" answered: the loop goes on", style=GOOD)
         else:
-            text = review_text.question(review, self._accepts(), self.app.size)
+            card = self._card
+            base = review.base if self._drafted or card is None else card.base
+            text = review_text.question(review, self._accepts(), base, self.app.size)
         self.query_one("#question", Static).update(text)
 
     def on_resize(self) -> None:

@@ -8,21 +8,9 @@ from rich.text import Text
 
 from progtrain.engine.schema import CandidateCard, Review
 from progtrain.engine.status.snapshot import Snapshot
-from progtrain.tui.look import words
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
-from progtrain.tui.look.sanitize import as_text, clean_line, clean_text, glimpse, shorten
+from progtrain.tui.look.sanitize import clean_line, clean_text, glimpse, shorten
 from progtrain.tui.reading.drafts import Documents
-from progtrain.tui.widgets.row_list import Row
-
-#: key of the row for a draft that is none of the candidates: somebody has written it by hand
-BY_HAND = ""
-
-
-def draft_of(review: Review | None) -> str | None:
-    """The candidate that is drafted; `BY_HAND` where the draft is none of those on offer, None without candidates."""
-    if review is None or not review.candidates:
-        return None
-    return review.chosen if review.chosen in {card.id for card in review.candidates} else BY_HAND
 
 
 def name_of(candidate: str | None) -> str:
@@ -31,13 +19,13 @@ def name_of(candidate: str | None) -> str:
 
 def without_question(snapshot: Snapshot | None, documents: Documents | None) -> Text:
     if snapshot is not None and snapshot.status in {"drafting", "analyzing"}:
-        return Text(" the advisor is drafting: it comes by itself", style=NOW)
+        return Text(" the advisor is drafting; the draft appears here when it is ready", style=NOW)
     last = documents.version if documents and documents.analysis else None
     decided = f"what was decided on {last}" if last else "nothing is decided yet"
     return Text(f" no question is open: {decided}", style=QUIET)
 
 
-def question(review: Review, accepts: str, size: tuple[int, int]) -> Text:
+def question(review: Review, accepts: str, base: str | None, size: tuple[int, int]) -> Text:
     """What is asked, what `a` would do now, and as many notes as there is room for."""
     columns, lines = size
     text = Text(f" {clean_line(review.title)}", style=f"bold {NEEDS_YOU}")
@@ -45,8 +33,8 @@ def question(review: Review, accepts: str, size: tuple[int, int]) -> Text:
         text.append(f"   {accepts}", style=f"bold {NOW}")
     if review.author:
         text.append(f"   by {clean_line(review.author)}", style=QUIET)
-    if review.base:
-        text.append(f"   on {clean_line(review.base)}", style=QUIET)
+    if base:
+        text.append(f"   on {clean_line(base)}", style=QUIET)
     # what `a` does must be seen at every width: the title alone is above the notes
     text.no_wrap = True
     text.truncate(max(20, columns), overflow="ellipsis")
@@ -91,27 +79,3 @@ def card_document(card: CandidateCard) -> str:
         f"## {clean_line(card.change)}\n\n{clean_line(card.why)}\n\n{reasons}\n"
         "*Not drafted yet: the advisor writes this document once the candidate is accepted or chosen.*\n"
     )
-
-
-def candidate_rows(review: Review | None, signs: words.Signs) -> list[Row]:
-    if review is None:
-        return []
-    drafted = draft_of(review)
-    rows = [_row(str(n) if n < 10 else "", card, drafted, signs) for n, card in enumerate(review.candidates, 1)]
-    if drafted == BY_HAND:
-        cells = (as_text(signs.running, NOW), as_text(""), as_text("the draft, edited by hand", "bold"))
-        rows.insert(0, Row(BY_HAND, (*cells, as_text(""), as_text(""), as_text(""))))
-    return rows
-
-
-def _row(number: str, card: CandidateCard, drafted: str | None, signs: words.Signs) -> Row:
-    chosen = card.id == drafted
-    cells = (
-        as_text(signs.running if chosen else " ", NOW),
-        as_text(number, QUIET),
-        as_text(card.id, "bold" if chosen else ""),
-        as_text(f"{card.probability:.0%}" if card.probability is not None else signs.none),
-        as_text(f"#{card.rank}"),
-        as_text(card.risk, {"high": BAD, "medium": NEEDS_YOU}.get(card.risk, QUIET)),
-    )
-    return Row(card.id, cells)

@@ -14,19 +14,19 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from progtrain.tui.look import words
-from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, QUIET, version_colour
-from progtrain.tui.look.sanitize import as_text, clean_line, clean_text
+from progtrain.tui.look.colours import NEEDS_YOU, QUIET
+from progtrain.tui.look.sanitize import as_text, clean_line
 from progtrain.tui.model import Model
 from progtrain.tui.reading.pictures import Picture, read_picture
 from progtrain.tui.reading.raw import Raw, find_raw
 from progtrain.tui.reading.samples import Kept, Outcome, kept_ids, read_kept, read_outcomes
 from progtrain.tui.sample_filter import OUTCOMES, SHARES, SampleFilter, classes
+from progtrain.tui.screens import sample_text
 from progtrain.tui.screens.ask import AskLine
 from progtrain.tui.screens.base import PaneScreen
 from progtrain.tui.screens.choose import Choose
 from progtrain.tui.widgets.picture import PictureView, PixelView
 from progtrain.tui.widgets.row_list import Column, Row, RowList
-from progtrain.tui.widgets.table_view import TableView
 
 
 class SamplesScreen(PaneScreen):
@@ -166,7 +166,7 @@ class SamplesScreen(PaneScreen):
         return Row(outcome.sample_id, source=(outcome, kept), make=lambda: self._cells(outcome, kept))
 
     def _cells(self, outcome: Outcome, kept: bool) -> tuple[Text, ...]:
-        sign, style = _sign(outcome, self.signs)
+        sign, style = sample_text.sign(outcome, self.signs)
         return (
             Text(f"{sign}{self.signs.on if kept else ' '}", style=style, end=""),
             as_text(outcome.sample_id),
@@ -199,13 +199,14 @@ class SamplesScreen(PaneScreen):
 
         def done(found: tuple[Kept, dict[str, Picture]]) -> None:
             if number == self._round:
-                self._show_files(self._file_widgets(*found))
+                self._show_files(sample_text.file_widgets(*found, self._picture))
 
         self.read(work, done)
 
     def _show_head(self, sample_id: str | None) -> None:
         outcome = next((o for o in self._outcomes if o.sample_id == sample_id), None)
-        self.query_one("#sample_head", Static).update(self._head(outcome) if outcome else Text(""))
+        text = sample_text.head(self.version or "", outcome, self._others, self.signs) if outcome else Text("")
+        self.query_one("#sample_head", Static).update(text)
 
     def _show_raw(self, sample_id: str) -> None:
         """Of most samples nothing is kept: they are looked up in the prepared data."""
@@ -215,23 +216,12 @@ class SamplesScreen(PaneScreen):
 
         def done(raw: Raw | None) -> None:
             if number == self._round:
-                self._show_files(self._raw_widgets(raw))
+                self._show_files(sample_text.raw_widgets(raw, self._picture))
 
         if dataset is None:
             done(None)
         else:
             self.read(lambda: find_raw(workspace, dataset, sample_id, columns, lines), done)
-
-    def _raw_widgets(self, raw: Raw | None) -> list[Widget]:
-        if raw is None:
-            note = "its id leads to no file, row or item of the validation data, and nothing was kept of it"
-            return [Static(Text(note, style=QUIET), markup=False)]
-        widgets: list[Widget] = [Static(Text(clean_line(raw.source), style=QUIET), markup=False)]
-        if raw.picture is not None:
-            widgets.append(self._picture(raw.picture))
-        if raw.text:
-            widgets.append(Static(Text(clean_text(raw.text)), markup=False))
-        return widgets
 
     def _picture(self, picture: Picture) -> Widget:
         if self.host.pixels is not None and picture.image is not None:
@@ -242,36 +232,6 @@ class SamplesScreen(PaneScreen):
         """Cells for a picture, also while the pane is still hidden."""
         width, height = self.app.size
         return (width - 4 if self.narrow else width * 4 // 7 - 4), max(6, min(20, height - 12))
-
-    def _head(self, outcome: Outcome) -> Text:
-        """The sample in this version, and beside it in the others."""
-        text = Text(f"{clean_line(outcome.sample_id)}\n", style="bold")
-        text.append(f"truth {clean_line(outcome.truth)}\n", style="not bold")
-        rows = [(self.version or "", outcome)]
-        rows += [(v, found[outcome.sample_id]) for v, found in self._others.items() if outcome.sample_id in found]
-        for version, seen in sorted(rows, key=lambda row: row[0]):
-            sign, style = _sign(seen, self.signs)
-            mark = self.signs.running if version == self.version else " "
-            text.append(f"{mark} ", style="not bold").append(version, version_colour(version))
-            text.append(f" {sign} {clean_line(seen.prediction)}", f"not bold {style}")
-            told = f"  loss {words.number(seen.loss, self.signs)}"
-            if seen.confidence is not None:
-                told += f"  sure {seen.confidence:.0%}"
-            text.append(f"{told}\n", f"not bold {QUIET}")
-        return text
-
-    def _file_widgets(self, kept: Kept, drawn: dict[str, Picture]) -> list[Widget]:
-        widgets: list[Widget] = []
-        for file in kept.files:
-            widgets.append(Static(Text(clean_line(file.name), style=QUIET), markup=False))
-            if file.name in drawn:
-                widgets.append(self._picture(drawn[file.name]))
-            elif file.kind == "table":
-                widgets.append(TableView(file.text, "\t" if file.path.suffix.casefold() == ".tsv" else ","))
-            else:
-                shown = clean_text(file.text) if file.text else "not shown here"
-                widgets.append(Static(Text(shown), markup=False))
-        return widgets
 
     def _show_files(self, widgets: list[Widget]) -> None:
         holder = self.query_one("#sample_files")
@@ -302,8 +262,8 @@ class SamplesScreen(PaneScreen):
             return
         rows = [Row("", (as_text("any"),))]
         rows += [
-            Row(f"={c.name}", (as_text(c.name, "bold"), as_text(f"{c.samples} samples, {c.wrong} wrong", QUIET)))
-            for c in found
+            Row(f"={name}", (as_text(name, "bold"), as_text(f"{samples} samples, {wrong} wrong", QUIET)))
+            for name, samples, wrong in found
         ]
 
         def chosen(keys: tuple[str, ...] | None) -> None:
@@ -379,9 +339,3 @@ class SamplesScreen(PaneScreen):
             self.action_clear()
         else:
             self.host.action_screen("loop")
-
-
-def _sign(outcome: Outcome, signs: words.Signs) -> tuple[str, str]:
-    if outcome.correct is None:
-        return " ", ""
-    return (signs.done, GOOD) if outcome.correct else (signs.failed, BAD)

@@ -20,7 +20,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ws = Workspace(Path(folder))
         make_versions(ws, VERSIONS)
-        status = [sys.executable, "-m", "progtrain.engine.cli.main", "-C", folder, "status"]
+        status = [str(Path(sys.executable).with_name("progtrain")), "-C", folder, "status"]
         empty, full = alternate(
             ROUNDS, lambda: seconds([sys.executable, "-c", "pass"], ws.root), lambda: seconds(status, ws.root)
         )

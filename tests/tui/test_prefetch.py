@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import pytest
 
-from progtrain.engine.analysis.measure.curves import CurveReader
+from progtrain.engine.analysis.measure.curves import read_metrics
 from progtrain.engine.status.rows import glance
 from progtrain.engine.status.snapshot import Snapshot, StepView, VersionView
 from progtrain.engine.workspace import Workspace
@@ -127,12 +127,12 @@ def _until_there(ahead: Prefetch, take: Callable[[], T | None]) -> T | None:
 def test_it_reads_what_the_engine_reads(tmp_path: Path, rows: list[str], ending: str) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text(ending.join(rows) + ending, newline="")
-    news, engine = MetricsFile(path).read(), CurveReader(path).read()
-    assert news is not None and set(news.columns) == set(engine.names) and news.epochs == engine.epochs
-    for name in engine.names:
-        found, wanted = news.columns[name], engine.raw(name)
-        assert list(found.xs) == wanted.steps
-        assert repr(list(found.ys)) == repr(wanted.values)
+    news, engine = MetricsFile(path).read(), read_metrics(path)
+    assert news is not None and set(news.columns) == set(engine.columns) and news.epochs == engine.epochs
+    for name, points in engine.columns.items():
+        found = news.columns[name]
+        assert list(found.xs) == [step for step, _, _ in points]
+        assert repr(list(found.ys)) == repr([value for _, _, value in points])
 
 
 def test_new_rows_come_alone_and_a_torn_one_waits(tmp_path: Path) -> None:
@@ -149,6 +149,30 @@ def test_new_rows_come_alone_and_a_torn_one_waits(tmp_path: Path) -> None:
     path.unlink()
     gone = file.read()
     assert gone is not None and gone.fresh and not gone.columns
+
+
+@pytest.mark.parametrize(
+    "rewritten",
+    [
+        "epoch,step,train_loss,val_loss\n0,1,0.9,\n0,1,,0.95\n1,2,0.8,\n1,2,,0.9\n",
+        "epoch,step,train_loss\n0,1,0.1\n",
+        "epoch,step,train_loss\n0,1,0.1\n1,2,0.2\n2,3,0.3\n3,4,0.4\n4,5,0.5\n",
+    ],
+    ids=["new column", "shorter", "another training"],
+)
+def test_it_starts_over_when_the_file_was_written_anew(tmp_path: Path, rewritten: str) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,step,train_loss\n0,1,0.9\n1,2,0.8\n")
+    file = MetricsFile(path)
+    file.read()
+    path.write_text(rewritten)
+    news, anew = file.read(), MetricsFile(path).read()
+    assert news is not None and anew is not None and news.fresh
+    assert list(news.columns["train_loss"].ys) == list(anew.columns["train_loss"].ys)
+    path.unlink()
+    gone = file.read()
+    assert gone is not None and gone.fresh and not gone.columns
+    assert MetricsFile(tmp_path / "logs" / "metrics.csv").read() is None
 
 
 def test_steps_become_seconds_between_known_moments() -> None:

@@ -85,8 +85,8 @@ def summarise(curves: Curves) -> Shape:
         wobble=_wobble(val or train),
         rises=_rises(train),
         end_over_best=_end_over_best(train),
-        nonfinite=curves.nonfinite(losses),
-        ends_nonfinite=any(_ends_nonfinite(curves, name) for name in losses),
+        nonfinite=sum(not math.isfinite(value) for name in losses for _, _, value in curves.columns[name]),
+        ends_nonfinite=any(not math.isfinite(curves.columns[name][-1][2]) for name in losses),
     )
 
 
@@ -136,13 +136,9 @@ def _line(values: Sequence[float]) -> tuple[float, float]:
 def _first_drop(curves: Curves, steps_name: str | None, train: list[tuple[int, float]]) -> float | None:
     """Within the first epoch where steps are logged, else from the first epoch to the second."""
     if steps_name:
-        raw = curves.raw(steps_name)
-        first = raw.epochs[0] if raw.epochs else None
-        values = [
-            value
-            for epoch, value in zip(raw.epochs, raw.values, strict=True)
-            if epoch == first and math.isfinite(value)
-        ]
+        points = curves.columns[steps_name]
+        first = points[0][1]
+        values = [value for _, epoch, value in points if epoch == first and math.isfinite(value)]
         if first is not None and len(values) >= 3:
             end = values[-max(1, len(values) // 5) :]
             return _relative(values[0], math.fsum(end) / len(end))
@@ -194,8 +190,3 @@ def _end_over_best(train: Sequence[tuple[int, float]]) -> float | None:
     if not train or (lowest := min(value for _, value in train)) <= 0:
         return None
     return train[-1][1] / lowest
-
-
-def _ends_nonfinite(curves: Curves, name: str) -> bool:
-    values = curves.raw(name).values
-    return bool(values) and not math.isfinite(values[-1])

@@ -123,37 +123,36 @@ def _metric(key: str, value: float | None, source: str) -> Iterator[_Row]:
 
 
 def _place(m: Measurements) -> Iterator[_Row]:
-    history = m.sources.history
-    yield "version", m.version, m.version, None, m.sources.script
+    history = m.source("history")
+    yield "version", m.version, m.version, None, m.source("script")
     if m.previous:
         yield "previous", m.previous, m.previous, None, history
     yield "best", m.best, m.best, None, history
     yield from _count("versions_left", m.versions_left, "user_defined_rules.json, loop_config.max_versions")
     if m.task:
-        yield "task", m.task, m.task, None, m.sources.stats or m.sources.per_sample
+        yield "task", m.task, m.task, None, m.source("task")
     if m.last_action:
         yield "last_action", m.last_action, m.last_action, None, history
 
 
 def _primary(m: Measurements) -> Iterator[_Row]:
-    source = f"{m.sources.score}, metrics.{m.metric}"
+    history, per_sample = m.source("history"), m.source("per_sample")
+    source = f"{m.source('score')}, metrics.{m.metric}"
     yield "metric", m.metric, m.metric, None, "user_defined_rules.json, eval_config.primary_metric"
     yield from _metric("value", m.value, source)
-    yield from _metric(
-        "previous_value", m.previous_value, f"{m.sources.history}/{m.previous}/eval_score.json, metrics.{m.metric}"
-    )
-    yield from _metric("best_value", m.best_value, f"{m.sources.history}/{m.best}/eval_score.json, metrics.{m.metric}")
-    yield from _metric("chance", m.chance, m.sources.per_sample)
+    for key, value, version in (("previous_value", m.previous_value, m.previous), ("best_value", m.best_value, m.best)):
+        yield from _metric(key, value, f"{history}/{version}/eval_score.json, metrics.{m.metric}")
+    yield from _metric("chance", m.chance, per_sample)
     for key, delta in (("delta_previous", m.previous_delta), ("delta_best", m.best_delta)):
         if delta is not None and math.isfinite(delta):
             text = signed_text(delta, m.value)
             yield key, text, delta, _direction(float(text), m.higher_is_better), source
     for key, verdict in (("verdict_previous", m.verdict_previous), ("verdict_best", m.verdict_best)):
         if verdict:
-            yield key, verdict, verdict, None, m.sources.per_sample
+            yield key, verdict, verdict, None, per_sample
     compared = m.against_previous
     if compared and metrics.same(compared.metric, m.metric):
-        where = f"{m.sources.per_sample}, {compared.method}"
+        where = f"{per_sample}, {compared.method}"
         yield "delta_low", signed_text(compared.low, m.value), compared.low, None, where
         yield "delta_high", signed_text(compared.high, m.value), compared.high, None, where
 
@@ -165,7 +164,7 @@ def _direction(delta: float, higher_is_better: bool) -> str:
 
 
 def _curve_facts(m: Measurements) -> Iterator[_Row]:
-    shape, log = m.shape, m.sources.log
+    shape, log = m.shape, m.source("log")
     val, train = f"{log}, {shape.val_name}", f"{log}, {shape.train_name}"
     best = f", epoch {shape.best_epoch}"
     yield from _metric("train_loss", shape.train_loss, train + best)
@@ -195,7 +194,7 @@ def _curve_facts(m: Measurements) -> Iterator[_Row]:
 
 def _setting_facts(m: Measurements) -> Iterator[_Row]:
     def line(key: str) -> str:
-        return f"{m.sources.script}, line {m.lines[key]}" if key in m.lines else m.sources.script
+        return m.source("script") + (f", line {m.lines[key]}" if key in m.lines else "")
 
     rate = m.number("learning_rate")
     if rate is not None:
@@ -212,33 +211,33 @@ def _setting_facts(m: Measurements) -> Iterator[_Row]:
         text = ", ".join(map(str, hidden)) if isinstance(hidden, tuple) else str(hidden)
         yield "hidden_size", text, hidden if isinstance(hidden, int) else text, None, line("hidden_size")
     if m.optimizer:
-        yield "optimizer", m.optimizer, m.optimizer, None, m.sources.script
-        yield "schedule", m.schedule or "none", m.schedule or "none", None, m.sources.script
+        yield "optimizer", m.optimizer, m.optimizer, None, m.source("script")
+        yield "schedule", m.schedule or "none", m.schedule or "none", None, m.source("script")
     if m.parameters is not None:
-        yield from _count("parameters", m.parameters, m.sources.spec, _parameter_word(m))
+        yield from _count("parameters", m.parameters, m.source("spec"), _parameter_word(m))
 
 
 def _parameter_word(m: Measurements) -> str | None:
-    if not m.data.train_samples or m.parameters is None:
+    if not m.train_samples or m.parameters is None:
         return None
-    ratio = m.parameters / m.data.train_samples
+    ratio = m.parameters / m.train_samples
     return "few" if ratio < 1 else "many" if ratio < 100 else "very many"
 
 
 def _data_facts(m: Measurements) -> Iterator[_Row]:
-    yield from _count("train_samples", m.data.train_samples, m.data.stats_source or m.sources.spec)
-    samples = m.failures.samples or m.data.val_samples
-    yield from _count("val_samples", samples, m.sources.per_sample or m.data.stats_source)
-    for key, value in (("input_scale", m.data.input_scale), ("input_offset", m.data.input_offset)):
+    yield from _count("train_samples", m.train_samples, m.source("stats") or m.source("spec"))
+    samples = m.failures.samples or m.val_samples
+    yield from _count("val_samples", samples, m.source("per_sample") or m.source("stats"))
+    for key, value in (("input_scale", m.input_scale), ("input_offset", m.input_offset)):
         if value is not None and math.isfinite(value):
-            yield key, ratio_text(value), value, bucket(key, value), m.data.scale_source
+            yield key, ratio_text(value), value, bucket(key, value), m.source("inputs")
     if m.failures.imbalance is not None:
         value = m.failures.imbalance
-        yield "imbalance", ratio_text(value), value, bucket("imbalance", value), m.sources.per_sample
+        yield "imbalance", ratio_text(value), value, bucket("imbalance", value), m.source("per_sample")
 
 
 def _failure_facts(m: Measurements) -> Iterator[_Row]:
-    f, source = m.failures, m.sources.per_sample
+    f, source = m.failures, m.source("per_sample")
     for key, count in (
         ("wrong", f.wrong),
         ("flipped_right", m.flipped_right),
@@ -257,7 +256,7 @@ def _failure_facts(m: Measurements) -> Iterator[_Row]:
     yield from _share("tail_loss", f.tail_loss, source)
     if m.latency is not None and math.isfinite(m.latency):
         word = bucket("latency", m.latency)
-        yield "latency", f"{m.latency:.3g}", m.latency, word, f"{m.sources.score}, latency_ms"
+        yield "latency", f"{m.latency:.3g}", m.latency, word, f"{m.source('score')}, latency_ms"
 
 
 def _share_word(count: int | None, samples: int) -> str | None:

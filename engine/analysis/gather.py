@@ -9,14 +9,24 @@ from progtrain.advisor.interface import Tried
 from progtrain.engine import metrics
 from progtrain.engine.analysis.advise.candidates import Ground, back_to, find_candidates, with_way_back
 from progtrain.engine.analysis.advise.diagnosis import diagnose
-from progtrain.engine.analysis.compare.deltas import Comparer, metric_rows, trade_offs
+from progtrain.engine.analysis.compare.deltas import comparer, judge, metric_rows, trade_offs
 from progtrain.engine.analysis.facts import metric_text, signed_text, tell
 from progtrain.engine.analysis.measure.failures import find_flips, find_slices, find_worst
 from progtrain.engine.analysis.measure.measurements import Measurements
-from progtrain.engine.analysis.measure.reading import Read, read_samples, read_version
+from progtrain.engine.analysis.measure.reading import read_samples, read_version
 from progtrain.engine.analysis.measure.samples import PerSample
-from progtrain.engine.analysis.types import Candidate, Flip, Insight, Limits, MetricRow, VersionRecord
+from progtrain.engine.analysis.types import (
+    Candidate,
+    Comparison,
+    Flip,
+    Insight,
+    Limits,
+    MetricRow,
+    Verdict,
+    VersionRecord,
+)
 from progtrain.engine.errors import InputError
+from progtrain.engine.schema import Metric
 from progtrain.engine.workspace import Workspace, version_number
 
 
@@ -35,46 +45,47 @@ class _Gathering:
         self.ws, self.version, self.limits = ws, version, limits
         self.warnings: list[str] = []
         own = next((record for record in history if record.version == version), None)
-        self.read = read_version(ws, version, own, limits)
+        self.record, self.score, self.samples, self.measured = read_version(ws, version, own, limits, self.warnings)
         before = [record for record in history if _number(record.version) < _number(version)]
         self.earlier = sorted(before, key=lambda record: _number(record.version))
         self.previous = self.earlier[-1] if self.earlier else None
         comparable = [record for record in self.earlier if record.comparable]
         self.best_earlier = self._best(comparable)
-        self.best = self._best([*comparable, self.read.record]) or self.read.record
-        base = next((record for record in self.earlier if record.version == self.read.record.base), None)
-        self.base = base or (self.previous if self.read.record.operation else None)
+        self.best = self._best([*comparable, self.record]) or self.record
+        base = next((record for record in self.earlier if record.version == self.record.base), None)
+        self.base = base or (self.previous if self.record.operation else None)
         self.others = self._samples_of(self.previous, self.best_earlier, self.base)
-        self.comparer = Comparer(self.read, limits, self.others)
+        self.compare_with = comparer(self.samples, self.others, limits.seed)
 
     def insight(self) -> Insight:
-        rows = metric_rows(self.read, self.limits, self.comparer, self.previous, self.best_earlier)
+        primary = self.limits.primary_metric
+        rows = metric_rows(self.score, primary, self.compare_with, self.previous, self.best_earlier)
         flips = self._flips()
         measured = self._compared(rows, flips)
         facts = tell(measured)
-        samples, before = self.read.samples, self._samples(self.previous)
+        samples, before = self.samples, self._samples(self.previous)
         return Insight(
             version=self.version,
             previous=_version(self.previous),
             best=self.best.version,
             best_earlier=_version(self.best_earlier),
-            primary_metric=self.limits.primary_metric,
+            primary_metric=primary,
             higher_is_better=self.limits.higher_is_better,
             task=measured.task or "",
             facts=facts,
             findings=diagnose(measured, frozenset(fact.key for fact in facts)),
             candidates=self._candidates(measured),
             metrics=rows,
-            against_previous=self.comparer.primary(_version(self.previous)),
-            against_best=self.comparer.primary(_version(self.best_earlier)),
-            against_base=self.comparer.primary(_version(self.base)),
+            against_previous=self._against(self.previous),
+            against_best=self._against(self.best_earlier),
+            against_base=self._against(self.base),
             trade_offs=trade_offs(rows),
             slices=find_slices(samples, before) if samples else (),
             worst_samples=find_worst(samples) if samples else (),
             flips=flips or (),
             tried=self._tried(),
-            log=self.read.log,
-            warnings=tuple(dict.fromkeys((*self.read.warnings, *self.warnings))),
+            log=self.measured.source("log"),
+            warnings=tuple(dict.fromkeys(self.warnings)),
         )
 
     def _best(self, records: Iterable[VersionRecord]) -> VersionRecord | None:
@@ -98,7 +109,7 @@ class _Gathering:
         return self.others.get(record.version) if record else None
 
     def _flips(self) -> tuple[Flip, ...] | None:
-        before, samples = self._samples(self.previous), self.read.samples
+        before, samples = self._samples(self.previous), self.samples
         if before is None or samples is None or not samples.is_classification:
             return None
         return find_flips(before, samples)
@@ -107,31 +118,43 @@ class _Gathering:
         """What was measured on this version, with what is known from the others."""
         primary = metrics.value_of(self.limits.primary_metric, {row.name: row for row in rows})
         return replace(
-            self.read.measured,
+            self.measured,
             best=self.best.version,
             previous=_version(self.previous),
             best_earlier=_version(self.best_earlier),
             previous_value=primary.previous if primary else None,
             best_value=self.best.primary,
             best_earlier_value=primary.best if primary else None,
-            against_previous=self.comparer.primary(_version(self.previous)),
-            against_best=self.comparer.primary(_version(self.best_earlier)),
-            verdict_previous=self.comparer.outcome(self.previous),
-            verdict_best=self.comparer.outcome(self.best_earlier),
-            last_action=self.read.record.action_text,
+            against_previous=self._against(self.previous),
+            against_best=self._against(self.best_earlier),
+            verdict_previous=self._outcome(self.previous),
+            verdict_best=self._outcome(self.best_earlier),
+            last_action=self.record.action_text,
             flipped_right=sum(flip.now == "right" for flip in flips) if flips is not None else None,
             flipped_wrong=sum(flip.now == "wrong" for flip in flips) if flips is not None else None,
         )
+
+    def _against(self, record: VersionRecord | None) -> Comparison | None:
+        """By the primary metric, or the loss where that is no sum over samples."""
+        return self.compare_with(_version(record), self.limits.primary_metric, self.limits.higher_is_better)
+
+    def _outcome(self, record: VersionRecord | None) -> Verdict | None:
+        """The verdict of the primary metric against a version."""
+        if record is None or not record.comparable:
+            return None
+        name, higher = self.limits.primary_metric, self.limits.higher_is_better
+        metric = self.score.metric(name) or Metric(name=name, value=None, higher_is_better=higher)
+        return judge(metric, record, self.compare_with)[0]
 
     # candidates
 
     def _record(self) -> VersionRecord:
         """This version with what its action brought."""
         return replace(
-            self.read.record,
+            self.record,
             base=_version(self.base),
-            verdict_previous=self.comparer.outcome(self.previous),
-            verdict_base=self.comparer.outcome(self.base),
+            verdict_previous=self._outcome(self.previous),
+            verdict_base=self._outcome(self.base),
         )
 
     def _candidates(self, measured: Measurements) -> tuple[Candidate, ...]:
@@ -156,11 +179,11 @@ class _Gathering:
     def _best_ground(self, history: Sequence[VersionRecord]) -> Ground | None:
         """The best version with its own evidence; None when it can no longer be read."""
         try:
-            read: Read = read_version(self.ws, self.best.version, self.best, self.limits)
+            *_, measured = read_version(self.ws, self.best.version, self.best, self.limits, [])
         except InputError as error:
             self.warnings.append(f"{self.best.version}: {error.reason}: nothing is offered on it")
             return None
-        return self._ground(read.measured, self.best, history)
+        return self._ground(measured, self.best, history)
 
     def _worse_by(self, measured: Measurements) -> str:
         delta = measured.best_delta

@@ -12,7 +12,6 @@ import pytest
 from progtrain.engine.analysis.advise.diagnosis import TOLD, diagnose
 from progtrain.engine.analysis.facts import tell
 from progtrain.engine.analysis.measure.curves import read_metrics
-from progtrain.engine.analysis.measure.data import DataFacts
 from progtrain.engine.analysis.measure.failures import Failures
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.measure.shape import summarise
@@ -52,7 +51,10 @@ def measured(lab: Lab, train: list[float], val: list[float] | None = None, **cha
         optimizer="Adam",
         schedule="CosineAnnealingLR",
         parameters=5_000,
-        data=DataFacts(train_samples=1_000, val_samples=200, input_scale=2.0, input_offset=0.5),
+        train_samples=1_000,
+        val_samples=200,
+        input_scale=2.0,
+        input_offset=0.5,
         failures=GOOD,
     )
     return replace(base, **changes)
@@ -175,10 +177,10 @@ def test_class_imbalance(lab: Lab) -> None:
 
 @pytest.mark.parametrize(("scale", "offset"), [(2500.0, 1.0), (2.0, 15.0)])
 def test_unscaled_inputs(lab: Lab, scale: float, offset: float) -> None:
-    raw = DataFacts(train_samples=1_000, input_scale=scale, input_offset=offset)
+    raw = {"val_samples": None, "input_scale": scale, "input_offset": offset}
     train = lab.decay(40, 1.1, 0.18, 0.3)
-    assert findings(measured(lab, train, data=raw))["unscaled_inputs"] >= 0.6
-    assert "unscaled_inputs" not in findings(measured(lab, train, data=raw, standardised=True))
+    assert findings(measured(lab, train, **raw))["unscaled_inputs"] >= 0.6
+    assert "unscaled_inputs" not in findings(measured(lab, train, **raw, standardised=True))
 
 
 def test_label_noise(lab: Lab) -> None:

@@ -10,7 +10,6 @@ import pytest
 from progtrain.advisor.interface import Finding
 from progtrain.engine.analysis.advise.evidence import circumstances
 from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation
-from progtrain.engine.analysis.measure.data import DataFacts
 from progtrain.engine.analysis.measure.failures import Failures
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.measure.shape import Shape
@@ -25,7 +24,7 @@ M = Measurements(
     settings={"learning_rate": 0.003, "batch_size": 32},
     shape=Shape(train_name="train_loss", val_name="val_loss", epochs=20, best_epoch=5, val_loss=0.5, final_val_loss=0.9,
                 rise=0.8, gap=0.1),
-    data=DataFacts(train_samples=1_000),
+    train_samples=1_000,
     failures=FAILURES,
 )  # fmt: skip
 

@@ -253,7 +253,7 @@ def too_much_capacity(m: Measurements) -> tuple[float, str, tuple[str, ...]]:
     early = 1.0 - ramp(shape.best_epoch / shape.epochs, 0.2, 0.5)
     memorised = ramp(shape.total_drop, 0.8, 0.97)
     apart = max(ramp(shape.gap, 0.15, 0.5), ramp(shape.rise, 0.1, 0.5))
-    samples, parameters = m.data.train_samples, m.parameters
+    samples, parameters = m.train_samples, m.parameters
     likely = 0.8 if not samples or not parameters else 0.6 + 0.4 * ramp(parameters / samples, 1.0, 30.0)
     evidence = ("best_epoch", "epochs", "final_train_loss", "gap", "parameters", "train_samples")
     return early * memorised * apart * likely, "The training data is memorised within a few epochs", evidence
@@ -336,8 +336,8 @@ def unscaled_inputs(m: Measurements) -> tuple[float, str, tuple[str, ...]]:
     shift inputs to mean zero, scale to equal variance). Spreads that differ tenfold start to matter, a hundredfold
     rules the gradient; a mean five spreads from zero acts like a large bias. Less where the script says that it
     puts inputs on one scale."""
-    scale = ramp(m.data.input_scale, 5.0, 60.0)
-    offset = 0.8 * ramp(m.data.input_offset, 3.0, 12.0)
+    scale = ramp(m.input_scale, 5.0, 60.0)
+    offset = 0.8 * ramp(m.input_offset, 3.0, 12.0)
     evidence = ("input_scale", "input_offset")
     strength = max(scale, offset) * (0.25 if m.standardised else 1.0)
     return strength, "Input features are of very different size or sit far from zero", evidence

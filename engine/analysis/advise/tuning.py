@@ -88,7 +88,7 @@ def _round_count(value: int) -> int:
 
 def _batch_up(value: int, s: Situation) -> int | None:
     larger = value * (4 if s.strength("noisy_gradients") >= 0.8 and value <= 16 else 2)
-    samples = s.measured.data.train_samples
+    samples = s.measured.train_samples
     # fewer than eight steps an epoch are too few to learn from
     return larger if larger <= 4096 and (samples is None or larger * 8 <= samples) else None
 

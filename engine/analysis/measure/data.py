@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,39 +33,24 @@ _TARGETS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class DataFacts:
-    """None where nobody knows."""
-
-    task: str | None = None
-    train_samples: int | None = None
-    val_samples: int | None = None
-    #: largest over smallest standard deviation of an input feature
-    input_scale: float | None = None
-    #: largest distance of a feature's mean from zero, in its standard deviations
-    input_offset: float | None = None
-    #: paths in the workspace
-    stats_source: str = ""
-    scale_source: str = ""
-
-
-def read_data(ws: Workspace, dataset_id: str) -> DataFacts:
-    """Never raises: what is missing or torn is unknown."""
-    stats = try_read_json(ws.stats(dataset_id))
-    scale, offset, path = _input_scale(ws.split(dataset_id, "train"), _feature_names(stats))
-    from_stats = _scale_in_stats(stats)
-    if scale is None and from_stats:
-        (scale, offset), path = from_stats, ws.stats(dataset_id)
+def read_data(ws: Workspace, dataset_id: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Fields of `Measurements`, and where they were found. Never raises: what is missing or torn is unknown."""
+    path = ws.stats(dataset_id)
+    stats = try_read_json(path)
+    found = _input_scale(ws.split(dataset_id, "train"), _feature_names(stats))
+    if found is None and (from_stats := _scale_in_stats(stats)):
+        found = *from_stats, path
+    scale, offset, inputs = found or (None, None, None)
     task, counts = task_in(stats), counts_in(stats)
-    return DataFacts(
-        task=task.casefold() if task else None,
-        train_samples=counts.get("train"),
-        val_samples=counts.get("valid"),
-        input_scale=scale,
-        input_offset=offset,
-        stats_source=ws.relative(ws.stats(dataset_id)) if stats is not None else "",
-        scale_source=ws.relative(path) if path else "",
-    )
+    known = {
+        "task": task.casefold() if task else None,
+        "train_samples": counts.get("train"),
+        "val_samples": counts.get("valid"),
+        "input_scale": scale,
+        "input_offset": offset,
+    }
+    places = {"stats": path if stats is not None else None, "task": path if task else None, "inputs": inputs}
+    return known, {name: ws.relative(place) for name, place in places.items() if place}
 
 
 def _scale_in_stats(stats: Any) -> tuple[float, float] | None:
@@ -96,14 +80,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _input_scale(folder: Path, features: frozenset[str]) -> tuple[float | None, float | None, Path | None]:
-    if not folder.is_dir():
-        return None, None, None
+def _input_scale(folder: Path, features: frozenset[str]) -> tuple[float, float, Path] | None:
+    """Scale, offset, and the first file that holds them."""
     for path in sorted(p for p in islice(folder.rglob("*"), 2_000) if _is_readable(p)):
         values = _inputs(path, features)
         if values is not None and (found := _spread(values)):
-            return found[0], found[1], path
-    return None, None, None
+            return *found, path
+    return None
 
 
 def _is_readable(path: Path) -> bool:

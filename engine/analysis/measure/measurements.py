@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from progtrain.engine.analysis.measure.data import DataFacts
 from progtrain.engine.analysis.measure.failures import Failures
 from progtrain.engine.analysis.measure.shape import Shape
 from progtrain.engine.analysis.types import Comparison
@@ -16,20 +15,6 @@ from progtrain.engine.analysis.types import Comparison
 _STANDARDISED = re.compile(
     r"standardi[sz]|normali[sz]e|StandardScaler|MinMaxScaler|/\s*(?:255|16|127)\b|\bstd\b|\.std\(", re.IGNORECASE
 )
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Paths in the workspace, for saying where a fact comes from."""
-
-    score: str = ""
-    log: str = ""
-    per_sample: str = ""
-    script: str = ""
-    spec: str = ""
-    stats: str = ""
-    inputs: str = ""
-    history: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,13 +49,23 @@ class Measurements:
     parameters: int | None = None
     #: the script itself puts its inputs on one scale
     standardised: bool = False
-    data: DataFacts = field(default_factory=DataFacts)
+    train_samples: int | None = None
+    val_samples: int | None = None
+    #: largest over smallest standard deviation of an input feature
+    input_scale: float | None = None
+    #: largest distance of a feature's mean from zero, in its standard deviations
+    input_offset: float | None = None
     failures: Failures = field(default_factory=Failures)
     flipped_right: int | None = None
     flipped_wrong: int | None = None
     chance: float | None = None
     latency: float | None = None
-    sources: Sources = field(default_factory=Sources)
+    #: what was read -> its path in the workspace: score, log, per_sample, script, spec, history, task, stats, inputs
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, name: str) -> str:
+        """Where a fact comes from; empty where nobody knows."""
+        return self.sources.get(name, "")
 
     def number(self, key: str) -> float | None:
         """A setting as a number."""
@@ -102,7 +97,7 @@ class Measurements:
     @property
     def steps(self) -> float | None:
         """Optimizer steps of the whole training, about; None where they cannot be worked out."""
-        batch, samples = self.number("batch_size"), self.data.train_samples
+        batch, samples = self.number("batch_size"), self.train_samples
         epochs = self.shape.epochs or self.number("epochs")
         return epochs * samples / batch if batch and samples and epochs else None
 
@@ -163,14 +158,15 @@ class Measurements:
 
     @property
     def best_delta(self) -> float | None:
-        return _difference(self.value, self.best_earlier_value)
+        return difference(self.value, self.best_earlier_value)
 
     @property
     def previous_delta(self) -> float | None:
-        return _difference(self.value, self.previous_value)
+        return difference(self.value, self.previous_value)
 
 
-def _difference(value: float | None, other: float | None) -> float | None:
+def difference(value: float | None, other: float | None) -> float | None:
+    """None where one of them is not known."""
     return None if value is None or other is None else value - other
 
 

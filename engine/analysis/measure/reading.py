@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from progtrain.engine.analysis.measure.curves import read_metrics
-from progtrain.engine.analysis.measure.data import DataFacts, read_data
+from progtrain.engine.analysis.measure.data import read_data
 from progtrain.engine.analysis.measure.failures import Failures, chance, find_failures
-from progtrain.engine.analysis.measure.measurements import Measurements, Sources, puts_on_one_scale
+from progtrain.engine.analysis.measure.measurements import Measurements, puts_on_one_scale
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
 from progtrain.engine.analysis.measure.shape import Shape, summarise
 from progtrain.engine.analysis.types import Limits, VersionRecord
@@ -21,43 +21,28 @@ from progtrain.engine.script.settings import Setting, choose_setting, find_setti
 from progtrain.engine.script.structure import describe
 from progtrain.engine.workspace import VersionFolder, Workspace, version_number
 
-_SETTINGS = (
-    "learning_rate",
-    "batch_size",
-    "weight_decay",
-    "dropout",
-    "hidden_size",
-    "epochs",
-    "momentum",
-    "layers",
-)
+_SETTINGS = ["learning_rate", "batch_size", "weight_decay", "dropout", "hidden_size", "epochs", "momentum", "layers"]
 _LOG_KEYS = ("log_dir", "log_directory", "log_dir_used", "logs", "log", "metrics_csv", "log_path")
 _COUNTED = ("trainable_parameters", "num_trainable_parameters", "parameter_count", "num_parameters", "parameters")
 
 
-@dataclass(frozen=True)
-class Read:
-    """One version as it was read. `measured` knows nothing of other versions yet."""
+def read_version(
+    ws: Workspace, version: str, record: VersionRecord | None, limits: Limits, warnings: list[str]
+) -> tuple[VersionRecord, EvalScore, PerSample | None, Measurements]:
+    """One version by itself: its measurements know nothing of other versions yet.
 
-    record: VersionRecord
-    score: EvalScore
-    measured: Measurements
-    samples: PerSample | None
-    #: path of the log in the workspace
-    log: str
-    warnings: tuple[str, ...] = ()
-
-
-def read_version(ws: Workspace, version: str, record: VersionRecord | None, limits: Limits) -> Read:
-    """Raises `InputError` where `eval_score.json` or the script cannot be read; all else is a warning."""
+    Raises `InputError` where `eval_score.json` or the script cannot be read; all else is a warning.
+    """
     folder = ws.version(version)
-    warnings: list[str] = []
     score = load(folder.eval_score, EvalScore)
     record = _completed(ws, version, record, score, limits)
     if record.primary is None:
         warnings.append(f"{version} has no number for {limits.primary_metric}")
     shape, log = _read_shape(ws, folder, warnings)
     samples = read_samples(ws, version, warnings)
+    data, places = read_data(ws, score.dataset_id)
+    if data["task"] is None and samples:
+        data["task"] = "classification" if samples.is_classification else "regression"
     measured = Measurements(
         version=version,
         metric=limits.primary_metric,
@@ -70,11 +55,11 @@ def read_version(ws: Workspace, version: str, record: VersionRecord | None, limi
         chance=chance(samples, limits.primary_metric) if samples else None,
         parameters=_parameters(try_read_json(folder.spec)),
         latency=score.latency_ms,
-        sources=_sources(ws, folder, log),
+        sources={**_sources(ws, folder, log), **places},
         **_from_script(ws, record, warnings),
-        **_task_and_data(read_data(ws, score.dataset_id), samples, score.num_samples),
+        **data | {"val_samples": data["val_samples"] or score.num_samples},
     )
-    return Read(record, score, measured, samples, log, tuple(warnings))
+    return record, score, samples, measured
 
 
 def choose_log(ws: Workspace, folder: VersionFolder) -> Path | None:
@@ -166,35 +151,25 @@ def _chosen(found: Sequence[Setting], key: str) -> Setting | None:
         return None
 
 
-def _sources(ws: Workspace, folder: VersionFolder, log: str) -> Sources:
-    return Sources(
-        score=ws.relative(folder.eval_score),
-        log=log,
-        per_sample=ws.relative(folder.per_sample) if folder.per_sample.is_file() else "",
-        script=ws.relative(ws.script(folder.path.name)),
-        spec=ws.relative(folder.spec),
-        history=ws.relative(ws.artifacts),
-    )
-
-
-def _task_and_data(data: DataFacts, samples: PerSample | None, count: int) -> dict[str, Any]:
-    task = data.task
-    if task is None and samples is not None:
-        task = "classification" if samples.is_classification else "regression"
-    return {"task": task, "data": replace(data, val_samples=data.val_samples or count)}
+def _sources(ws: Workspace, folder: VersionFolder, log: str) -> dict[str, str]:
+    per_sample = ws.relative(folder.per_sample) if folder.per_sample.is_file() else ""
+    return {
+        "score": ws.relative(folder.eval_score),
+        "log": log,
+        "per_sample": per_sample,
+        "task": per_sample,
+        "script": ws.relative(ws.script(folder.path.name)),
+        "spec": ws.relative(folder.spec),
+        "history": ws.relative(ws.artifacts),
+    }
 
 
 def _parameters(spec: Any) -> int | None:
     """Trainable parameters, wherever the script or the engine wrote them."""
-    if not isinstance(spec, dict):
-        return None
-    for place in (spec, spec.get("model")):
-        if not isinstance(place, dict):
-            continue
-        for key in _COUNTED:
-            value = place.get(key)
-            if isinstance(value, dict):
-                value = value.get("trainable", value.get("total"))
-            if isinstance(value, int) and not isinstance(value, bool):
-                return value
+    places = [place for place in (spec, spec.get("model")) if isinstance(place, dict)] if isinstance(spec, dict) else []
+    for value in (place.get(key) for place in places for key in _COUNTED):
+        if isinstance(value, dict):
+            value = value.get("trainable", value.get("total"))
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
     return None

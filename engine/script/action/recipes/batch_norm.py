@@ -81,7 +81,7 @@ def _normalise_in_forward(script: Script) -> bool:
 
 def suits(measured: Measurements) -> bool:
     """A last batch of one sample has no spread to normalise by, which torch refuses."""
-    samples, batch = measured.data.train_samples, measured.number("batch_size")
+    samples, batch = measured.train_samples, measured.number("batch_size")
     return not (samples and batch and samples % batch == 1)
 
 

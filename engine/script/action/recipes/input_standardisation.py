@@ -196,7 +196,7 @@ def changes(change: Change, old: str) -> bool:
 
 
 def suits(measured: Measurements) -> bool:
-    scale, offset = measured.data.input_scale, measured.data.input_offset
+    scale, offset = measured.input_scale, measured.input_offset
     return not (scale is not None and scale < 2 and (offset or 0.0) < 0.5)
 
 

@@ -82,13 +82,16 @@ class EngineClient:
         return RulesCheck("", read.locks_shown(), lines, read.warnings, read.notes())
 
 
+def read_own(path: Path) -> str | None:
+    """A file of the user's with its own line ends; None where there is none, `�` for what is not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+
+
 def save(path: Path, text: str, seen: str | None) -> None:
     """Writes a file of the user's. Raises `InputError` when it is no longer what was opened."""
-    try:
-        # as it was read: with its own line ends, and whatever is no UTF-8
-        there: str | None = path.read_bytes().decode("utf-8", "replace")
-    except FileNotFoundError:
-        there = None
-    if there != seen:
+    if read_own(path) != seen:
         raise InputError("somebody else has changed it meanwhile", file=path, fix="go back and edit again")
     write_text(path, text)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from progtrain.engine.status.snapshot import Snapshot
     from progtrain.tui.reading.drafts import DraftReader
     from progtrain.tui.reading.log import LogTail
-    from progtrain.tui.reading.machine import MachineReader
+    from progtrain.tui.reading.machine import Machine
 
 T = TypeVar("T")
 
@@ -84,12 +84,6 @@ class Watcher:
         from progtrain.tui.reading.drafts import DraftReader
 
         return DraftReader(self._workspace)
-
-    @cached_property
-    def _machine(self) -> MachineReader:
-        from progtrain.tui.reading.machine import MachineReader
-
-        return MachineReader()
 
     def start(self) -> None:
         if not self._ended.is_set():
@@ -194,7 +188,7 @@ class Watcher:
             snapshot=snapshot if changed else None,
             log=self._try(lambda: self._log.read(snapshot.log), None),
             documents=self._try(lambda: self._drafts.read(_documented(self._workspace, snapshot)), None),
-            machine=self._try(lambda: self._machine.read(), None) if working else None,
+            machine=self._try(_machine, None) if working else None,
         )
 
     def _read_curves(self, versions: Collection[str]) -> Update:
@@ -227,6 +221,12 @@ class Watcher:
     def _share(self, version: str) -> float:
         feed = self._feeds.get(version)
         return feed.share if feed is not None else 0.0
+
+
+def _machine() -> Machine:
+    from progtrain.tui.reading.machine import read_machine
+
+    return read_machine()
 
 
 def _documented(workspace: Workspace, snapshot: Snapshot) -> str | None:

@@ -49,7 +49,7 @@ def scored(ws: Workspace) -> Workspace:
 def test_a_pair_has_diff_flips_and_intervals_of_what_comes_from_samples(scored: Workspace) -> None:
     found = pair(scored, "v001", "v003")
     assert "+DROPOUT = 0.1" in found.diff and found.flips and not found.note
-    assert found.intervals is not None and set(found.intervals) == {"accuracy", "loss"}
+    assert set(found.intervals) == {"accuracy", "loss"}
     accuracy = found.intervals["accuracy"]
     assert accuracy.low <= accuracy.delta <= accuracy.high and accuracy.verdict == "within noise"
 
@@ -57,13 +57,13 @@ def test_a_pair_has_diff_flips_and_intervals_of_what_comes_from_samples(scored: 
 def test_versions_that_were_scored_differently_get_no_verdict(scored: Workspace) -> None:
     score(scored, "v003", evaluator="another")
     found = pair(scored, "v001", "v003")
-    assert found.intervals is None and "not scored alike" in found.note and found.flips
+    assert found.intervals == {} and "not scored alike" in found.note and found.flips
 
 
 def test_a_version_without_scores_still_has_its_diff(scored: Workspace) -> None:
     scored.version("v002").eval_score.unlink()
     found = pair(scored, "v001", "v002")
-    assert found.intervals is None and found.note.startswith("no verdict") and "LEARNING_RATE" in found.diff
+    assert found.intervals == {} and found.note.startswith("no verdict") and "LEARNING_RATE" in found.diff
 
 
 def table(screen: CompareScreen) -> dict[str, list[str]]:
@@ -81,7 +81,7 @@ async def compare_three(pilot: Any) -> CompareScreen:
     await pilot.pause()
     screen = app.screen
     assert isinstance(screen, CompareScreen)
-    await settle(pilot, lambda: len(screen.pairs) == 2 and screen.comparison is not None)
+    await settle(pilot, lambda: len(screen.pairs) == 2 and screen.settings is not None)
     return screen
 
 

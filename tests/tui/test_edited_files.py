@@ -18,9 +18,9 @@ from progtrain.engine.status.snapshot import Snapshot
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.reading.curves import CurveFeed, CurveKey
-from progtrain.tui.reading.facts import Fact, read_facts
+from progtrain.tui.reading.facts import read_facts
 from progtrain.tui.reading.journal import Entry, JournalReader
-from progtrain.tui.reading.samples import kept_ids
+from progtrain.tui.reading.sample_files import kept_ids
 from tests.tui.fakes import review
 from tests.tui.walks import fill_all, tell
 
@@ -132,7 +132,7 @@ def test_edited_files_of_a_version_never_give_a_view_what_it_does_not_promise(ws
             for row in read_external(ws):
                 assert_fits(row, External, path.name)
             for fact in read_facts(ws, "v003"):
-                assert_fits(fact, Fact, path.name)
+                assert_fits(fact, dict[str, str], path.name)
             assert all(isinstance(name, str) for name in kept_ids(ws, "v003"))
             for rows in CurveFeed(ws, "v003").read():
                 assert_fits(rows.key, CurveKey, path.name)

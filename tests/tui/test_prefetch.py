@@ -26,7 +26,7 @@ from progtrain.tui.preferences import read_view, write_view
 from progtrain.tui.reading.curves import CurveKey
 from progtrain.tui.reading.metrics_file import MetricsFile
 from progtrain.tui.reading.prefetch import Prefetch
-from progtrain.tui.reading.raw import find_raw
+from progtrain.tui.reading.sample_files import find_raw
 from progtrain.tui.watch import Watcher
 from tests.tui.fakes import FakeEngine, FakeView, fill, settle, snapshot, write_curves
 
@@ -127,12 +127,13 @@ def _until_there(ahead: Prefetch, take: Callable[[], T | None]) -> T | None:
 def test_it_reads_what_the_engine_reads(tmp_path: Path, rows: list[str], ending: str) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text(ending.join(rows) + ending, newline="")
-    news, engine = MetricsFile(path).read(), read_metrics(path)
-    assert news is not None and set(news.columns) == set(engine.columns) and news.epochs == engine.epochs
+    file, engine = MetricsFile(path), read_metrics(path)
+    columns = file.read()
+    assert columns is not None and set(columns) == set(engine.columns) and file.epochs == engine.epochs
     for name, points in engine.columns.items():
-        found = news.columns[name]
-        assert list(found.xs) == [step for step, _, _ in points]
-        assert repr(list(found.ys)) == repr([value for _, _, value in points])
+        xs, ys = columns[name]
+        assert list(xs) == [step for step, _, _ in points]
+        assert repr(list(ys)) == repr([value for _, _, value in points])
 
 
 def test_new_rows_come_alone_and_a_torn_one_waits(tmp_path: Path) -> None:
@@ -140,15 +141,14 @@ def test_new_rows_come_alone_and_a_torn_one_waits(tmp_path: Path) -> None:
     path.write_text("step,a\n0,1\n1,2")
     file = MetricsFile(path)
     first = file.read()
-    assert first is not None and first.fresh and list(first.columns["a"].ys) == [1.0]
+    assert first is not None and file.fresh and list(first["a"][1]) == [1.0]
     assert file.read() is None
     with path.open("a") as more:
         more.write("5\n")
     second = file.read()
-    assert second is not None and not second.fresh and list(second.columns["a"].ys) == [25.0]
+    assert second is not None and not file.fresh and list(second["a"][1]) == [25.0]
     path.unlink()
-    gone = file.read()
-    assert gone is not None and gone.fresh and not gone.columns
+    assert file.read() == {} and file.fresh
 
 
 @pytest.mark.parametrize(
@@ -167,11 +167,10 @@ def test_it_starts_over_when_the_file_was_written_anew(tmp_path: Path, rewritten
     file.read()
     path.write_text(rewritten)
     news, anew = file.read(), MetricsFile(path).read()
-    assert news is not None and anew is not None and news.fresh
-    assert list(news.columns["train_loss"].ys) == list(anew.columns["train_loss"].ys)
+    assert news is not None and anew is not None and file.fresh
+    assert list(news["train_loss"][1]) == list(anew["train_loss"][1])
     path.unlink()
-    gone = file.read()
-    assert gone is not None and gone.fresh and not gone.columns
+    assert file.read() == {} and file.fresh
     assert MetricsFile(tmp_path / "logs" / "metrics.csv").read() is None
 
 
@@ -193,11 +192,11 @@ def test_a_sample_is_found_in_the_validation_data(ws: Workspace) -> None:
     (folder / "rows.csv").write_text("id,x\ns-1,2.5\n")
     (folder / "s-2.txt").write_text("a text")
     np.savez(folder / "all.npz", ids=np.array(["s-3"]), images=np.zeros((1, 4, 4)), labels=np.array([7]))
-    row, text, item = (find_raw(ws, "d", name, 20, 10) for name in ("s-1", "s-2", "s-3"))
-    assert row and row.text == "id: s-1\nx: 2.5"
-    assert text and text.text == "a text"
-    assert item and item.picture and item.picture.width == 4 and "labels: 7" in item.text
-    assert find_raw(ws, "d", "s-4", 20, 10) is None
+    row, text, item = (shown for name in ("s-1", "s-2", "s-3") for shown in find_raw(ws, "d", name, 20, 10))
+    assert row.text == "id: s-1\nx: 2.5"
+    assert text.text == "a text"
+    assert item.picture and item.picture.width == 4 and "labels: 7" in item.text
+    assert find_raw(ws, "d", "s-4", 20, 10) == ()
 
 
 async def test_a_workspace_is_looked_at_as_it_was_the_last_time(

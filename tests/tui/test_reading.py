@@ -10,12 +10,13 @@ import pytest
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.messages import Update
 from progtrain.tui.model import Model
-from progtrain.tui.reading.comparison import compare
+from progtrain.tui.reading.comparison import differing_settings
 from progtrain.tui.reading.curves import CurveFeed, CurveKey, chart_of
 from progtrain.tui.reading.drafts import DraftReader
 from progtrain.tui.reading.log import LogTail
 from progtrain.tui.reading.pictures import read_picture
-from progtrain.tui.reading.samples import flips, kept_ids, read_kept, read_outcomes
+from progtrain.tui.reading.sample_files import kept_ids, read_kept
+from progtrain.tui.reading.samples import flips, read_outcomes
 from tests.tui.fakes import fill, write_curves
 
 
@@ -127,8 +128,8 @@ def test_samples_come_wrong_first_with_what_was_kept(ws: Workspace) -> None:
     wrong = [o.correct is False for o in outcomes]
     assert wrong == sorted(wrong, reverse=True) and any(wrong)
     kept = kept_ids(ws, "v001")
-    files = read_kept("valid-001", kept["valid-001"]).files
-    assert [(f.name, f.kind) for f in files][:2] == [("input.png", "picture"), ("output.json", "text")]
+    files = read_kept(kept["valid-001"], 20, 10)
+    assert [(f.source, f.picture is not None) for f in files][:2] == [("input.png", True), ("output.json", False)]
     assert "prediction: 3" in files[1].text
 
 
@@ -141,8 +142,7 @@ def test_flips_are_the_samples_whose_outcome_changed(ws: Workspace) -> None:
 
 def test_a_comparison_tells_the_settings_of_all(ws: Workspace) -> None:
     fill(ws)
-    found = compare(ws, ("v001", "v002", "v004"))
-    assert found.settings == (("LEARNING_RATE", ("0.001", "0.002", "0.004")),)
+    assert differing_settings(ws, ("v001", "v002", "v004")) == (("LEARNING_RATE", ("0.001", "0.002", "0.004")),)
 
 
 def test_small_pictures_are_enlarged_and_broken_ones_say_so(tmp_path: Path, ws: Workspace) -> None:

@@ -12,12 +12,13 @@ from textual.widgets import Static
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.look.pixels import may_show_pixels, pixel_widget
+from progtrain.tui.reading.pictures import read_picture
 from progtrain.tui.reading.samples import Outcome
 from progtrain.tui.sample_filter import SampleFilter, classes
 from progtrain.tui.screens.ask import AskLine
 from progtrain.tui.screens.choose import Choose
 from progtrain.tui.screens.samples import SamplesScreen
-from progtrain.tui.widgets.picture import PictureView, PixelView
+from progtrain.tui.widgets.picture import PictureView
 from progtrain.tui.widgets.row_list import RowList
 from progtrain.tui.widgets.table_view import TableView, fit, read_rows, table_lines
 from tests.tui.fakes import fill, make_app, settle, snapshot
@@ -175,7 +176,7 @@ class Drawn(Widget):
 async def kept(app: ProgtrainApp, pilot: Any) -> SamplesScreen:
     screen = await open_samples(pilot)
     screen.look_at("v003", "valid-001")
-    await settle(pilot, lambda: bool(screen.query("PictureView, PixelView")))
+    await settle(pilot, lambda: bool(screen.query("PictureView, Drawn")))
     return screen
 
 
@@ -185,7 +186,7 @@ async def test_pictures_are_pixels_where_the_terminal_can(ws: Workspace) -> None
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await kept(app, pilot)
         drawn = screen.query_one(Drawn)
-        cells = screen.query_one(PixelView)._picture.rows
+        cells = read_picture(ws.version("v003").infer_samples / "0001" / "input.png", *screen._room()).rows
         assert (drawn.size.width, drawn.size.height * 2) == (len(cells[0]), len(cells))
         # eight pixels across, each enlarged to many, none blurred
         assert drawn.image.width > len(cells[0]) and len(drawn.image.getcolors(100_000)) == 64
@@ -199,7 +200,7 @@ async def test_half_blocks_or_letters_everywhere_else(ws: Workspace, options: di
     app = make_app(ws, snapshot(ws.root, "finished"), **options)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await kept(app, pilot)
-        assert len(screen.query(PictureView)) == 1 and not screen.query(PixelView)
+        assert len(screen.query(PictureView)) == 1 and not screen.query(Drawn)
 
 
 @pytest.mark.parametrize(

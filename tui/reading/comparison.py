@@ -4,51 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from progtrain.engine.errors import InputError, ProgtrainError
+from progtrain.engine.errors import ProgtrainError
 from progtrain.engine.metrics import same
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.reading.samples import Outcome, flips, read_outcomes
 
-
-@dataclass(frozen=True)
-class Comparison:
-    versions: tuple[str, ...]
-    #: setting, and its value in each version; only those that differ
-    settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """What became of a metric: the difference to the base, and its 95 % interval."""
-
-    delta: float
-    low: float
-    high: float
-    verdict: str
+if TYPE_CHECKING:
+    from progtrain.engine.analysis.types import Comparison
 
 
 @dataclass(frozen=True)
 class Pair:
     """One version against the base."""
 
-    base: str
-    version: str
-    diff: str = ""
-    flips: tuple[tuple[Outcome, Outcome], ...] = ()
-    #: metric -> interval, where it can be worked out from single samples
-    intervals: Mapping[str, Interval] | None = None
+    diff: str
+    flips: tuple[tuple[Outcome, Outcome], ...]
+    #: metric -> difference to the base with its interval, where it can be worked out from single samples
+    intervals: Mapping[str, Comparison]
     #: why there are no intervals
-    note: str = ""
+    note: str
 
 
-def compare(workspace: Workspace, versions: tuple[str, ...]) -> Comparison:
-    """Imports the code that reads scripts: call it from a thread."""
-    try:
-        return Comparison(versions, _settings([_source(workspace, version) for version in versions]))
-    except InputError as error:
-        return Comparison(versions, problem=str(error))
+#: setting, and its value in each version
+Differences = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def differing_settings(workspace: Workspace, versions: Sequence[str]) -> Differences:
+    """Only those that differ. Imports the code that reads scripts: call it from a thread. Raises `InputError`."""
+    from progtrain.engine.script.settings import find_settings
+
+    sources = [_source(workspace, version) for version in versions]
+    found = [{s.name: s.value for s in find_settings(source)} if source else {} for source in sources]
+    names = dict.fromkeys(name for settings in found for name in settings if name.casefold() != "version")
+    rows = [(name, tuple(repr(s[name]) if name in s else "–" for s in found)) for name in names]
+    return tuple((name, values) for name, values in rows if len(set(values)) > 1)
 
 
 def pair(workspace: Workspace, base: str, version: str) -> Pair:
@@ -58,8 +49,6 @@ def pair(workspace: Workspace, base: str, version: str) -> Pair:
     before, after = (_source(workspace, name) for name in (base, version))
     intervals, note = _intervals(workspace, base, version)
     return Pair(
-        base,
-        version,
         unified_diff(before, after, workspace.script(version).name, workspace.script(base).name),
         flips(read_outcomes(workspace, base), read_outcomes(workspace, version)),
         intervals,
@@ -74,20 +63,7 @@ def _source(workspace: Workspace, version: str) -> str:
         return ""
 
 
-def _settings(sources: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    from progtrain.engine.script.settings import find_settings
-
-    found = [{s.name: s.value for s in find_settings(source)} if source else {} for source in sources]
-    names = dict.fromkeys(name for settings in found for name in settings if name.casefold() != "version")
-    rows = [(name, tuple(_value(settings, name) for settings in found)) for name in names]
-    return tuple((name, values) for name, values in rows if len(set(values)) > 1)
-
-
-def _value(settings: Mapping[str, object], name: str) -> str:
-    return repr(settings[name]) if name in settings else "–"
-
-
-def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str, Interval] | None, str]:
+def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str, Comparison], str]:
     """As the engine's analysis works them out, for any two versions."""
     from progtrain.engine.analysis.compare.pairs import compare as bootstrap
     from progtrain.engine.analysis.measure.samples import read_per_sample
@@ -98,16 +74,16 @@ def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str,
     try:
         one, other = (load(folder.protocol, Protocol) for folder in folders)
         if not one.comparable(other):
-            return None, f"{base} and {version} were not scored alike: no verdict until they are evaluated again"
+            return {}, f"{base} and {version} were not scored alike: no verdict until they are evaluated again"
         before, after = (read_per_sample(folder.per_sample) for folder in folders)
         metrics = load(folders[1].eval_score, EvalScore).metrics
         seed = rules.load(workspace).seed
     except ProgtrainError as error:
-        return None, f"no verdict: {str(error).splitlines()[0]}"
+        return {}, f"no verdict: {str(error).splitlines()[0]}"
     found = {}
     for metric in metrics:
         result = bootstrap(before, after, metric.name, metric.higher_is_better, seed, against=base)
         # others fall back to the loss, which has a row of its own
         if result is not None and same(result.metric, metric.name):
-            found[metric.name] = Interval(result.delta, result.low, result.high, result.verdict)
+            found[metric.name] = result
     return found, ""

@@ -10,7 +10,7 @@ from progtrain.engine.files import LineReader
 from progtrain.engine.metrics import finite
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.plot.series import Series
-from progtrain.tui.reading.metrics_file import EPOCH, STEP, MetricsFile, News, Points
+from progtrain.tui.reading.metrics_file import EPOCH, STEP, MetricsFile
 
 Role = Literal["train", "val", ""]
 Source = Literal["log", "live"]
@@ -57,10 +57,15 @@ class CurveFeed:
         self._names: tuple[str, ...] = ()
         #: logged name -> its curve
         self._keys: dict[str, CurveKey] = {}
-        self._live = _LiveFeed(workspace, version)
+        # the callback's lines: they come a few times a second, CSVLogger writes each hundred steps
+        self._live = LineReader(workspace.live(version))
+        self._last: dict[CurveKey, tuple[float, float]] = {}
+        #: names that the callback told so far, and the curves of those that are drawn
+        self._live_names: set[str] = set()
+        self._live_curves: dict[str, tuple[str, Role]] = {}
 
     def read(self) -> list[CurveRows]:
-        return [*self._read_log(), *self._live.read()]
+        return [*self._read_log(), *self._read_live()]
 
     @property
     def share(self) -> float:
@@ -72,53 +77,40 @@ class CurveFeed:
         path = folders[-1] / "metrics.csv" if folders else None
         if path is not None and (self._file is None or self._file.path != path):
             self._file = MetricsFile(path)
-        news = self._file.read() if self._file else None
-        if news is None:
+        file = self._file
+        columns = file.read() if file else None
+        if file is None or columns is None:
             return
         before = self._keys
-        if news.names != self._names:
-            self._names = news.names
-            drawn = curves_of(news.names)
+        if file.names != self._names:
+            self._names = file.names
+            drawn = curves_of(file.names)
             self._keys = {name: CurveKey(self._version, *curve, "log") for name, curve in drawn.items()}
-        if news.fresh:
+        if file.fresh:
             for key in {*before.values()} - {*self._keys.values()}:
                 yield CurveRows(key, (), (), True)
         for name, key in self._keys.items():
-            points = news.columns.get(name)
-            if points is not None:
-                yield self._rows(key, points, news)
+            if name not in columns:
+                continue
+            xs, ys = columns[name]
+            if file.fresh:
+                series = Series()
+                series.extend(xs, ys)
+                series.prepare()
+                yield CurveRows(key, series.xs, series.ys, True, file.epochs, series)
+            else:
+                yield CurveRows(key, xs, ys, epochs=file.epochs)
 
-    @staticmethod
-    def _rows(key: CurveKey, points: Points, news: News) -> CurveRows:
-        if not news.fresh:
-            return CurveRows(key, points.xs, points.ys, epochs=news.epochs)
-        series = Series()
-        series.extend(points.xs, points.ys)
-        series.prepare()
-        return CurveRows(key, series.xs, series.ys, True, news.epochs, series)
-
-
-class _LiveFeed:
-    """The callback's lines: they come a few times a second, CSVLogger writes each hundred steps."""
-
-    def __init__(self, workspace: Workspace, version: str) -> None:
-        self._version = version
-        self._reader = LineReader(workspace.live(version))
-        self._last: dict[CurveKey, tuple[float, float]] = {}
-        #: names that were told so far, and the curves of those that are drawn
-        self._names: set[str] = set()
-        self._curves: dict[str, tuple[str, Role]] = {}
-
-    def read(self) -> list[CurveRows]:
+    def _read_live(self) -> list[CurveRows]:
         points: dict[CurveKey, list[tuple[float, float]]] = {}
         fresh: set[CurveKey] = set()
         epochs = 0
-        if self._reader.restarted():
+        if self._live.restarted():
             fresh = set(self._last)
             self._last = {}
-        for line in self._reader.read():
+        for line in self._live.read():
             epochs = max(epochs, _int(line.get("epoch")))
-            for key, x, y in self._points(line):
+            for key, x, y in self._live_points(line):
                 before = self._last.get(key)
                 if before is not None and x < before[0]:
                     fresh.add(key)
@@ -128,32 +120,29 @@ class _LiveFeed:
                 self._last[key] = (x, y)
                 points.setdefault(key, []).append((x, y))
         return [
-            CurveRows(key, tuple(x for x, _ in found), tuple(y for _, y in found), key in fresh, epochs)
-            for key, found in ((key, points.get(key, [])) for key in {**dict.fromkeys(fresh), **points})
-            if found or key in fresh
+            CurveRows(key, [x for x, _ in found], [y for _, y in found], key in fresh, epochs)
+            for key in {**dict.fromkeys(fresh), **points}
+            if (found := points.get(key, [])) or key in fresh
         ]
 
-    def _points(self, line: dict[str, Any]) -> Iterator[tuple[CurveKey, float, float]]:
+    def _live_points(self, line: dict[str, Any]) -> Iterator[tuple[CurveKey, float, float]]:
         step = finite(line.get("step"))
         if step is None:
             return
-        seconds = _float(line.get("seconds"))
-        if seconds is not None:
-            yield CurveKey(self._version, SECONDS, "", "live"), float(step), seconds
-        told = line.get("metrics")
-        metrics = told if isinstance(told, dict) else {}
-        if not metrics.keys() <= self._names:
-            self._names |= metrics.keys()
-            self._curves = curves_of((name for name in metrics if not name.endswith("_step")), self._curves)
-        for name, value in metrics.items():
-            # Lightning's validation metrics of the first steps are those of the sanity check: none
-            number = _float(value)
-            if number is not None and name in self._curves:
-                yield CurveKey(self._version, *self._curves[name], "live"), float(step), number
+        metrics = told if isinstance(told := line.get("metrics"), dict) else {}
+        if not metrics.keys() <= self._live_names:
+            self._live_names |= metrics.keys()
+            names = (name for name in metrics if not name.endswith("_step"))
+            self._live_curves = curves_of(names, self._live_curves)
         rates = line.get("learning_rate")
-        rate = _float(rates[0]) if isinstance(rates, list) and rates else None
-        if rate is not None:
-            yield CurveKey(self._version, LEARNING_RATE, "", "live"), float(step), rate
+        values: list[tuple[str, Role, object]] = [(SECONDS, "", line.get("seconds"))]
+        # Lightning's validation metrics of the first steps are those of the sanity check: none
+        values += [(*self._live_curves[name], value) for name, value in metrics.items() if name in self._live_curves]
+        values += [(LEARNING_RATE, "", rates[0])] if isinstance(rates, list) and rates else []
+        for chart, role, value in values:
+            number = _float(value)
+            if number is not None:
+                yield CurveKey(self._version, chart, role, "live"), float(step), number
 
 
 def _float(value: object) -> float | None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from progtrain.engine.files import LineReader
 from progtrain.engine.workspace import Workspace
+from progtrain.tui.reading.text import beginning
 
 _MOST = 400_000
 
@@ -61,9 +62,7 @@ class DraftReader:
             return False
         self._signature = signature
         self._documents = self._documents._replace(
-            analysis=_text(paths[0]),
-            action=_text(paths[1]),
-            drafted=paths[1] == drafts.action,
+            analysis=beginning(paths[0]), action=beginning(paths[1]), drafted=paths[1] == drafts.action
         )
         return True
 
@@ -90,10 +89,3 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes()[:_MOST].decode("utf-8", "replace")
-    except OSError:
-        return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from typing import Any, NamedTuple
 
 
@@ -14,36 +15,30 @@ class Machine(NamedTuple):
     gpus: tuple[float, ...] = ()
 
 
-class MachineReader:
-    def __init__(self) -> None:
-        self._gpus: list[Any] | None = None
-        self._nvml: Any = None
+def read_machine() -> Machine:
+    import psutil
 
-    def read(self) -> Machine:
-        import psutil
+    memory = psutil.virtual_memory()
+    return Machine(psutil.cpu_percent(), memory.total - memory.available, memory.total, _gpu_percent())
 
-        memory = psutil.virtual_memory()
-        return Machine(psutil.cpu_percent(), memory.total - memory.available, memory.total, self._gpu_percent())
 
-    def _gpu_percent(self) -> tuple[float, ...]:
-        if self._gpus is None:
-            self._gpus = self._find_gpus()
-        if not self._gpus:
-            return ()
-        try:
-            return tuple(float(self._nvml.nvmlDeviceGetUtilizationRates(gpu).gpu) for gpu in self._gpus)
-        except self._nvml.NVMLError:
-            self._gpus = []
-            return ()
+def _gpu_percent() -> tuple[float, ...]:
+    nvml, gpus = _find_gpus()
+    try:
+        return tuple(float(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu) for gpu in gpus)
+    except nvml.NVMLError:
+        gpus.clear()  # no use asking again
+        return ()
 
-    def _find_gpus(self) -> list[Any]:
-        try:
-            nvml = importlib.import_module("pynvml")
-        except ImportError:
-            return []
-        try:
-            nvml.nvmlInit()
-            self._nvml = nvml
-            return [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-        except nvml.NVMLError:
-            return []
+
+@cache
+def _find_gpus() -> tuple[Any, list[Any]]:
+    try:
+        nvml = importlib.import_module("pynvml")
+    except ImportError:
+        return None, []
+    try:
+        nvml.nvmlInit()
+        return nvml, [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+    except nvml.NVMLError:
+        return nvml, []

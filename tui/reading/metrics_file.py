@@ -10,10 +10,9 @@ import csv
 import io
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress
 from pathlib import Path
-from typing import NamedTuple
 
 STEP = ("step", "global_step", "iteration", "iter")
 EPOCH = ("epoch", "epochs")
@@ -23,23 +22,8 @@ _BLOCK = 1 << 16
 _SLICE = 1 << 22
 
 
-class Points:
-    """One column's new points, in the order of the file."""
-
-    __slots__ = ("xs", "ys")
-
-    def __init__(self, xs: array[float] | None = None, ys: array[float] | None = None) -> None:
-        self.xs = array("d") if xs is None else xs
-        self.ys = array("d") if ys is None else ys
-
-
-class News(NamedTuple):
-    """What came since the last read. `fresh`: the file is another one, forget what was known."""
-
-    columns: dict[str, Points]
-    names: tuple[str, ...]
-    epochs: int
-    fresh: bool
+#: x and y of one column's new points, in the order of the file
+Points = tuple["array[float]", "array[float]"]
 
 
 class MetricsFile:
@@ -49,28 +33,31 @@ class MetricsFile:
         self.path = path
         #: how much of what lies there has been read; below 1 the next call reads on
         self.share = 1.0
+        #: whether the last call found another file: what was known before it is to be forgotten
+        self.fresh = True
         self._begin_again(-1)
 
     def _begin_again(self, inode: int) -> None:
         self._inode, self._offset, self._tail, self._header_line = inode, 0, b"", b""
         self._header: list[str] = []
-        self._names: tuple[str, ...] = ()
+        self.names: tuple[str, ...] = ()
         self._step: int | None = None
         self._epoch: int | None = None
         self._rows = 0
-        self._epochs = 0
+        #: logged so far
+        self.epochs = 0
         self._columns: dict[str, Points] = {}
 
-    def read(self) -> News | None:
-        """At most a slice of it. None when nothing is new."""
-        fresh, self.share = self._offset == 0, 1.0
+    def read(self) -> dict[str, Points] | None:
+        """The new points by column, at most a slice of the file. None when nothing is new."""
+        self.fresh, self.share = self._offset == 0, 1.0
         try:
             with self.path.open("rb") as file:
                 size = os.fstat(file.fileno())
                 if size.st_size == self._offset and size.st_ino == self._inode and self._same_tail(file):
                     return None
                 if not self._continues(file, size):
-                    fresh = True
+                    self.fresh = True
                     self._begin_again(size.st_ino)
                 file.seek(self._offset)
                 end = self._offset + _SLICE
@@ -81,10 +68,11 @@ class MetricsFile:
         except (FileNotFoundError, NotADirectoryError):
             if not self._offset:
                 return None
+            self.fresh = True
             self._begin_again(-1)
-            return News({}, (), 0, True)
+            return {}
         columns, self._columns = self._columns, {}
-        return News(columns, self._names, self._epochs, fresh) if columns or fresh else None
+        return columns if columns or self.fresh else None
 
     def _same_tail(self, file: io.BufferedReader) -> bool:
         file.seek(self._offset - len(self._tail))
@@ -127,8 +115,8 @@ class MetricsFile:
 
     def _begin(self, header: Sequence[str]) -> None:
         self._header = list(header)
-        self._names = tuple(name.strip() for name in header)
-        lowered = [name.casefold() for name in self._names]
+        self.names = tuple(name.strip() for name in header)
+        lowered = [name.casefold() for name in self.names]
         self._step = next((lowered.index(name) for name in STEP if name in lowered), None)
         self._epoch = next((lowered.index(name) for name in EPOCH if name in lowered), None)
 
@@ -145,7 +133,7 @@ class MetricsFile:
             steps = self._steps(cells, width, rows)
             found = {
                 name: self._column(cells[index::width], steps)
-                for index, name in enumerate(self._names)
+                for index, name in enumerate(self.names)
                 if name and index not in (self._step, self._epoch)
             }
             if self._epoch is not None:
@@ -155,7 +143,7 @@ class MetricsFile:
         self._rows += rows
         for name, points in found.items():
             if points is not None:
-                self._add(name, points)
+                self._add(name, *points)
         return True
 
     def _steps(self, cells: list[str], width: int, rows: int) -> array[float]:
@@ -170,21 +158,17 @@ class MetricsFile:
         if not count:
             return None
         if count == len(cells):
-            return Points(steps, _numbers(cells))
-        return Points(array("d", compress(steps, cells)), _numbers([cell for cell in cells if cell]))
+            return steps, _numbers(cells)
+        return array("d", compress(steps, cells)), _numbers([cell for cell in cells if cell])
 
-    def _add(self, name: str, points: Points) -> None:
-        held = self._columns.get(name)
-        if held is None:
-            # the steps' array may be shared between columns of one block
-            self._columns[name] = Points(points.xs[:], points.ys)
-        else:
-            held.xs.extend(points.xs)
-            held.ys.extend(points.ys)
+    def _add(self, name: str, xs: Iterable[float], ys: Iterable[float]) -> None:
+        held = self._columns.setdefault(name, (array("d"), array("d")))
+        held[0].extend(xs)
+        held[1].extend(ys)
 
     def _count_epochs(self, last: float) -> None:
         if -1 < last < 1e9:
-            self._epochs = max(self._epochs, int(last) + 1)
+            self.epochs = max(self.epochs, int(last) + 1)
 
     def _slow(self, text: str) -> None:
         """Row by row: logs put together, torn rows, quoted cells, words where numbers should be."""
@@ -206,12 +190,10 @@ class MetricsFile:
         self._rows += 1
         if self._epoch is not None and self._epoch < len(row):
             self._count_epochs(_number(row[self._epoch]) or 0.0)
-        for index, name in enumerate(self._names[: len(row)]):
+        for index, name in enumerate(self.names[: len(row)]):
             value = None if index in (self._step, self._epoch) or not name else _number(row[index])
             if value is not None:
-                points = self._columns.setdefault(name, Points())
-                points.xs.append(step)
-                points.ys.append(value)
+                self._add(name, (step,), (value,))
 
 
 def _numbers(cells: list[str]) -> array[float]:

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from progtrain.engine.workspace import Workspace
-
-_MOST = 400_000
-
-
-@dataclass(frozen=True)
-class Report:
-    name: str
-    analysis: str
-    leaderboard: str
+from progtrain.tui.reading.text import beginning
 
 
 def report_names(workspace: Workspace) -> tuple[str, ...]:
@@ -25,13 +14,7 @@ def report_names(workspace: Workspace) -> tuple[str, ...]:
         return ()
 
 
-def read_report(workspace: Workspace, name: str) -> Report:
+def read_report(workspace: Workspace, name: str) -> tuple[str, str]:
+    """Its analysis, and its leaderboard as CSV."""
     folder = workspace.reports / name
-    return Report(name, _text(folder / "final-analysis.md"), _text(folder / "leaderboard.csv"))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes()[:_MOST].decode("utf-8", "replace")
-    except OSError:
-        return ""
+    return beginning(folder / "final-analysis.md"), beginning(folder / "leaderboard.csv")

@@ -1,20 +1,13 @@
-"""Validation samples with their outcome in each version, and what was kept of ten of them."""
+"""Validation samples with their outcome in each version."""
 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from progtrain.engine.files import try_read_json
 from progtrain.engine.workspace import Workspace
 
-_PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
-_TEXTS = {".txt", ".json", ".csv", ".md", ".tsv", ".yaml", ".yml"}
-_MOST_TEXT = 20_000
 _COLUMNS = ("sample_id", "truth", "prediction", "correct", "loss", "confidence")
 
 
@@ -28,25 +21,6 @@ class Outcome(NamedTuple):
     correct: bool | None
     loss: float | None
     confidence: float | None = None
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A file of a kept sample."""
-
-    name: str
-    path: Path
-    kind: str
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """`infer_samples/0001`: input, output and whatever stands beside them."""
-
-    sample_id: str
-    folder: Path
-    files: tuple[Shown, ...]
 
 
 def read_outcomes(workspace: Workspace, version: str) -> tuple[Outcome, ...]:
@@ -86,76 +60,9 @@ def _number(text: str) -> float | None:
     return value if value == value else None
 
 
-def kept_ids(workspace: Workspace, version: str) -> dict[str, Path]:
-    """Sample id -> its folder below `infer_samples/`."""
-    folder = workspace.version(version).infer_samples
-    found: dict[str, Path] = {}
-    try:
-        folders = sorted(path for path in folder.iterdir() if path.is_dir())
-    except OSError:
-        return found
-    for path in folders:
-        meta = try_read_json(path / "meta.json")
-        sample_id = meta.get("sample_id", path.name) if isinstance(meta, dict) else path.name
-        found.setdefault(str(sample_id), path)
-    return found
-
-
-def read_kept(sample_id: str, folder: Path) -> Kept:
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError:
-        paths = []
-    order = {"input": 0, "output": 1, "gt": 2, "viz": 3, "summary": 4, "meta": 5}
-    paths.sort(key=lambda path: (order.get(path.name.partition(".")[0], 6), path.name))
-    return Kept(sample_id, folder, tuple(_shown(path) for path in paths))
-
-
-def _shown(path: Path) -> Shown:
-    suffix = path.suffix.casefold()
-    if suffix in _PICTURES:
-        return Shown(path.name, path, "picture")
-    if suffix not in _TEXTS:
-        return Shown(path.name, path, "other")
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MOST_TEXT).decode("utf-8", "replace")
-    except OSError as error:
-        return Shown(path.name, path, "other", f"cannot be read: {error.strerror}")
-    if suffix == ".json":
-        text = _plain_json(text)
-    return Shown(path.name, path, "table" if suffix in {".csv", ".tsv"} else "text", text)
-
-
-def _plain_json(text: str) -> str:
-    """`key: value` lines; the text itself where it is no JSON object."""
-    try:
-        data: Any = json.loads(text)
-    except ValueError:
-        return text
-    if not isinstance(data, dict):
-        return json.dumps(data, ensure_ascii=False)
-    return "\n".join(f"{key}: {_short(value)}" for key, value in data.items())
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list) and value and all(isinstance(v, int | float) for v in value):
-        shown = ", ".join(f"{v:.4g}" for v in value[:12])
-        return f"{shown}, … ({len(value)})" if len(value) > 12 else shown
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def flips(before: Iterable[Outcome], after: Iterable[Outcome]) -> tuple[tuple[Outcome, Outcome], ...]:
     """Samples whose outcome differs, those that went wrong first."""
     known = {outcome.sample_id: outcome for outcome in before}
     pairs = [(known[o.sample_id], o) for o in after if o.sample_id in known]
-    return tuple(
-        sorted(
-            (
-                pair
-                for pair in pairs
-                if None not in (pair[0].correct, pair[1].correct) and pair[0].correct != pair[1].correct
-            ),
-            key=lambda pair: (bool(pair[1].correct), _badness(pair[1])),
-        )
-    )
+    found = [(old, new) for old, new in pairs if {old.correct, new.correct} == {True, False}]
+    return tuple(sorted(found, key=lambda pair: (bool(pair[1].correct), _badness(pair[1]))))

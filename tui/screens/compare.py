@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -10,16 +11,20 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from progtrain.engine.errors import InputError
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import QUIET, verdict_colour, version_colour, version_mark
 from progtrain.tui.look.sanitize import as_text, clean_line
 from progtrain.tui.model import AXES, Axis, Model
-from progtrain.tui.reading.comparison import Comparison, Interval, Pair, compare, pair
+from progtrain.tui.reading.comparison import Differences, Pair, differing_settings, pair
 from progtrain.tui.reading.samples import Outcome
 from progtrain.tui.screens.base import PaneScreen
 from progtrain.tui.widgets.curve import CurveView, curve_marks
 from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.row_list import Column, Row, RowList
+
+if TYPE_CHECKING:
+    from progtrain.engine.analysis.types import Comparison
 
 
 class CompareScreen(PaneScreen):
@@ -53,7 +58,9 @@ class CompareScreen(PaneScreen):
         self.base = versions[0]
         #: the version whose script and samples are on show
         self.other = versions[-1]
-        self.comparison: Comparison | None = None
+        self.settings: Differences | None = None
+        #: why the settings cannot be told
+        self.problem = ""
         #: (base, version) -> what was read of it
         self.pairs: dict[tuple[str, str], Pair] = {}
         self._chart = 0
@@ -80,7 +87,14 @@ class CompareScreen(PaneScreen):
         self._axis = next((axis for axis in AXES if axis == seen.get("axis")), "step")
         self.query_one("#compare_curve", CurveView).recall(seen)
         workspace, versions = self.workspace, self.versions
-        self.read(lambda: compare(workspace, versions), self._compared)
+
+        def work() -> tuple[Differences, str]:
+            try:
+                return differing_settings(workspace, versions), ""
+            except InputError as error:
+                return (), str(error)
+
+        self.read(work, self._compared)
         self._read_pairs()
 
     # reading
@@ -94,14 +108,14 @@ class CompareScreen(PaneScreen):
         workspace, base = self.workspace, self.base
         for version in sorted(self.others, key=lambda v: v != self.other):
             if (base, version) not in self.pairs:
-                self.read(lambda version=version: pair(workspace, base, version), self._paired)  # type: ignore[misc]
+                self.read(partial(pair, workspace, base, version), partial(self._paired, base, version))
 
-    def _compared(self, comparison: Comparison) -> None:
-        self.comparison = comparison
+    def _compared(self, found: tuple[Differences, str]) -> None:
+        self.settings, self.problem = found
         self.refresh_view()
 
-    def _paired(self, found: Pair) -> None:
-        self.pairs[found.base, found.version] = found
+    def _paired(self, base: str, version: str, found: Pair) -> None:
+        self.pairs[base, version] = found
         self.refresh_view()
 
     # showing
@@ -128,14 +142,14 @@ class CompareScreen(PaneScreen):
             text.append(" base " if version == self.base else " ", QUIET)
         known = self.pairs.get((self.base, self.other))
         primary = model.snapshot.primary_metric if model.snapshot else None
-        found = known.intervals.get(primary or "") if known and known.intervals else None
+        found = known.intervals.get(primary or "") if known else None
         if found is not None:
             text.append(f"  {self.other}: {clean_line(primary)} ").append(words.signed(found.delta))
             text.append(f" {found.verdict}", f"bold {verdict_colour(found.verdict)}")
         if known and known.note:
             text.append(f"  {clean_line(known.note)}", QUIET)
-        if self.comparison and self.comparison.problem:
-            text.append(f"  {clean_line(self.comparison.problem)}", verdict_colour("worse"))
+        if self.problem:
+            text.append(f"  {clean_line(self.problem)}", verdict_colour("worse"))
         return text
 
     def _show_differences(self, model: Model) -> None:
@@ -146,10 +160,7 @@ class CompareScreen(PaneScreen):
             values = [words.metric_value(view.metrics.get(name) if view else None, self.signs) for view in views]
             rows.append(Row(f"metric {name}", (as_text(name, "bold"), *map(as_text, values))))
             rows += self._verdicts(name)
-        rows += [
-            Row(f"setting {name}", (as_text(name), *map(as_text, values)))
-            for name, values in (self.comparison.settings if self.comparison else ())
-        ]
+        rows += [Row(f"setting {name}", (as_text(name), *map(as_text, values))) for name, values in self.settings or ()]
         made = [as_text(view.action if view else "", QUIET) for view in views]
         rows.append(Row("action", (as_text("action", QUIET), *made)))
         table = self.query_one("#differences", RowList)
@@ -158,10 +169,8 @@ class CompareScreen(PaneScreen):
 
     def _verdicts(self, metric: str) -> list[Row]:
         """Below a metric: difference to the base, its interval, and what that says."""
-        found: list[Interval | None] = []
-        for version in self.versions:
-            known = self.pairs.get((self.base, version))
-            found.append(known.intervals.get(metric) if known and known.intervals else None)
+        known = [self.pairs.get((self.base, version)) for version in self.versions]
+        found = [pair.intervals.get(metric) if pair else None for pair in known]
         if not any(found):
             return []
         columns = [self._told(interval) for interval in found]
@@ -171,7 +180,7 @@ class CompareScreen(PaneScreen):
             for place, (kind, head) in enumerate(heads)
         ]
 
-    def _told(self, interval: Interval | None) -> tuple[Text, Text, Text]:
+    def _told(self, interval: Comparison | None) -> tuple[Text, Text, Text]:
         if interval is None:
             return as_text(""), as_text(""), as_text("")
         colour = verdict_colour(interval.verdict)

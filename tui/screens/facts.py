@@ -15,7 +15,7 @@ from progtrain.engine.workspace import Workspace
 from progtrain.tui.host import host_of
 from progtrain.tui.look.colours import NEEDS_YOU
 from progtrain.tui.look.sanitize import as_text, clean_line
-from progtrain.tui.reading.facts import Fact, read_facts
+from progtrain.tui.reading.facts import read_facts
 from progtrain.tui.screens.base import is_there
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 
@@ -26,7 +26,7 @@ class FactsScreen(ModalScreen[None]):
     def __init__(self, workspace: Workspace, version: str, notes: tuple[str, ...] = ()) -> None:
         super().__init__()
         self._workspace, self._version, self._notes = workspace, version, notes
-        self._facts: dict[str, Fact] = {}
+        self._facts: dict[str, dict[str, str]] = {}
 
     def compose(self) -> ComposeResult:
         columns = [Column("fact"), Column("value"), Column("means", stretch=True)]
@@ -38,18 +38,18 @@ class FactsScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         self.query_one(RowList).focus()
         self.query_one(RowList).border_title = as_text(f"facts of {self._version}")
-        app = host_of(self)
-        app.in_thread(lambda: read_facts(self._workspace, self._version), self._show)
+        host_of(self).in_thread(lambda: read_facts(self._workspace, self._version), self._show)
 
-    def _show(self, facts: tuple[Fact, ...]) -> None:
+    def _show(self, facts: tuple[dict[str, str], ...]) -> None:
         if is_there(self):
-            self._facts = {fact.key: fact for fact in facts}
+            self._facts = {fact["key"]: fact for fact in facts}
+            styles = {"key": "", "display": "bold", "meaning": ""}
             self.query_one(RowList).show_rows(
-                [Row(f.key, (as_text(f.key), as_text(f.display, "bold"), as_text(f.meaning))) for f in facts]
+                [Row(f["key"], tuple(as_text(f[name], style) for name, style in styles.items())) for f in facts]
             )
 
     def on_row_list_highlighted(self, event: RowList.Highlighted) -> None:
         fact = self._facts.get(event.key or "")
         if fact is not None:
-            told = f"{clean_line(fact.meaning)}\nfrom {clean_line(fact.source) or 'the files of this version'}"
+            told = f"{clean_line(fact['meaning'])}\nfrom {clean_line(fact['source']) or 'the files of this version'}"
             self.query_one("#source", Static).update(told)

@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 
 from progtrain.tui.look.sanitize import as_text
 from progtrain.tui.model import Model
-from progtrain.tui.reading.reports import Report, read_report, report_names
+from progtrain.tui.reading.reports import read_report, report_names
 from progtrain.tui.screens.base import PaneScreen
 from progtrain.tui.widgets.document import Document
 from progtrain.tui.widgets.row_list import Column, Row, RowList
@@ -28,7 +28,8 @@ class ReportsScreen(PaneScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.report: Report | None = None
+        #: of the report on show, as CSV
+        self.leaderboard = ""
         self._state: object = None
 
     def body(self) -> ComposeResult:
@@ -58,20 +59,18 @@ class ReportsScreen(PaneScreen):
     def on_row_list_highlighted(self, event: RowList.Highlighted) -> None:
         workspace, name = self.workspace, event.key
         if name is not None:
-            self.read(lambda: read_report(workspace, name), self._found)
+            self.read(lambda: read_report(workspace, name), lambda texts: self._found(name, *texts))
 
     def on_row_list_selected(self) -> None:
         self.show_pane(0)
 
-    def _found(self, report: Report) -> None:
-        self.report = report
-        text = report.analysis or "*this report has no final-analysis.md*"
-        self.query_one("#report", Document).show(text)
-        self.query_one("#report").border_title = as_text(report.name)
+    def _found(self, name: str, analysis: str, leaderboard: str) -> None:
+        self.leaderboard = leaderboard
+        self.query_one("#report", Document).show(analysis or "*this report has no final-analysis.md*")
+        self.query_one("#report").border_title = as_text(name)
 
     def action_copy(self) -> None:
-        if self.report is not None:
-            self.host.copy(self.report.leaderboard, "the leaderboard")
+        self.host.copy(self.leaderboard, "the leaderboard")
 
     def action_back(self) -> None:
         if self.pane:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -11,12 +13,11 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from progtrain.engine.drafting.preview import Check
-from progtrain.tui.client import save
+from progtrain.tui.client import read_own, save
 from progtrain.tui.host import RulesCheck
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, QUIET
 from progtrain.tui.look.sanitize import as_text, clean_line, glimpse
 from progtrain.tui.model import Model
-from progtrain.tui.reading.rules import RuleFiles, read_rule_files
 from progtrain.tui.screens.base import PaneScreen
 from progtrain.tui.screens.edit import EditScreen
 from progtrain.tui.widgets.row_list import Column, Row, RowList
@@ -40,7 +41,9 @@ class RulesScreen(PaneScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.files = RuleFiles(None, None)
+        #: the files' texts; None where there is no such file
+        self.rules: str | None = None
+        self.instruction: str | None = None
         self.check: RulesCheck | None = None
         self._state: tuple[object, ...] = ()
 
@@ -75,18 +78,18 @@ class RulesScreen(PaneScreen):
     def _reread(self) -> None:
         workspace, engine = self.workspace, self.host.engine
 
-        def work() -> tuple[RuleFiles, RulesCheck]:
+        def work() -> tuple[str | None, str | None, RulesCheck]:
             try:
-                files = read_rule_files(workspace)
+                rules, instruction = read_own(workspace.rules), read_own(workspace.instruction)
             except OSError as error:
-                return RuleFiles(None, None), RulesCheck(problem=str(error))
-            return files, engine.check_rules(files.rules, files.instruction)
+                return None, None, RulesCheck(problem=str(error))
+            return rules, instruction, engine.check_rules(rules, instruction)
 
         self.read(work, lambda found: self._found(*found))
 
-    def _found(self, files: RuleFiles, check: RulesCheck) -> None:
-        self.files, self.check = files, check
-        self.query_one("#rules_head", Static).update(self._head(files, check))
+    def _found(self, rules: str | None, instruction: str | None, check: RulesCheck) -> None:
+        self.rules, self.instruction, self.check = rules, instruction, check
+        self.query_one("#rules_head", Static).update(self._head(check))
         self.query_one("#locks", RowList).show_rows(
             [Row(key, (as_text(key, "bold"), as_text(value))) for key, value in check.locks]
         )
@@ -98,10 +101,10 @@ class RulesScreen(PaneScreen):
             rows += [Row(f"{number}", (text,)), Row(f"{number} read", (as_text(f"    {told}", QUIET),))]
         self.query_one("#instruction_lines", RowList).show_rows(rows)
         missing = "" if check.problem else "there is no such file: only the defaults hold"
-        source = glimpse(files.rules, _MOST_SHOWN) if files.rules is not None else missing
+        source = glimpse(rules, _MOST_SHOWN) if rules is not None else missing
         self.query_one("#rule_source", Static).update(Text(source))
 
-    def _head(self, files: RuleFiles, check: RulesCheck) -> Text:
+    def _head(self, check: RulesCheck) -> Text:
         if check.problem:
             return Text(glimpse(check.problem), style=BAD)
         lines = [Text(clean_line(note), style=QUIET) for note in check.notes if "not enforced" not in note]
@@ -118,43 +121,26 @@ class RulesScreen(PaneScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return not (self.host.readonly and action.startswith("edit"))
 
-    def _can_edit(self, name: str, text: str | None) -> bool:
-        if text is not None and len(text) > _MOST_EDITED:
-            self.host.say(f"{name} is too long to be edited here: {len(text):,} characters", bad=True)
-            return False
-        return True
-
     def action_edit(self) -> None:
-        files, engine = self.files, self.host.engine
-        if not self._can_edit(self.workspace.rules.name, files.rules):
-            return
-
-        def check(text: str) -> Check:
-            return _as_check(engine.check_rules(text, files.instruction))
-
-        screen = EditScreen(self.workspace.rules.name, files.rules or "{\n}\n", check, suffix=".json")
-        self.app.push_screen(screen, self._save_rules)
-
-    def _save_rules(self, text: str | None) -> None:
-        if text is not None:
-            path, seen = self.workspace.rules, self.files.rules
-            self.host.in_thread(lambda: save(path, text, seen), self._saved)
+        instruction, engine = self.instruction, self.host.engine
+        self._edit(self.workspace.rules, self.rules, "{\n}\n", lambda text: engine.check_rules(text, instruction))
 
     def action_edit_instruction(self) -> None:
-        files, engine = self.files, self.host.engine
-        if not self._can_edit(self.workspace.instruction.name, files.instruction):
+        rules, engine = self.rules, self.host.engine
+        self._edit(self.workspace.instruction, self.instruction, "", lambda text: engine.check_rules(rules, text))
+
+    def _edit(self, path: Path, seen: str | None, empty: str, check: Callable[[str], RulesCheck]) -> None:
+        """`seen`: what stands in the file; `empty`: what to begin with where there is none."""
+        if seen is not None and len(seen) > _MOST_EDITED:
+            self.host.say(f"{path.name} is too long to be edited here: {len(seen):,} characters", bad=True)
             return
 
-        def check(text: str) -> Check:
-            return _as_check(engine.check_rules(files.rules, text))
+        def edited(text: str | None) -> None:
+            if text is not None:
+                self.host.in_thread(lambda: save(path, text, seen), self._saved)
 
-        screen = EditScreen(self.workspace.instruction.name, files.instruction or "", check, suffix=".md")
-        self.app.push_screen(screen, self._save_instruction)
-
-    def _save_instruction(self, text: str | None) -> None:
-        if text is not None:
-            path, seen = self.workspace.instruction, self.files.instruction
-            self.host.in_thread(lambda: save(path, text, seen), self._saved)
+        screen = EditScreen(path.name, seen or empty, lambda text: _as_check(check(text)), suffix=path.suffix)
+        self.app.push_screen(screen, edited)
 
     def _saved(self, _: None) -> None:
         self.host.say("saved; it holds from the next step on")
@@ -162,7 +148,7 @@ class RulesScreen(PaneScreen):
         self._reread()
 
     def action_copy(self) -> None:
-        self.host.copy(self.files.rules or "", "the rules")
+        self.host.copy(self.rules or "", "the rules")
 
     def action_back(self) -> None:
         if self.pane:

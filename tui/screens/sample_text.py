@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.text import Text
 from textual.widget import Widget
@@ -12,8 +12,8 @@ from progtrain.tui.look import words
 from progtrain.tui.look.colours import BAD, GOOD, QUIET, version_colour
 from progtrain.tui.look.sanitize import clean_line, clean_text
 from progtrain.tui.reading.pictures import Picture
-from progtrain.tui.reading.raw import Raw
-from progtrain.tui.reading.samples import Kept, Outcome
+from progtrain.tui.reading.sample_files import Shown
+from progtrain.tui.reading.samples import Outcome
 from progtrain.tui.widgets.table_view import TableView
 
 
@@ -42,28 +42,18 @@ def head(version: str, outcome: Outcome, others: Mapping[str, Mapping[str, Outco
     return text
 
 
-def raw_widgets(raw: Raw | None, draw: Callable[[Picture], Widget]) -> list[Widget]:
-    """A sample as it lies in the data."""
-    if raw is None:
+def widgets(found: Sequence[Shown], draw: Callable[[Picture], Widget]) -> list[Widget]:
+    """What was kept of a sample, or how it lies in the data."""
+    if not found:
         note = "its id leads to no file, row or item of the validation data, and nothing was kept of it"
         return [Static(Text(note, style=QUIET), markup=False)]
-    widgets: list[Widget] = [Static(Text(clean_line(raw.source), style=QUIET), markup=False)]
-    if raw.picture is not None:
-        widgets.append(draw(raw.picture))
-    if raw.text:
-        widgets.append(Static(Text(clean_text(raw.text)), markup=False))
-    return widgets
-
-
-def file_widgets(kept: Kept, drawn: Mapping[str, Picture], draw: Callable[[Picture], Widget]) -> list[Widget]:
-    """What the evaluation kept of a sample."""
-    widgets: list[Widget] = []
-    for file in kept.files:
-        widgets.append(Static(Text(clean_line(file.name), style=QUIET), markup=False))
-        if file.name in drawn:
-            widgets.append(draw(drawn[file.name]))
-        elif file.kind == "table":
-            widgets.append(TableView(file.text, "\t" if file.path.suffix.casefold() == ".tsv" else ","))
-        else:
-            widgets.append(Static(Text(clean_text(file.text) if file.text else "not shown here"), markup=False))
-    return widgets
+    made: list[Widget] = []
+    for shown in found:
+        made.append(Static(Text(clean_line(shown.source), style=QUIET), markup=False))
+        if shown.picture is not None:
+            made.append(draw(shown.picture))
+        if shown.delimiter:
+            made.append(TableView(shown.text, shown.delimiter))
+        elif shown.text or shown.picture is None:
+            made.append(Static(Text(clean_text(shown.text) or "not shown here"), markup=False))
+    return made

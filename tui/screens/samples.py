@@ -17,15 +17,15 @@ from progtrain.tui.look import words
 from progtrain.tui.look.colours import NEEDS_YOU, QUIET
 from progtrain.tui.look.sanitize import as_text, clean_line
 from progtrain.tui.model import Model
-from progtrain.tui.reading.pictures import Picture, read_picture
-from progtrain.tui.reading.raw import Raw, find_raw
-from progtrain.tui.reading.samples import Kept, Outcome, kept_ids, read_kept, read_outcomes
+from progtrain.tui.reading.pictures import Picture
+from progtrain.tui.reading.sample_files import Shown, find_raw, kept_ids, read_kept
+from progtrain.tui.reading.samples import Outcome, read_outcomes
 from progtrain.tui.sample_filter import OUTCOMES, SHARES, SampleFilter, classes
 from progtrain.tui.screens import sample_text
 from progtrain.tui.screens.ask import AskLine
 from progtrain.tui.screens.base import PaneScreen
 from progtrain.tui.screens.choose import Choose
-from progtrain.tui.widgets.picture import PictureView, PixelView
+from progtrain.tui.widgets.picture import PictureView, pixel_view
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 
@@ -181,25 +181,22 @@ class SamplesScreen(PaneScreen):
 
     def _show_sample(self, sample_id: str | None) -> None:
         self._round += 1
-        number = self._round
+        number, workspace, (columns, lines) = self._round, self.workspace, self._room()
         self._show_head(sample_id)
-        folder = self._kept.get(sample_id or "")
         if sample_id is None:
             self._show_files([])
             return
-        if folder is None:
-            self._show_raw(sample_id)
-            return
-        columns, lines = self._room()
+        folder = self._kept.get(sample_id)
+        dataset = self.model.snapshot.dataset_id if self.model.snapshot else None
 
-        def work() -> tuple[Kept, dict[str, Picture]]:
-            kept = read_kept(sample_id, folder)
-            drawn = {f.name: read_picture(f.path, columns, lines) for f in kept.files if f.kind == "picture"}
-            return kept, drawn
+        def work() -> tuple[Shown, ...]:
+            """Of most samples nothing is kept: they are looked up in the prepared data."""
+            kept = read_kept(folder, columns, lines) if folder else ()
+            return kept or (find_raw(workspace, dataset, sample_id, columns, lines) if dataset else ())
 
-        def done(found: tuple[Kept, dict[str, Picture]]) -> None:
+        def done(found: tuple[Shown, ...]) -> None:
             if number == self._round:
-                self._show_files(sample_text.file_widgets(*found, self._picture))
+                self._show_files(sample_text.widgets(found, self._picture))
 
         self.read(work, done)
 
@@ -208,24 +205,9 @@ class SamplesScreen(PaneScreen):
         text = sample_text.head(self.version or "", outcome, self._others, self.signs) if outcome else Text("")
         self.query_one("#sample_head", Static).update(text)
 
-    def _show_raw(self, sample_id: str) -> None:
-        """Of most samples nothing is kept: they are looked up in the prepared data."""
-        number, workspace = self._round, self.workspace
-        dataset = self.model.snapshot.dataset_id if self.model.snapshot else None
-        columns, lines = self._room()
-
-        def done(raw: Raw | None) -> None:
-            if number == self._round:
-                self._show_files(sample_text.raw_widgets(raw, self._picture))
-
-        if dataset is None:
-            done(None)
-        else:
-            self.read(lambda: find_raw(workspace, dataset, sample_id, columns, lines), done)
-
     def _picture(self, picture: Picture) -> Widget:
         if self.host.pixels is not None and picture.image is not None:
-            return PixelView(picture, self.host.pixels)
+            return pixel_view(picture, self.host.pixels)
         return PictureView(picture, letters=self.host.letters)
 
     def _room(self) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.color import Color
 from rich.style import Style
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.widget import Widget
 
 from progtrain.tui.look.sanitize import clean_line
@@ -37,21 +36,12 @@ class PictureView(Widget):
         return Text("\n").join(lines)
 
 
-class PixelView(Widget):
-    """Takes the room that the half blocks would take."""
-
-    DEFAULT_CSS = "PixelView { height: auto; width: auto; }"
-
-    def __init__(self, picture: Picture, draw: type[Widget]) -> None:
-        """`draw`: a widget that takes a Pillow image."""
-        super().__init__()
-        self._picture, self._draw = picture, draw
-
-    def compose(self) -> ComposeResult:
-        drawn = self._draw(self._picture.image)  # type: ignore[arg-type]
-        drawn.styles.width = len(self._picture.rows[0])
-        drawn.styles.height = (len(self._picture.rows) + 1) // 2
-        yield drawn
+def pixel_view(picture: Picture, draw: type[Widget]) -> Widget:
+    """The picture in the room that half blocks would take. `draw`: a widget that takes a Pillow image."""
+    drawn = draw(picture.image)  # type: ignore[arg-type]
+    drawn.styles.width = len(picture.rows[0])
+    drawn.styles.height = (len(picture.rows) + 1) // 2
+    return drawn
 
 
 def _blocks(above: tuple[Pixel, ...], below: tuple[Pixel, ...] | None) -> Text:

@@ -23,7 +23,8 @@ FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.py)`")
 PLACE = re.compile(rf"`((?:{'|'.join(OURS)})/[\w./-]+)`")
 #: what users have in their workspaces, and what the guides name as examples of what may be added
 THEIRS = re.compile(
-    r"0\d_\w+\.py|config\.py|(?:\w+/)*NAME\.py|tui/screens/times\.py|engine/script/action/recipes/gelu\.py"
+    r"0\d_\w+\.py|config\.py|inference_sample\.py|(?:\w+/)*NAME\.py|tui/screens/times\.py"
+    r"|engine/script/action/recipes/gelu\.py"
 )
 
 

@@ -108,7 +108,7 @@ def problems(stated: Mapping[str, Any], path: Path) -> list[InputError]:
 
     def wrong(place: str, reason: str, *found: Any) -> InputError:
         said = "".join(f", found {shown(one)}" for one in found)
-        fix = "correct the value of that key (progtrain docs file_formats lists all)"
+        fix = "correct the value of that key (progtrain docs rules lists all)"
         return InputError(f"{reason}{said}", file=path, place=f"key {place}", fix=fix)
 
     sections = [name for name in _SECTIONS if name in stated and not isinstance(stated[name], dict)]

@@ -36,7 +36,7 @@ def test_a_topic_that_is_not_there(tmp_path: Path) -> None:
 def test_messages_lead_to_pages_that_are_installed() -> None:
     """Not to files of the repository, which a wheel does not have."""
     named = {topic for path in SOURCES for topic in re.findall(r"progtrain docs ([a-z_]+)", path.read_text("utf-8"))}
-    assert {"training_script", "file_formats"} <= named <= set(docs.pages())
+    assert {"training_script", "rules"} <= named <= set(docs.pages())
     said = re.compile(r'^[^#"]*"[^"]*docs/\w+\.md', re.MULTILINE)
     assert [path.name for path in SOURCES if path.parts[-2] != "cli" and said.search(path.read_text("utf-8"))] == []
 

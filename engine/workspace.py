@@ -24,39 +24,34 @@ def version_number(text: str) -> int | None:
     return int(match[1]) if match and version_id(int(match[1])) == text else None
 
 
+def _in(folder: str, name: str) -> cached_property[Path]:
+    """What lies under `name` in a folder that is an attribute of the same class."""
+    return cached_property(lambda owner: getattr(owner, folder) / name)
+
+
 @dataclass(frozen=True)
 class VersionFolder:
     """`Models/Artifacts/v003/`: what came of one training."""
 
     path: Path
 
-    @property
-    def spec(self) -> Path:
-        return self.path / "spec.json"
-
-    @property
-    def best_checkpoint(self) -> Path:
-        return self.path / "best.ckpt"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        return self.path / "last.ckpt"
-
-    @property
-    def additional_assets(self) -> Path:
-        return self.path / "additional_assets"
-
-    @property
-    def eval_score(self) -> Path:
-        return self.path / "eval_score.json"
-
-    @property
-    def infer_samples(self) -> Path:
-        return self.path / "infer_samples"
-
-    @property
-    def logs(self) -> Path:
-        return self.path / "logs"
+    spec = _in("path", "spec.json")
+    best_checkpoint = _in("path", "best.ckpt")
+    last_checkpoint = _in("path", "last.ckpt")
+    additional_assets = _in("path", "additional_assets")
+    eval_score = _in("path", "eval_score.json")
+    infer_samples = _in("path", "infer_samples")
+    logs = _in("path", "logs")
+    evaluation = _in("path", "_eval")
+    per_sample = _in("path", "_eval/per_sample.csv")
+    #: how the evaluation was done: hashes of evaluator, data, checkpoint and the seed
+    protocol = _in("path", "_eval/protocol.json")
+    analysis = _in("path", "result-analysis.md")
+    action = _in("path", "action-extract.md")
+    tests = _in("path", "_tests")
+    retry_report = _in("path", "_tests/train_retry_report.md")
+    baseline_smoke_report = _in("path", "_tests/baseline_smoke_test_report.md")
+    baseline_patch_report = _in("path", "_tests/baseline_patch_report.md")
 
     def log_dirs(self) -> list[Path]:
         """`logs/version_#/`, numerically sorted."""
@@ -65,43 +60,6 @@ class VersionFolder:
         numbered = [(int(m[1]), p) for p in self.logs.iterdir() if (m := _LOG_DIR.fullmatch(p.name))]
         return [path for _, path in sorted(numbered)]
 
-    @property
-    def evaluation(self) -> Path:
-        return self.path / "_eval"
-
-    @property
-    def per_sample(self) -> Path:
-        return self.evaluation / "per_sample.csv"
-
-    @property
-    def protocol(self) -> Path:
-        """How the evaluation was done: hashes of evaluator, data, checkpoint and the seed."""
-        return self.evaluation / "protocol.json"
-
-    @property
-    def analysis(self) -> Path:
-        return self.path / "result-analysis.md"
-
-    @property
-    def action(self) -> Path:
-        return self.path / "action-extract.md"
-
-    @property
-    def tests(self) -> Path:
-        return self.path / "_tests"
-
-    @property
-    def retry_report(self) -> Path:
-        return self.tests / "train_retry_report.md"
-
-    @property
-    def baseline_smoke_report(self) -> Path:
-        return self.tests / "baseline_smoke_test_report.md"
-
-    @property
-    def baseline_patch_report(self) -> Path:
-        return self.tests / "baseline_patch_report.md"
-
 
 @dataclass(frozen=True)
 class DraftFolder:
@@ -109,44 +67,21 @@ class DraftFolder:
 
     path: Path
 
-    @property
-    def briefing(self) -> Path:
-        return self.path / "briefing.json"
-
-    @property
-    def draft(self) -> Path:
-        return self.path / "draft.json"
-
-    @property
-    def events(self) -> Path:
-        """The advisor's stream, as JSON lines, while it drafts."""
-        return self.path / "events.jsonl"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "advisor.log"
-
-    @property
-    def proposal(self) -> Path:
-        """What the advisor wrote when it was asked for code, and what came of it."""
-        return self.path / "proposal.json"
-
-    @property
-    def analysis(self) -> Path:
-        return self.path / "result-analysis.md"
-
-    @property
-    def action(self) -> Path:
-        return self.path / "action-extract.md"
+    briefing = _in("path", "briefing.json")
+    draft = _in("path", "draft.json")
+    #: the advisor's stream, as JSON lines, while it drafts
+    events = _in("path", "events.jsonl")
+    log = _in("path", "advisor.log")
+    #: what the advisor wrote when it was asked for code, and what came of it
+    proposal = _in("path", "proposal.json")
+    analysis = _in("path", "result-analysis.md")
+    action = _in("path", "action-extract.md")
+    #: the question as it stands before the user: chosen candidate, base, checks, diff
+    review = _in("path", "review.json")
 
     def round(self, number: int) -> DraftFolder:
         """An earlier round of the same draft, kept."""
         return DraftFolder(self.path / "rounds" / str(number))
-
-    @property
-    def review(self) -> Path:
-        """The question as it stands before the user: chosen candidate, base, checks, diff."""
-        return self.path / "review.json"
 
 
 @dataclass(frozen=True)
@@ -155,26 +90,12 @@ class JobFolder:
 
     path: Path
 
-    @property
-    def job(self) -> Path:
-        return self.path / "job.json"
-
-    @property
-    def state(self) -> Path:
-        return self.path / "state.json"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "output.log"
-
-    @property
-    def guard_log(self) -> Path:
-        return self.path / "guard.log"
-
-    @property
-    def cancel(self) -> Path:
-        """Its existence asks the guard to stop the tree."""
-        return self.path / "cancel"
+    job = _in("path", "job.json")
+    state = _in("path", "state.json")
+    log = _in("path", "output.log")
+    guard_log = _in("path", "guard.log")
+    #: its existence asks the guard to stop the tree
+    cancel = _in("path", "cancel")
 
 
 @dataclass(frozen=True)
@@ -185,29 +106,12 @@ class Workspace:
 
     # what the user brings
 
-    @property
-    def rules(self) -> Path:
-        return self.root / "user_defined_rules.json"
-
-    @property
-    def instruction(self) -> Path:
-        return self.root / "user_instruction.md"
-
-    @property
-    def pipeline_script(self) -> Path:
-        return self.root / "01_data_pipeline.py"
-
-    @property
-    def baseline_script(self) -> Path:
-        return self.root / "02_train_baseline.py"
-
-    @property
-    def eval_script(self) -> Path:
-        return self.root / "03_eval.py"
-
-    @property
-    def report_script(self) -> Path:
-        return self.root / "04_final_report.py"
+    rules = _in("root", "user_defined_rules.json")
+    instruction = _in("root", "user_instruction.md")
+    pipeline_script = _in("root", "01_data_pipeline.py")
+    baseline_script = _in("root", "02_train_baseline.py")
+    eval_script = _in("root", "03_eval.py")
+    report_script = _in("root", "04_final_report.py")
 
     def script(self, version: str) -> Path:
         return self.root / f"02_train_{version}.py"
@@ -228,54 +132,26 @@ class Workspace:
 
     # what comes of it
 
-    @cached_property
-    def artifacts(self) -> Path:
-        return self.root / "Models/Artifacts"
+    artifacts = _in("root", "Models/Artifacts")
+    external = _in("root", "Models/external")
+    reports = _in("root", "Models/Report")
 
     def version(self, version: str) -> VersionFolder:
         """Also for the baseline: `version("baseline")`."""
         return VersionFolder(self.artifacts / version)
 
-    @property
-    def external(self) -> Path:
-        return self.root / "Models" / "external"
-
-    @property
-    def reports(self) -> Path:
-        return self.root / "Models" / "Report"
-
     # the engine's own
 
-    @cached_property
-    def own(self) -> Path:
-        return self.root / ".progtrain"
-
-    @property
-    def journal(self) -> Path:
-        return self.own / "journal.jsonl"
-
-    @property
-    def state(self) -> Path:
-        return self.own / "state.json"
-
-    @property
-    def lock(self) -> Path:
-        return self.own / "runner.lock"
-
-    @property
-    def runner_log(self) -> Path:
-        return self.own / "runner.log"
-
-    @property
-    def inbox(self) -> Path:
-        return self.own / "inbox"
+    own = _in("root", ".progtrain")
+    journal = _in("own", "journal.jsonl")
+    lock = _in("own", "runner.lock")
+    runner_log = _in("own", "runner.log")
+    inbox = _in("own", "inbox")
+    stop_request = _in("inbox", "stop.json")
+    jobs = _in("own", "jobs")
 
     def decision(self, question: str) -> Path:
         return self.inbox / f"{question}.json"
-
-    @property
-    def stop_request(self) -> Path:
-        return self.inbox / "stop.json"
 
     def drafts(self, version: str) -> DraftFolder:
         return DraftFolder(self.own / "drafts" / version)
@@ -289,10 +165,6 @@ class Workspace:
 
     def attempt(self, version: str, number: int) -> Path:
         return self.own / "attempts" / version / str(number)
-
-    @property
-    def jobs(self) -> Path:
-        return self.own / "jobs"
 
     def job(self, name: str) -> JobFolder:
         return JobFolder(self.jobs / name)

@@ -29,6 +29,11 @@ def _in(folder: str, name: str) -> cached_property[Path]:
     return cached_property(lambda owner: getattr(owner, folder) / name)
 
 
+def next_version(version: str) -> str:
+    """`"v003"` -> `"v004"`."""
+    return version_id((version_number(version) or 0) + 1)
+
+
 @dataclass(frozen=True)
 class VersionFolder:
     """`Models/Artifacts/v003/`: what came of one training."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.options import Options
@@ -11,80 +12,58 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.runner import prepare
-from progtrain.engine.loop.sequence import STEPS
+from progtrain.engine.loop.sequence import Next
 from progtrain.engine.loop.steps import check, initialize
 from progtrain.engine.script.baseline.audit import audit
 from progtrain.engine.script.baseline.fix import fix
 from progtrain.engine.text import unified_diff
-from progtrain.engine.workspace import Workspace, version_id, version_number
+from progtrain.engine.workspace import Workspace, next_version
 
 
-@dataclass(frozen=True)
-class Planned:
-    version: str
-    step: str
-    reasons: tuple[str, ...]
-    runs: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    changes: tuple[str, ...] = ()
-
-
-def plan(ws: Workspace, options: Options) -> list[Planned]:
+def plan(ws: Workspace, options: Options) -> list[Next]:
     """The steps up to the next decision, and what follows for every further version. Raises what the loop would."""
     context = prepare(ws, options, dry_run=True)
     initialize.look(context)
     first = sequence.select(context)
-    planned = [_describe(context, first.step.name, first.version, first.reasons)]
-    order = [step.name for step in STEPS]
-    follow_up = "report" if check.is_last(context, first.version) else "author"
-    for name in order[order.index(first.step.name) + 1 :]:
-        if name in {"author", "report"} and name != follow_up:
-            continue
-        if first.step.name in {"author", "report"}:
-            break
-        planned.append(_describe(context, name, first.version, ("it follows",)))
-    return planned
+    planned = [first]
+    if first.step not in {"author", "report"}:
+        other = "author" if check.is_last(context, first.version) else "report"
+        following = list(sequence.STEPS)[list(sequence.STEPS).index(first.step) + 1 :]
+        planned += [Next(first.version, step, ("it follows",)) for step in following if step != other]
+    return [_with_effects(context, step) for step in planned]
 
 
-def _describe(context: Context, name: str, version: str, reasons: tuple[str, ...]) -> Planned:
-    ws = context.ws
-    folder = ws.version(version)
-    script = ws.script(version)
-    shown = ws.relative
-    if name == "initialize":
-        return Planned(version, name, reasons, (), (shown(script),), tuple(_fixes(context)))
-    if name == "train":
-        outputs = [folder.best_checkpoint, folder.last_checkpoint, folder.spec, folder.logs]
-        aside = (f"{shown(folder.path)}/ is set aside below .progtrain/attempts/",) if folder.path.exists() else ()
-        return Planned(
-            version,
-            name,
-            reasons,
-            (shlex.join([context.python, script.name]),),
-            tuple(shown(p) for p in outputs),
-            aside,
-        )
-    if name == "evaluate":
-        new = () if ws.eval_script.exists() else (f"{ws.eval_script.name} (it is missing)",)
-        outputs = [folder.eval_score, folder.infer_samples, folder.evaluation]
-        command = shlex.join([context.python, ws.eval_script.name, "--version", version])
-        return Planned(version, name, reasons, (command,), (*new, *(shown(p) for p in outputs)))
-    if name == "analyze":
-        drafts = ws.drafts(version)
-        model = context.rules.value("advisor_config.model") or "the bundled model"
-        outputs = [ws.insight(version), drafts.analysis, drafts.action]
-        return Planned(version, name, reasons, (f"the advisor, with {model}",), tuple(shown(p) for p in outputs))
-    if name == "extract":
-        asks = "accepts the draft" if context.autopilot else "asks you"
-        return Planned(version, name, reasons, (asks,), (shown(folder.analysis), shown(folder.action)))
-    if name == "author":
-        target = ws.script(version_id((version_number(version) or 0) + 1))
-        return Planned(version, name, reasons, (), (shown(target),))
-    if name == "report":
-        new = () if ws.report_script.exists() else (f"{ws.report_script.name} (it is missing)",)
-        command = shlex.join([context.python, ws.report_script.name])
-        return Planned(version, name, reasons, (command,), (*new, f"{shown(ws.reports)}/YYYY-MM-DD_HH-MM/"))
-    return Planned(version, name, reasons)
+def _with_effects(context: Context, planned: Next) -> Next:
+    """What it runs, writes and changes."""
+    step, version = planned.step, planned.version
+    ws, folder, drafts = context.ws, context.ws.version(version), context.ws.drafts(version)
+    runs: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    writes: list[Path] = []
+    missing: list[Path] = []
+    if step == "initialize":
+        writes, changes = [ws.script(version)], tuple(_fixes(context))
+    elif step == "train":
+        runs = (shlex.join([context.python, ws.script(version).name]),)
+        writes = [folder.best_checkpoint, folder.last_checkpoint, folder.spec, folder.logs]
+        if folder.path.exists():
+            changes = (f"{ws.relative(folder.path)}/ is set aside below .progtrain/attempts/",)
+    elif step == "evaluate":
+        runs = (shlex.join([context.python, ws.eval_script.name, "--version", version]),)
+        writes, missing = [folder.eval_score, folder.infer_samples, folder.evaluation], [ws.eval_script]
+    elif step == "analyze":
+        runs = (f"the advisor, with {context.rules.value('advisor_config.model') or 'the bundled model'}",)
+        writes = [ws.insight(version), drafts.analysis, drafts.action]
+    elif step == "extract":
+        runs = ("accepts the draft" if context.autopilot else "asks you",)
+        writes = [folder.analysis, folder.action]
+    elif step == "author":
+        writes = [ws.script(next_version(version))]
+    elif step == "report":
+        runs = (shlex.join([context.python, ws.report_script.name]),)
+        writes, missing = [ws.reports / "YYYY-MM-DD_HH-MM"], [ws.report_script]
+    made = [f"{path.name} (it is missing)" for path in missing if not path.exists()]
+    return replace(planned, runs=runs, writes=(*made, *map(ws.relative, writes)), changes=changes)
 
 
 def _fixes(context: Context) -> list[str]:

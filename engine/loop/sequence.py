@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.errors import InputError, NothingToTry
@@ -14,50 +14,48 @@ from progtrain.engine.loop.steps import analyze, author, check, evaluate, extrac
 from progtrain.engine.schema import StepName
 from progtrain.engine.workspace import Workspace
 
-
-class Step(NamedTuple):
-    number: int
-    name: StepName
-    #: does it; returns a line for the journal
-    run: Callable[[Context, str], str]
-    #: why it must run for a version, empty when it is done; None: decided by the order alone
-    reasons: Callable[[Context, str], list[str]] | None = None
-
-
-STEPS = (
-    Step(0, "initialize", initialize.run),
-    Step(1, "train", train.run, train.reasons),
-    Step(2, "evaluate", evaluate.run, evaluate.reasons),
-    Step(3, "analyze", analyze.run, analyze.reasons),
-    Step(4, "extract", extract.run, extract.reasons),
-    Step(5, "check", check.run),
-    Step(6, "author", author.run),
-    Step(7, "report", report.run),
-)
-BY_NAME = {step.name: step for step in STEPS}
+#: in their order; each does its work for a version, and returns a line for the journal
+STEPS: dict[StepName, Callable[[Context, str], str]] = {
+    "initialize": initialize.run,
+    "train": train.run,
+    "evaluate": evaluate.run,
+    "analyze": analyze.run,
+    "extract": extract.run,
+    "check": check.run,
+    "author": author.run,
+    "report": report.run,
+}
+#: why a step must run for a version, empty when it is done; the other steps are decided by the order alone
+REASONS: dict[StepName, Callable[[Context, str], list[str]]] = {
+    "train": train.reasons,
+    "evaluate": evaluate.reasons,
+    "analyze": analyze.reasons,
+    "extract": extract.reasons,
+}
 
 
 @dataclass(frozen=True)
 class Next:
-    """What is to be done, and why."""
+    """What is to be done, and why; in a plan also what that will run, write and change."""
 
-    step: Step
     version: str
+    step: StepName
     reasons: tuple[str, ...]
+    runs: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 def select(context: Context) -> Next:
     """The first step whose outputs are missing or invalid."""
     versions = context.ws.versions()
     if not versions:
-        return Next(BY_NAME["initialize"], initialize.first_version(), ("there is no version yet",))
+        return Next(initialize.first_version(), "initialize", ("there is no version yet",))
     current = versions[-1]
-    for step in STEPS:
-        if step.reasons and (why := step.reasons(context, current)):
-            return Next(step, current, tuple(why))
-    if check.is_last(context, current):
-        return Next(BY_NAME["report"], current, (check.run(context, current),))
-    return Next(BY_NAME["author"], current, (check.run(context, current),))
+    for step, reasons in REASONS.items():
+        if why := reasons(context, current):
+            return Next(current, step, tuple(why))
+    return Next(current, "report" if check.is_last(context, current) else "author", (check.run(context, current),))
 
 
 def run(context: Context, until: StepName | None = None) -> str:
@@ -72,18 +70,18 @@ def run(context: Context, until: StepName | None = None) -> str:
         context.check_stop()
         chosen = select(context)
         _stop_where_done(context, chosen, until)
-        if chosen.step.name in {"author", "report"}:
-            _do(context, Next(BY_NAME["check"], chosen.version, chosen.reasons))
+        if chosen.step in {"author", "report"}:
+            _do(context, replace(chosen, step="check"))
             _stop_after("check", until)
         try:
             text = _do(context, chosen)
         except NothingToTry as nothing:
             # a shorter loop than the rules allow, but a whole one
             context.journal.warn(f"{chosen.version}: {nothing.reason}: the loop ends here; {nothing.fix}")
-            return _do(context, Next(BY_NAME["report"], chosen.version, (nothing.reason,)))
-        if chosen.step.name == "report":
+            return _do(context, Next(chosen.version, "report", (nothing.reason,)))
+        if chosen.step == "report":
             return text
-        _stop_after(chosen.step.name, until)
+        _stop_after(chosen.step, until)
 
 
 def do_step(context: Context, name: StepName, version: str | None) -> str:
@@ -99,22 +97,16 @@ def do_step(context: Context, name: StepName, version: str | None) -> str:
         raise InputError("there is no version yet", fix="progtrain step initialize")
     if name != "initialize" and version not in versions:
         raise InputError(f"there is no version {version}", file=context.ws.script(version), fix="progtrain status")
-    return _do(context, Next(BY_NAME[name], version, ("asked for",)))
+    return _do(context, Next(version, name, ("asked for",)))
 
 
 def _do(context: Context, chosen: Next) -> str:
     step, version = chosen.step, chosen.version
-    context.journal.write("step_started", version=version, step=step.name, reasons=list(chosen.reasons))
+    context.journal.write("step_started", version=version, step=step, reasons=list(chosen.reasons))
     begun = time.monotonic()
-    text = step.run(context, version)
-    context.journal.write(
-        "step_done",
-        version=version,
-        step=step.name,
-        seconds=round(time.monotonic() - begun, 3),
-        text=text,
-        command=f"progtrain step {step.name} --version {version}",
-    )
+    text = STEPS[step](context, version)
+    seconds, command = round(time.monotonic() - begun, 3), f"progtrain step {step} --version {version}"
+    context.journal.write("step_done", version=version, step=step, seconds=seconds, text=text, command=command)
     return text
 
 
@@ -125,7 +117,8 @@ def _stop_after(name: StepName, until: StepName | None) -> None:
 
 def _stop_where_done(context: Context, chosen: Next, until: StepName | None) -> None:
     """Asked for a step that is done already for the latest version, the loop does nothing, least of all the next."""
-    if until and chosen.step.number > BY_NAME[until].number and (until == "initialize" or BY_NAME[until].reasons):
+    order = list(STEPS)
+    if until and order.index(chosen.step) > order.index(until) and (until == "initialize" or until in REASONS):
         context.journal.write("note", text=f"{chosen.version}: {until} is done already")
         raise Stopped(f"until {until}, which is done for {chosen.version}")
 

@@ -15,9 +15,18 @@ from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.rules import goal
-from progtrain.engine.status.snapshot import STEP_NAMES, WORKING, Snapshot, Status, StepState, StepView, VersionView
+from progtrain.engine.status.snapshot import (
+    EXTERNAL,
+    STEP_NAMES,
+    WORKING,
+    Snapshot,
+    Status,
+    StepState,
+    StepView,
+    VersionView,
+)
 from progtrain.engine.status.state import LoopState
-from progtrain.engine.workspace import Workspace
+from progtrain.engine.workspace import VersionFolder, Workspace
 
 #: Gives a JSON file through a function; None where it is missing or holds something else.
 Reader = Callable[[Path, Callable[[Any], Any]], Any]
@@ -101,7 +110,7 @@ def _steps(state: LoopState, status: Status) -> tuple[StepView, ...]:
 
 def _version(ws: Workspace, version: str, state: LoopState, status: Status, primary: str, read: Reader) -> VersionView:
     made = state.authored.get(version, {})
-    score = read(ws.version(version).eval_score, score_in) or {}
+    score = read(ws.version(version).eval_score, _score_in) or {}
     done = ws.mark(version, "extract").exists()
     shown: str = "done" if done else "pending"
     if version == state.version and not done:
@@ -120,7 +129,17 @@ def _version(ws: Workspace, version: str, state: LoopState, status: Status, prim
     )
 
 
-def score_in(data: Any) -> dict[str, Any]:
+def read_external(ws: Workspace, primary: str | None = None) -> tuple[VersionView, ...]:
+    """Models from elsewhere by name, with their last scores; those that nobody has scored yet have no metrics."""
+    folders = sorted(path for path in ws.external.glob("*") if path.is_dir())
+    scores = [(path.name, read_once(VersionFolder(path).eval_score, _score_in) or {}) for path in folders]
+    return tuple(
+        VersionView(name, EXTERNAL, metrics.value_of(primary or "", score.get("metrics", {})), **score)
+        for name, score in scores
+    )
+
+
+def _score_in(data: Any) -> dict[str, Any]:
     """Metrics, time and latency of an `eval_score.json`; what is no metric is left out."""
     listed = data.get("metrics")
     named = [m for m in (listed if isinstance(listed, list) else ()) if isinstance(m, dict) and "name" in m]

@@ -48,6 +48,9 @@ WORKING: frozenset[Status] = frozenset({"starting", *STEP_STATUS.values(), "repa
 
 StepState = Literal["done", "running", "waiting", "failed", "pending"]
 
+#: `VersionView.state` of a model from elsewhere, scored beside the versions
+EXTERNAL = "external"
+
 
 @dataclass(frozen=True)
 class StepView:
@@ -59,10 +62,11 @@ class StepView:
 
 @dataclass(frozen=True)
 class VersionView:
-    """One row of the version history."""
+    """One row of the version history, or of a model from elsewhere."""
 
+    #: or the model's name
     version: str
-    #: "done", "training", "evaluating", "drafting", "waiting", "failed", "stopped", "pending"
+    #: "done", "training", "evaluating", "drafting", "waiting", "failed", "stopped", "pending", or `EXTERNAL`
     state: str
     #: the primary metric; None before the evaluation, or when it was not a number
     value: float | None = None

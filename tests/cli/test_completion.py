@@ -70,7 +70,7 @@ def test_the_workspace_that_is_named_counts(finished: Workspace, tmp_path: Path)
 
 
 def test_the_steps_have_the_same_names_everywhere() -> None:
-    assert tuple(step.name for step in sequence.STEPS) == STEP_NAMES == get_args(StepName)
+    assert tuple(sequence.STEPS) == STEP_NAMES == get_args(StepName)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -11,10 +11,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from progtrain.engine.loop.external import External, read_external
 from progtrain.engine.schema import Review
-from progtrain.engine.status.rows import glance
-from progtrain.engine.status.snapshot import Snapshot
+from progtrain.engine.status.rows import glance, read_external
+from progtrain.engine.status.snapshot import Snapshot, VersionView
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.reading.curves import CurveFeed, CurveKey
@@ -130,7 +129,7 @@ def test_edited_files_of_a_version_never_give_a_view_what_it_does_not_promise(ws
             assert first is not None
             assert_fits(first, Snapshot, f"glance of {path.name}")
             for row in read_external(ws):
-                assert_fits(row, External, path.name)
+                assert_fits(row, VersionView, path.name)
             for fact in read_facts(ws, "v003"):
                 assert_fits(fact, dict[str, str], path.name)
             assert all(isinstance(name, str) for name in kept_ids(ws, "v003"))

@@ -9,9 +9,10 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from progtrain.engine.loop.external import External, read_external
 from progtrain.engine.metrics import canonical, higher_is_better
-from progtrain.engine.status.snapshot import VersionView
+from progtrain.engine.status.rows import read_external
+from progtrain.engine.status.snapshot import EXTERNAL, VersionView
+from progtrain.engine.workspace import version_number
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import QUIET, verdict_colour, version_colour
 from progtrain.tui.look.sanitize import as_text, clean_line, shorten
@@ -37,7 +38,7 @@ class LeaderboardScreen(BaseScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._external: tuple[External, ...] = ()
+        self._external: tuple[VersionView, ...] = ()
         #: place in `sort_keys`; below 0: what the user chose the last time
         self._sort = -1
         self._reverse = False
@@ -52,11 +53,11 @@ class LeaderboardScreen(BaseScreen):
         workspace = self.workspace
         self.read(lambda: read_external(workspace), self._found_external)
 
-    def _found_external(self, external: tuple[External, ...]) -> None:
+    def _found_external(self, external: tuple[VersionView, ...]) -> None:
         self._external = external
         self.refresh_view()
 
-    def _rows(self, model: Model) -> list[VersionView | External]:
+    def _rows(self, model: Model) -> list[VersionView]:
         return [*(model.snapshot.versions if model.snapshot else ()), *self._external]
 
     def _metrics(self, model: Model) -> list[str]:
@@ -92,7 +93,7 @@ class LeaderboardScreen(BaseScreen):
         showing = f'  "{self._filter}": {len(ordered)} of {len(snapshot.versions) + len(self._external)}'
         board.border_title = as_text(f"leaderboard  sorted by {by}, {direction}{showing if self._filter else ''}")
 
-    def _ordered(self, rows: list[VersionView | External], by: str, model: Model) -> list[VersionView | External]:
+    def _ordered(self, rows: list[VersionView], by: str, model: Model) -> list[VersionView]:
         """Rows without a number stay at the bottom, whatever the direction."""
         values = {id(row): _value(row, by) for row in rows}
         known = [row for row in rows if values[id(row)] is not None]
@@ -103,22 +104,22 @@ class LeaderboardScreen(BaseScreen):
         known.sort(key=lambda row: values[id(row)] or 0.0, reverse=up != self._reverse)
         return [*known, *(row for row in rows if values[id(row)] is None)]
 
-    def _row(self, row: VersionView | External, metrics: list[str], model: Model) -> Row:
-        name = _name(row)
+    def _row(self, row: VersionView, metrics: list[str], model: Model) -> Row:
+        name = row.version
         marked = name in model.marked
         return Row(name, source=(row, marked), make=lambda: self._cells(row, name, metrics, marked))
 
-    def _cells(self, row: VersionView | External, name: str, metrics: list[str], marked: bool) -> tuple[Text, ...]:
+    def _cells(self, row: VersionView, name: str, metrics: list[str], marked: bool) -> tuple[Text, ...]:
         mark = self.signs.marked if marked else " "
-        best = self.signs.best if isinstance(row, VersionView) and row.is_best else " "
-        verdict = row.verdict_previous if isinstance(row, VersionView) else None
-        action = row.action if isinstance(row, VersionView) else "external model"
+        best = self.signs.best if row.is_best else " "
+        verdict = row.verdict_previous
+        action = "external model" if row.state == EXTERNAL else row.action
         cells: list[Text] = [Text(f"{mark}{best}", end=""), as_text(shorten(name, 24), f"bold {version_colour(name)}")]
         cells += [as_text(words.metric_value(row.metrics.get(metric), self.signs)) for metric in metrics]
         cells.append(as_text(verdict or "", verdict_colour(verdict)))
         latency = row.latency_ms
         cells.append(as_text(f"{latency:.2f}" if latency is not None else self.signs.none, QUIET))
-        seconds = row.train_seconds if isinstance(row, VersionView) else None
+        seconds = row.train_seconds
         cells.append(as_text(words.clock(seconds) if seconds is not None else self.signs.none, QUIET))
         cells.append(as_text(action, QUIET))
         return tuple(cells)
@@ -172,7 +173,7 @@ class LeaderboardScreen(BaseScreen):
         lines = [",".join(["version", *metrics])]
         for row in self._rows(self.model):
             values = [row.metrics.get(metric) for metric in metrics]
-            lines.append(",".join([_name(row), *("" if v is None else str(v) for v in values)]))
+            lines.append(",".join([row.version, *("" if v is None else str(v) for v in values)]))
         self.host.copy("\n".join(lines) + "\n", "the leaderboard")
 
     def action_back(self) -> None:
@@ -182,24 +183,17 @@ class LeaderboardScreen(BaseScreen):
             self.host.action_screen("loop")
 
 
-def _name(row: VersionView | External) -> str:
-    return row.version if isinstance(row, VersionView) else row.name
-
-
-def _searchable(row: VersionView | External) -> str:
-    if isinstance(row, External):
-        return row.name.casefold()
+def _searchable(row: VersionView) -> str:
     return f"{row.version} {row.action} {row.verdict_previous or ''} {row.state}".casefold()
 
 
-def _value(row: VersionView | External, by: str) -> float | None:
+def _value(row: VersionView, by: str) -> float | None:
     if by == "version":
-        digits = "".join(c for c in _name(row) if c.isdigit())
-        return float(digits) if digits and isinstance(row, VersionView) else math.inf
+        return math.inf if row.state == EXTERNAL else version_number(row.version)
     if by == "latency":
         return row.latency_ms
     if by == "trained":
-        return row.train_seconds if isinstance(row, VersionView) else None
+        return row.train_seconds
     value = row.metrics.get(by)
     return value if value is not None and math.isfinite(value) else None
 

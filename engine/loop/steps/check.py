@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from progtrain.engine.control.context import Context
-from progtrain.engine.workspace import version_id, version_number
+from progtrain.engine.workspace import next_version, version_number
 
 
 def is_last(context: Context, version: str) -> bool:
@@ -14,5 +14,4 @@ def run(context: Context, version: str) -> str:
     limit = context.rules.max_versions
     if is_last(context, version):
         return f"{version} is the last of {limit} version{'s' if limit > 1 else ''}: the report is next"
-    following = version_id((version_number(version) or 0) + 1)
-    return f"{version} of {limit} versions: {following} is next"
+    return f"{version} of {limit} versions: {next_version(version)} is next"

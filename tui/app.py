@@ -25,7 +25,7 @@ from progtrain.tui.client import EngineClient
 from progtrain.tui.commands import Commands
 from progtrain.tui.host import Engine, Host
 from progtrain.tui.look import themes, words
-from progtrain.tui.look.filters import OnlyAscii, OnlyText
+from progtrain.tui.look.filters import OnlyText
 from progtrain.tui.look.sanitize import clean_line, clean_text
 from progtrain.tui.messages import Update
 from progtrain.tui.model import Model
@@ -57,7 +57,7 @@ class ProgtrainApp(App[None]):
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Commands}
     DEFAULT_MODE = FIRST
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        entry.name: _maker(entry.name) for entry in SCREENS if entry.name != FIRST
+        name: _maker(name) for name in SCREENS if name != FIRST
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c", "leave", "Quit", tooltip="Quit; the loop goes on by itself", show=False, id="quit"),
@@ -119,11 +119,11 @@ class ProgtrainApp(App[None]):
         self.set_keymap(self.keys)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        own: list[LineFilter] = [OnlyText(), OnlyAscii()] if self._ascii else [OnlyText()]
+        own = OnlyText(ascii_only=self._ascii)
         if self._plain:
-            return [NoColor(), *own]
+            return [NoColor(), own]
         fitted = themes.recolour(self.current_theme)
-        return [*super().get_line_filters(), *([fitted] if fitted else []), *own]
+        return [*super().get_line_filters(), *([fitted] if fitted else []), own]
 
     @property
     def _plain(self) -> bool:

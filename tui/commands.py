@@ -32,9 +32,8 @@ class Commands(Provider):
         found: list[tuple[str, str, Callable[[], object]]] = []
         if not host.readonly:
             found.append((START, "start the loop, or go on with it (?dataset_id=... names the data)", host.start_loop))
-        found += [(entry.name, entry.about, partial(host.action_screen, entry.name)) for entry in SCREENS]
-        for name, about, action in _APP_COMMANDS:
-            found.append((name, about, partial(self.app.run_action, action)))
+        found += [(name, about, partial(host.action_screen, name)) for name, (_, about) in SCREENS.items()]
+        found += [(name, about, partial(self.app.run_action, action)) for name, about, action in _APP_COMMANDS]
         named = {"help", "quit", *map(binding_id, SCREENS)} | MOVING
         here = [action for action in available_actions(self.screen, host.keys) if action.id not in named]
         return found + [(_label(action), _about(action), partial(self._do, action)) for action in here]

@@ -15,19 +15,12 @@ from __future__ import annotations
 import os
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import platformdirs
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import try_read_json, write_json
-
-
-class Settings(NamedTuple):
-    #: for workspaces in which none was chosen from the palette; None: what fits the terminal
-    theme: str | None = None
-    #: pictures as pixels, where terminal and packages can
-    pixels: bool = True
 
 
 def config_folder() -> Path:
@@ -67,8 +60,11 @@ def read_keys(folder: Path) -> dict[str, str]:
     return {str(name): str(value) for name, value in keys.items()}
 
 
-def read_settings(folder: Path) -> Settings:
-    """Defaults without a file. Raises `InputError` for one that cannot be read, and for keys that mean nothing."""
+def read_look(folder: Path) -> tuple[str | None, bool]:
+    """The theme of workspaces in which none was chosen, and whether pictures may be pixels; None and yes by default.
+
+    Raises `InputError` for a file that cannot be read, and for keys that mean nothing.
+    """
     path = folder / "app.toml"
     data = _read_toml(path)
     for name, value in data.items():
@@ -78,7 +74,7 @@ def read_settings(folder: Path) -> Settings:
         if not isinstance(value, known):
             fix = 'write theme = "ansi-16"' if name == "theme" else "write pixels = true, or false"
             raise InputError(f"{value!r} does not fit", file=path, place=f"key {name}", fix=fix)
-    return Settings(**data)
+    return data.get("theme"), data.get("pixels", True)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

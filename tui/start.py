@@ -90,7 +90,7 @@ def _app(root: Path, options: argparse.Namespace, ahead: Prefetch) -> ProgtrainA
 
     folder = preferences.config_folder()
     try:
-        keys, settings = preferences.read_keys(folder), preferences.read_settings(folder)
+        keys, (theme, pixels) = preferences.read_keys(folder), preferences.read_look(folder)
     except InputError as error:
         ahead.close()
         _give_up(str(error).replace("\n", ";"))
@@ -108,15 +108,15 @@ def _app(root: Path, options: argparse.Namespace, ahead: Prefetch) -> ProgtrainA
         keys=keys,
         ahead=ahead,
         seen=preferences.read_view(root),
-        theme=settings.theme,
+        theme=theme,
         sixteen=themes.fitting(os.environ) if themes.few_colours(os.environ) else None,
-        pixels=pixel_widget(os.environ) if settings.pixels else None,
+        pixels=pixel_widget(os.environ) if pixels else None,
         loaded=_settle,
     )
-    if settings.theme not in {None, *app.available_themes}:
+    if theme not in {None, *app.available_themes}:
         ahead.close()
         known = ", ".join(sorted(app.available_themes))
-        _give_up(f"{folder / 'app.toml'}, key theme: no theme {settings.theme}; there are {known}")
+        _give_up(f"{folder / 'app.toml'}, key theme: no theme {theme}; there are {known}")
     return app
 
 

@@ -57,7 +57,7 @@ def test_marks_follow_the_axis(ws: Workspace) -> None:
 
 def test_best_and_plateau_stand_at_their_places() -> None:
     drawing = draw((Line("v001", series([1.0] * 101), "#ffffff"),), Look(best=80.0, plateau=40.0), 110, 12)
-    rows = text_of(drawing.lines)  # type: ignore[arg-type]
+    rows = text_of(drawing)
     margin = rows[2].index("┊") - 40 * 100 // 100
     places = [place for place, char in enumerate(rows[3]) if char == "┊"]
     assert len(places) == 2 and abs((places[1] - places[0]) - 40) <= 3 and margin > 0
@@ -95,11 +95,11 @@ def test_epochs_of_versions_with_other_batches_lie_over_each_other(ws: Workspace
 def test_versions_over_each_other_bear_marks_a_single_one_none(ascii_only: bool) -> None:
     waves = {f"v00{n}": series([n + math.sin(i / 9) for i in range(300)]) for n in (1, 2)}
     curves = [Line(name, wave, "#ffffff", version=name) for name, wave in waves.items()]
-    text = "".join(text_of(draw(tuple(curves), Look(ascii=ascii_only), 80, 20).lines))  # type: ignore[arg-type]
+    text = "".join(text_of(draw(tuple(curves), Look(ascii=ascii_only), 80, 20)))
     for name in ("v001", "v002"):
         assert text.count(version_mark(name, ascii_only=ascii_only)) >= 3
     alone = draw((curves[0]._replace(version=""),), Look(), 80, 20)
-    assert not set(MARKS) & set("".join(text_of(alone.lines)))  # type: ignore[arg-type]
+    assert not set(MARKS) & set("".join(text_of(alone)))
 
 
 @pytest.mark.parametrize("zoom", range(0, 12, 3))
@@ -119,7 +119,7 @@ async def test_a_spike_between_columns_is_seen_at_every_zoom(ws: Workspace, zoom
         await pilot.press(*["plus"] * zoom)
         await pilot.pause()
         drawn = draw(curve.lines, curve.look._replace(cursor=None), *curve.content_size)
-        top = text_of(drawn.lines)[1]  # type: ignore[arg-type]
+        top = text_of(drawn)[1]
         assert any("\u2800" < char <= "\u28ff" for char in top), (curve.look, top)
 
 

@@ -103,11 +103,11 @@ class Tour:
 async def app_keys(t: Tour) -> None:
     async with t.open("waiting"):
         first, *others = SCREENS
-        for entry in others:
-            await t.key(entry.key, lambda: t.app.current_mode, entry.name)
+        for name in others:
+            await t.key(SCREENS[name][0], lambda: t.app.current_mode, name)
             await t.go("escape")
-        await t.go(others[0].key)
-        await t.key(first.key, lambda: t.app.current_mode, first.name)
+        await t.go(SCREENS[others[0]][0])
+        await t.key(SCREENS[first][0], lambda: t.app.current_mode, first)
         await t.key("question_mark", lambda: t.screen, HelpScreen)
         await t.go("escape")
         await t.key("C", lambda: t.screen, Choose)

@@ -27,7 +27,7 @@ def series(ys: Sequence[float]) -> Series:
 
 def drawn(curve: Series, look: Look | None = None, width: int = 70, height: int = 10) -> list[str]:
     drawing = draw((Line("v004 train", curve, "red"),), look or Look(), width, height)
-    return ["".join(segment.text for segment in line) for line in drawing.lines]
+    return ["".join(segment.text for segment in line) for line in drawing]
 
 
 DIVERGED = [1.5 * 0.97**x if x < 120 else math.nan for x in range(200)]

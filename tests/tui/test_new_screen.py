@@ -48,7 +48,7 @@ def _copy_with_a_new_screen(target: Path) -> None:
             (package / part.name).symlink_to(part.resolve())
     (package / "tui" / "screens" / "times.py").write_text(file)
     table = package / "tui" / "screens" / "table.py"
-    before, end, after = table.read_text().partition("\n)\n#: what the app opens with")
+    before, end, after = table.read_text().partition("\n}\n#: what the app opens with")
     assert end
     table.write_text(f"{before}\n{line.rstrip()}{end}{after}")
 

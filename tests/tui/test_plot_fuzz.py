@@ -50,5 +50,5 @@ def test_any_points_can_be_drawn(
         look = look._replace(left=frame[0], right=frame[0] + frame[1])
     width, height = size
     drawing = draw((Line("v001 train", series, "#ffffff"), Line("v001 val", series, "#ffffff", True)), look, *size)
-    assert len(drawing.lines) == height
-    assert all(sum(cell_len(segment.text) for segment in line) == width for line in drawing.lines)
+    assert len(drawing) == height
+    assert all(sum(cell_len(segment.text) for segment in line) == width for line in drawing)

@@ -302,8 +302,7 @@ async def test_unified_and_split_diff(ws: Workspace) -> None:
 
 
 def test_split_lines_stand_beside_each_other() -> None:
-    pairs = pair_up(["@@ -1 +1 @@", " same", "-old", "+new", "+more", "-gone"])
-    assert [(p.left, p.right) for p in pairs] == [
+    assert pair_up(["@@ -1 +1 @@", " same", "-old", "+new", "+more", "-gone"]) == [
         ("@@ -1 +1 @@", "@@ -1 +1 @@"),
         (" same", " same"),
         ("-old", "+new"),

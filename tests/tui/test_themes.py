@@ -14,7 +14,7 @@ from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.look import themes
 from progtrain.tui.look.colours import MARKS, ON_BLACK, ON_LIGHT, ON_WHITE, version_colour, version_mark
-from progtrain.tui.preferences import Settings, read_settings
+from progtrain.tui.preferences import read_look
 from progtrain.tui.widgets.picture import PictureView
 from tests.tui.fakes import fill, make_app, settle, snapshot
 from tests.tui.test_terminal import Tmux, _own_folders, app, needs_tmux, tmux
@@ -187,14 +187,14 @@ async def test_without_colours_on_few_there_are_none_and_pictures_are_letters(
 
 
 def test_preferences_are_read_and_what_means_nothing_is_told(tmp_path: Path) -> None:
-    assert read_settings(tmp_path) == Settings()
+    assert read_look(tmp_path) == (None, True)
     file = tmp_path / "app.toml"
     file.write_text('theme = "ansi-16"\npixels = false\n')
-    assert read_settings(tmp_path) == Settings("ansi-16", False)
+    assert read_look(tmp_path) == ("ansi-16", False)
     for text, told in (("colour = 1", "key colour: there is no such"), ("pixels = 1", "key pixels"), ("x", "app.toml")):
         file.write_text(text)
         with pytest.raises(InputError, match=told):
-            read_settings(tmp_path)
+            read_look(tmp_path)
 
 
 @needs_tmux

@@ -19,50 +19,25 @@ BAD = "#e8743b"
 QUIET = "#8a8f98"
 CURSOR = "#d0d4da"
 
-#: the same colours where the ground is light
-ON_LIGHT = {
-    "#56b4e9": "#005a91",
-    "#e69f00": "#7a4a00",
-    "#00b98a": "#006148",
-    "#cc79a7": "#8a2f63",
-    "#f0e442": "#5c5500",
-    "#4c8fd6": "#1f4e9e",
-    "#e8743b": "#9a3606",
-    "#b0b0b0": "#4d4d4d",
-    GOOD: "#0f6142",
-    QUIET: "#4e535b",
-    CURSOR: "#303338",
+#: what stands for each of these colours: where the ground is light; and of a terminal's 16 colours on its black
+#: (the bright ones, which every palette can show there) and on its white (where green, cyan and yellow cannot be
+#: read, so that better is blue and worse is red)
+_ELSEWHERE = {
+    "#56b4e9": ("#005a91", 14, 4),
+    "#e69f00": ("#7a4a00", 11, 5),
+    "#00b98a": ("#006148", 10, 0),
+    "#cc79a7": ("#8a2f63", 13, 1),
+    "#f0e442": ("#5c5500", 15, 8),
+    "#4c8fd6": ("#1f4e9e", 12, 4),
+    "#e8743b": ("#9a3606", 9, 1),
+    "#b0b0b0": ("#4d4d4d", 7, 0),
+    GOOD: ("#0f6142", 10, 4),
+    QUIET: ("#4e535b", 7, 8),
+    CURSOR: ("#303338", 15, 0),
 }
-
-#: of a terminal's 16 colours, on its black: the bright ones, which every palette can show there
-ON_BLACK = {
-    "#56b4e9": 14,
-    "#e69f00": 11,
-    "#00b98a": 10,
-    "#cc79a7": 13,
-    "#f0e442": 15,
-    "#4c8fd6": 12,
-    "#e8743b": 9,
-    "#b0b0b0": 7,
-    GOOD: 10,
-    QUIET: 7,
-    CURSOR: 15,
-}
-
-#: on its white: green, cyan and yellow cannot be read there, so that better is blue and worse is red
-ON_WHITE = {
-    "#56b4e9": 4,
-    "#e69f00": 5,
-    "#00b98a": 0,
-    "#cc79a7": 1,
-    "#f0e442": 8,
-    "#4c8fd6": 4,
-    "#e8743b": 1,
-    "#b0b0b0": 0,
-    GOOD: 4,
-    QUIET: 8,
-    CURSOR: 0,
-}
+ON_LIGHT = {colour: light for colour, (light, _, _) in _ELSEWHERE.items()}
+ON_BLACK = {colour: number for colour, (_, number, _) in _ELSEWHERE.items()}
+ON_WHITE = {colour: number for colour, (_, _, number) in _ELSEWHERE.items()}
 
 
 def version_colour(version: str) -> str:

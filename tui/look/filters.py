@@ -22,45 +22,26 @@ _PLAIN = {
     **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯╔╗╚╝", "+"),
     **dict.fromkeys("█▇▆▅▄▃■▉▊▋", "#"),
     **dict.fromkeys("·•●○…░", "."),
-    "→": ">",
-    "←": "<",
-    "⏎": "e",
-    "Δ": "d",
-    "–": "-",
-    "≈": "~",
-    "▲": "^",
-    "▼": "v",
-    "★": "*",
-    "✓": "+",
-    "✗": "x",
-    "▶": ">",
-    "◆": "?",
-    "“": '"',
-    "”": '"',
-    "’": "'",
+    **dict(zip("→←⏎Δ–≈▲▼★✓✗▶◆“”’", '><ed-~^v*+x>?""\'', strict=True)),
 }
 
 
 class OnlyText(LineFilter):
     """Whatever a widget made of others' text, its cells hold characters and no commands."""
 
+    def __init__(self, *, ascii_only: bool = False) -> None:
+        super().__init__()
+        self._ascii_only = ascii_only
+
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        if all(segment.control or not _CONTROL.search(segment.text) for segment in segments):
+        # most lines hold nothing of the kind: they stay as they are
+        if all(control or text == self._clean(text) for text, _, control in segments):
             return segments
-        return [
-            segment if segment.control else Segment(_CONTROL.sub(" ", segment.text), segment.style)
-            for segment in segments
-        ]
+        return [Segment(text if control else self._clean(text), style, control) for text, style, control in segments]
 
-
-class OnlyAscii(LineFilter):
-    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        return [
-            segment
-            if segment.control or segment.text.isascii()
-            else Segment("".join(map(_plain, segment.text)), segment.style)
-            for segment in segments
-        ]
+    def _clean(self, text: str) -> str:
+        text = _CONTROL.sub(" ", text)
+        return "".join(map(_plain, text)) if self._ascii_only and not text.isascii() else text
 
 
 class Recolour(LineFilter):

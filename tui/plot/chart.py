@@ -59,12 +59,6 @@ class Look(NamedTuple):
     ascii: bool = False
 
 
-class Drawing(NamedTuple):
-    lines: list[list[Segment]]
-    left: float = 0.0
-    right: float = 1.0
-
-
 def limits(lines: tuple[Line, ...], look: Look) -> tuple[float, float] | None:
     """The x range on show."""
     spans = [(span[0] / line.unit, span[1] / line.unit) for line in lines if (span := line.series.span())]
@@ -76,11 +70,11 @@ def limits(lines: tuple[Line, ...], look: Look) -> tuple[float, float] | None:
     return (left, right) if right > left else (left - 0.5, left + 0.5)
 
 
-def draw(lines: tuple[Line, ...], look: Look, width: int, height: int) -> Drawing:
+def draw(lines: tuple[Line, ...], look: Look, width: int, height: int) -> list[list[Segment]]:
     """`width` x `height` cells. Needs at least 16 x 4; gives blank lines below that, or where no data is."""
     span = limits(lines, look)
     if span is None or width < 16 or height < 4:
-        return Drawing([[Segment(" " * width)] for _ in range(height)])
+        return [[Segment(" " * width)] for _ in range(height)]
     left, right = span
     scale = _Scale.of(lines, look, left, right)
     labels = _axis_labels(height - 1, scale)
@@ -98,7 +92,7 @@ def draw(lines: tuple[Line, ...], look: Look, width: int, height: int) -> Drawin
         for row in range(canvas.height)
     ]
     rows.append([Segment(_x_axis(left, right, margin, canvas.width, look.axis == "time"), _QUIET)])
-    return Drawing(rows, left, right)
+    return rows
 
 
 class _Scale(NamedTuple):
@@ -194,16 +188,13 @@ def _draw_line(canvas: Canvas, line: Line, look: Look, left: float, right: float
     style = Style(color=line.colour)
     char = ":" if line.dashed else "*"
 
-    def row(value: float) -> int:
-        return _dot_row(canvas, scale, value)
-
     before: tuple[int, int] | None = None
-    for column in line.series.columns(left * line.unit, right * line.unit, canvas.dots_across, look.smoothing):
-        here = (column.place, row(column.first))
+    for place, *values in line.series.columns(left * line.unit, right * line.unit, canvas.dots_across, look.smoothing):
+        first, low, high, last = (_dot_row(canvas, scale, value) for value in values)
         if before is not None:
-            canvas.line(before, here, style, gap=2 if line.dashed else 0, char=char)
-        canvas.vertical(column.place, row(column.high), row(column.low), style, char)
-        before = (column.place, row(column.last))
+            canvas.line(before, (place, first), style, gap=2 if line.dashed else 0, char=char)
+        canvas.vertical(place, high, low, style, char)
+        before = (place, last)
 
 
 def _draw_line_marks(
@@ -213,11 +204,10 @@ def _draw_line_marks(
     style = Style(color=line.colour, bold=True)
     mark = version_mark(line.version, ascii_only=look.ascii)
     wanted = 2 + place * 3 % _MARK_EVERY
-    for column in line.series.columns(left * line.unit, right * line.unit, canvas.width, look.smoothing):
-        if column.place >= wanted:
-            row = _dot_row(canvas, scale, column.last) * canvas.height // canvas.dots_down
-            canvas.put(column.place, row, mark, style)
-            wanted = column.place + _MARK_EVERY
+    for column, *_, last in line.series.columns(left * line.unit, right * line.unit, canvas.width, look.smoothing):
+        if column >= wanted:
+            canvas.put(column, _dot_row(canvas, scale, last) * canvas.height // canvas.dots_down, mark, style)
+            wanted = column + _MARK_EVERY
 
 
 def _dot_row(canvas: Canvas, scale: _Scale, value: float) -> int:

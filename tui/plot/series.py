@@ -8,47 +8,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from math import nan
 from operator import itemgetter, le
-from typing import NamedTuple
 
 _BLOCK = 64
 #: beyond these the steps of an axis cannot be told apart
 _LARGEST = 1e100
 _FARTHEST = 1e15
-
-
-class Column(NamedTuple):
-    """What falls into one column of dots: nothing of it may be lost, so both extremes are kept."""
-
-    place: int
-    first: float
-    low: float
-    high: float
-    last: float
-
-
-class _Extremes:
-    """Minimum and maximum of every whole block of values, so that a million points are not looked at for each frame."""
-
-    def __init__(self) -> None:
-        self._lows = array("d")
-        self._highs = array("d")
-
-    def between(self, ys: array[float], start: int, end: int) -> tuple[float, float]:
-        """Of `ys[start:end]`, which must hold something."""
-        if end - start <= 2 * _BLOCK:
-            part = ys[start:end]
-            return min(part), max(part)
-        self._follow(ys)
-        first, last = -(-start // _BLOCK), end // _BLOCK
-        edges = ys[start : first * _BLOCK] + ys[last * _BLOCK : end]
-        lows, highs = self._lows[first:last] + edges, self._highs[first:last] + edges
-        return min(lows), max(highs)
-
-    def _follow(self, ys: array[float]) -> None:
-        for block in range(len(self._lows), len(ys) // _BLOCK):
-            part = ys[block * _BLOCK : (block + 1) * _BLOCK]
-            self._lows.append(min(part))
-            self._highs.append(max(part))
 
 
 class Series:
@@ -60,7 +24,8 @@ class Series:
         #: where there is a value that no curve can show, in order
         self.gaps = array("d")
         self._smoothed: dict[float, array[float]] = {}
-        self._extremes: dict[float, _Extremes] = {}
+        #: smoothing -> minimum and maximum of every whole block of values
+        self._blocks: dict[float, tuple[array[float], array[float]]] = {}
         self._low_at = 0
         self._low_seen = 0
 
@@ -113,7 +78,7 @@ class Series:
         if place < len(self.xs):
             points = [*zip(self.xs[place:], self.ys[place:], strict=True), *points]
             self._smoothed.clear()
-            self._extremes.clear()
+            self._blocks.clear()
             self._low_at = self._low_seen = 0
         points.sort(key=itemgetter(0))
         del self.xs[place:], self.ys[place:]
@@ -138,10 +103,14 @@ class Series:
             done.append(average / (1 - power))
         return done
 
-    def columns(self, left: float, right: float, count: int, weight: float = 0.0) -> Iterator[Column]:
-        """The points between `left` and `right` gathered into `count` columns of equal width."""
+    def columns(
+        self, left: float, right: float, count: int, weight: float = 0.0
+    ) -> Iterator[tuple[int, float, float, float, float]]:
+        """The points between `left` and `right` gathered into `count` columns of equal width.
+
+        Of each that holds any: its place, the first, lowest, highest and last value. None of them may be lost.
+        """
         ys = self.smooth(weight)
-        extremes = self._extremes.setdefault(weight, _Extremes())
         # a span of the smallest numbers there are has no parts
         width = max(0.0, right - left) / count or 1.0
         at = bisect_left(self.xs, left)
@@ -149,7 +118,7 @@ class Series:
         while at < end:
             index = min(count - 1, max(0, int((self.xs[at] - left) / width)))
             stop = bisect_left(self.xs, left + (index + 1) * width, at + 1, end) if index < count - 1 else end
-            yield Column(index, ys[at], *extremes.between(ys, at, stop), ys[stop - 1])
+            yield index, ys[at], *self._between(weight, at, stop), ys[stop - 1]
             at = stop
 
     def prepare(self) -> None:
@@ -161,7 +130,22 @@ class Series:
         start, end = bisect_left(self.xs, left), bisect_right(self.xs, right)
         if end <= start:
             return None
-        return self._extremes.setdefault(weight, _Extremes()).between(self.smooth(weight), start, end)
+        return self._between(weight, start, end)
+
+    def _between(self, weight: float, start: int, end: int) -> tuple[float, float]:
+        """Lowest and highest from `start` to `end`; by blocks, so that not each of a million points is looked at."""
+        ys = self.smooth(weight)
+        if end - start <= 2 * _BLOCK:
+            part = ys[start:end]
+            return min(part), max(part)
+        lows, highs = self._blocks.setdefault(weight, (array("d"), array("d")))
+        for block in range(len(lows), len(ys) // _BLOCK):
+            part = ys[block * _BLOCK : (block + 1) * _BLOCK]
+            lows.append(min(part))
+            highs.append(max(part))
+        first, last = -(-start // _BLOCK), end // _BLOCK
+        edges = ys[start : first * _BLOCK] + ys[last * _BLOCK : end]
+        return min(lows[first:last] + edges), max(highs[first:last] + edges)
 
     def value_at(self, x: float, weight: float = 0.0) -> tuple[float, float] | None:
         """The logged point nearest to x: its own x and its value, NaN in a gap."""

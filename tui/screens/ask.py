@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from progtrain.tui.look.sanitize import clean_text
-from progtrain.tui.widgets.typing_order import Line
+from progtrain.tui.widgets.typing_order import LineField
 
 
 class Confirm(ModalScreen[bool]):
@@ -48,7 +48,7 @@ class AskLine(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(self._title, markup=False)
-            entry = Line(self._value, id="line")
+            entry = LineField(self._value, id="line")
             entry.cursor_blink = False
             yield entry
             yield Static(self._help or "enter sends it    esc goes back", markup=False, classes="keys")

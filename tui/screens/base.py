@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Static
 
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.host import Host, host_of
@@ -80,6 +82,12 @@ class BaseScreen(Screen[None]):
 
     def show(self, model: Model) -> None:
         raise NotImplementedError
+
+    def tell(self, place: str, text: Text) -> None:
+        """Puts a text into the `Static` of that id. Where it stands there already, nothing is laid out anew."""
+        static = self.query_one(f"#{place}", Static)
+        if not isinstance(static.content, Text) or (static.content, static.content.style) != (text, text.style):
+            static.update(text)
 
     def read(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """Work that waits for the disk, in a thread; `done` gets its result if the screen is still there."""

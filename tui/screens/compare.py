@@ -122,7 +122,7 @@ class CompareScreen(PaneScreen):
 
     def show(self, model: Model) -> None:
         self.host.want_curves(self.versions)
-        self.query_one("#compare_title", Static).update(self._title(model))
+        self.tell("compare_title", self._title(model))
         self._show_differences(model)
         self._show_pair()
         self._show_curve(model)

@@ -81,7 +81,7 @@ class JournalScreen(BaseScreen):
 
     def on_row_list_highlighted(self, event: RowList.Highlighted) -> None:
         entry = self._entry(event.key)
-        self.query_one("#entry", Static).update(_whole(entry) if entry is not None else Text(""))
+        self.tell("entry", _whole(entry) if entry is not None else Text(""))
 
     @property
     def version_here(self) -> str | None:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
 
 from progtrain.engine.status.snapshot import WORKING
 from progtrain.tui.look import words
@@ -16,7 +17,7 @@ from progtrain.tui.screens.base import PaneScreen
 from progtrain.tui.widgets.curve import CurveView, curve_marks
 from progtrain.tui.widgets.log_view import LogView
 from progtrain.tui.widgets.steps import StepStrip
-from progtrain.tui.widgets.versions import ActionNote, VersionLine, VersionTable
+from progtrain.tui.widgets.versions import VersionTable, action_note, version_line
 
 #: below the large curve; the last two where the terminal is huge
 _SMALL = (2, 3, 4, 5)
@@ -52,11 +53,11 @@ class LoopScreen(PaneScreen):
     def body(self) -> ComposeResult:
         signs = self.signs
         yield StepStrip(signs=signs)
-        yield VersionLine(signs=signs)
+        yield Static("", id="version_line", markup=False)
         with Horizontal(id="middle"):
             with Vertical(id="left", classes="pane"):
                 yield VersionTable(signs=signs)
-                yield ActionNote(signs=signs)
+                yield Static("", id="action_note", markup=False)
             with Vertical(id="right", classes="pane"):
                 yield CurveView(id="curve", signs=signs)
                 with Horizontal(id="small_curves"):
@@ -75,9 +76,9 @@ class LoopScreen(PaneScreen):
 
     def show(self, model: Model) -> None:
         self.query_one(StepStrip).show(model)
-        self.query_one(VersionLine).show(model)
+        self.tell("version_line", version_line(model.snapshot, self.signs))
         self.query_one(VersionTable).show(model)
-        self.query_one(ActionNote).show(model, self.query_one(VersionTable).key)
+        self.tell("action_note", action_note(model.version(self.version_here)))
         self.query_one(LogView).show(model)
         self._show_curves(model)
 
@@ -106,7 +107,7 @@ class LoopScreen(PaneScreen):
             view.show(name, lines if name else (), reading=bool(model.reading), axis=self._axis, **shown)
 
     def on_row_list_highlighted(self) -> None:
-        self.query_one(ActionNote).show(self.model, self.query_one(VersionTable).key)
+        self.tell("action_note", action_note(self.model.version(self.version_here)))
 
     # keys
 

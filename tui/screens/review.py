@@ -161,7 +161,7 @@ class ReviewScreen(PaneScreen):
             card = self._card
             base = review.base if self._drafted or card is None else card.base
             text = review_text.question(review, self._accepts(), base, self.app.size)
-        self.query_one("#question", Static).update(text)
+        self.tell("question", text)
 
     def on_resize(self) -> None:
         self._show_question()
@@ -198,7 +198,7 @@ class ReviewScreen(PaneScreen):
         name = "" if self._drafted else f"  {name_of(self._candidates.key)}"
         diff.show(shown.diff)
         self.query_one("#diff_pane").border_title = as_text(f"{title}{name}")
-        self.query_one("#checks", Static).update(review_text.checks(shown.checks, shown.problems))
+        self.tell("checks", review_text.checks(shown.checks, shown.problems))
 
     def on_row_list_highlighted(self) -> None:
         review, card = self._review, self._card
@@ -208,7 +208,7 @@ class ReviewScreen(PaneScreen):
 
     def _show_candidate(self) -> None:
         self._show_question()
-        self.query_one("#card", Static).update(review_text.card_text(self._card))
+        self.tell("card", review_text.card_text(self._card))
         self._show_documents(self.model)
         self._show_diff()
 

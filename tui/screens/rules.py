@@ -89,7 +89,7 @@ class RulesScreen(PaneScreen):
 
     def _found(self, rules: str | None, instruction: str | None, check: RulesCheck) -> None:
         self.rules, self.instruction, self.check = rules, instruction, check
-        self.query_one("#rules_head", Static).update(self._head(check))
+        self.tell("rules_head", self._head(check))
         self.query_one("#locks", RowList).show_rows(
             [Row(key, (as_text(key, "bold"), as_text(value))) for key, value in check.locks]
         )
@@ -102,7 +102,7 @@ class RulesScreen(PaneScreen):
         self.query_one("#instruction_lines", RowList).show_rows(rows)
         missing = "" if check.problem else "there is no such file: only the defaults hold"
         source = glimpse(rules, _MOST_SHOWN) if rules is not None else missing
-        self.query_one("#rule_source", Static).update(Text(source))
+        self.tell("rule_source", Text(source))
 
     def _head(self, check: RulesCheck) -> Text:
         if check.problem:

@@ -146,9 +146,8 @@ class SamplesScreen(PaneScreen):
         told = f"{wrong} wrong of {len(self._outcomes)}" if wrong else f"{len(self._outcomes)} samples"
         samples.border_title = as_text(f"{self.version or 'samples'}  {told}")
         samples.empty = "no sample fits: x shows all again" if self._outcomes else "no sample is evaluated yet"
-        head = self.query_one("#filter_told", Static)
-        head.display = bool(self.filter)
-        head.update(as_text(f" {len(chosen)}: {self.filter.told(self._outcomes)}", f"bold {NEEDS_YOU}"))
+        self.query_one("#filter_told").display = bool(self.filter)
+        self.tell("filter_told", as_text(f" {len(chosen)}: {self.filter.told(self._outcomes)}", f"bold {NEEDS_YOU}"))
 
     @property
     def filter(self) -> SampleFilter:
@@ -203,7 +202,7 @@ class SamplesScreen(PaneScreen):
     def _show_head(self, sample_id: str | None) -> None:
         outcome = next((o for o in self._outcomes if o.sample_id == sample_id), None)
         text = sample_text.head(self.version or "", outcome, self._others, self.signs) if outcome else Text("")
-        self.query_one("#sample_head", Static).update(text)
+        self.tell("sample_head", text)
 
     def _picture(self, picture: Picture) -> Widget:
         if self.host.pixels is not None and picture.image is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
@@ -11,50 +11,42 @@ if TYPE_CHECKING:
     from progtrain.tui.screens.base import BaseScreen
 
 
-class Entry(NamedTuple):
-    key: str
-    #: the mode, the command in the palette and the binding are named so
-    name: str
-    #: below `progtrain.tui.screens`; imported when it is first shown, or behind the first frame
-    place: str
-    #: for the palette
-    about: str
-
-
-SCREENS = (
-    Entry("1", "loop", "loop:LoopScreen", "what runs and how far it is"),
-    Entry("2", "leaderboard", "leaderboard:LeaderboardScreen", "every version and external model"),
-    Entry("3", "samples", "samples:SamplesScreen", "validation samples, wrong ones first"),
-    Entry("4", "rules", "rules:RulesScreen", "rules and instruction"),
-    Entry("5", "journal", "journal:JournalScreen", "what happened when"),
-    Entry("6", "reports", "reports:ReportsScreen", "the reports of finished loops"),
-    Entry("r", "review", "review:ReviewScreen", "the open question, or the last draft"),
-)
+#: Name -> its key, and what the palette says of it. Mode, command and binding are named so, and so are its module and
+#: its class: `times` is `TimesScreen` in `progtrain.tui.screens.times`, imported when it is first shown, or behind the
+#: first frame.
+SCREENS = {
+    "loop": ("1", "what runs and how far it is"),
+    "leaderboard": ("2", "every version and external model"),
+    "samples": ("3", "validation samples, wrong ones first"),
+    "rules": ("4", "rules and instruction"),
+    "journal": ("5", "what happened when"),
+    "reports": ("6", "the reports of finished loops"),
+    "review": ("r", "the open question, or the last draft"),
+}
 #: what the app opens with
-FIRST = SCREENS[0].name
+FIRST = "loop"
 
 
 def screen_class(name: str) -> type[BaseScreen]:
     """The screen of that name, imported."""
-    place = next(entry.place for entry in SCREENS if entry.name == name)
-    module, _, kind = place.partition(":")
-    found: type[BaseScreen] = getattr(importlib.import_module(f"progtrain.tui.screens.{module}"), kind)
+    module = importlib.import_module(f"progtrain.tui.screens.{name}")
+    found: type[BaseScreen] = getattr(module, f"{name.capitalize()}Screen")
     return found
 
 
 def import_screens() -> None:
     """All that is not imported yet and that a key would wait for."""
-    for entry in SCREENS:
-        screen_class(entry.name)
+    for name in SCREENS:
+        screen_class(name)
     importlib.import_module("progtrain.tui.widgets.markdown_elements")
 
 
-def binding_id(entry: Entry) -> str:
-    return f"screen.{entry.name}" if entry.key.isdigit() else entry.name
+def binding_id(name: str) -> str:
+    return f"screen.{name}" if SCREENS[name][0].isdigit() else name
 
 
 def screen_bindings() -> list[Binding]:
     return [
-        Binding(entry.key, f"screen('{entry.name}')", entry.name.capitalize(), show=False, id=binding_id(entry))
-        for entry in SCREENS
+        Binding(key, f"screen('{name}')", name.capitalize(), show=False, id=binding_id(name))
+        for name, (key, _) in SCREENS.items()
     ]

@@ -19,7 +19,7 @@ from progtrain.tui.look import words
 from progtrain.tui.look.colours import version_mark
 from progtrain.tui.look.sanitize import as_text
 from progtrain.tui.model import Axis, Model
-from progtrain.tui.plot.chart import Drawing, Line, Look, draw, limits, on_log_scale
+from progtrain.tui.plot.chart import Line, Look, draw, limits, on_log_scale
 
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.9, 0.97)
 
@@ -46,7 +46,7 @@ class CurveView(Widget, can_focus=True):
         self.lines: tuple[Line, ...] = ()
         self.chart = ""
         self._signs = signs
-        self._drawing: Drawing | None = None
+        self._drawing: list[list[Segment]] | None = None
         self._state: tuple[object, ...] = ()
         self._ground = Style()
         self._reading = False
@@ -97,9 +97,9 @@ class CurveView(Widget, can_focus=True):
             if self._reading:
                 text = "the log is being read"
             return self._message(text if y == height // 2 else "", width)
-        if y >= len(self._drawing.lines):
+        if y >= len(self._drawing):
             return Strip.blank(width, self._ground)
-        return Strip(self._drawing.lines[y]).adjust_cell_length(width).apply_style(self._ground)
+        return Strip(self._drawing[y]).adjust_cell_length(width).apply_style(self._ground)
 
     def _message(self, text: str, width: int) -> Strip:
         return Strip([Segment(text[:width].center(width), Style(dim=True))]).apply_style(self._ground)

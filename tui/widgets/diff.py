@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import zip_longest
 
 from rich.text import Text
 
 from progtrain.tui.look.colours import BAD, GOOD, NOW
 from progtrain.tui.look.sanitize import clean_text
 from progtrain.tui.widgets.line_view import LineView
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One line of the split view: (line, sign) on each side; "" where that side has none."""
-
-    left: str
-    right: str
-    changed: bool
-    head: bool = False
 
 
 class DiffView(LineView):
@@ -28,7 +18,7 @@ class DiffView(LineView):
         self.split = False
         self.source = ""
         self._lines: list[str] = []
-        self._pairs: list[Pair] = []
+        self._pairs: list[tuple[str, str]] = []
 
     @property
     def count(self) -> int:
@@ -60,21 +50,22 @@ class DiffView(LineView):
         if not self._lines:
             return Text(self.empty, style="dim")
         if self.split:
-            return self._split_line(self._pairs[index], width)
+            return _split_line(*self._pairs[index], width)
         return Text(self._lines[index], style=_style(self._lines[index]), no_wrap=True)
 
-    def _split_line(self, pair: Pair, width: int) -> Text:
-        if pair.head:
-            return Text(pair.left[:width], style=NOW, no_wrap=True)
-        half = max(8, (width - 3) // 2)
-        line = Text(no_wrap=True)
-        left, right = Text(pair.left, no_wrap=True), Text(pair.right, no_wrap=True)
-        left.truncate(half, overflow="ellipsis", pad=True)
-        right.truncate(half, overflow="ellipsis")
-        if pair.changed:
-            left.stylize(BAD)
-            right.stylize(GOOD)
-        return line.append_text(left).append(" │ ", "dim").append_text(right)
+
+def _split_line(before: str, after: str, width: int) -> Text:
+    if before.startswith("@@"):
+        return Text(before[:width], style=NOW, no_wrap=True)
+    half = max(8, (width - 3) // 2)
+    line = Text(no_wrap=True)
+    left, right = Text(before, no_wrap=True), Text(after, no_wrap=True)
+    left.truncate(half, overflow="ellipsis", pad=True)
+    right.truncate(half, overflow="ellipsis")
+    if before != after:
+        left.stylize(BAD)
+        right.stylize(GOOD)
+    return line.append_text(left).append(" │ ", "dim").append_text(right)
 
 
 def _body(diff: str) -> list[str]:
@@ -89,30 +80,20 @@ def _style(line: str) -> str:
     return GOOD if line.startswith("+") else BAD if line.startswith("-") else ""
 
 
-def pair_up(lines: list[str]) -> list[Pair]:
-    """Removed and added lines of a block stand beside each other, in order."""
-    pairs: list[Pair] = []
+def pair_up(lines: list[str]) -> list[tuple[str, str]]:
+    """Both sides of each line; "" where one has none. Removed and added lines of a block stand beside each other."""
+    pairs: list[tuple[str, str]] = []
     removed: list[str] = []
     added: list[str] = []
-
-    def flush() -> None:
-        for index in range(max(len(removed), len(added))):
-            left = removed[index] if index < len(removed) else ""
-            right = added[index] if index < len(added) else ""
-            pairs.append(Pair(left, right, changed=True))
-        removed.clear()
-        added.clear()
-
-    for line in lines:
+    for line in [*lines, ""]:
+        # a block ends with a line that is in both, and with the first that is removed after some were added
+        if not line.startswith(("-", "+")) or (line.startswith("-") and added):
+            pairs += zip_longest(removed, added, fillvalue="")
+            removed, added = [], []
         if line.startswith("-"):
-            if added:
-                flush()
             removed.append(line)
         elif line.startswith("+"):
             added.append(line)
         else:
-            flush()
-            head = line.startswith("@@")
-            pairs.append(Pair(line, line, changed=False, head=head))
-    flush()
-    return pairs
+            pairs.append((line, line))
+    return pairs[:-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import copy
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -42,45 +42,34 @@ class WideTable(TableElement):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for table in super().__rich_console__(console, options):
             assert isinstance(table, Table)
-            sized = [_Sized.of(column) for column in table.columns]
-            for group in _groups(sized, options.max_width):
+            for column in table.columns:
+                column.min_width = _longest_word(column)
+            for group in _groups(table.columns, options.max_width):
                 part = copy(table)
-                part.columns = [entry.column for entry in group]
+                part.columns = group
                 needed = _set_widths(group, options.max_width)
                 yield from console.render(part, options.update(width=max(options.max_width, needed)))
 
 
-class _Sized(NamedTuple):
-    """A column, the width of its longest cell, and of its longest word."""
-
-    column: Column
-    natural: int
-    least: int
-
-    @classmethod
-    def of(cls, column: Column) -> _Sized:
-        cells = [str(cell) for cell in (column.header, *column.cells)]
-        return cls(column, max(map(cell_len, cells)), _longest_word(cells))
-
-
-def _groups(columns: list[_Sized], room: int) -> list[list[_Sized]]:
+def _groups(columns: list[Column], room: int) -> list[list[Column]]:
     """As few as fit, with about as many columns each: a change and its verdict are seldom torn apart."""
     first, *rest = columns
     for count in range(1, len(rest) + 1):
         size = -(-len(rest) // count)
         groups = [[first, *rest[at : at + size]] for at in range(0, len(rest), size)]
-        if all(sum(entry.least + _EDGE for entry in group) <= room for group in groups):
+        if all(sum(_least(group)) + _EDGE * len(group) <= room for group in groups):
             return groups
     return [[first, column] for column in rest] or [[first]]
 
 
-def _set_widths(group: list[_Sized], room: int) -> int:
+def _set_widths(group: list[Column], room: int) -> int:
     """Gives the columns their widths; what the table needs with them."""
-    natural = [max(entry.least, min(entry.natural, room)) for entry in group]
-    edges = _EDGE * len(group)
-    widths = fit_columns(natural, [entry.least for entry in group], room - edges - sum(natural))
-    for entry, width in zip(group, widths, strict=True):
-        entry.column.width = width
+    least, edges = _least(group), _EDGE * len(group)
+    longest = [max(map(cell_len, _cells(column))) for column in group]
+    natural = [max(word, min(cell, room)) for word, cell in zip(least, longest, strict=True)]
+    widths = fit_columns(natural, least, room - edges - sum(natural))
+    for column, width in zip(group, widths, strict=True):
+        column.width = width
     return edges + sum(widths)
 
 
@@ -96,9 +85,17 @@ def fit_columns(natural: list[int], least: list[int], over: int) -> list[int]:
     return widths
 
 
-def _longest_word(cells: list[str]) -> int:
+def _least(group: list[Column]) -> list[int]:
+    return [column.min_width or 1 for column in group]
+
+
+def _cells(column: Column) -> list[str]:
+    return [str(cell) for cell in (column.header, *column.cells)]
+
+
+def _longest_word(column: Column) -> int:
     """An arrow behind a name stays with it."""
-    return max((cell_len(word) for cell in cells for word in re.split(r" (?![↑↓])", cell)), default=1)
+    return max(cell_len(word) for cell in _cells(column) for word in re.split(r" (?![↑↓])", cell))
 
 
 class PlainMarkdown(Markdown):

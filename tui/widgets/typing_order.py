@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 
-class Line(Input):
+class LineField(Input):
     async def on_key(self, event: events.Key) -> None:
         await _act_now(self, event)
 

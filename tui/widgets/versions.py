@@ -1,4 +1,4 @@
-"""The version history: a table, the note on the version under the cursor, and one folded line."""
+"""The version history: a table, the note on one version, and one folded line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual.widget import Widget
 
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import NEEDS_YOU, NOW, QUIET, verdict_colour, version_colour
@@ -112,83 +111,44 @@ def _change(delta: float | None, verdict: str | None, up: bool, signs: words.Sig
     return as_text(f"{sign}{words.signed(delta, signs)}", verdict_colour(verdict))
 
 
-class ActionNote(Widget):
-    """What was changed in the version under the cursor, and why."""
-
-    DEFAULT_CSS = "ActionNote { height: auto; max-height: 8; }"
-
-    def __init__(self, *, signs: words.Signs) -> None:
-        super().__init__(id="action_note")
-        self._signs = signs
-        self._view: VersionView | None = None
-
-    def show(self, model: Model, version: str | None) -> None:
-        view = model.version(version)
-        if view != self._view:
-            self._view = view
-            self.refresh(layout=True)
-
-    @property
-    def plain(self) -> str:
-        return self.render().plain
-
-    def render(self) -> Text:
-        view = self._view
-        if view is None:
-            return Text("")
-        text = Text(f"action of {view.version}", style=QUIET)
-        if view.base:
-            text.append(f"  from {view.base}")
-        text.append(f"\n{clean_line(view.action) or 'the baseline, as it is'}", style="bold")
-        if view.reason:
-            text.append(f"\n{clean_line(view.reason)}", style=QUIET)
-        facts = []
-        if view.train_seconds is not None:
-            facts.append(f"trained {words.clock(view.train_seconds)}")
-        if view.latency_ms is not None:
-            facts.append(f"{view.latency_ms:.2f} ms a sample")
-        if view.attempts > 1:
-            facts.append(f"{view.attempts} attempts")
-        if facts:
-            text.append(f"\n{'  '.join(facts)}", style=QUIET)
-        for warning in view.warnings[:2]:
-            text.append(f"\n{clean_line(warning)}", style=NEEDS_YOU)
-        return text
+def action_note(view: VersionView | None) -> Text:
+    """What was changed in a version, and why."""
+    if view is None:
+        return Text("")
+    text = Text(f"action of {view.version}", style=QUIET)
+    if view.base:
+        text.append(f"  from {view.base}")
+    text.append(f"\n{clean_line(view.action) or 'the baseline, as it is'}", style="bold")
+    if view.reason:
+        text.append(f"\n{clean_line(view.reason)}", style=QUIET)
+    facts = []
+    if view.train_seconds is not None:
+        facts.append(f"trained {words.clock(view.train_seconds)}")
+    if view.latency_ms is not None:
+        facts.append(f"{view.latency_ms:.2f} ms a sample")
+    if view.attempts > 1:
+        facts.append(f"{view.attempts} attempts")
+    if facts:
+        text.append(f"\n{'  '.join(facts)}", style=QUIET)
+    for warning in view.warnings[:2]:
+        text.append(f"\n{clean_line(warning)}", style=NEEDS_YOU)
+    return text
 
 
-class VersionLine(Widget):
+def version_line(snapshot: Snapshot | None, signs: words.Signs) -> Text:
     """The history folded to one line, for small terminals: `★ v003 0.9611 ▲  ▶ v004 training`."""
-
-    DEFAULT_CSS = "VersionLine { height: 1; }"
-
-    def __init__(self, *, signs: words.Signs) -> None:
-        super().__init__(id="version_line")
-        self._signs = signs
-        self._snapshot: Snapshot | None = None
-
-    def show(self, model: Model) -> None:
-        if model.snapshot is not self._snapshot:
-            self._snapshot = model.snapshot
-            self.refresh()
-
-    def render(self) -> Text:
-        text = Text(" ", no_wrap=True, overflow="ellipsis")
-        snapshot = self._snapshot
-        if snapshot is None or not snapshot.versions:
-            return text.append("no version yet", QUIET)
-        best = next((v for v in snapshot.versions if v.is_best), None)
-        last = snapshot.versions[-1]
-        for view in [best, last] if best is not None and best is not last else [last]:
-            text.append_text(version_mark(view, False, self._signs)).append(" ")
-            text.append(view.version, f"bold {version_colour(view.version)}").append(" ")
-            if view.value is not None:
-                sign = words.change_sign(
-                    view.delta_previous, view.verdict_previous, snapshot.higher_is_better, self._signs
-                )
-                text.append(f"{words.metric_value(view.value)} {sign}", verdict_colour(view.verdict_previous))
-            else:
-                text.append(view.state, _state_style(view))
-            text.append("   ")
-        if last.action:
-            text.append(clean_line(last.action), QUIET)
-        return text
+    text = Text(" ", no_wrap=True, overflow="ellipsis")
+    if snapshot is None or not snapshot.versions:
+        return text.append("no version yet", QUIET)
+    best = next((v for v in snapshot.versions if v.is_best), None)
+    last = snapshot.versions[-1]
+    for view in [best, last] if best is not None and best is not last else [last]:
+        text.append_text(version_mark(view, False, signs)).append(" ")
+        text.append(view.version, f"bold {version_colour(view.version)}").append(" ")
+        if view.value is not None:
+            sign = words.change_sign(view.delta_previous, view.verdict_previous, snapshot.higher_is_better, signs)
+            text.append(f"{words.metric_value(view.value)} {sign}", verdict_colour(view.verdict_previous))
+        else:
+            text.append(view.state, _state_style(view))
+        text.append("   ")
+    return text.append(clean_line(last.action), QUIET)

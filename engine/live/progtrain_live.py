@@ -23,10 +23,14 @@ _MOST_BATCHES_BETWEEN_LOOKS = 100
 
 
 class ProgtrainLive(Callback):
-    """Appends a JSON line to `path` a few times a second, and ends the training when `stop_path` appears."""
+    """Appends a JSON line to `path` a few times a second, ends the training when `stop_path` appears, and keeps the
+    record.
+    """
 
-    def __init__(self, path, stop_path):
+    def __init__(self, path, stop_path, record=None):
         self._path, self._stop_path = path, stop_path
+        self._record = record
+        self._stopped = False
         self._file = None
         # durations by a clock that nobody sets: a stop request must not wait for an hour that comes twice
         self._written = 0.0
@@ -37,10 +41,16 @@ class ProgtrainLive(Callback):
         self._batches_left = self._batches_between = 1
         self._looked = time.monotonic()
 
+    def setup(self, trainer, pl_module, stage):
+        # last of all, so that a checkpoint of the same moment is known; a new list: this one is being walked
+        trainer.callbacks = [*(callback for callback in trainer.callbacks if callback is not self), self]
+
     def on_fit_start(self, trainer, pl_module):
-        if trainer.global_rank == 0:
+        if trainer.global_rank != 0:
+            self._record = None
+        elif self._path:
             try:
-                self._file = open(self._path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115, PTH123
+                self._file = open(self._path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
             except OSError:
                 self._file = None
 
@@ -49,6 +59,12 @@ class ProgtrainLive(Callback):
         self._steps_at_begin = trainer.global_step
         self._append(lambda: {"setup": _setup(trainer, pl_module)})
         self._write(trainer)
+        if self._record:
+            self._record.begin(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if self._record:
+            self._record.epoch_begins(trainer)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if self._batch_size is None:
@@ -58,13 +74,13 @@ class ProgtrainLive(Callback):
             self._write(trainer)
         alone = trainer.world_size == 1
         if (due and self._stop_asked()) if alone else self._all_agree_to_stop(trainer):
-            trainer.should_stop = True
+            trainer.should_stop = self._stopped = True
             # without this, Lightning goes on to min_epochs and min_steps first
             trainer.fit_loop.min_epochs = 0
             trainer.fit_loop.epoch_loop.min_steps = 0
 
     def _stop_asked(self):
-        return bool(self._stop_path) and os.path.exists(self._stop_path)  # noqa: PTH110
+        return bool(self._stop_path) and os.path.exists(self._stop_path)
 
     def _all_agree_to_stop(self, trainer):
         """Rank 0 looks and tells the others, on the same batch everywhere: else they would end at different steps and
@@ -84,11 +100,21 @@ class ProgtrainLive(Callback):
     def on_validation_end(self, trainer, pl_module):
         if not trainer.sanity_checking:
             self._write(trainer)
+            if self._record:
+                self._record.validated(trainer)
 
     def on_train_end(self, trainer, pl_module):
         self._write(trainer)
+        if self._record:
+            self._record.ended(trainer, self._stopped)
+
+    def on_exception(self, trainer, pl_module, exception):
+        if self._record:
+            self._record.failed(trainer, exception)
 
     def teardown(self, trainer, pl_module, stage):
+        if self._record:
+            self._record.save_curve()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -102,7 +128,7 @@ class ProgtrainLive(Callback):
             return
         try:
             self._file.write(json.dumps(make()) + "\n")
-        except Exception:  # noqa: BLE001 - a view of the training must never end it
+        except Exception:  # a view of the training must never end it
             self._file = None
 
     def _progress(self, trainer):
@@ -178,5 +204,18 @@ def _numbers(metrics):
 
 def callbacks():
     """Called by Lightning for each Trainer. Nothing where progtrain did not start the script."""
-    path = os.environ.get("PROGTRAIN_LIVE_FILE")
-    return [ProgtrainLive(path, os.environ.get("PROGTRAIN_STOP_FILE"))] if path else []
+    live, record, curve = (os.environ.get(f"PROGTRAIN_{name}_FILE") for name in ("LIVE", "RECORD", "CURVE"))
+    if not (live or record or curve):
+        return []
+    return [ProgtrainLive(live, os.environ.get("PROGTRAIN_STOP_FILE"), _record(record, curve))]
+
+
+def _record(path, curve_path):
+    if not (path or curve_path):
+        return None
+    try:
+        from progtrain_record import Record
+
+        return Record(path, curve_path)
+    except Exception:  # the training goes on without
+        return None

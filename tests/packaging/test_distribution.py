@@ -42,8 +42,9 @@ def declared(groups: list[str]) -> set[str]:
     return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
 
 
-#: asked for at run time where they are there, and done without where not; `progtrain_live` is our own
-OPTIONAL = {"pynvml", "textual_image", "pytorch_lightning", "progtrain_live", "gguf"}
+#: asked for at run time where they are there, and done without where not; our own modules beside a script
+OPTIONAL = {"pynvml", "textual_image", "pytorch_lightning", "gguf"}
+OPTIONAL |= {path.stem for path in (ROOT / "engine" / "live").glob("*.py")}
 
 
 def test_what_is_imported_is_declared() -> None:

@@ -1,0 +1,102 @@
+"""Tells when the script has imported a module, so that nothing is imported that it does not import itself."""
+
+import functools
+import os
+import sys
+
+#: what went wrong in our own code; it stands in what we write, and never ends the script
+faults = []
+_MOST_FAULTS = 20
+
+
+def quietly(function):
+    """What goes wrong in `function` is noted, and it gives None."""
+
+    @functools.wraps(function)
+    def attempt(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            note_fault(function.__qualname__, error)
+            return None
+
+    return attempt
+
+
+def note_fault(where, error):
+    if len(faults) < _MOST_FAULTS:
+        faults.append(f"{where}: {type(error).__name__}: {error}"[:300])
+
+
+class AfterImport:
+    """A finder that lets the others find, and calls `actions[name](module)` after the import."""
+
+    def __init__(self):
+        self.actions = {}
+        self._busy = set()
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in self.actions or name in self._busy:
+            return None
+        self._busy.add(name)
+        try:
+            for finder in sys.meta_path:
+                find = None if finder is self else getattr(finder, "find_spec", None)
+                spec = find(name, path, target) if find else None
+                if spec is not None:
+                    if hasattr(spec.loader, "exec_module"):
+                        spec.loader = TellingLoader(spec.loader, self.actions[name])
+                    return spec
+            return None
+        finally:
+            self._busy.discard(name)
+
+
+class TellingLoader:
+    """The loader that was found, with one more thing to do when the module has run."""
+
+    def __init__(self, loader, action):
+        self._loader, self._action = loader, action
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__loader__ = module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        self._action(module)
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+
+_finder = AfterImport()
+
+
+def when_imported(name, action):
+    """Calls `action(module)` once the module `name` is imported: at once where it is already."""
+    action = quietly(action)
+    if name in sys.modules:
+        action(sys.modules[name])
+        return
+    _finder.actions[name] = action
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+
+
+def install():
+    """Listens for what the environment asks for: a probe, or the record of a training."""
+    # no child of the script is probed: a worker, a tool that it starts
+    probe = os.environ.pop("PROGTRAIN_PROBE_FILE", None)
+    if probe:
+        import progtrain_probe
+
+        progtrain_probe.install(probe)
+    else:
+        when_imported("transformers.trainer", _follow_transformers)
+
+
+def _follow_transformers(module):
+    import progtrain_transformers
+
+    progtrain_transformers.follow(module)

@@ -1,0 +1,238 @@
+"""The probe: the script runs to the point where its training would begin, and ends there. Nothing is trained, and
+nothing stays behind but the JSON file that says what was found.
+"""
+
+import atexit
+import builtins
+import functools
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+
+from progtrain_hooks import faults, quietly, when_imported
+from progtrain_json import plain, write_json
+from progtrain_watch import Watch
+
+#: loggers that would begin a run on a server
+_QUIET = {"WANDB_MODE": "disabled", "NEPTUNE_MODE": "debug", "CLEARML_OFFLINE_MODE": "1"}
+
+#: what is found, key by key
+found = {"reached": None, "fits": 0, "decided_at_run_time": [], "skipped": [], "arguments": []}
+_state = {"path": None, "watch": None, "process": None, "done": False, "exit_code": None, "began": 0.0}
+
+
+def install(path):
+    path = os.path.abspath(path)
+    root = os.path.realpath(os.getcwd())
+    _state.update(path=path, process=os.getpid(), began=time.monotonic())
+    os.environ.update(_QUIET)
+    # a compiled module would stay behind
+    sys.dont_write_bytecode = True
+    found["argv"] = None
+    found["root"] = root
+    _state["watch"] = watch = Watch(root, f"{path}.kept")
+    watch.start()
+    atexit.register(_ended)
+    _wrap_ends()
+    when_imported("argparse", _wrap_argparse)
+    when_imported("torch.serialization", _wrap_save)
+    for package in ("lightning.pytorch", "pytorch_lightning"):
+        when_imported(f"{package}.trainer.trainer", _lightning("wrap_trainer"))
+        when_imported(f"{package}.tuner.tuning", _lightning("wrap_tuner"))
+    when_imported("torch.optim.optimizer", _wrap_optimizer)
+    when_imported("transformers.trainer", _wrap_transformers)
+
+
+def _lightning(name):
+    def wrap(module):
+        import progtrain_probe_lightning
+
+        getattr(progtrain_probe_lightning, name)(module)
+
+    return wrap
+
+
+def _wrap_transformers(module):
+    import progtrain_probe_transformers
+
+    progtrain_probe_transformers.wrap_trainer(module)
+
+
+def _wrap_optimizer(module):
+    """A loop of the script's own begins to train where its first optimizer steps."""
+    register = getattr(module, "register_optimizer_step_pre_hook", None)
+    if register is not None:
+        import progtrain_probe_loop
+
+        register(progtrain_probe_loop.stop)
+        when_imported("torch.utils.data.dataloader", progtrain_probe_loop.wrap_loader)
+
+
+def _wrap_save(module):
+    """torch.save opens its file unseen."""
+    save = module.save
+
+    @functools.wraps(save)
+    def seen(obj, f, *args, **kwargs):
+        if isinstance(f, (str, os.PathLike)):
+            _see_save(f)
+        return save(obj, f, *args, **kwargs)
+
+    module.save = seen
+    torch = sys.modules.get("torch")
+    if getattr(torch, "save", None) is save:
+        torch.save = seen
+
+
+@quietly
+def _see_save(path):
+    _state["watch"].will_write(path, truncates=True)
+
+
+# ends
+
+
+def finish(reached, exit_code=0):
+    """Writes what was found, takes back what was written, and ends the process. Does nothing in a child of it."""
+    if _state["done"] or os.getpid() != _state["process"]:
+        return
+    _state["done"] = True
+    try:
+        _tell(reached)
+    except Exception:  # the process ends all the same
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # closed by the script
+            continue
+    os._exit(exit_code)
+
+
+def _tell(reached):
+    watch = _state["watch"]
+    found["reached"] = reached
+    found["argv"] = plain(sys.argv)
+    found["modules"] = _own_modules() or {}
+    found["files"] = quietly(watch.report)() or {}
+    _end_children()
+    found["files"].update(quietly(watch.undo)() or {})
+    found["seconds"] = round(time.monotonic() - _state["began"], 3)
+    found["faults"] = faults
+    write_json(_state["path"], plain(found))
+
+
+@quietly
+def _end_children():
+    """Workers of loaders and pools: they would wait for a parent that is gone."""
+    processes = sys.modules.get("multiprocessing")
+    for child in processes.active_children() if processes else []:
+        child.terminate()
+
+
+def _ended():
+    finish("ended", _state["exit_code"] or 0)
+
+
+def _wrap_ends():
+    leave, hook = sys.exit, sys.excepthook
+
+    def leaving(status=None):
+        code = status if isinstance(status, int) else 0 if status is None else 1
+        _state["exit_code"] = found["exit_code"] = code
+        if status is not None and not isinstance(status, int):
+            found["exit_message"] = str(status)[:2000]
+        leave(status)
+
+    def failing(kind, error, trace):
+        hook(kind, error, trace)
+        note_exception(error)
+        finish("exception", 1)
+
+    def asking(prompt=""):
+        found["asked"] = str(prompt)
+        note_exception(EOFError(f"the script asks for input: {prompt}"), traceback.extract_stack())
+        finish("exception", 1)
+
+    sys.exit, sys.excepthook, builtins.input = leaving, failing, asking
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *signal_and_frame: finish("killed", 143))
+
+
+@quietly
+def note_exception(error, frames=None):
+    """Type, message and the deepest line in the user's own files."""
+    frames = frames or traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(os.path.abspath(frame.filename))]
+    found["exception"] = {
+        "type": type(error).__name__,
+        "message": str(error)[:2000],
+        "file": _state["watch"].shown(os.path.abspath(own[-1].filename)) if own else None,
+        "line": own[-1].lineno if own else None,
+    }
+    if isinstance(error, ModuleNotFoundError):
+        found["exception"]["module"] = error.name
+    if isinstance(error, SyntaxError):
+        found["exception"].update(file=_state["watch"].shown(os.path.abspath(error.filename)), line=error.lineno)
+
+
+def _is_own(path):
+    """Whether a file of code is the user's."""
+    path = os.path.realpath(path)
+    foreign = "/site-packages/" in path or "/dist-packages/" in path
+    here = os.path.join(os.path.dirname(os.path.realpath(__file__)), "")
+    script = os.path.dirname(os.path.realpath(sys.argv[0])) if sys.argv and sys.argv[0] else found["root"]
+    below = path.startswith((os.path.join(found["root"], ""), os.path.join(script, "")))
+    return below and not foreign and not path.startswith((here, os.path.join(sys.prefix, "")))
+
+
+@quietly
+def _own_modules():
+    own = {}
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str) and "_main__" not in name and os.path.isfile(path) and _is_own(path):
+            own[name] = _state["watch"].shown(os.path.realpath(path))
+    return own
+
+
+# arguments
+
+
+def _wrap_argparse(module):
+    parser = module.ArgumentParser
+    parse, fail = parser.parse_known_args, parser.error
+
+    @functools.wraps(parse)
+    def noting(self, *args, **kwargs):
+        parsed = parse(self, *args, **kwargs)
+        _note_arguments(self, parsed[0])
+        return parsed
+
+    @functools.wraps(fail)
+    def failing(self, message):
+        found["argument_error"] = str(message)
+        return fail(self, message)
+
+    parser.parse_known_args, parser.error = noting, failing
+
+
+@quietly
+def _note_arguments(parser, values):
+    found["arguments"].append(
+        [
+            {
+                "dest": action.dest,
+                "options": plain(action.option_strings),
+                "value": plain(getattr(values, action.dest, None)),
+                "default": plain(action.default),
+                "choices": plain(list(action.choices)) if action.choices else None,
+                "required": plain(action.required),
+            }
+            for action in parser._actions
+            if action.dest not in ("help", "==SUPPRESS==")
+        ]
+    )

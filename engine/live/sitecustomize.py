@@ -1,0 +1,36 @@
+"""Runs before the user's script where this folder is on its PYTHONPATH, and asks to be told of what the script imports.
+
+The module of the same name that would have run without this folder runs first.
+"""
+
+import importlib.util
+import os
+import sys
+from importlib.machinery import PathFinder
+
+_HERE = os.path.realpath(os.path.dirname(__file__))
+
+
+def _run_the_other():
+    elsewhere = [folder for folder in sys.path if os.path.realpath(folder or ".") != _HERE]
+    spec = PathFinder.find_spec("sitecustomize", elsewhere)
+    if spec is not None and spec.loader is not None:
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
+
+
+def _install():
+    if any(os.environ.get(f"PROGTRAIN_{name}_FILE") for name in ("LIVE", "RECORD", "CURVE", "PROBE")):
+        try:
+            import progtrain_hooks
+
+            progtrain_hooks.install()
+        except Exception:  # the script runs without us then
+            return
+
+
+try:
+    _run_the_other()
+finally:
+    _install()

@@ -1,0 +1,265 @@
+"""A probe says what a script would train with; nothing is trained, and nothing stays behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.conftest import Run
+from tests.live.scripts import BARE, NET
+
+
+def test_bare_loaders_and_arguments(probe: Run, tmp_path: Path) -> None:
+    code, found, log = probe(BARE, "--width", "8")
+    assert (code, found["reached"], found["fits"], found["faults"]) == (0, "fit", 1, [])
+    assert "width is 8" in log and "never said" not in log
+    assert found["argv"] == ["script.py", "--width", "8"]
+    assert found["model"] == {
+        "class": "Net",
+        "parameters": 67,
+        "trainable_parameters": 67,
+        "forward": True,
+        "validation_step": True,
+        "automatic_optimization": True,
+    }
+    assert found["hparams"] == {"width": 8, "lr": 0.01}
+    assert found["given"]["devices"] == 2 and found["given"]["max_epochs"] == 7
+    asked = {name: found["trainer"][name] for name in ("max_epochs", "devices", "strategy", "precision", "accelerator")}
+    assert asked == {"max_epochs": 7, "devices": 2, "strategy": "ddp", "precision": "bf16-mixed", "accelerator": "auto"}
+    assert found["trainer"]["gradient_clip_val"] == 0.5
+    arguments = {argument["dest"]: argument for argument in found["arguments"][0]}
+    assert arguments["width"]["value"] == 8 and arguments["width"]["required"]
+    assert arguments["scheduler"]["choices"] == ["none", "step"] and arguments["scheduler"]["options"] == [
+        "--scheduler"
+    ]
+    [optimizer], [schedule] = found["optimizers"], found["schedulers"]
+    assert (optimizer["class"], optimizer["groups"][0]["lr"]) == ("torch.optim.adamw.AdamW", 0.01)
+    assert optimizer["groups"][0]["parameters"] == 67 and optimizer["defaults"]["weight_decay"] == 0.02
+    assert (schedule["class"], schedule["interval"]) == ("torch.optim.lr_scheduler.StepLR", "epoch")
+    assert schedule["settings"]["gamma"] == 0.5
+    assert left(tmp_path) == ["script.py"]
+
+
+def test_the_loaders_and_a_batch_of_each(probe: Run) -> None:
+    found = probe(BARE, "--width", "8")[1]
+    [train], [val] = found["loaders"]["train"], found["loaders"]["val"]
+    assert (train["samples"], train["batch_size"], train["shuffle"], train["num_workers"]) == (100, 32, True, 2)
+    assert (val["samples"], val["batches"], val["shuffle"], val["iterable"]) == (50, 2, False, False)
+    features, labels = train["batch"]["structure"]
+    assert (features["shape"], features["dtype"]) == ([32, 4], "float32") and features["min"] < 0 < features["max"]
+    assert (labels["shape"], labels["dtype"], labels["distinct"]) == ([32], "int64", 3)
+
+
+def test_a_monitor_in_the_wrong_direction_is_told(probe: Run, tmp_path: Path) -> None:
+    found = probe(BARE, "--width", "8")[1]
+    [checkpoint], [stopping] = found["checkpoints"], found["early_stopping"]
+    assert (checkpoint["monitor"], checkpoint["mode"], checkpoint["filename"]) == ("val/acc", "min", "best")
+    assert checkpoint["folder"] == str(tmp_path / "here" / "out")
+    assert (stopping["monitor"], stopping["patience"]) == ("val/loss", 3)
+    names = [name.rsplit(".", 1)[-1] for name in found["callbacks"]]
+    assert names == ["EarlyStopping", "ModelCheckpoint"]
+
+
+DATA_MODULE = (
+    NET
+    + """
+import csv
+from pathlib import Path
+
+class Points(L.LightningDataModule):
+    def __init__(self, folder="data", batch_size=16):
+        super().__init__()
+        self.save_hyperparameters()
+
+    def setup(self, stage):
+        rows = list(csv.reader(open(Path(self.hparams.folder) / "points.csv")))
+        x = torch.tensor([[float(v) for v in row[:4]] for row in rows])
+        y = torch.tensor([int(row[4]) for row in rows])
+        self.train, self.val = torch.utils.data.random_split(TensorDataset(x, y), [24, 6])
+
+    def train_dataloader(self):
+        return DataLoader(self.train, self.hparams.batch_size, drop_last=True)
+
+    def val_dataloader(self):
+        return [DataLoader(self.val, 3), DataLoader(self.val, 2)]
+
+# no guard: it trains as it is read
+Path("results/logs").mkdir(parents=True)
+Path("results/notes.txt").write_text("begun")
+open("journal.txt", "a").write("one more line")
+Path("old.txt").write_text("new")
+logger = CSVLogger("results", name="points", version=3)
+trainer = L.Trainer(max_epochs=2, check_val_every_n_epoch=2, logger=logger, callbacks=[LearningRateMonitor()])
+Path(trainer.logger.log_dir).mkdir(parents=True)
+torch.save({}, "state.pt")
+assert Path(trainer.log_dir) == Path("results/points/version_3")
+trainer.fit(Net(5), datamodule=Points())
+"""
+)
+
+
+def test_a_data_module_and_what_is_written_before(probe: Run, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    (here / "data").mkdir(parents=True)
+    points = "".join(f"{i},{i + 1},{-i},0.5,{i % 3}\n" for i in range(30))
+    (here / "data" / "points.csv").write_text(points)
+    (here / "journal.txt").write_text("first line\n")
+    (here / "old.txt").write_text("old")
+    code, found, log = probe(DATA_MODULE)
+    assert (code, found["reached"], found["faults"]) == (0, "fit", []), log
+    assert found["data"] == {"class": "Points", "hparams": {"folder": "data", "batch_size": 16}}
+    [train] = found["loaders"]["train"]
+    assert (train["samples"], train["batches"], train["drop_last"]) == (24, 1, True)
+    assert train["dataset"] == "torch.utils.data.dataset.Subset(torch.utils.data.dataset.TensorDataset)"
+    assert [loader["batch_size"] for loader in found["loaders"]["val"]] == [3, 2]
+    [logger] = found["loggers"]
+    assert (logger["log_dir"], logger["version"]) == ("results/points/version_3", 3)
+    files = found["files"]
+    assert "data/points.csv" in files["read"]
+    assert files["restored"] == ["journal.txt", "old.txt"] and "results" in files["removed"]
+    assert left(tmp_path) == ["data", "data/points.csv", "journal.txt", "old.txt", "script.py"]
+    assert (here / "journal.txt").read_text() == "first line\n" and (here / "old.txt").read_text() == "old"
+    assert found["checkpoints"][0]["folder"] == "results/points/version_3/checkpoints"
+
+
+SEARCH = (
+    NET
+    + """
+from lightning.pytorch.tuner import Tuner
+loader = DataLoader(data(60), batch_size=20)
+trainer = L.Trainer(max_epochs=3, **QUIET)
+model = Net(6)
+tuner = Tuner(trainer)
+finder = tuner.lr_find(model, loader)
+finder.plot(suggest=True).savefig("lr.png")
+model.hparams.lr = finder.suggestion() or 1.0
+before = trainer.validate(model, loader)[0]["val/loss"]
+print("before", before)
+trainer.fit(model, loader, loader)
+"""
+)
+
+
+def test_a_search_for_the_learning_rate_is_noted_and_left_out(probe: Run, tmp_path: Path) -> None:
+    code, found, log = probe(SEARCH)
+    assert (code, found["reached"], found["faults"]) == (0, "fit", []), log
+    assert found["decided_at_run_time"] == ["lr"] and found["skipped"] == ["validate"]
+    assert found["optimizers"][0]["groups"][0]["lr"] == 0.05
+    assert "before nan" in log and left(tmp_path) == ["script.py"]
+
+
+MANUAL = (
+    NET
+    + """
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        for index in range(10**9):
+            yield {"x": torch.randn(4), "name": f"sample {index}", "pair": (torch.tensor(index), 1.5)}
+
+class Two(L.LightningModule):
+    automatic_optimization = False
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = torch.nn.Linear(4, 4), torch.nn.Linear(4, 1)
+        self.a.requires_grad_(False)
+    def training_step(self, batch, index): raise AssertionError("trained")
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.a.parameters(), 0.1, momentum=0.9), torch.optim.Adam(self.b.parameters(), 1e-4)
+
+L.Trainer(max_steps=5, **QUIET).fit(Two(), DataLoader(Stream(), batch_size=3, num_workers=2))
+"""
+)
+
+
+def test_two_optimizers_and_an_endless_stream(probe: Run) -> None:
+    code, found, log = probe(MANUAL)
+    assert (code, found["reached"], found["faults"]) == (0, "fit", []), log
+    assert [optimizer["groups"][0]["lr"] for optimizer in found["optimizers"]] == [0.1, 1e-4]
+    model = found["model"]
+    assert (model["parameters"], model["trainable_parameters"], model["automatic_optimization"]) == (25, 5, False)
+    assert not model["forward"] and not model["validation_step"]
+    [train] = found["loaders"]["train"]
+    assert (train["iterable"], train["samples"], train["shuffle"], found["loaders"]["val"]) == (True, None, False, [])
+    batch = train["batch"]["structure"]
+    assert batch["x"]["shape"] == [3, 4] and batch["name"] == ["str"] * 3 and batch["pair"][1]["dtype"] == "float64"
+    assert found["trainer"]["max_steps"] == 5
+
+
+def test_no_epochs_means_that_nothing_would_be_trained(probe: Run) -> None:
+    text = NET + "L.Trainer(max_epochs=0, **QUIET).fit(Net(4), DataLoader(data(9)), DataLoader(data(9)))\n"
+    found = probe(text)[1]
+    assert (found["reached"], found["trains"], found["model"]["class"]) == ("fit", False, "Net")
+
+
+LOOP = """
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
+for x, y in DataLoader(TensorDataset(torch.randn(40, 4), torch.randn(40, 1)), batch_size=10, shuffle=True):
+    loss = (model(x) - y).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    print("stepped")
+"""
+
+
+def test_a_loop_of_its_own_ends_at_its_first_step(probe: Run) -> None:
+    code, found, log = probe(LOOP)
+    assert (code, found["reached"], found["framework"], found["faults"]) == (0, "step", "torch", []), log
+    assert "stepped" not in log
+    assert found["model"]["class"] == "torch.nn.modules.container.Sequential" and found["model"]["parameters"] == 49
+    assert found["optimizers"][0]["groups"][0]["lr"] == 0.3
+    [loader] = found["loaders"]["train"]
+    assert (loader["samples"], loader["batch_size"], loader["shuffle"]) == (40, 10, True)
+
+
+ENDS: list[tuple[str, int, str, dict[str, Any]]] = [
+    ("print('done')", 0, "ended", {}),
+    ("import sys\nsys.exit('no data here')", 1, "ended", {"exit_code": 1, "exit_message": "no data here"}),
+    ("name = input('Which model? ')", 1, "exception", {"asked": "Which model? "}),
+]
+
+
+@pytest.mark.parametrize("text, code, reached, facts", ENDS)
+def test_scripts_that_end_before(probe: Run, text: str, code: int, reached: str, facts: dict[str, Any]) -> None:
+    ended, found, _ = probe(text)
+    assert (ended, found["reached"], found["fits"]) == (code, reached, 0)
+    assert {name: found[name] for name in facts} == facts
+
+
+def test_an_error_is_told_with_its_own_line(probe: Run, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "shapes.py").write_text("import json\ndef load(text):\n    return json.loads(text)\n")
+    code, found, log = probe("from shapes import load\nload('{')\n")
+    assert (code, found["reached"]) == (1, "exception")
+    error = found["exception"]
+    assert (error["type"], error["file"], error["line"]) == ("JSONDecodeError", "shapes.py", 3)
+    assert "Traceback" in log and found["modules"] == {"shapes": "shapes.py"}
+    assert left(tmp_path) == ["script.py", "shapes.py"]
+
+
+def test_an_error_of_the_set_up_is_that_of_the_script(probe: Run) -> None:
+    text = NET + "class No(Net):\n    configure_optimizers = lambda self: 1\n"
+    text += "L.Trainer(max_epochs=1, **QUIET).fit(No(4), DataLoader(data(9)))\n"
+    code, found, _ = probe(text)
+    assert (code, found["reached"], found["exception"]["type"]) == (1, "exception", "MisconfigurationException")
+    assert (found["exception"]["file"], found["exception"]["line"]) == ("script.py", len(text.splitlines()))
+
+
+def test_a_missing_module_is_named(probe: Run) -> None:
+    found = probe("import surely_not_there.part")[1]
+    assert found["exception"]["module"] == "surely_not_there" and found["exception"]["line"] == 1
+
+
+def test_wrong_arguments_are_told(probe: Run) -> None:
+    code, found, log = probe(BARE)
+    assert (code, found["reached"], found["exit_code"]) == (2, "ended", 2)
+    assert "--width" in found["argument_error"] and "usage:" in log
+
+
+def left(tmp_path: Path) -> list[str]:
+    here = tmp_path / "here"
+    return sorted(path.relative_to(here).as_posix() for path in here.rglob("*"))

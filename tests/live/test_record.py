@@ -1,0 +1,84 @@
+"""The record of a training and its curve, whatever the script logs to."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.live.conftest import Run
+from tests.live.scripts import NET
+
+FILES = {"RECORD": "record.json", "CURVE": "curve.csv", "LIVE": "live.jsonl"}
+
+LOGGED = (
+    NET
+    + """
+class Late(Net):
+    def on_validation_epoch_end(self):
+        if self.current_epoch == 1:
+            self.log("val/late", float("nan"))
+
+stopping = EarlyStopping("val/loss", patience=5)
+best = ModelCheckpoint("out", "best", monitor="val/acc", mode="max", save_last=True)
+trainer = L.Trainer(max_epochs=3, log_every_n_steps=2, logger={logger}, default_root_dir="root",
+                    callbacks=[stopping, best{more}], **QUIET)
+val = [DataLoader(data(50), batch_size=25), DataLoader(data(20), batch_size=25)]
+model = Late(8)
+L.seed_everything(1)
+trainer.fit(model, DataLoader(data(100), batch_size=10, shuffle=True), val)
+trainer.validate(model, val)
+"""
+)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_curve_is_what_a_csv_logger_writes(run: Run, tmp_path: Path) -> None:
+    text = LOGGED.format(logger='CSVLogger("logs", name="n", version="v")', more=", LearningRateMonitor()")
+    code, found, log = run(text, **FILES)
+    assert (code, found["faults"]) == (0, []), log
+    theirs, ours = rows(tmp_path / "here/logs/n/v/metrics.csv"), rows(tmp_path / "out/curve.csv")
+    assert ours == theirs and len(ours) > 20
+    assert list(ours[0]) == list(theirs[0]) and {"lr-AdamW", "val/late", "train/loss_step"} <= set(ours[0])
+    assert any(row["val/late"] == "nan" for row in ours)
+
+
+def test_without_a_logger_the_curve_is_the_same(run: Run, tmp_path: Path) -> None:
+    run(LOGGED.format(logger='CSVLogger("logs", name="n", version="v")', more=""), **FILES)
+    run(LOGGED.format(logger="False", more=""), **FILES)
+    assert rows(tmp_path / "out/curve.csv") == rows(tmp_path / "here/logs/n/v/metrics.csv")
+
+
+def test_the_record_says_what_was_used_and_what_came_of_it(run: Run, tmp_path: Path) -> None:
+    code, found, log = run(LOGGED.format(logger='CSVLogger("logs", name="n", version="v")', more=""), **FILES)
+    assert (code, found["faults"]) == (0, []), log
+    assert (found["framework"], found["fit"], found["model"]["class"]) == ("lightning", 1, "Late")
+    assert found["ended"] == {"by": "max_epochs", "epochs": 3, "steps": 30}
+    used = {name: found["trainer"][name] for name in ("max_epochs", "precision", "device", "devices", "strategy")}
+    assert used == {
+        "max_epochs": 3,
+        "precision": "32-true",
+        "device": "cpu",
+        "devices": 1,
+        "strategy": "SingleDeviceStrategy",
+    }
+    [checkpoint], [stopping], [logger] = found["checkpoints"], found["early_stopping"], found["loggers"]
+    best = Path(checkpoint["best_model_path"])
+    assert best.is_file() and Path(checkpoint["last_model_path"]).name == "last.ckpt"
+    accuracies = [float(row["val/acc/dataloader_idx_0"]) for row in rows(tmp_path / "out/curve.csv") if row["val/acc/dataloader_idx_0"]]
+    assert checkpoint["best_model_score"] == pytest.approx(max(accuracies[:3]))
+    assert checkpoint["best_epoch"] == accuracies.index(max(accuracies[:3]))
+    assert stopping["wait"] >= 0 and stopping["stopped_epoch"] == 0
+    assert (logger["save_dir"], logger["log_dir"]) == ("logs", "logs/n/v")
+    assert found["optimizers"][0]["groups"][0]["lr"] == 0.05
+    assert [loader["samples"] for loader in found["loaders"]["val"]] == [50, 20]
+    assert found["callbacks"] == [
+        "lightning.pytorch.callbacks.early_stopping.EarlyStopping",
+        "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint",
+    ]
+    assert '"setup"' in (tmp_path / "out/live.jsonl").read_text()

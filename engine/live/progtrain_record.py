@@ -14,7 +14,7 @@ from progtrain_facts import (
     stoppings_of,
 )
 from progtrain_hooks import faults, quietly
-from progtrain_json import write_json
+from progtrain_json import plain, write_json
 
 _SECONDS_BETWEEN_WRITES = 0.5
 #: fits of this process, whatever Trainer
@@ -111,9 +111,10 @@ class Record:
 
     def _see_best(self, trainer):
         for number, callback in enumerate(checkpoints_of(trainer.callbacks)):
-            path = callback.best_model_path
-            if path != self._best.get(number, ""):
-                self._best[number], self._best_epochs[number] = path, self._epoch
+            # the file of a better one may have the same name
+            best = callback.best_model_path, plain(callback.best_model_score)
+            if best[0] and best != self._best.get(number):
+                self._best[number], self._best_epochs[number] = best, self._epoch
 
     @quietly
     def ended(self, trainer, stop_asked):

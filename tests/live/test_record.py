@@ -20,10 +20,10 @@ class Late(Net):
         if self.current_epoch == 1:
             self.log("val/late", float("nan"))
 
-stopping = EarlyStopping("val/loss", patience=5)
-best = ModelCheckpoint("out", "best", monitor="val/acc", mode="max", save_last=True)
-trainer = L.Trainer(max_epochs=3, log_every_n_steps=2, logger={logger}, default_root_dir="root",
-                    callbacks=[stopping, best{more}], **QUIET)
+stopping = EarlyStopping("val/loss/dataloader_idx_0", patience=5)
+best = ModelCheckpoint("out", "best", monitor="val/acc/dataloader_idx_0", mode="max", save_last=True)
+trainer = L.Trainer(max_epochs=3, log_every_n_steps=2, logger=LOGGER, default_root_dir="root",
+                    callbacks=[stopping, best, *MORE], **QUIET)
 val = [DataLoader(data(50), batch_size=25), DataLoader(data(20), batch_size=25)]
 model = Late(8)
 L.seed_everything(1)
@@ -33,13 +33,20 @@ trainer.validate(model, val)
 )
 
 
+CSV_LOGGER = 'CSVLogger("logs", name="n", version="v")'
+
+
+def logged(logger: str, more: str = "[]") -> str:
+    return LOGGED.replace("LOGGER", logger).replace("MORE", more)
+
+
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def test_the_curve_is_what_a_csv_logger_writes(run: Run, tmp_path: Path) -> None:
-    text = LOGGED.format(logger='CSVLogger("logs", name="n", version="v")', more=", LearningRateMonitor()")
+    text = logged(CSV_LOGGER, "[LearningRateMonitor()]")
     code, found, log = run(text, **FILES)
     assert (code, found["faults"]) == (0, []), log
     theirs, ours = rows(tmp_path / "here/logs/n/v/metrics.csv"), rows(tmp_path / "out/curve.csv")
@@ -49,13 +56,13 @@ def test_the_curve_is_what_a_csv_logger_writes(run: Run, tmp_path: Path) -> None
 
 
 def test_without_a_logger_the_curve_is_the_same(run: Run, tmp_path: Path) -> None:
-    run(LOGGED.format(logger='CSVLogger("logs", name="n", version="v")', more=""), **FILES)
-    run(LOGGED.format(logger="False", more=""), **FILES)
+    assert run(logged(CSV_LOGGER), **FILES)[0] == 0
+    assert run(logged("False"), **FILES)[0] == 0
     assert rows(tmp_path / "out/curve.csv") == rows(tmp_path / "here/logs/n/v/metrics.csv")
 
 
 def test_the_record_says_what_was_used_and_what_came_of_it(run: Run, tmp_path: Path) -> None:
-    code, found, log = run(LOGGED.format(logger='CSVLogger("logs", name="n", version="v")', more=""), **FILES)
+    code, found, log = run(logged(CSV_LOGGER), **FILES)
     assert (code, found["faults"]) == (0, []), log
     assert (found["framework"], found["fit"], found["model"]["class"]) == ("lightning", 1, "Late")
     assert found["ended"] == {"by": "max_epochs", "epochs": 3, "steps": 30}
@@ -70,7 +77,8 @@ def test_the_record_says_what_was_used_and_what_came_of_it(run: Run, tmp_path: P
     [checkpoint], [stopping], [logger] = found["checkpoints"], found["early_stopping"], found["loggers"]
     best = Path(checkpoint["best_model_path"])
     assert best.is_file() and Path(checkpoint["last_model_path"]).name == "last.ckpt"
-    accuracies = [float(row["val/acc/dataloader_idx_0"]) for row in rows(tmp_path / "out/curve.csv") if row["val/acc/dataloader_idx_0"]]
+    scores = [row["val/acc/dataloader_idx_0"] for row in rows(tmp_path / "out/curve.csv")]
+    accuracies = [float(score) for score in scores if score]
     assert checkpoint["best_model_score"] == pytest.approx(max(accuracies[:3]))
     assert checkpoint["best_epoch"] == accuracies.index(max(accuracies[:3]))
     assert stopping["wait"] >= 0 and stopping["stopped_epoch"] == 0

@@ -114,7 +114,12 @@ def _answers() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("file", "name"), _answers())
 def test_the_guides_answers_are_in_the_files_that_it_names(file: str, name: str) -> None:
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    tables = {target.id for node in tree.body if isinstance(node, ast.Assign) for target in _names(node)}
+    assert name in tables | {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def _names(node: ast.Assign) -> list[ast.Name]:
+    return [target for target in node.targets if isinstance(target, ast.Name)]
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`make ([\w-]+)", (ROOT / "CONTRIBUTING.md").read_text()))))

@@ -18,7 +18,7 @@ ROUNDS = 5
 
 def main() -> None:
     with example() as ws:
-        evaluate.ensure_evaluator(ws)
+        evaluate.ensure_script(ws.eval_script)
 
         def bare() -> float:
             here = copy(ws)

@@ -192,6 +192,10 @@ class JobState(_File):
     #: processes of the tree that were still there afterwards and were ended
     leftovers: int = 0
 
+    @property
+    def seconds(self) -> float:
+        return 0.0 if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
+
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -78,6 +78,11 @@ def unified_diff(old: str, new: str, name: str, old_name: str | None = None, con
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
+def last_line(output: str) -> str:
+    """What a program said last, for a message."""
+    return (output.strip().splitlines() or ["it printed nothing"])[-1]
+
+
 def tail(path: Path, limit: int = 64_000) -> str:
     """The end of a log as text, whatever bytes are in it; empty when there is none."""
     try:

@@ -19,7 +19,7 @@ from progtrain.engine.drafting import history, next_script
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import write_text
 from progtrain.engine.loop import runner
-from progtrain.engine.loop.steps.evaluate import ensure_evaluator
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.rules import rules
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import EvalScore, load
@@ -91,7 +91,7 @@ class Bench:
             code = runner.run(self.ws, Options.model_validate({"autopilot": True, "until": "initialize"}), clock=clock)
             if code != 0:
                 raise InputError("the workspace could not be initialized", file=self.ws.journal)
-        ensure_evaluator(self.ws)
+        ensure_script(self.ws.eval_script)
         self.rules = rules.load(self.ws)
         #: of the last training
         self.seconds = 0.0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.baseline.modules import load_modules
+from progtrain.engine.text import last_line
 
 _SECONDS = 60
 #: what these catch need not be there
@@ -57,8 +58,8 @@ def missing(python: str, names: Iterable[str], folder: Path) -> list[str]:
     try:
         found: list[str] = json.loads(ended.stdout.splitlines()[-1])
     except (IndexError, ValueError) as error:
-        last = (ended.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        raise InputError(f"it is no Python that runs: {last}", file=python, fix="name another with --python") from error
+        reason = f"it is no Python that runs: {last_line(ended.stderr)}"
+        raise InputError(reason, file=python, fix="name another with --python") from error
     return found
 
 

@@ -13,6 +13,7 @@ from progtrain.engine.cli import imports
 from progtrain.engine.cli.common import interpreter
 from progtrain.engine.cli.output import say, shell
 from progtrain.engine.errors import InputError, StepFailed, StorageError
+from progtrain.engine.text import last_line
 from progtrain.engine.workspace import Workspace
 
 
@@ -58,9 +59,8 @@ def _prepare_data(ws: Workspace, python: str) -> None:
         [python, ws.pipeline_script.name], cwd=ws.root, capture_output=True, text=True, errors="replace", check=False
     )
     if ended.returncode:
-        last = (ended.stderr.strip() or ended.stdout.strip() or "it printed nothing").splitlines()[-1]
         raise StepFailed(
-            f"the data could not be prepared: {last}",
+            f"the data could not be prepared: {last_line(ended.stderr.strip() or ended.stdout)}",
             file=ws.pipeline_script,
             fix=f"{shell('cd', ws.root)} && {shell(python, ws.pipeline_script.name)} shows all of it",
         )

@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,92 +33,75 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-class Guard:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.request: dict[str, Any] = json.loads((folder / "job.json").read_bytes())
-        self.state: dict[str, Any] = {
-            "status": "pending",
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "create_time": began(psutil.Process()),
-            "started_at": _now(),
-        }
-        self._cancelled = False
+def run(folder: Path, request: dict[str, Any]) -> None:
+    """Runs the script of a job to its end, whatever that is, and records it."""
+    cancelled = threading.Event()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: cancelled.set())
+    _adopt_orphans()
+    state: dict[str, Any] = {
+        "status": "pending",
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "create_time": began(psutil.Process()),
+        "started_at": _now(),
+    }
+    _write(folder, state)
+    leftovers: dict[int, int] = {}
+    ended_by: str | None = "could not start"
+    with (folder / "output.log").open("ab", buffering=0) as log:
+        try:
+            process = _start(request, log)
+        except OSError as error:
+            log.write(f"could not start {request['command'][0]}: {error.strerror}\n".encode())
+            exit_code = 127
+        else:
+            state |= {"status": "running", "script_pid": process.pid}
+            _write(folder, state)
+            cancel = folder / "cancel"
+            limit = request.get("timeout_seconds")
+            exit_code, ended_by = _watch(process, limit, lambda: cancelled.is_set() or cancel.exists())
+            leftovers = end_tree(_descendants())
+    end = {"ended_at": _now(), "exit_code": exit_code, "ended_by": ended_by, "leftovers": len(leftovers)}
+    _write(folder, state | {"status": "ended"} | end)
 
-    def run(self) -> None:
-        """Runs the script to its end, whatever that is, and records it."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._on_terminate)
-        signal.signal(signal.SIGINT, self._on_terminate)
-        _adopt_orphans()
-        self._write()
-        with (self.folder / "output.log").open("ab", buffering=0) as log:
-            try:
-                process = self._start(log)
-            except OSError as error:
-                log.write(f"could not start {self.request['command'][0]}: {error.strerror}\n".encode())
-                self._end(exit_code=127, ended_by="could not start")
-                return
-            self.state |= {"status": "running", "script_pid": process.pid}
-            self._write()
-            exit_code, ended_by = self._watch(process)
-        leftovers = end_tree(_descendants())
-        self._end(exit_code, ended_by, len(leftovers))
 
-    def _start(self, log: BinaryIO) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self.request["command"],
-            cwd=self.request["cwd"],
-            env={**os.environ, **self.request.get("environment", {})},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        )
+def _start(request: dict[str, Any], log: BinaryIO) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        request["command"],
+        cwd=request["cwd"],
+        env={**os.environ, **request.get("environment", {})},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> tuple[int, str | None]:
-        """Waits for the script. Returns its exit code, and why it was ended: None when it ended by itself."""
-        limit = self.request.get("timeout_seconds")
-        deadline = None if limit is None else time.monotonic() + limit
-        cancel = self.folder / "cancel"
-        while True:
-            try:
-                return process.wait(timeout=_POLL_SECONDS), None
-            except subprocess.TimeoutExpired:
-                pass
-            reason = None
-            if self._cancelled or cancel.exists():
-                reason = "cancelled"
-            elif deadline is not None and time.monotonic() > deadline:
-                reason = "time limit"
-            if reason:
-                # whoever waits for a child takes its exit code: here that is psutil
-                codes = end_tree(_descendants())
-                return codes.get(process.pid, -signal.SIGKILL), reason
 
-    def _on_terminate(self, *_: object) -> None:
-        self._cancelled = True
+def _watch(
+    process: subprocess.Popen[bytes], limit: float | None, cancelled: Callable[[], bool]
+) -> tuple[int, str | None]:
+    """Waits for the script. Returns its exit code, and why it was ended: None when it ended by itself."""
+    deadline = math.inf if limit is None else time.monotonic() + limit
+    while True:
+        try:
+            return process.wait(timeout=_POLL_SECONDS), None
+        except subprocess.TimeoutExpired:
+            reason = "cancelled" if cancelled() else "time limit" if time.monotonic() > deadline else None
+        if reason:
+            # whoever waits for a child takes its exit code: here that is psutil
+            return end_tree(_descendants()).get(process.pid, -signal.SIGKILL), reason
 
-    def _end(self, exit_code: int, ended_by: str | None, leftovers: int = 0) -> None:
-        self.state |= {
-            "status": "ended",
-            "ended_at": _now(),
-            "exit_code": exit_code,
-            "ended_by": ended_by,
-            "leftovers": leftovers,
-        }
-        self._write()
 
-    def _write(self) -> None:
-        path = self.folder / "state.json"
-        temporary = path.with_name(".state.json.tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(self.state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+def _write(folder: Path, state: dict[str, Any]) -> None:
+    temporary = folder / ".state.json.tmp"
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / "state.json")
 
 
 def end_tree(processes: list[psutil.Process]) -> dict[int, int]:
@@ -173,9 +159,9 @@ def _claim(folder: Path) -> bool:
 def main() -> None:
     folder = Path(sys.argv[1])
     # read before the claim: the folder may be in the middle of being made anew
-    guard = Guard(folder)
+    request = json.loads((folder / "job.json").read_bytes())
     if _claim(folder):
-        guard.run()
+        run(folder, request)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +13,6 @@ from pydantic import BaseModel
 from progtrain.engine.clock import Clock
 from progtrain.engine.files import sha256_text, storage_errors, write_text
 from progtrain.engine.schema import load
-from progtrain.engine.script.repair import repairs
 from progtrain.engine.script.repair.failure import Failure
 from progtrain.engine.workspace import JobFolder, Workspace
 
@@ -41,48 +42,23 @@ class Attempt(BaseModel):
         return sha256_text(f"{self.at.isoformat()}{self.error_summary}")[:6]
 
     def failure(self) -> Failure:
-        return Failure(
-            cause=self.cause,
-            error_summary=self.error_summary,
-            root_cause_hypothesis=self.root_cause_hypothesis,
-            file=self.file,
-            line=self.line,
-        )
-
-
-def numbers(ws: Workspace, version: str) -> list[int]:
-    folder = ws.attempt(version, 1).parent
-    if not folder.is_dir():
-        return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit() and (path / _RECORD).is_file())
-
-
-def count(ws: Workspace, version: str) -> int:
-    found = numbers(ws, version)
-    return found[-1] if found else 0
+        return Failure(**self.model_dump(include={field.name for field in fields(Failure)}))
 
 
 def read(ws: Workspace, version: str) -> list[Attempt]:
-    return [load(ws.attempt(version, number) / _RECORD, Attempt) for number in numbers(ws, version)]
+    """The oldest first."""
+    found = [path for path in ws.attempt(version, 1).parent.glob(f"*/{_RECORD}") if path.parent.name.isdigit()]
+    return [load(path, Attempt) for path in sorted(found, key=lambda path: int(path.parent.name))]
 
 
 def last(ws: Workspace, version: str) -> Attempt | None:
-    number = count(ws, version)
-    return load(ws.attempt(version, number) / _RECORD, Attempt) if number else None
+    return next(reversed(read(ws, version)), None)
 
 
 def archive(ws: Workspace, version: str, number: int, failure: Failure, job: JobFolder, clock: Clock) -> Attempt:
     """Copies script and log, moves what the training left, and writes the record last."""
     target = ws.attempt(version, number)
-    record = Attempt(
-        number=number,
-        at=clock(),
-        cause=failure.cause,
-        error_summary=failure.error_summary,
-        root_cause_hypothesis=failure.root_cause_hypothesis,
-        file=failure.file,
-        line=failure.line,
-    )
+    record = Attempt(number=number, at=clock(), **asdict(failure))
     with storage_errors(target):
         target.mkdir(parents=True, exist_ok=True)
         for source in (ws.script(version), job.log, job.state):
@@ -110,29 +86,30 @@ def set_aside(ws: Workspace, version: str) -> str:
 
 def write_report(ws: Workspace, version: str, passed: int | None = None) -> None:
     """`_tests/train_retry_report.md`, anew each time, so that a reset loses nothing. None where nothing failed."""
-    records = [
-        repairs.AttemptRecord(
-            attempt=item.number,
-            error_summary=item.error_summary,
-            root_cause_hypothesis=item.root_cause_hypothesis,
-            code_change_summary=item.code_change_summary or "to be decided",
-            status="FAIL",
-        )
-        for item in read(ws, version)
-    ]
-    if not records:
-        return
+    if records := read(ws, version):
+        write_text(ws.version(version).retry_report, retry_report(records, passed))
+
+
+def retry_report(failed: Sequence[Attempt], passed: int | None = None) -> str:
+    """A section for each attempt; `passed` is the number of the one that succeeded."""
+    sections = [_section(item.number, item.code_change_summary or "to be decided", "FAIL", item) for item in failed]
     if passed is not None:
-        records.append(
-            repairs.AttemptRecord(
-                attempt=passed,
-                error_summary="none",
-                root_cause_hypothesis="none",
-                code_change_summary="none",
-                status="PASS",
-            )
-        )
-    write_text(ws.version(version).retry_report, repairs.retry_report(records))
+        sections.append(_section(passed, "none", "PASS"))
+    return "\n".join(("# Training attempts\n", *sections))
+
+
+def _section(number: int, change: str, status: str, attempt: Attempt | None = None) -> str:
+    # on one line each, so that nothing in an error message reads as Markdown structure
+    texts = (attempt.error_summary, attempt.root_cause_hypothesis, change) if attempt else ("none", "none", change)
+    summary, hypothesis, change = (" ".join(text.split()) or "none" for text in texts)
+    return (
+        f"## Attempt {number}\n\n"
+        f"- attempt: {number}\n"
+        f"- error_summary: {summary}\n"
+        f"- root_cause_hypothesis: {hypothesis}\n"
+        f"- code_change_summary: {change}\n"
+        f"- status: {status}\n"
+    )
 
 
 def _move(source: Path, target: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from progtrain.engine.loop.attempts import Attempt, retry_report
 from progtrain.engine.script.repair.failure import Failure, explain
-from progtrain.engine.script.repair.repairs import AttemptRecord, advice, propose, retry_report
+from progtrain.engine.script.repair.repairs import advice, propose
 
 SCRIPT = """\
 from torch import nn
@@ -136,12 +138,15 @@ def test_other_syntax_errors_are_left_to_the_user() -> None:
 
 
 def test_the_report_has_a_section_for_each_attempt() -> None:
-    report = retry_report(
-        [
-            AttemptRecord(1, "RuntimeError: # out\nof memory", "too large", "BATCH_SIZE 32 → 16", "FAIL"),
-            AttemptRecord(2, "none", "none", "none", "PASS"),
-        ]
+    failed = Attempt(
+        number=1,
+        at=datetime.now(UTC),
+        cause="out of memory",
+        error_summary="RuntimeError: # out\nof memory",
+        root_cause_hypothesis="too large",
+        code_change_summary="BATCH_SIZE 32 → 16",
     )
+    report = retry_report([failed], passed=2)
     assert report.count("\n## Attempt ") == 2
     for name in ("attempt", "error_summary", "root_cause_hypothesis", "code_change_summary", "status"):
         assert report.count(f"- {name}: ") == 2

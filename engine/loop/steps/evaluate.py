@@ -14,18 +14,23 @@ from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, write_bytes
 from progtrain.engine.schema import EvalScore, Protocol, load
-from progtrain.engine.text import tail
-from progtrain.engine.workspace import VersionFolder, Workspace
+from progtrain.engine.text import last_line, tail
+from progtrain.engine.workspace import JobFolder, Workspace
 
-_TEMPLATE = Path(__file__).parents[2] / "templates" / "03_eval.py"
+_TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
-def ensure_evaluator(ws: Workspace) -> bool:
-    """Writes `03_eval.py` where there is none; from then on it is the user's. True when it was written."""
-    if ws.eval_script.exists():
+def ensure_script(path: Path) -> bool:
+    """Writes `03_eval.py` or `04_final_report.py` where there is none; then it is the user's. True when it was written."""
+    if path.exists():
         return False
-    write_bytes(ws.eval_script, _TEMPLATE.read_bytes())
+    write_bytes(path, (_TEMPLATES / path.name).read_bytes())
     return True
+
+
+def tell_if_written(context: Context, script: Path) -> None:
+    if ensure_script(script):
+        context.journal.write("note", text=f"{script.name} was missing and has been written; it is yours to edit")
 
 
 def reasons(context: Context, version: str) -> list[str]:
@@ -38,30 +43,27 @@ def reasons(context: Context, version: str) -> list[str]:
 def run(context: Context, version: str) -> str:
     """Raises `StepFailed` when the evaluation fails, `InputError` when what it wrote is wrong."""
     context.check_stop()
-    ws, folder = context.ws, context.ws.version(version)
-    if ensure_evaluator(ws):
-        context.journal.write(
-            "note", text=f"{ws.eval_script.name} was missing and has been written; it is yours to edit"
-        )
-    job = f"{version}-evaluate"
-    state = context.run_script(job, [ws.eval_script.name, "--version", version])
-    output = tail(context.executor.log(ws.job(job))).strip()
+    ws = context.ws
+    tell_if_written(context, ws.eval_script)
+    job = ws.job(f"{version}-evaluate")
+    state = context.run_script(job.path.name, [ws.eval_script.name, "--version", version])
+    output = tail(context.executor.log(job))
     # its result is taken over once; the next evaluation is a new job
-    ws.job(job).state.unlink(missing_ok=True)
+    job.state.unlink(missing_ok=True)
     if state.exit_code != 0 or state.ended_by:
-        raise _failed(context, job, state.ended_by, output)
+        raise _failed(context, job, state.ended_by, last_line(output))
     score = check_score(context, version)
-    outputs = [folder.eval_score, folder.per_sample, folder.protocol, folder.infer_samples]
+    inputs = {"evaluator": sha256(ws.eval_script), "checkpoint": sha256(ws.version(version).best_checkpoint)}
     marks.write(
-        ws,
-        version,
-        "evaluate",
-        [path for path in outputs if path.exists()],
-        clock=context.clock,
-        seconds=0.0 if state.ended_at is None else (state.ended_at - state.started_at).total_seconds(),
-        inputs={"evaluator": sha256(ws.eval_script), "checkpoint": sha256(folder.best_checkpoint)},
+        ws, version, "evaluate", _outputs(ws, version), clock=context.clock, seconds=state.seconds, inputs=inputs
     )
     return ", ".join(f"{m.name} {'–' if metrics.finite(m.value) is None else f'{m.value:.4f}'}" for m in score.metrics)
+
+
+def _outputs(ws: Workspace, version: str) -> list[Path]:
+    folder = ws.version(version)
+    outputs = (folder.eval_score, folder.per_sample, folder.protocol, folder.infer_samples)
+    return [path for path in outputs if path.exists()]
 
 
 def check_score(context: Context, version: str) -> EvalScore:
@@ -89,22 +91,19 @@ def check_score(context: Context, version: str) -> EvalScore:
     return score
 
 
-def _failed(context: Context, job: str, ended_by: str | None, output: str) -> StepFailed:
-    last = output.splitlines()[-1] if output else "it printed nothing"
+def _failed(context: Context, job: JobFolder, ended_by: str | None, last: str) -> StepFailed:
     reason = {
         "time limit": "the evaluation ran past step_timeout_minutes and was ended",
         "could not start": f"the interpreter could not be started: {last}",
     }.get(ended_by or "", f"the evaluation failed: {last}")
-    return StepFailed(
-        reason,
-        file=context.ws.eval_script,
-        fix=f"the whole output is in {context.ws.relative(context.ws.job(job).log)}; start again when it is fixed",
-    )
+    fix = f"the whole output is in {context.ws.relative(job.log)}; start again when it is fixed"
+    return StepFailed(reason, file=context.ws.eval_script, fix=fix)
 
 
 def _adopt(context: Context, version: str) -> bool:
     """Takes over a score without a mark where its protocol names the checkpoint that lies there."""
-    folder: VersionFolder = context.ws.version(version)
+    ws = context.ws
+    folder = ws.version(version)
     try:
         protocol = load(folder.protocol, Protocol)
         check_score(context, version)
@@ -112,9 +111,8 @@ def _adopt(context: Context, version: str) -> bool:
         return False
     if not folder.best_checkpoint.is_file() or protocol.checkpoint_sha256 != sha256(folder.best_checkpoint):
         return False
-    if context.dry_run:
-        return True
-    outputs = [p for p in (folder.eval_score, folder.per_sample, folder.protocol, folder.infer_samples) if p.exists()]
-    inputs = {"evaluator": protocol.evaluator_sha256, "checkpoint": protocol.checkpoint_sha256}
-    marks.write(context.ws, version, "evaluate", outputs, clock=context.clock, inputs=inputs, adopted=True)
+    if not context.dry_run:
+        inputs = {"evaluator": protocol.evaluator_sha256, "checkpoint": protocol.checkpoint_sha256}
+        outputs = _outputs(ws, version)
+        marks.write(ws, version, "evaluate", outputs, clock=context.clock, inputs=inputs, adopted=True)
     return True

@@ -10,31 +10,17 @@ from pathlib import Path
 
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import StepFailed
-from progtrain.engine.files import storage_errors, write_bytes
+from progtrain.engine.files import storage_errors
 from progtrain.engine.loop.steps import evaluate
-from progtrain.engine.text import tail
-from progtrain.engine.workspace import Workspace
-
-_TEMPLATE = Path(__file__).parents[2] / "templates" / "04_final_report.py"
-
-
-def ensure_reporter(ws: Workspace) -> bool:
-    """Writes `04_final_report.py` where there is none; from then on it is the user's. True when it was written."""
-    if ws.report_script.exists():
-        return False
-    write_bytes(ws.report_script, _TEMPLATE.read_bytes())
-    return True
+from progtrain.engine.text import last_line, tail
 
 
 def run(context: Context, version: str) -> str:
     """Raises `StepFailed` when the report script fails."""
     context.check_stop()
     ws = context.ws
-    evaluate.ensure_evaluator(ws)
-    if ensure_reporter(ws):
-        context.journal.write(
-            "note", text=f"{ws.report_script.name} was missing and has been written; it is yours to edit"
-        )
+    evaluate.ensure_script(ws.eval_script)
+    evaluate.tell_if_written(context, ws.report_script)
     partial = ws.reports / f".report-after-{version}"
     job = f"report-{version}"
     before = context.executor.look(ws.job(job))
@@ -47,9 +33,8 @@ def run(context: Context, version: str) -> str:
     state = context.run_script(job, [ws.report_script.name, "--output", str(partial)])
     output = tail(context.executor.log(ws.job(job)))
     if state.exit_code != 0 or not (partial / "leaderboard.csv").is_file():
-        last = output.strip().splitlines()[-1] if output.strip() else "it printed nothing"
         raise StepFailed(
-            f"the report failed: {last}",
+            f"the report failed: {last_line(output)}",
             file=ws.report_script,
             fix=f"the whole output is in {ws.relative(ws.job(job).log)}; fix it and start again",
         )

@@ -7,6 +7,7 @@ Reads the script and the rules. Writes nothing into the version's folder but `sp
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 from progtrain.engine.control import marks
@@ -15,12 +16,12 @@ from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, storage_errors, try_read_json, write_text
 from progtrain.engine.jobs.base import LOST
 from progtrain.engine.loop import attempts, spec
-from progtrain.engine.schema import JobState, Review
+from progtrain.engine.schema import Review
 from progtrain.engine.script.repair.failure import Failure, explain
 from progtrain.engine.script.repair.repairs import advice, propose
 from progtrain.engine.script.settings import find_settings
 from progtrain.engine.text import tail, unified_diff
-from progtrain.engine.workspace import VersionFolder
+from progtrain.engine.workspace import VersionFolder, Workspace
 
 #: Causes for which the same script may well succeed the next time.
 _WORTH_REPEATING = {"signal", "guard lost"}
@@ -39,45 +40,37 @@ def run(context: Context, version: str) -> str:
 
     Raises `DecisionNeeded`, `StepFailed` when no attempt is left and nobody can be asked, `Stopped`.
     """
-    folder = context.ws.version(version)
-    started_again = attempts.count(context.ws, version)
+    ws = context.ws
+    last = attempts.last(ws, version)
+    started_again = last.number if last else 0
     while True:
         context.check_stop()
-        last = attempts.last(context.ws, version)
+        last = attempts.last(ws, version)
         if last is not None and not last.resolved:
             _resolve(context, version, last, started_again=last.number == started_again)
             continue
-        number = attempts.count(context.ws, version) + 1
+        number = last.number + 1 if last else 1
         name = f"{version}-train-{number}"
         _prepare(context, version, name)
         failure = _attempt(context, version, name)
         if failure is None:
             break
-        archived = attempts.archive(context.ws, version, number, failure, context.ws.job(name), context.clock)
-        context.journal.write(
-            "attempt_failed",
-            version=version,
-            attempt=number,
-            cause=failure.cause,
-            summary=archived.error_summary,
-        )
-        _reset(folder)
-        attempts.write_report(context.ws, version)
-    attempts.write_report(context.ws, version, passed=number)
-    job = context.executor.look(context.ws.job(name))
-    seconds = _seconds(job)
-    outputs = [folder.best_checkpoint, folder.last_checkpoint, folder.spec]
-    script = sha256(context.ws.script(version))
-    marks.write(
-        context.ws,
-        version,
-        "train",
-        [path for path in outputs if path.exists()],
-        clock=context.clock,
-        seconds=seconds,
-        inputs={"script": script, "rules": context.rules.sha256},
-    )
+        attempts.archive(ws, version, number, failure, ws.job(name), context.clock)
+        summary = failure.error_summary
+        context.journal.write("attempt_failed", version=version, attempt=number, cause=failure.cause, summary=summary)
+        _reset(ws.version(version))
+        attempts.write_report(ws, version)
+    attempts.write_report(ws, version, passed=number)
+    job = context.executor.look(ws.job(name))
+    seconds = job.seconds if job else 0.0
+    inputs = {"script": sha256(ws.script(version)), "rules": context.rules.sha256}
+    marks.write(ws, version, "train", _outputs(ws, version), clock=context.clock, seconds=seconds, inputs=inputs)
     return f"trained in {seconds:.1f} s"
+
+
+def _outputs(ws: Workspace, version: str) -> list[Path]:
+    folder = ws.version(version)
+    return [path for path in (folder.best_checkpoint, folder.last_checkpoint, folder.spec) if path.exists()]
 
 
 def _attempt(context: Context, version: str, name: str) -> Failure | None:
@@ -137,32 +130,26 @@ def _adopt(context: Context, version: str) -> bool:
         return False
     if data.get("checkpoint", {}).get("best_sha256") != sha256(folder.best_checkpoint):
         return False
-    if context.dry_run:
-        return True
-    outputs = [path for path in (folder.best_checkpoint, folder.last_checkpoint, folder.spec) if path.exists()]
-    inputs = {"script": str(data.get("script_sha256", ""))}
-    marks.write(context.ws, version, "train", outputs, clock=context.clock, inputs=inputs, adopted=True)
-    context.journal.write("note", text=f"{version}: a finished training was found and taken over")
+    if not context.dry_run:
+        inputs, outputs = {"script": str(data.get("script_sha256", ""))}, _outputs(context.ws, version)
+        marks.write(context.ws, version, "train", outputs, clock=context.clock, inputs=inputs, adopted=True)
+        context.journal.write("note", text=f"{version}: a finished training was found and taken over")
     return True
 
 
 def _prepare(context: Context, version: str, job: str) -> None:
     """Makes room for a new training, unless one under that name is still to be attached to or taken over."""
-    folder = context.ws.job(job)
-    taken_over_before = marks.read(context.ws, version, "train") is not None
-    if context.executor.look(folder) is None or taken_over_before:
-        shutil.rmtree(folder.path, ignore_errors=True)
-        _clear(context, version)
-
-
-def _clear(context: Context, version: str) -> None:
-    """Before the first attempt: whatever lies in the folder is set aside, never thrown away."""
-    folder = context.ws.version(version)
-    if folder.path.exists() and any(path for path in folder.path.iterdir() if path != folder.tests):
-        kept = attempts.set_aside(context.ws, version)
-        context.journal.write("note", text=f"what lay in {context.ws.relative(folder.path)} is kept in {kept}")
-    _reset(folder)
-    marks.remove(context.ws, version, "train", "evaluate", "analyze", "extract")
+    ws, made, folder = context.ws, context.ws.version(version), context.ws.job(job)
+    taken_over_before = marks.read(ws, version, "train") is not None
+    if context.executor.look(folder) is not None and not taken_over_before:
+        return
+    shutil.rmtree(folder.path, ignore_errors=True)
+    # before the first attempt: whatever lies there is set aside, never thrown away
+    if made.path.exists() and any(path for path in made.path.iterdir() if path != made.tests):
+        kept = attempts.set_aside(ws, version)
+        context.journal.write("note", text=f"what lay in {ws.relative(made.path)} is kept in {kept}")
+    _reset(made)
+    marks.remove(ws, version, "train", "evaluate", "analyze", "extract")
 
 
 def _reset(folder: VersionFolder) -> None:
@@ -176,18 +163,15 @@ def _reset(folder: VersionFolder) -> None:
 def _resolve(context: Context, version: str, attempt: attempts.Attempt, *, started_again: bool) -> None:
     """After a failed attempt: repair, repeat, or ask."""
     script = context.ws.script(version)
-    failure = attempt.failure()
-    used_up = attempt.number % context.rules.max_train_attempts == 0
-    if used_up:
-        _ask_after_last(context, version, attempt, started_again)
-        return
     current = script.read_text(encoding="utf-8")
-    repair = propose(failure, current, locked=_locks(context, current), root=context.ws.root)
-    if repair is None and failure.cause in _WORTH_REPEATING:
-        attempts.resolve(context.ws, version, attempt, "none: the same script is run again")
+    locks = _locks(context, current)
+    used_up = attempt.number % context.rules.max_train_attempts == 0
+    repair = None if used_up else propose(attempt.failure(), current, locked=locks, root=context.ws.root)
+    if repair is None and (used_up or attempt.cause not in _WORTH_REPEATING):
+        _ask_after_last(context, version, attempt, advice(attempt.failure(), locked=locks), started_again)
         return
     if repair is None:
-        _ask_after_last(context, version, attempt, started_again)
+        attempts.resolve(context.ws, version, attempt, "none: the same script is run again")
         return
     review = Review(
         question=f"{version}-repair-{attempt.number}-{attempt.digest}",
@@ -199,15 +183,13 @@ def _resolve(context: Context, version: str, attempt: attempts.Attempt, *, start
         target=script.name,
         answers=["accept", "skip", "stop"],
     )
-    decision = context.ask(review, "accept")
-    if decision.answer == "accept":
-        write_text(script, repair.source)
-        attempts.resolve(context.ws, version, attempt, repair.code_change_summary)
-        context.journal.write(
-            "repair_applied", version=version, attempt=attempt.number, summary=repair.code_change_summary
-        )
-    else:
+    if context.ask(review, "accept").answer != "accept":
         attempts.resolve(context.ws, version, attempt, "none: the repair was declined")
+        return
+    write_text(script, repair.source)
+    summary = repair.code_change_summary
+    attempts.resolve(context.ws, version, attempt, summary)
+    context.journal.write("repair_applied", version=version, attempt=attempt.number, summary=summary)
 
 
 def _locks(context: Context, source: str) -> dict[str, Any]:
@@ -218,51 +200,36 @@ def _locks(context: Context, source: str) -> dict[str, Any]:
         return context.rules.locks_in(())
 
 
-def _ask_after_last(context: Context, version: str, attempt: attempts.Attempt, started_again: bool) -> None:
+def _ask_after_last(
+    context: Context, version: str, attempt: attempts.Attempt, advised: str, started_again: bool
+) -> None:
     if context.autopilot and started_again:
         # the loop had failed with it, and whoever starts it again has fixed something, or wants to see it again
         attempts.resolve(context.ws, version, attempt, "by hand, or none: the loop was started again")
         return
-    limit = context.rules.max_train_attempts
     log = context.ws.relative(context.ws.attempt(version, attempt.number) / "output.log")
     script = context.ws.script(version)
-    locks = _locks(context, script.read_text(encoding="utf-8"))
-    advised = advice(attempt.failure(), locked=locks)
+    # true also after a retry beyond the limit
+    limit = context.rules.max_train_attempts
+    times = f"(attempt {attempt.number}{f' of {limit}' if attempt.number <= limit else ''})"
     if context.autopilot:
         raise StepFailed(
-            f"the training failed {_times(attempt.number, limit)}, and no repair is known: {attempt.error_summary}",
+            f"the training failed {times}, and no repair is known: {attempt.error_summary}",
             file=script,
             place=f"line {attempt.line}" if attempt.line else None,
             fix=f"{advised}; then start again; the whole output is in {log}",
         )
-    context.ask(
-        Review(
-            question=f"{version}-attempts-{attempt.number}-{attempt.digest}",
-            kind="attempts",
-            version=version,
-            title=f"{version}: the training failed {_times(attempt.number, limit)}",
-            text="\n\n".join(
-                [
-                    attempt.error_summary,
-                    # some advice begins with the cause: once is enough
-                    *([] if attempt.root_cause_hypothesis in advised else [attempt.root_cause_hypothesis]),
-                    f"{advised}; then answer retry ({script.name} is yours to edit); the whole output is in {log}",
-                ]
-            ),
-            target=script.name,
-            answers=["retry", "stop"],
-        ),
-        None,
+    # some advice begins with the cause: once is enough
+    cause = () if attempt.root_cause_hypothesis in advised else (attempt.root_cause_hypothesis,)
+    then = f"{advised}; then answer retry ({script.name} is yours to edit); the whole output is in {log}"
+    review = Review(
+        question=f"{version}-attempts-{attempt.number}-{attempt.digest}",
+        kind="attempts",
+        version=version,
+        title=f"{version}: the training failed {times}",
+        text="\n\n".join((attempt.error_summary, *cause, then)),
+        target=script.name,
+        answers=["retry", "stop"],
     )
+    context.ask(review, None)
     attempts.resolve(context.ws, version, attempt, "by hand, or none: the user asked for another attempt")
-
-
-def _times(number: int, limit: int) -> str:
-    """How often, in words that stay true after a retry beyond the limit."""
-    return f"(attempt {number} of {limit})" if number <= limit else f"(attempt {number})"
-
-
-def _seconds(state: JobState | None) -> float:
-    if state is None or state.ended_at is None:
-        return 0.0
-    return (state.ended_at - state.started_at).total_seconds()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.edit import replace_literal
@@ -27,17 +27,6 @@ class Repair:
     #: one line for the retry report
     code_change_summary: str
     changes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class AttemptRecord:
-    """One section of `train_retry_report.md`."""
-
-    attempt: int
-    error_summary: str
-    root_cause_hypothesis: str
-    code_change_summary: str
-    status: Literal["PASS", "FAIL"]
 
 
 def propose(failure: Failure, source: str, *, locked: Mapping[str, Any], root: Path | None = None) -> Repair | None:
@@ -295,25 +284,3 @@ _REMEDIES: dict[str, Callable[[_Case], Repair | None]] = {
     "syntax error": _fix_syntax,
 }
 assert set(_REMEDIES) <= set(CAUSES)
-
-
-# --- report -----------------------------------------------------------------------------------------------------
-
-
-def retry_report(attempts: Sequence[AttemptRecord]) -> str:
-    """`train_retry_report.md`: a section for each attempt."""
-    sections = (
-        f"## Attempt {record.attempt}\n\n"
-        f"- attempt: {record.attempt}\n"
-        f"- error_summary: {_line(record.error_summary)}\n"
-        f"- root_cause_hypothesis: {_line(record.root_cause_hypothesis)}\n"
-        f"- code_change_summary: {_line(record.code_change_summary)}\n"
-        f"- status: {record.status}\n"
-        for record in attempts
-    )
-    return "\n".join(("# Training attempts\n", *sections))
-
-
-def _line(text: str) -> str:
-    """On one line, so that nothing in an error message reads as Markdown structure."""
-    return " ".join(text.split()) or "none"

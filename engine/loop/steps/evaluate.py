@@ -21,7 +21,7 @@ _TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
 def ensure_script(path: Path) -> bool:
-    """Writes `03_eval.py` or `04_final_report.py` where there is none; then it is the user's. True when it was written."""
+    """Writes `03_eval.py` or `04_final_report.py` where there is none; then it is the user's. True if it did."""
     if path.exists():
         return False
     write_bytes(path, (_TEMPLATES / path.name).read_bytes())

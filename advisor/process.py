@@ -25,6 +25,8 @@ from progtrain.advisor.prose import rules_draft
 
 OnEvent = Callable[[dict[str, Any]], None]
 
+#: the note of a draft that no model had a part in
+RULES_ALONE = "drafted by the rules alone"
 _POLL_SECONDS = 0.05
 _PACKAGES = Path(__file__).parents[2]
 
@@ -139,7 +141,7 @@ def _by_model_or_rules(
             if not error.crashed:
                 break
             tell({"event": "note", "text": notes[-1]})
-    notes.append("drafted by the rules alone")
+    notes.append(RULES_ALONE)
     return _by_rules(briefing, notes, settings.seed, tell)
 
 

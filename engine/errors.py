@@ -38,10 +38,14 @@ class ProgtrainError(Exception):
         self.place = f"line {place}" if isinstance(place, int) else place
         self.fix = fix
 
-    def __str__(self) -> str:
+    @property
+    def located(self) -> str:
+        """Without its fix: on one line."""
         where = ", ".join(part for part in (self.file, self.place) if part)
-        text = f"{where}: {self.reason}" if where else self.reason
-        return f"{text}\n  fix: {self.fix}" if self.fix else text
+        return f"{where}: {self.reason}" if where else self.reason
+
+    def __str__(self) -> str:
+        return f"{self.located}\n  fix: {self.fix}" if self.fix else self.located
 
 
 class InputError(ProgtrainError):

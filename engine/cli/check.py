@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -31,24 +30,18 @@ from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.steps import initialize
 from progtrain.engine.rules import instruction, rules
 from progtrain.engine.rules.rules import Rules
-from progtrain.engine.script.baseline.audit import audit
 from progtrain.engine.workspace import Workspace
 
 _LOW_DISK_BYTES = 1024**3
 #: what training and evaluation are made with
 _PACKAGES = ("torch", "lightning", "torchmetrics")
 
-
 Area = Literal["rules", "instruction", "workspace", "scripts", "machine", "model", "terminal"]
-
-
-@dataclass(frozen=True)
-class Item:
-    area: Area
-    #: "ok"; "note": good to know; "warning": it works, but; "error": the loop would not start
-    state: Literal["ok", "note", "warning", "error"]
-    text: str
-    fix: str = ""
+#: "ok"; "note": good to know; "warning": it works, but; "error": the loop would not start
+State = Literal["ok", "note", "warning", "error"]
+_SIGNS = {"ok": "✓", "note": "·", "warning": "!", "error": "✗"}
+#: area, state, text, fix
+Item = tuple[Area, State, str, str]
 
 
 @click.command("check")
@@ -65,18 +58,17 @@ def command(ctx: click.Context, as_json: bool, python: str | None, model: str | 
         python=from_here(python), model=model and str(Path(model).expanduser().absolute()), dataset_id=dataset_id
     )
     items = list(check(ws, options))
+    errors = sum(state == "error" for _, state, _, _ in items)
     if as_json:
-        ready = not any(item.state == "error" for item in items)
-        print_json("check", {"ready": ready, "rows": [item.__dict__ for item in items]})
-    else:
-        for item in items:
-            sign = {"ok": "✓", "note": "·", "warning": "!", "error": "✗"}[item.state]
-            say(f"{sign} {item.area:12}{item.text}")
-            if item.fix:
-                say(f"{'':14}fix: {item.fix}")
-        errors = sum(item.state == "error" for item in items)
-        say("\nready: progtrain run" if not errors else f"\nnot ready: {errors} to fix", bold=True)
-    return 2 if any(item.state == "error" for item in items) else 0
+        rows = [dict(zip(("area", "state", "text", "fix"), item, strict=True)) for item in items]
+        print_json("check", {"ready": not errors, "rows": rows})
+        return 2 if errors else 0
+    for area, state, text, fix in items:
+        say(f"{_SIGNS[state]} {area:12}{text}")
+        if fix:
+            say(f"{'':14}fix: {fix}")
+    say(f"\nnot ready: {errors} to fix" if errors else "\nready: progtrain run", bold=True)
+    return 2 if errors else 0
 
 
 def check(ws: Workspace, options: Options) -> Iterator[Item]:
@@ -84,7 +76,7 @@ def check(ws: Workspace, options: Options) -> Iterator[Item]:
     present = yield from _rules(ws)
     yield from _instruction(ws, present)
     if not os.access(ws.root, os.W_OK):
-        yield Item("workspace", "error", f"{ws.root} cannot be written", "give yourself write permission there")
+        yield "workspace", "error", f"{ws.root} cannot be written", "give yourself write permission there"
     context = yield from _context(ws, options, present)
     if context.dataset_id:
         yield from _workspace(context)
@@ -103,22 +95,22 @@ def _rules(ws: Workspace) -> Generator[Item, None, Rules | None]:
         yield from (_error("rules", problem) for problem in rules.problems(ws) or [error])
         return None
     if not present.has_rules:
-        yield Item("rules", "note", f"no {ws.rules.name}: no constraint of that kind, only the defaults")
+        yield "rules", "note", f"no {ws.rules.name}: no constraint of that kind, only the defaults", ""
     else:
         locks = ", ".join(f"{key} = {value!r}" for key, value in present.locked.items()) or "nothing"
         limit = present.max_versions
-        yield Item("rules", "ok", f"{ws.rules.name}: up to {limit} versions, locked: {locks}")
+        yield "rules", "ok", f"{ws.rules.name}: up to {limit} versions, locked: {locks}", ""
     for warning in present.warnings:
-        yield Item("rules", "warning", warning)
+        yield "rules", "warning", warning, ""
     higher = "higher" if present.higher_is_better(present.primary_metric) else "lower"
-    yield Item("rules", "ok", f"ranked by {present.primary_metric} ({higher} is better)")
+    yield "rules", "ok", f"ranked by {present.primary_metric} ({higher} is better)", ""
     return present
 
 
 def _instruction(ws: Workspace, present: Rules | None) -> Iterator[Item]:
     """Each line with what was understood."""
     if not ws.instruction.exists():
-        yield Item("instruction", "note", "no user_instruction.md: no constraint of that kind")
+        yield "instruction", "note", "no user_instruction.md: no constraint of that kind", ""
         return
     try:
         found = present.instruction if present else instruction.read(read_text(ws.instruction))
@@ -126,10 +118,8 @@ def _instruction(ws: Workspace, present: Rules | None) -> Iterator[Item]:
         yield _error("instruction", error)
         return
     for line in found.lines:
-        if line.understood:
-            yield Item("instruction", "ok", f"“{line.text}” → {line.understood}")
-        else:
-            yield Item("instruction", "note", f"“{line.text}” → told to the advisor, not enforced")
+        state: State = "ok" if line.understood else "note"
+        yield "instruction", state, f"“{line.text}” → {line.understood or 'told to the advisor, not enforced'}", ""
 
 
 def _context(ws: Workspace, options: Options, present: Rules | None) -> Generator[Item, None, Context]:
@@ -165,25 +155,21 @@ def _workspace(context: Context) -> Iterator[Item]:
     yield from (_error("workspace", problem) for problem in wrong if problem.file != context.python)
     if wrong:
         return
-    yield Item("workspace", "ok", prepared_data.describe(ws, dataset))
+    yield "workspace", "ok", prepared_data.describe(ws, dataset), ""
     for name in ("train", "valid"):
         if not ws.split(dataset, name).is_dir():
-            yield Item("workspace", "note", f"there is no {ws.relative(ws.split(dataset, name))}/ to keep an eye on")
+            yield "workspace", "note", f"there is no {ws.relative(ws.split(dataset, name))}/ to keep an eye on", ""
 
 
 def _scripts(context: Context) -> Iterator[Item]:
     ws = context.ws
     versions = ws.versions()
     if versions:
-        yield Item("scripts", "ok", f"versions {versions[0]} to {versions[-1]}")
+        yield "scripts", "ok", f"versions {versions[0]} to {versions[-1]}", ""
         yield from _missing(context, ws.script(versions[-1]))
     elif not ws.baseline_script.is_file():
-        yield Item(
-            "scripts",
-            "error",
-            f"there is no {ws.baseline_script.name}, and no version",
-            "put your training script there, or try: progtrain init --example digits DIR",
-        )
+        fix = "put your training script there, or try: progtrain init --example digits DIR"
+        yield "scripts", "error", f"there is no {ws.baseline_script.name}, and no version", fix
     else:
         if context.dataset_id:
             yield from _audit(ws, context.dataset_id, context.rules)
@@ -206,63 +192,54 @@ def _missing(context: Context, training: Path) -> Iterator[Item]:
             path, line = names[name]
             install = shell(context.python, "-m", "pip", "install", "PACKAGE")
             fix = f"install the package that has it ({install}), or put {name}.py beside the script"
-            yield Item("scripts", "error", f"{ws.relative(path)}, line {line}: there is no module {name}", fix)
+            yield "scripts", "error", f"{ws.relative(path)}, line {line}: there is no module {name}", fix
         told.update(lacking)
 
 
 def _audit(ws: Workspace, dataset_id: str, present: Rules) -> Iterator[Item]:
     try:
-        found = audit(
-            ws,
-            dataset_id=dataset_id,
-            settings=initialize.settings_for(present, read_text(ws.baseline_script)),
-            locked=present.instruction.locked,
-        )
+        found = initialize.examine(ws, dataset_id, present)
     except ProgtrainError as error:
         yield _error("scripts", error)
         return
     if not found.findings:
-        yield Item("scripts", "ok", f"{ws.baseline_script.name} is ready as it is")
+        yield "scripts", "ok", f"{ws.baseline_script.name} is ready as it is", ""
     for finding in found.findings:
-        where = f"{finding.file}, line {finding.line}: " if finding.line else f"{finding.file}: "
+        text = f"{finding.file}{f', line {finding.line}' if finding.line else ''}: {finding.problem}"
         if finding.error:
-            yield Item("scripts", "error", where + finding.problem, finding.fix or "")
+            yield "scripts", "error", text, finding.fix or ""
         else:
-            yield Item("scripts", "note", f"{where}{finding.problem} (fixed at the start, you see the diff first)")
+            yield "scripts", "note", f"{text} (fixed at the start, you see the diff first)", ""
 
 
 def _model(ws: Workspace, present: Rules, options: Options) -> Iterator[Item]:
     settings = rounds.settings(present, ws, seed=present.seed)
     path = Path(options.model) if options.model else settings.model or bundled_model()
     if options.model and not path.is_file():
-        yield Item("model", "error", f"--model {path}: there is no such file", "name a GGUF file, or leave it out")
+        yield "model", "error", f"--model {path}: there is no such file", "name a GGUF file, or leave it out"
         return
     info = process.inspect(path)
     for problem in info.problems:
-        yield Item(
-            "model",
-            "warning",
-            problem if str(path) in problem else f"{path}: {problem}",
-            "until then the rules alone draft",
-        )
+        text = problem if str(path) in problem else f"{path}: {problem}"
+        yield "model", "warning", text, "until then the rules alone draft"
     if not info.problems:
-        yield Item("model", "ok", described(info)[0])
+        yield "model", "ok", described(info)[0], ""
     for remark in info.remarks:
-        yield Item("model", "note", remark)
+        yield "model", "note", remark, ""
     if present.allow_code_edits:
         none = "allow_code_edits has no effect: the bundled model cannot write code"
         some = "allow_code_edits: this model may propose code; with --yes it runs without anybody having read it"
-        yield Item("model", "note", none if info.native else some)
+        yield "model", "note", none if info.native else some, ""
 
 
 def _machine(ws: Workspace) -> Iterator[Item]:
     memory = psutil.virtual_memory()
-    yield Item("machine", "ok", f"{psutil.cpu_count()} cores, {memory.available / 2**30:.1f} GiB of memory free")
+    yield "machine", "ok", f"{psutil.cpu_count()} cores, {memory.available / 2**30:.1f} GiB of memory free", ""
     free = shutil.disk_usage(ws.root).free
     if free < _LOW_DISK_BYTES:
-        yield Item("machine", "warning", f"{free / 2**20:.0f} MiB of disk free", "checkpoints need room: free some")
+        yield "machine", "warning", f"{free / 2**20:.0f} MiB of disk free", "checkpoints need room: free some"
     else:
-        yield Item("machine", "ok", f"{free / 2**30:.0f} GiB of disk free")
+        yield "machine", "ok", f"{free / 2**30:.0f} GiB of disk free", ""
 
 
 def _interpreter(context: Context) -> Iterator[Item]:
@@ -274,27 +251,24 @@ def _interpreter(context: Context) -> Iterator[Item]:
         return
     if lacking:
         fix = f"{shell(python, '-m', 'pip', 'install', *lacking)}, or name another with --python"
-        yield Item("machine", "error", f"{python} has no {', '.join(lacking)}", fix)
+        yield "machine", "error", f"{python} has no {', '.join(lacking)}", fix
     else:
-        yield Item("machine", "ok", f"scripts run with {python}")
+        yield "machine", "ok", f"scripts run with {python}", ""
 
 
 def _terminal() -> Iterator[Item]:
     if not sys.stdout.isatty():
-        yield Item("terminal", "note", "no terminal here: progtrain run works without one")
+        yield "terminal", "note", "no terminal here: progtrain run works without one", ""
         return
     size = shutil.get_terminal_size()
     colours = os.environ.get("COLORTERM") or os.environ.get("TERM", "unknown")
     if size.columns < 80 or size.lines < 24:
-        yield Item("terminal", "warning", f"{size.columns}x{size.lines} is small", "80x24 or more shows everything")
+        yield "terminal", "warning", f"{size.columns}x{size.lines} is small", "80x24 or more shows everything"
     elif "utf" not in (sys.stdout.encoding or "").lower():
-        yield Item(
-            "terminal", "warning", f"encoding {sys.stdout.encoding}", "progtrain-tui --ascii, or set a UTF-8 locale"
-        )
+        yield ("terminal", "warning", f"encoding {sys.stdout.encoding}", "progtrain-tui --ascii, or set a UTF-8 locale")
     else:
-        yield Item("terminal", "ok", f"{size.columns}x{size.lines}, {colours}")
+        yield "terminal", "ok", f"{size.columns}x{size.lines}, {colours}", ""
 
 
 def _error(area: Area, error: ProgtrainError) -> Item:
-    where = ", ".join(part for part in (error.file, error.place) if part)
-    return Item(area, "error", f"{where}: {error.reason}" if where else error.reason, error.fix or "")
+    return area, "error", error.located, error.fix or ""

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.options import Options
-from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.sequence import Next
 from progtrain.engine.loop.steps import check, initialize
-from progtrain.engine.script.baseline.audit import audit
 from progtrain.engine.script.baseline.fix import fix
 from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace, next_version
@@ -69,18 +67,7 @@ def _with_effects(context: Context, planned: Next) -> Next:
 def _fixes(context: Context) -> list[str]:
     """The audit's diff, so that the user sees it before anything is written."""
     ws = context.ws
-    if not ws.baseline_script.is_file():
-        raise InputError(
-            "there is neither a baseline nor a version to begin with",
-            file=ws.baseline_script,
-            fix=f"put your training script there as {ws.baseline_script.name}",
-        )
-    found = audit(
-        ws,
-        dataset_id=context.dataset_id,
-        settings=initialize.settings_for(context.rules, read_text(ws.baseline_script)),
-        locked=context.rules.instruction.locked,
-    )
+    found = initialize.examine(ws, context.dataset_id, context.rules)
     errors = [f"cannot be fixed: {f.problem}" for f in found.findings if f.error]
     if errors:
         return errors

@@ -51,7 +51,7 @@ class WorkspaceView:
         status, reason, fix = self._status(state, running, not running and self._orphan(state), problem)
         review = self._review(state) if status == "waiting" else None
         if isinstance(review, InputError):
-            reason, fix = _located(review), "progtrain run asks the question again"
+            reason, fix = review.located, "progtrain run asks the question again"
         seen = rows.basis(self.ws, state, status, plain, read=self._read, clock=self._clock)
         return replace(
             seen,
@@ -87,7 +87,7 @@ class WorkspaceView:
         if state.outcome:
             return state.outcome, state.reason, state.fix
         if problem is not None:
-            return "not ready", _located(problem), problem.fix or ""
+            return "not ready", problem.located, problem.fix or ""
         if not self.ws.versions() and not self.ws.baseline_script.is_file():
             return (
                 "not ready",
@@ -185,11 +185,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (stat.st_mtime_ns, stat.st_size)
-
-
-def _located(problem: InputError) -> str:
-    where = ", ".join(part for part in (problem.file, problem.place) if part)
-    return f"{where}: {problem.reason}" if where else problem.reason
 
 
 def _review_in(data: Any, path: Path) -> Review | InputError:

@@ -42,6 +42,14 @@ def test_an_empty_folder_of_data_is_an_error_before_the_training(plain: Workspac
     assert not plain.versions()
 
 
+def test_a_model_that_is_not_there_is_told_once(plain: Workspace, edit_rules: EditRules) -> None:
+    edit_rules(plain, advisor_config={"model": "nowhere.gguf"}, loop_config={"max_versions": 2})
+    assert progtrain(plain, "check").stdout.count("nowhere.gguf") == 1
+    done = progtrain(plain, "run", "--yes")
+    assert done.returncode == 0 and (done.stdout + done.stderr).count("nowhere.gguf") == 1
+    assert "until it is there, the rules alone draft" in done.stderr
+
+
 def test_a_module_that_is_missing_is_named_with_its_line(plain: Workspace) -> None:
     replace_baseline(plain, '"""Trains."""\nimport no_such_package.sub as x')
     (found,) = errors(plain)

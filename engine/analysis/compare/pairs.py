@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from progtrain.engine import metrics
@@ -22,6 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    #: maps sums (resamples, k) and the number of samples to the metric of the earlier and the later version,
+    #: (resamples,) each
+    Function = Callable[[Array, int], tuple[Array, Array]]
+    #: a metric as a function of sums over samples: its name, distinct rows (rows, k), how many samples have each
+    #: (rows,), the function, and in words how it was worked out
+    Statistic = tuple[str, Array, Array, Function, str]
 
 RESAMPLES = 2000
 _LEVEL = 95
@@ -33,26 +38,12 @@ _ROOTED = ("rmse", "rmsle")
 _FEW = 8
 #: macro averages that are worked out again from truth and prediction
 _CONFUSION = {
-    **dict.fromkeys(("f1", "f1score", "f1_macro"), "f1"),
-    **dict.fromkeys(("precision", "macro_precision", "precision_macro"), "precision"),
-    **dict.fromkeys(("recall", "macro_recall", "recall_macro", "balanced_accuracy"), "recall"),
+    **dict.fromkeys(("f1", "f1_macro"), "f1"),
+    **dict.fromkeys(("precision", "macro_precision"), "precision"),
+    **dict.fromkeys(("recall", "macro_recall", "balanced_accuracy"), "recall"),
 }
 #: more classes than this make the matrix of counts too large
 _MAX_CLASSES = 200
-
-
-@dataclass(frozen=True)
-class _Statistic:
-    """A metric as a function of sums over samples."""
-
-    metric: str
-    #: (distinct rows, k)
-    columns: Array
-    #: how many samples have that row, (distinct rows,)
-    counts: Array
-    #: maps sums (resamples, k) and the number of samples to the metric of a and of b, (resamples,) each
-    of: Callable[[Array, int], tuple[Array, Array]]
-    method: str
 
 
 def compare(
@@ -80,23 +71,25 @@ def compare(
         statistic, higher_is_better = _loss(a, b, pairs, metric), False
     if statistic is None:
         return None
-    n = int(statistic.counts.sum())
-    of_a, of_b = statistic.of((statistic.counts @ statistic.columns)[None, :], n)
+    metric, columns, counts, function, method = statistic
+    n = int(counts.sum())
+    of_a, of_b = function((counts @ columns)[None, :], n)
     # sums in another order differ in their last bits: equal predictions must give exactly zero
     dust = 1e-10 * max(abs(float(of_a[0])), abs(float(of_b[0])))
-    deltas = _resample(statistic, n, seed)
+    deltas = _resample(columns, counts, function, seed)
     ends = np.percentile(deltas, [(100 - _LEVEL) / 2, (100 + _LEVEL) / 2])
     delta, low, high = (0.0 if abs(x) <= dust else float(x) for x in (of_b[0] - of_a[0], *ends))
+    total = max(len(a.row), len(b.row))
     return Comparison(
         against=against,
-        metric=statistic.metric,
+        metric=metric,
         higher_is_better=higher_is_better,
         delta=delta,
         low=low,
         high=high,
         verdict=verdict(low, high, higher_is_better),
         n=n,
-        method=statistic.method + _missing(n, max(len(a.row), len(b.row))),
+        method=f"{method}; {total - n} samples left out: not in both, or without a number" if n < total else method,
     )
 
 
@@ -107,33 +100,30 @@ def verdict(low: float, high: float, higher_is_better: bool) -> Verdict:
     return "better" if (low > 0) == higher_is_better else "worse"
 
 
-def _missing(n: int, total: int) -> str:
-    return f"; {total - n} samples left out: not in both, or without a number" if n < total else ""
-
-
-def _resample(statistic: _Statistic, n: int, seed: int) -> Array:
+def _resample(columns: Array, counts: Array, function: Function, seed: int) -> Array:
     """(RESAMPLES,) values of the metric of b minus that of a."""
     import numpy as np
 
+    n = int(counts.sum())
     generator = np.random.default_rng(seed)
-    rows = len(statistic.counts)
+    rows = len(counts)
     block = max(1, _BLOCK // n)
     deltas: list[Any] = []
     for start in range(0, RESAMPLES, block):
         size = min(block, RESAMPLES - start)
         if rows < n:
             # how often each distinct row is drawn is multinomial
-            weights = generator.multinomial(n, statistic.counts / n, size=size)
+            weights = generator.multinomial(n, counts / n, size=size)
         else:
             drawn = generator.integers(0, n, size=(size, n))
             flat = (drawn + np.arange(size)[:, None] * n).ravel()
             weights = np.bincount(flat, minlength=size * n).reshape(size, n)
-        of_a, of_b = statistic.of(weights.astype(np.float64) @ statistic.columns, n)
+        of_a, of_b = function(weights.astype(np.float64) @ columns, n)
         deltas.append(of_b - of_a)
     return np.concatenate(deltas)
 
 
-def _statistic(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str) -> _Statistic | None:
+def _statistic(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str) -> Statistic | None:
     name = metrics.canonical(metric)
     parts = a.part(metric), b.part(metric)
     if parts[0] is not None and parts[1] is not None:
@@ -153,7 +143,7 @@ def _statistic(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric:
 _HOW = f"paired bootstrap, {RESAMPLES} resamples"
 
 
-def _loss(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str) -> _Statistic | None:
+def _loss(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str) -> Statistic | None:
     method = f"{_HOW}, of the loss: {metric} does not come from single samples"
     return _mean(a.loss, b.loss, pairs, "loss", method, rooted=False)
 
@@ -166,7 +156,7 @@ def _mean(
     method: str,
     *,
     rooted: bool,
-) -> _Statistic | None:
+) -> Statistic | None:
     import numpy as np
 
     both = [(x, y) for i, j in pairs if (x := of_a[i]) is not None and (y := of_b[j]) is not None]
@@ -182,10 +172,10 @@ def _mean(
     distinct, times = np.unique(columns, axis=0, return_counts=True)
     if len(distinct) * _FEW <= len(both):
         columns, counts = distinct, times.astype(np.float64)
-    return _Statistic(metric, columns, counts, value, method)
+    return metric, columns, counts, value, method
 
 
-def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, name: str) -> _Statistic | None:
+def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, name: str) -> Statistic | None:
     """MAE, MSE, RMSE and R2 from truth and prediction."""
     import numpy as np
 
@@ -194,17 +184,17 @@ def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric
     truth = np.array([b.numbers[0][j] for _, j in pairs])
     errors = np.array([[a.numbers[1][i] for i, _ in pairs], [b.numbers[1][j] for _, j in pairs]]) - truth
     method = f"{_HOW}, {metric} from truth and prediction"
-    if name in ("mae", "l1"):
+    if name == "mae":
         return _of_errors(np.abs(errors), metric, method, rooted=False)
-    if name in ("mse", "l2", "rmse"):
+    if name in ("mse", "rmse"):
         return _of_errors(errors**2, metric, method, rooted=name in _ROOTED)
-    if name in ("r2", "r2score"):
+    if name == "r2":
         columns = np.column_stack([errors[0] ** 2, errors[1] ** 2, truth, truth**2])
-        return _Statistic(metric, columns, np.ones(len(columns)), _r2, method)
+        return metric, columns, np.ones(len(columns)), _r2, method
     return None
 
 
-def _of_errors(errors: Array, metric: str, method: str, *, rooted: bool) -> _Statistic | None:
+def _of_errors(errors: Array, metric: str, method: str, *, rooted: bool) -> Statistic | None:
     rows: list[tuple[int, int]] = [(i, i) for i in range(errors.shape[1])]
     return _mean(list(errors[0]), list(errors[1]), rows, metric, method, rooted=rooted)
 
@@ -216,7 +206,7 @@ def _r2(sums: Array, n: int) -> tuple[Array, Array]:
     return 1 - sums[:, 0] / spread, 1 - sums[:, 1] / spread
 
 
-def _confusion(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, kind: str) -> _Statistic | None:
+def _confusion(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, kind: str) -> Statistic | None:
     """Macro F1, precision, recall (the mean over the classes) from truth and prediction.
 
     Columns: truth, then for each version predicted and right, of every class.
@@ -241,7 +231,7 @@ def _confusion(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric:
 
     counts = np.array([triples[triple] for triple in sorted(triples)], dtype=np.float64)
     method = f"{_HOW}, macro {kind} from truth and prediction"
-    return _Statistic(metric, np.concatenate(blocks, axis=1), counts, value, method)
+    return metric, np.concatenate(blocks, axis=1), counts, value, method
 
 
 def _score(kind: str, support: Array, predicted: Array, right: Array) -> Array:

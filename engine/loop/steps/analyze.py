@@ -6,7 +6,9 @@ Writes `.progtrain/insight/v###.json` and the drafts; nothing in the version's f
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+from progtrain.advisor import process
 from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control import marks
@@ -32,9 +34,20 @@ def run(context: Context, version: str) -> str:
     insight, notes = with_proposal(context, version, insight)
     record = rounds.draft(context, version, insight, notes=notes)
     mark(context, version, time.monotonic() - begun)
+    missing = tell_of_missing_model(context)
     for note in record.draft.notes:
-        context.journal.warn(f"{version}: {note}")
+        if missing is None or (str(missing) not in note and note != process.RULES_ALONE):
+            context.journal.warn(f"{version}: {note}")
     return f"facts in {facts_seconds:.2f} s, drafted by {record.draft.author}"
+
+
+def tell_of_missing_model(context: Context) -> Path | None:
+    """The model that the rules name and that is not there; a warning of each runner, whatever is drafted without it."""
+    model = rounds.settings(context.rules, context.ws, seed=0).model
+    if model is None or model.is_file():
+        return None
+    context.journal.warn(f"there is no model {model}; until it is there, the rules alone draft")
+    return model
 
 
 def mark(context: Context, version: str, seconds: float) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from progtrain.engine import prepared_data
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
-from progtrain.engine.drafting import rounds
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json, write_text
+from progtrain.engine.loop.steps import analyze
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Review
 from progtrain.engine.script.baseline.audit import Audit, audit
@@ -19,7 +19,7 @@ from progtrain.engine.script.baseline.fix import fix, patch_report
 from progtrain.engine.script.header import set_version, with_header
 from progtrain.engine.script.settings import find_setting
 from progtrain.engine.text import unified_diff
-from progtrain.engine.workspace import version_id
+from progtrain.engine.workspace import Workspace, version_id
 
 
 def dataset_id(context_id: str | None, rules_id: str | None, fixed: str | None) -> str:
@@ -46,9 +46,7 @@ def look(context: Context) -> list[str]:
     ws = context.ws
     for problem in problems(context):
         raise problem
-    model = rounds.settings(context.rules, ws, seed=0).model
-    if model is not None and not model.is_file():
-        context.journal.warn(f"there is no model {model}; until it is there, the rules alone draft")
+    analyze.tell_of_missing_model(context)
     notes = [prepared_data.describe(ws, context.dataset_id)]
     spec = try_read_json(ws.version("baseline").spec)
     if isinstance(spec, dict):
@@ -87,19 +85,7 @@ def run(context: Context, version: str) -> str:
     user has not seen the diff.
     """
     ws = context.ws
-    if not ws.baseline_script.is_file():
-        raise InputError(
-            "there is neither a baseline nor a version to begin with",
-            file=ws.baseline_script,
-            fix=f"put your training script there as {ws.baseline_script.name} (progtrain docs training_script), "
-            "or try an example: progtrain init --example digits DIR",
-        )
-    found = audit(
-        ws,
-        dataset_id=context.dataset_id,
-        settings=settings_for(context.rules, read_text(ws.baseline_script)),
-        locked=context.rules.instruction.locked,
-    )
+    found = examine(ws, context.dataset_id, context.rules)
     errors = [finding for finding in found.findings if finding.error]
     if errors:
         first = errors[0]
@@ -127,7 +113,20 @@ def run(context: Context, version: str) -> str:
     return f"{ws.script(version).name} from the baseline, {done}"
 
 
-def settings_for(rules: Rules, source: str) -> dict[str, Any]:
+def examine(ws: Workspace, dataset_id: str, rules: Rules) -> Audit:
+    """What the baseline needs. Raises `InputError` when there is none."""
+    if not ws.baseline_script.is_file():
+        raise InputError(
+            "there is neither a baseline nor a version to begin with",
+            file=ws.baseline_script,
+            fix=f"put your training script there as {ws.baseline_script.name} (progtrain docs training_script), "
+            "or try an example: progtrain init --example digits DIR",
+        )
+    settings = _settings_for(rules, read_text(ws.baseline_script))
+    return audit(ws, dataset_id=dataset_id, settings=settings, locked=rules.instruction.locked)
+
+
+def _settings_for(rules: Rules, source: str) -> dict[str, Any]:
     """What a script is to be set to: `training_config`, and the seed where it is stated and the script has one."""
     stated = rules.training_config
     if "seed" in rules.locked and find_setting(source, "seed") is not None:

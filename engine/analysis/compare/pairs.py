@@ -38,9 +38,9 @@ _ROOTED = ("rmse", "rmsle")
 _FEW = 8
 #: macro averages that are worked out again from truth and prediction
 _CONFUSION = {
-    **dict.fromkeys(("f1", "f1_macro"), "f1"),
-    **dict.fromkeys(("precision", "macro_precision"), "precision"),
-    **dict.fromkeys(("recall", "macro_recall", "balanced_accuracy"), "recall"),
+    **dict.fromkeys(("f1", "f1score", "f1_macro"), "f1"),
+    **dict.fromkeys(("precision", "macro_precision", "precision_macro"), "precision"),
+    **dict.fromkeys(("recall", "macro_recall", "recall_macro", "balanced_accuracy"), "recall"),
 }
 #: more classes than this make the matrix of counts too large
 _MAX_CLASSES = 200
@@ -184,11 +184,11 @@ def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric
     truth = np.array([b.numbers[0][j] for _, j in pairs])
     errors = np.array([[a.numbers[1][i] for i, _ in pairs], [b.numbers[1][j] for _, j in pairs]]) - truth
     method = f"{_HOW}, {metric} from truth and prediction"
-    if name == "mae":
+    if name in ("mae", "l1"):
         return _of_errors(np.abs(errors), metric, method, rooted=False)
-    if name in ("mse", "rmse"):
+    if name in ("mse", "l2", "rmse"):
         return _of_errors(errors**2, metric, method, rooted=name in _ROOTED)
-    if name == "r2":
+    if name in ("r2", "r2score"):
         columns = np.column_stack([errors[0] ** 2, errors[1] ** 2, truth, truth**2])
         return metric, columns, np.ones(len(columns)), _r2, method
     return None

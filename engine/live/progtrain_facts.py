@@ -88,7 +88,7 @@ def flat(loaders, name=""):
 def loader_facts(loader, name=""):
     dataset = getattr(loader, "dataset", None)
     batch_sampler = getattr(loader, "batch_sampler", None)
-    sampler = getattr(loader, "sampler", None)
+    sampler = _sampler(loader, batch_sampler)
     return {
         "name": name,
         "class": class_name(loader),
@@ -103,6 +103,13 @@ def loader_facts(loader, name=""):
         "batch_sampler": class_name(batch_sampler) if batch_sampler is not None else None,
         "drop_last": plain(getattr(loader, "drop_last", None)),
     }
+
+
+def _sampler(loader, batch_sampler):
+    """The one that draws: a DataLoader that was given a batch sampler has a sampler that it does not use."""
+    while hasattr(batch_sampler, "batch_sampler"):
+        batch_sampler = batch_sampler.batch_sampler
+    return getattr(batch_sampler, "sampler", None) or getattr(loader, "sampler", None)
 
 
 def is_iterable(dataset):

@@ -21,6 +21,17 @@ _SECONDS_BETWEEN_WRITES = 0.5
 _fits = 0
 
 
+def next_fit(paths):
+    """The number of a fit that begins. What another Trainer left at `paths` stays: record.json as record_fit1.json."""
+    global _fits
+    for path in paths:
+        if _fits and path and os.path.exists(path):
+            stem, ending = os.path.splitext(path)
+            os.replace(path, f"{stem}_fit{_fits}{ending}")
+    _fits += 1
+    return _fits
+
+
 class Record:
     """Kept in the process of rank 0 alone. Either path may be None."""
 
@@ -34,15 +45,13 @@ class Record:
 
     @quietly
     def begin(self, trainer, module):
-        global _fits
-        if self._curve is None:
-            self._keep_earlier()
+        fit = next_fit((self._path, self._curve_path) if self._content is None else ())
+        if self._content is None:
             self._curve = Curve(self._curve_path) if self._curve_path else None
             self._follow(trainer)
-        _fits += 1
         self._epoch = trainer.current_epoch
         self._content = {
-            "fit": _fits,
+            "fit": fit,
             "started": round(time.time(), 3),
             "python": sys.version.split()[0],
             "torch": sys.modules["torch"].__version__,
@@ -50,13 +59,6 @@ class Record:
             **lightning_facts(trainer, module),
         }
         self._write(trainer)
-
-    def _keep_earlier(self):
-        """What another Trainer of this script left goes on beside it: record.json as record_fit1.json."""
-        for path in (self._path, self._curve_path):
-            if _fits and path and os.path.exists(path):
-                stem, ending = os.path.splitext(path)
-                os.replace(path, f"{stem}_fit{_fits}{ending}")
 
     def _follow(self, trainer):
         """Notes each row that goes to the first logger, or would go to one if there were any."""

@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Risk = Literal["low", "medium", "high"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class Fact(_Frozen):
+class Fact(Frozen):
     """One number or word that the engine worked out. The model refers to it as `@key`."""
 
     key: str
@@ -31,9 +31,12 @@ class Fact(_Frozen):
     bucket: str | None = None
     #: 0 is the most important; a briefing that must be shortened loses the highest first
     importance: int = 1
+    #: file in the workspace and, where it makes sense, row or key:
+    #: "Models/Artifacts/v001/logs/version_0/metrics.csv, val_loss, epoch 12"
+    source: str = ""
 
 
-class Finding(_Frozen):
+class Finding(Frozen):
     """One diagnosis with its evidence."""
 
     id: str
@@ -44,24 +47,36 @@ class Finding(_Frozen):
     evidence: tuple[str, ...]
 
 
-class Option(_Frozen):
-    """One candidate on offer."""
+class Candidate(Frozen):
+    """An action on offer, with what speaks for and against it."""
 
     id: str
-    #: what it would do, e.g. "set learning_rate 0.001 -> 0.0003"
+    title: str = ""
+    #: as in the action file's YAML block: {"operation": "set", "setting": ..., "from": ..., "to": ...}
+    operation: dict[str, Any] = Field(default_factory=dict)
+    #: the operation in words: "learning_rate 0.001 → 0.0003"
     change: str
+    risk: Risk
     #: why and when one does that, a sentence that may hold `@key` placeholders
     why: str
-    risk: Risk
+    #: why it stands where it stands, readable as they are
+    reasons: tuple[str, ...] = ()
+    #: fact keys that it rests on
+    evidence: tuple[str, ...] = ()
+    #: what the rules give it, 0 to 1, more where the user asks for it; 0: nobody says
+    score: float = 0.0
     #: place in the rules' own ranking, from 1
     rank: int
-    #: what the rules give it, 0 to 1, more where the user asks for it; None: nobody says
-    score: float | None = None
+    #: version to apply it to, where that is not the one under analysis
+    base: str | None = None
+    note: str = ""
+    #: model and rules together; None before a model has chosen, and where the rules alone drafted
+    probability: float | None = None
     #: what may be written about it, by section: goal, impact, risk, verification; empty: the advisor's own sentences
     sentences: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
-class Tried(_Frozen):
+class Tried(Frozen):
     """An action of an earlier version and what came of it."""
 
     version: str
@@ -71,13 +86,13 @@ class Tried(_Frozen):
     instead_of: str = ""
 
 
-class Briefing(_Frozen):
+class Briefing(Frozen):
     """All that the advisor knows."""
 
     version: str
     facts: tuple[Fact, ...]
     findings: tuple[Finding, ...]
-    options: tuple[Option, ...]
+    options: tuple[Candidate, ...]
     tried: tuple[Tried, ...] = ()
     #: the user's instruction, line by line, locks included
     instruction: tuple[str, ...] = ()
@@ -87,7 +102,7 @@ class Briefing(_Frozen):
     limits: tuple[str, ...] = ()
 
 
-class Settings(_Frozen):
+class Settings(Frozen):
     """How to run the model."""
 
     #: None: the bundled model
@@ -103,7 +118,7 @@ class Settings(_Frozen):
     timeout_seconds: float = 120.0
 
 
-class Ranked(_Frozen):
+class Ranked(Frozen):
     """One option as the model sees it."""
 
     id: str
@@ -113,7 +128,7 @@ class Ranked(_Frozen):
     model: float | None = None
 
 
-class Prose(_Frozen):
+class Prose(Frozen):
     """What is written, numbers filled in, ready for Markdown. Every number in it comes from a fact."""
 
     summary: str
@@ -128,15 +143,7 @@ class Prose(_Frozen):
     verification: str
 
 
-class Code(_Frozen):
-    """The script that a model may propose to change, where the user allows that."""
-
-    source: str
-    #: the functions and methods that may get another body -> their text, the likeliest first
-    functions: dict[str, str]
-
-
-class Proposal(_Frozen):
+class Proposal(Frozen):
     """What a model wrote when it was asked for code, as it is: nobody has looked at it yet."""
 
     author: str
@@ -147,7 +154,7 @@ class Proposal(_Frozen):
     notes: tuple[str, ...] = ()
 
 
-class Draft(_Frozen):
+class Draft(Frozen):
     """What the advisor made of a briefing."""
 
     #: "progtrain-advisor 3M (f16)", or "rules only"

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from progtrain.advisor.interface import Briefing, Code, Draft, Proposal, Settings
+from progtrain.advisor.interface import Briefing, Draft, Proposal, Settings
 from progtrain.advisor.locate import bundled_model
 from progtrain.advisor.prose import rules_draft
 
@@ -35,12 +35,8 @@ class Cancelled(Exception):
     """The draft was no longer wanted; the child is gone."""
 
 
-class NoProposal(Exception):
-    """The model was asked for code and gave none; the text says why."""
-
-
-class _Failed(Exception):
-    """The child delivered nothing; `crashed` when a signal ended it."""
+class Failed(Exception):
+    """The child delivered nothing, and the text says why; `crashed` when a signal ended it."""
 
     def __init__(self, reason: str, *, crashed: bool = False) -> None:
         super().__init__(reason)
@@ -134,9 +130,9 @@ def _by_model_or_rules(
             "settings": settings.model_dump(mode="json"),
         }
         try:
-            found = _drafted(_Child(request, log, settings.timeout_seconds, should_cancel), tell)
+            found = _drafted(_events(request, log, settings.timeout_seconds, should_cancel), tell)
             return found.model_copy(update={"notes": (*notes, *found.notes)})
-        except _Failed as error:
+        except Failed as error:
             notes.append(f"{model.name}: {error}")
             if not error.crashed:
                 break
@@ -145,16 +141,16 @@ def _by_model_or_rules(
     return _by_rules(briefing, notes, settings.seed, tell)
 
 
-def _drafted(child: _Child, tell: OnEvent) -> Draft:
-    for event in child.events():
+def _drafted(events: Iterator[dict[str, Any]], tell: OnEvent) -> Draft:
+    for event in events:
         if event["event"] == "draft":
             try:
                 return Draft.model_validate(event["draft"])
             except ValidationError as error:
-                raise _Failed(f"its draft has a wrong form ({error.error_count()} errors)") from error
+                raise Failed(f"its draft has a wrong form ({error.error_count()} errors)") from error
         if event["event"] != "alive":
             tell(event)
-    raise _Failed("it ended without a draft")
+    raise Failed("it ended without a draft")
 
 
 def _by_rules(briefing: Briefing, notes: list[str], seed: int, tell: OnEvent) -> Draft:
@@ -168,28 +164,34 @@ def _by_rules(briefing: Briefing, notes: list[str], seed: int, tell: OnEvent) ->
 
 def propose(
     briefing: Briefing,
-    code: Code,
+    source: str,
+    functions: dict[str, str],
     settings: Settings,
     *,
     log: Path,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> Proposal:
-    """What the model of the settings writes when it is asked for code. Raises `NoProposal` and `Cancelled`."""
+    """What the model of the settings writes when it is asked for code.
+
+    `functions`: names and texts of those of `source` that may get another body, the likeliest first. Raises `Failed`
+    and `Cancelled`.
+    """
     model = settings.model or bundled_model()
     request = {
         "task": "propose",
         "model": str(model.absolute()),
         "briefing": briefing.model_dump(mode="json"),
-        "code": code.model_dump(mode="json"),
+        "source": source,
+        "functions": functions,
         "settings": settings.model_dump(mode="json"),
     }
     try:
-        for event in _Child(request, log, settings.timeout_seconds, should_cancel).events():
+        for event in _events(request, log, settings.timeout_seconds, should_cancel):
             if event["event"] == "proposal":
                 return Proposal.model_validate(event["proposal"])
-        raise _Failed("it ended without an answer")
-    except _Failed as error:
-        raise NoProposal(f"{model.name}: {error}") from error
+        raise Failed("it ended without an answer")
+    except Failed as error:
+        raise Failed(f"{model.name}: {error}") from error
 
 
 def inspect(path: Path, *, log: Path | None = None, timeout_seconds: float = 120.0) -> ModelInfo:
@@ -198,13 +200,13 @@ def inspect(path: Path, *, log: Path | None = None, timeout_seconds: float = 120
     problems: list[str] = []
     request = {"task": "inspect", "model": str(path.absolute())}
     try:
-        for event in _Child(request, log or Path(os.devnull), timeout_seconds).events():
+        for event in _events(request, log or Path(os.devnull), timeout_seconds):
             known |= event.get("info", {})
             if event["event"] == "complete":
                 break
         else:
-            raise _Failed("it ended before it was examined")
-    except _Failed as error:
+            raise Failed("it ended before it was examined")
+    except Failed as error:
         problems.append(str(error))
     return ModelInfo(path=path, problems=tuple(problems), remarks=tuple(_remarks(known)), **known)
 
@@ -222,107 +224,97 @@ def bench(path: Path, *, settings: Settings | None = None, log: Path | None = No
     found: dict[str, Any] = {}
     request = {"task": "bench", "model": str(path.absolute()), "settings": settings.model_dump(mode="json")}
     try:
-        for event in _Child(request, log or Path(os.devnull), settings.timeout_seconds).events():
+        for event in _events(request, log or Path(os.devnull), settings.timeout_seconds):
             found |= event.get("speed", {})
-    except _Failed as error:
+    except Failed as error:
         found["problem"] = str(error)
     return Speed(**found)
 
 
-class _Child:
-    """The child and its events. It is gone when the iteration ends, however that happens."""
-
-    def __init__(
-        self,
-        request: dict[str, Any],
-        log: Path,
-        timeout_seconds: float,
-        should_cancel: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self._request = request
-        self._log = log
-        self._timeout = timeout_seconds
-        self._should_cancel = should_cancel
-
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Raises `_Failed` or `Cancelled`."""
-        self._check_file(Path(self._request["model"]))
-        if not self._log.parent.exists():
-            self._log.parent.mkdir(parents=True)
-        with self._log.open("ab") as log:
-            process = self._start(log)
-            try:
-                yield from self._talk(process)
-            finally:
-                # at once: a draft that nobody waits for has nothing to save
-                process.kill()
-                process.wait()
-                for pipe in (process.stdin, process.stdout):
-                    if pipe:
-                        pipe.close()
-
-    def _check_file(self, path: Path) -> None:
-        if not path.exists():
-            raise _Failed(f"the model file does not exist ({path})")
-        if not path.is_file():
-            raise _Failed("it is not a file")
-        if not os.access(path, os.R_OK):
-            raise _Failed("no permission to read it")
-        if path.stat().st_size == 0:
-            raise _Failed("the file is empty")
-
-    def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        # -P: a user's own folder named like one of our packages is never taken for ours
-        command = [sys.executable, "-P", "-m", "progtrain.advisor.process"]
-        search = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
-        environment = {**os.environ, "PYTHONPATH": search, "GGML_NO_BACKTRACE": "1"}
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
-        assert process.stdin
+def _events(
+    request: dict[str, Any], log: Path, timeout_seconds: float, should_cancel: Callable[[], bool] = lambda: False
+) -> Iterator[dict[str, Any]]:
+    """What a child tells. It is gone when the iteration ends, however that happens. Raises `Failed` or `Cancelled`."""
+    _check_file(Path(request["model"]))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        process = _start(request, file)
         try:
-            process.stdin.write(json.dumps(self._request).encode() + b"\n")
-            # left open: its end tells the child that its parent is gone
-            process.stdin.flush()
-        except BrokenPipeError:
-            pass
-        return process
+            for line in _lines(process, timeout_seconds, should_cancel):
+                event: dict[str, Any] = json.loads(line)
+                if event["event"] == "failed":
+                    raise Failed(event["reason"])
+                yield event
+            _check_end(process.wait(), log)
+        finally:
+            # at once: a draft that nobody waits for has nothing to save
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    pipe.close()
 
-    def _talk(self, process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
-        assert process.stdout
-        os.set_blocking(process.stdout.fileno(), False)
-        deadline = time.monotonic() + self._timeout
-        pending = b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while True:
-                if self._should_cancel():
-                    raise Cancelled
-                if selector.select(_POLL_SECONDS):
-                    block = process.stdout.read()
-                    if block == b"":
-                        break
-                    *lines, pending = (pending + (block or b"")).split(b"\n")
-                    for line in lines:
-                        deadline = time.monotonic() + self._timeout
-                        yield self._event(line)
-                elif time.monotonic() > deadline:
-                    raise _Failed(f"no new token within {self._timeout:g} s")
-        self._ended(process.wait())
 
-    def _event(self, line: bytes) -> dict[str, Any]:
-        event: dict[str, Any] = json.loads(line)
-        if event["event"] == "failed":
-            raise _Failed(event["reason"])
-        return event
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise Failed(f"the model file does not exist ({path})")
+    if not path.is_file():
+        raise Failed("it is not a file")
+    if not os.access(path, os.R_OK):
+        raise Failed("no permission to read it")
+    if path.stat().st_size == 0:
+        raise Failed("the file is empty")
 
-    def _ended(self, code: int) -> None:
-        if code < 0:
-            try:
-                name = signal.Signals(-code).name
-            except ValueError:
-                name = "an unknown signal"
-            raise _Failed(f"llama.cpp crashed ({name}, signal {-code}); see {self._log}", crashed=True)
-        if code > 0:
-            raise _Failed(f"the advisor's process ended with code {code}; see {self._log}")
+
+def _start(request: dict[str, Any], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    # -P: a user's own folder named like one of our packages is never taken for ours
+    command = [sys.executable, "-P", "-m", "progtrain.advisor.process"]
+    search = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": search, "GGML_NO_BACKTRACE": "1"}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
+    assert process.stdin
+    try:
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        # left open: its end tells the child that its parent is gone
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass
+    return process
+
+
+def _lines(
+    process: subprocess.Popen[bytes], timeout_seconds: float, should_cancel: Callable[[], bool]
+) -> Iterator[bytes]:
+    assert process.stdout
+    os.set_blocking(process.stdout.fileno(), False)
+    deadline = time.monotonic() + timeout_seconds
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if should_cancel():
+                raise Cancelled
+            if selector.select(_POLL_SECONDS):
+                block = process.stdout.read()
+                if block == b"":
+                    return
+                *lines, pending = (pending + (block or b"")).split(b"\n")
+                for line in lines:
+                    deadline = time.monotonic() + timeout_seconds
+                    yield line
+            elif time.monotonic() > deadline:
+                raise Failed(f"no new token within {timeout_seconds:g} s")
+
+
+def _check_end(code: int, log: Path) -> None:
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = "an unknown signal"
+        raise Failed(f"llama.cpp crashed ({name}, signal {-code}); see {log}", crashed=True)
+    if code > 0:
+        raise Failed(f"the advisor's process ended with code {code}; see {log}")
 
 
 if __name__ == "__main__":

@@ -36,9 +36,8 @@ def prior(briefing: Briefing) -> dict[str, float]:
     """What the rules make of the options as log-probabilities, not yet summing to one. By their scores; where there are
     none, each place of their ranking counts half of the one before."""
     ranked = by_rank(briefing)
-    scores = {option.id: option.score for option in ranked if option.score is not None}
-    if len(scores) == len(ranked):
-        return {option: _WEIGHT * score for option, score in scores.items()}
+    if all(option.score for option in ranked):
+        return {option.id: _WEIGHT * option.score for option in ranked}
     return {option.id: -place * math.log(2) for place, option in enumerate(ranked)}
 
 

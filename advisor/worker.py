@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from progtrain.advisor.interface import Briefing, Code, Settings
+from progtrain.advisor.interface import Briefing, Proposal, Settings
 from progtrain.advisor.llama import grammar
 from progtrain.advisor.prose import instruct, prompts
 
@@ -78,10 +78,12 @@ def main() -> None:
     if problem := _missing_library():
         stream.emit({"event": "failed", "reason": problem})
         return
+    from progtrain.advisor.llama.model import ModelError
+
     task = {"draft": _draft, "propose": _propose, "inspect": _inspect, "bench": _bench}[request["task"]]
     try:
         task(request, stream.emit)
-    except _known_failures() as error:
+    except (ModelError, OSError, MemoryError) as error:
         stream.emit({"event": "failed", "reason": str(error)})
 
 
@@ -99,13 +101,6 @@ def _missing_library() -> str | None:
 def _end_with_parent() -> None:
     sys.stdin.read()
     os._exit(1)
-
-
-def _known_failures() -> tuple[type[Exception], ...]:
-    from progtrain.advisor.llama.model import ModelError
-    from progtrain.advisor.prose.model_draft import Unusable
-
-    return Unusable, ModelError, OSError, MemoryError
 
 
 def _draft(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
@@ -131,7 +126,7 @@ def _draft(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> N
 
 def _propose(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> None:
     from progtrain.advisor.llama.model import ModelError
-    from progtrain.advisor.prose.function_edit import Proposer
+    from progtrain.advisor.prose import function_edit
 
     settings = Settings.model_validate(request["settings"])
     path = Path(request["model"])
@@ -139,8 +134,13 @@ def _propose(request: dict[str, Any], emit: Callable[[dict[str, Any]], None]) ->
     digest = _sha256(path, lambda: emit({"event": "alive"}))
     if _native(model):
         raise ModelError("it is trained to draft, not to write code: it is not asked for any")
-    briefing, code = Briefing.model_validate(request["briefing"]), Code.model_validate(request["code"])
-    proposal = Proposer(model, briefing, code, settings, emit).write(_author(model, path), digest)
+    briefing = Briefing.model_validate(request["briefing"])
+    text, asked, notes = function_edit.propose(
+        model, briefing, request["source"], request["functions"], settings, lambda: emit({"event": "alive"})
+    )
+    proposal = Proposal(
+        author=_author(model, path), model_sha256=digest, text=text, prompt=asked.text, seed=settings.seed, notes=notes
+    )
     emit({"event": "proposal", "proposal": proposal.model_dump(mode="json")})
 
 

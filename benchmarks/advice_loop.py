@@ -171,7 +171,7 @@ def _retold(cell: Cell, out: Path, arm: str) -> Callable[[Briefing], Briefing]:
 
 def _without_scores(briefing: Briefing) -> Briefing:
     """The rules put all options alike, so that the model chooses alone."""
-    return briefing.model_copy(update={"options": tuple(o.model_copy(update={"score": 0.0}) for o in briefing.options)})
+    return briefing.model_copy(update={"options": tuple(o.model_copy(update={"score": 1.0}) for o in briefing.options)})
 
 
 def _shuffler(cell: Cell, out: Path, *, order: bool) -> Callable[[Briefing], Briefing]:

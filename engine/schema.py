@@ -7,8 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
+from progtrain.advisor.interface import Candidate
 from progtrain.engine import metrics
 from progtrain.engine.complaints import first_problem
 from progtrain.engine.files import read_json
@@ -16,8 +17,9 @@ from progtrain.engine.workspace import version_number
 
 StepName = Literal["initialize", "train", "evaluate", "analyze", "extract", "check", "author", "report"]
 QuestionKind = Literal["audit", "repair", "attempts", "review"]
-Verdict = Literal["better", "worse", "within noise"]
 
+#: what a review shows of a candidate
+_CARD = {"id", "change", "why", "reasons", "risk", "rank", "probability", "base"}
 _NAME = re.compile(r"[A-Za-z0-9][\w-]{0,199}", re.ASCII)
 
 
@@ -117,21 +119,6 @@ class Decision(_File):
     at: datetime
 
 
-class CandidateCard(_File):
-    """One candidate as the review shows it."""
-
-    id: str
-    change: str
-    why: str
-    reasons: list[str]
-    risk: Literal["low", "medium", "high"]
-    #: place in the rules' ranking, from 1
-    rank: int
-    #: model and rules together; None when the rules alone drafted
-    probability: float | None
-    base: str | None = None
-
-
 class Review(_File):
     """`.progtrain/drafts/v003/review.json`: the open question with all that is needed to answer it."""
 
@@ -150,7 +137,7 @@ class Review(_File):
     # for kind "review"
     chosen: str | None = None
     base: str | None = None
-    candidates: list[CandidateCard] = Field(default_factory=list)
+    candidates: list[Candidate] = Field(default_factory=list)
     author: str = ""
     notes: list[str] = Field(default_factory=list)
     #: what was checked before showing it: "compiles", "one change, as declared", "rules hold"
@@ -159,6 +146,10 @@ class Review(_File):
     problems: list[str] = Field(default_factory=list)
     #: lines of the instruction that nothing enforces
     not_enforced: list[str] = Field(default_factory=list)
+
+    @field_serializer("candidates")
+    def _as_cards(self, candidates: list[Candidate]) -> list[dict[str, Any]]:
+        return [candidate.model_dump(mode="json", include=_CARD) for candidate in candidates]
 
 
 class JobRequest(_File):

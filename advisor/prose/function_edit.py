@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
-from progtrain.advisor.interface import Briefing, Code, Proposal, Settings
+from progtrain.advisor.interface import Briefing, Settings
 from progtrain.advisor.llama import chat
 from progtrain.advisor.llama.model import Model, ModelError
 from progtrain.advisor.llama.session import Session, seeded
 from progtrain.advisor.prose import instruct, prompts
-
-Emit = Callable[[dict[str, Any]], None]
 
 #: Tokens for prose and code together, and the least that is worth asking with.
 _ROOM, _LEAST_ROOM = 1536, 384
@@ -36,81 +33,73 @@ The same name, the same parameters. Nothing follows the block.
 - If no change of code is likely to help, answer {instruct.NOTHING}."""
 
 
-class Proposer:
-    """One proposal. Raises `ModelError` when the script does not fit into the model's context."""
+def propose(
+    model: Model,
+    briefing: Briefing,
+    source: str,
+    functions: dict[str, str],
+    settings: Settings,
+    alive: Callable[[], None],
+) -> tuple[str, chat.Prompt, tuple[str, ...]]:
+    """What the model writes, as it is, what it was asked with, and notes. `functions`: names and texts of those that
+    may get another body, the likeliest first.
 
-    def __init__(self, model: Model, briefing: Briefing, code: Code, settings: Settings, emit: Emit) -> None:
-        self._model = model
-        self._settings = settings
-        self._emit = emit
-        self._notes: list[str] = []
-        self._limit = settings.context_tokens or model.trained_context
-        self._prompt = self._fitted(briefing.model_copy(update={"options": ()}), code)
+    Raises `ModelError` when the script does not fit into the model's context.
+    """
+    limit = settings.context_tokens or model.trained_context
+    asked, notes = _fitted(model, briefing.model_copy(update={"options": ()}), source, functions, limit)
+    room = min(_ROOM, limit - len(asked.tokens))
+    session = Session(model, settings, len(asked.tokens) + room, alive)
+    text = ""
+    try:
+        session.feed(asked.tokens)
+        for count, piece in enumerate(session.write(seeded(settings.seed), room, None, _TEMPERATURE)):
+            text += piece
+            if _finished(text) or (count > _PROSE_TOKENS and not _FENCE.search(text)):
+                break
+    finally:
+        session.close()
+    return text, asked, notes
 
-    def write(self, author: str, sha256: str) -> Proposal:
-        room = min(_ROOM, self._limit - len(self._prompt.tokens))
-        session = Session(
-            self._model, self._settings, len(self._prompt.tokens) + room, lambda: self._emit({"event": "alive"})
-        )
-        try:
-            session.feed(self._prompt.tokens)
-            text = ""
-            for count, piece in enumerate(session.write(seeded(self._settings.seed), room, None, _TEMPERATURE)):
-                text += piece
-                if _finished(text) or (count > _PROSE_TOKENS and not _FENCE.search(text)):
-                    break
-        finally:
-            session.close()
-        return Proposal(
-            author=author,
-            model_sha256=sha256,
-            text=text,
-            prompt=self._prompt.text,
-            seed=self._settings.seed,
-            notes=tuple(self._notes),
-        )
 
-    def _fitted(self, briefing: Briefing, code: Code) -> chat.Prompt:
-        """The whole script, else the functions alone, else the first of them; then that with fewer facts."""
-        for shown, part in _parts(code):
-            asked = self._asked(briefing, part, shown)
-            if self._fits(asked):
-                if shown != code.source:
-                    self._notes.append(_told(self._limit, part))
-                return asked
-        shorter, _ = prompts.shorten(briefing, lambda b: self._fits(self._asked(b, part, shown)))
-        asked = self._asked(shorter, part, shown)
-        if self._fits(asked):
-            self._notes.append(_told(self._limit, part))
-            return asked
+def _fitted(
+    model: Model, briefing: Briefing, source: str, functions: dict[str, str], limit: int
+) -> tuple[chat.Prompt, tuple[str, ...]]:
+    """The whole script, else the functions alone, else the first of them; then that with fewer facts."""
+
+    def ask(told: Briefing) -> chat.Prompt:
+        return chat.prompt(model, _messages(told, names, shown))
+
+    def fits(told: Briefing) -> bool:
+        return len(ask(told).tokens) + _LEAST_ROOM <= limit
+
+    for part in _parts(source, functions):
+        shown, names = part
+        if fits(briefing):
+            break
+    else:
+        briefing, _ = prompts.shorten(briefing, fits)
+    asked = ask(briefing)
+    if not fits(briefing):
         raise ModelError(
-            f"a context of {self._limit} tokens is too small for the script ({len(asked.tokens)} tokens at the least)"
+            f"a context of {limit} tokens is too small for the script ({len(asked.tokens)} tokens at the least)"
         )
-
-    def _asked(self, briefing: Briefing, code: Code, shown: str) -> chat.Prompt:
-        return chat.prompt(self._model, _messages(briefing, code, shown))
-
-    def _fits(self, asked: chat.Prompt) -> bool:
-        return len(asked.tokens) + _LEAST_ROOM <= self._limit
+    told = f"to fit {limit} tokens of context, the model was shown {', '.join(names)} alone"
+    return asked, () if shown == source else (told,)
 
 
-def _told(limit: int, code: Code) -> str:
-    return f"to fit {limit} tokens of context, the model was shown {', '.join(code.functions)} alone"
-
-
-def _parts(code: Code) -> Iterator[tuple[str, Code]]:
-    yield code.source, code
-    names = list(code.functions)
+def _parts(source: str, functions: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """What of the script can be shown, and the functions in it."""
+    names = list(functions)
+    yield source, names
     while names:
-        part = code.model_copy(update={"functions": {name: code.functions[name] for name in names}})
-        yield "\n\n\n".join(part.functions.values()), part
+        yield "\n\n\n".join(functions[name] for name in names), names
         names = names[: len(names) // 2]
 
 
-def _messages(briefing: Briefing, code: Code, shown: str) -> list[chat.Message]:
-    names = ", ".join(code.functions)
+def _messages(briefing: Briefing, names: Iterable[str], shown: str) -> list[chat.Message]:
     question = (
-        f"{instruct.render_full(briefing)}\n\nFUNCTIONS THAT MAY BE REWRITTEN\n{names}\n\n"
+        f"{instruct.render_full(briefing)}\n\nFUNCTIONS THAT MAY BE REWRITTEN\n{', '.join(names)}\n\n"
         f"SCRIPT\n```python\n{prompts.without_control(shown)}\n```"
     )
     return [{"role": "system", "content": _INSTRUCTIONS}, {"role": "user", "content": question}]

@@ -4,7 +4,7 @@ the game, and one example of an answer.
 
 from __future__ import annotations
 
-from progtrain.advisor.interface import Briefing, Fact, Finding, Option, Tried
+from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Tried
 from progtrain.advisor.prose.prompts import by_rank, clean, strength_word
 
 #: What a model answers that is asked for code and would leave it alone.
@@ -67,8 +67,8 @@ EXAMPLE = Briefing(
         Finding(id="overfitting", strength=0.8, text="Validation loss rose by @rise.", evidence=("rise", "best_epoch")),
     ),
     options=(
-        Option(id="add_dropout", change="add dropout", why="It counters overfitting.", risk="low", rank=1),
-        Option(id="epochs_up", change="train longer", why="It helps where training ends early.", risk="low", rank=2),
+        Candidate(id="add_dropout", change="add dropout", why="It counters overfitting.", risk="low", rank=1),
+        Candidate(id="epochs_up", change="train longer", why="It helps where training ends early.", risk="low", rank=2),
     ),
 )
 _EXAMPLE_ANSWER = """\

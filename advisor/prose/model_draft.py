@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from progtrain.advisor import ranking
 from progtrain.advisor.check.grounding import Grounding
 from progtrain.advisor.interface import Briefing, Draft, Ranked, Settings
-from progtrain.advisor.llama.model import Model
+from progtrain.advisor.llama.model import Model, ModelError
 from progtrain.advisor.llama.session import Session, seeded
 from progtrain.advisor.prose import fitting, prompts, rules_draft, subjects
 from progtrain.advisor.prose.composing import Composer
@@ -24,10 +24,6 @@ from progtrain.advisor.prose.outline import Outline
 #: Mean log-probability of the words on offer below which the bundled model is not itself; sound, it has -0.2 to -1.
 _STRANGE = -3.0
 _TITLES = {"deltas": "metric deltas", "focus": "next focus", "impact": "expected impact"}
-
-
-class Unusable(Exception):
-    """The model gave nothing that could be used; the text says what was wrong with it."""
 
 
 class Drafter:
@@ -58,7 +54,7 @@ class Drafter:
         self._usable = 0
 
     def write(self, author: str, sha256: str) -> Draft:
-        """Raises `Unusable` when no section before the choice held up, `ModelError` when the model cannot go on."""
+        """Raises `ModelError` when no section before the choice held up, or the model cannot go on."""
         self._session = self._open()
         self._composer = Composer(self._model, self._session, self._rng, TEMPERATURE[0], self._said)
         self._writer = FreeWriter(
@@ -84,12 +80,12 @@ class Drafter:
         ranked = self._rank() if self._native else ()
         sections = self._sections(prompts.BEFORE)
         if self._native and self._composer.familiar < _STRANGE:
-            raise Unusable("the sentences that it was trained on are strange to it: the weights are damaged")
+            raise ModelError("the sentences that it was trained on are strange to it: the weights are damaged")
         if not self._usable:
-            raise Unusable(f"it wrote nothing usable ({'; '.join(dict.fromkeys(self._writer.missing.values()))})")
+            raise ModelError(f"it wrote nothing usable ({'; '.join(dict.fromkeys(self._writer.missing.values()))})")
         if problem := self._writer.problem():
             # such a model has no say in the choice either
-            raise Unusable(problem)
+            raise ModelError(problem)
         ranked = ranked or self._rank()
         self._put_down(ranked)
         sections |= self._sections(prompts.AFTER if ranked else ())

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from progtrain.advisor.interface import Briefing, Fact, Option
+from progtrain.advisor.interface import Briefing, Candidate, Fact
 
 #: What the model writes before it chooses, and after. Names as they stand in the answer.
 BEFORE = ("summary", "deltas", "evidence", "hypotheses", "focus")
@@ -186,11 +186,11 @@ def strength_word(strength: float) -> str:
     return "strong" if strength >= 0.66 else "clear" if strength >= 0.33 else "weak"
 
 
-def by_rank(briefing: Briefing) -> list[Option]:
+def by_rank(briefing: Briefing) -> list[Candidate]:
     return sorted(briefing.options, key=lambda option: option.rank)
 
 
-def offered(briefing: Briefing, limit: int = OFFERED) -> tuple[Option, ...]:
+def offered(briefing: Briefing, limit: int = OFFERED) -> tuple[Candidate, ...]:
     """The options that a model chooses among: the first of the rules' ranking, and what the newest hint names."""
     ranked = by_rank(briefing)
     asked = set(re.findall(r"[a-z]{3,}", briefing.hints[-1].lower())) if briefing.hints else set()

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.lab.warm import WarmPython
+from progtrain.advisor.interface import Candidate
 from progtrain.engine.analysis.compare.pairs import compare
 from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.measure.samples import read_per_sample
-from progtrain.engine.analysis.types import Candidate, Insight
+from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.control.options import Options
 from progtrain.engine.drafting import history, next_script

@@ -21,7 +21,8 @@ from benchmarks.lab.bench import Bench, Score, gain
 from benchmarks.lab.scripts import random_start, write_workspace
 from benchmarks.lab.tasks import make_task
 from benchmarks.lab.warm import WarmPython
-from progtrain.engine.analysis.types import Candidate, Insight
+from progtrain.advisor.interface import Candidate
+from progtrain.engine.analysis.types import Insight
 from progtrain.engine.errors import InputError
 
 #: of the candidates: so many from the top of the rules' ranking, and so many of the others

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from progtrain.advisor.interface import Draft
+from progtrain.advisor.interface import Candidate, Draft
 from progtrain.engine.analysis.action_file import (
     CHANGE,
     DEFERRED,
@@ -23,7 +23,7 @@ from progtrain.engine.analysis.action_file import (
     parse_action,
 )
 from progtrain.engine.analysis.facts import metric_text, signed_text
-from progtrain.engine.analysis.types import Candidate, Comparison, Insight, MetricRow
+from progtrain.engine.analysis.types import Comparison, Insight, MetricRow
 from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.text import shortened
 
@@ -202,7 +202,7 @@ def _flip_table(insight: Insight) -> str:
     wrong = [flip for flip in insight.flips if flip.now == "wrong"]
     right = [flip for flip in insight.flips if flip.now == "right"]
     rows = [
-        [shortened(f.sample_id), shortened(f.truth), shortened(f.before), shortened(f.prediction), f.now]
+        [shortened(f.sample_id), shortened(f.truth), shortened(f.before), shortened(f.prediction), f.now or ""]
         for f in [*wrong[:_SHOWN_SAMPLES], *right[:_SHOWN_SAMPLES]]
     ]
     said = (

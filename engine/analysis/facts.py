@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from progtrain.advisor.interface import Fact
 from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.measurements import Measurements
-from progtrain.engine.analysis.types import SourcedFact
 from progtrain.engine.analysis.vocabulary import FACTS, bucket
 from progtrain.engine.text import shortened
 
@@ -25,12 +25,12 @@ _IMPORTANCE = {
 _Row = tuple[str, str, float | int | str | None, str | None, str]
 
 
-def tell(m: Measurements) -> tuple[SourcedFact, ...]:
+def tell(m: Measurements) -> tuple[Fact, ...]:
     """In the order of the vocabulary. What is unknown, or not finite, is left out."""
     order = list(FACTS)
     rows = [row for row in _rows(m) if row[1]]
     return tuple(
-        SourcedFact(
+        Fact(
             key=key,
             display=shortened(display),
             value=shortened(value) if isinstance(value, str) else value,

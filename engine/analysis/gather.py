@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from progtrain.advisor.interface import Tried
+from progtrain.advisor.interface import Candidate, Tried
 from progtrain.engine import metrics
 from progtrain.engine.analysis.advise.candidates import Ground, back_to, find_candidates, with_way_back
 from progtrain.engine.analysis.advise.diagnosis import diagnose
@@ -15,16 +15,7 @@ from progtrain.engine.analysis.measure.failures import find_flips, find_slices, 
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.measure.reading import read_samples, read_version
 from progtrain.engine.analysis.measure.samples import PerSample
-from progtrain.engine.analysis.types import (
-    Candidate,
-    Comparison,
-    Flip,
-    Insight,
-    Limits,
-    MetricRow,
-    Verdict,
-    VersionRecord,
-)
+from progtrain.engine.analysis.types import Comparison, Insight, Limits, MetricRow, SampleRow, Verdict, VersionRecord
 from progtrain.engine.errors import InputError
 from progtrain.engine.schema import Metric
 from progtrain.engine.workspace import Workspace, version_number
@@ -108,13 +99,13 @@ class _Gathering:
     def _samples(self, record: VersionRecord | None) -> PerSample | None:
         return self.others.get(record.version) if record else None
 
-    def _flips(self) -> tuple[Flip, ...] | None:
+    def _flips(self) -> tuple[SampleRow, ...] | None:
         before, samples = self._samples(self.previous), self.samples
         if before is None or samples is None or not samples.is_classification:
             return None
         return find_flips(before, samples)
 
-    def _compared(self, rows: Sequence[MetricRow], flips: Sequence[Flip] | None) -> Measurements:
+    def _compared(self, rows: Sequence[MetricRow], flips: Sequence[SampleRow] | None) -> Measurements:
         """What was measured on this version, with what is known from the others."""
         primary = metrics.value_of(self.limits.primary_metric, {row.name: row for row in rows})
         return replace(

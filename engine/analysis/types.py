@@ -10,10 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from progtrain.advisor.interface import Briefing, Fact, Finding, Option, Risk, Tried
-from progtrain.engine.script.action.catalogue import find_recipe, sentences_of
+from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Frozen, Tried
+from progtrain.engine.script.action.catalogue import find_recipe, with_sentences
 
 _PARTS = frozenset({"optimizer", "schedule", "loss", "model", "data", "trainer"})
 
@@ -31,7 +29,6 @@ class Limits:
     primary_metric: str
     higher_is_better: bool
     locked: frozenset[str] = frozenset()
-    forbidden_recipes: frozenset[str] = frozenset()
     #: when not None, an operation may change nothing else: setting keys, recipe ids or parts of the script
     allowed_only: frozenset[str] | None = None
     max_versions: int = 10
@@ -42,7 +39,7 @@ class Limits:
     def refusal(self, touched: Iterable[str]) -> str | None:
         """Why an operation that touches these is not allowed; None when it is."""
         names = frozenset(touched)
-        if held := names & (self.locked | self.forbidden_recipes):
+        if held := names & self.locked:
             return f"locked by the rules: {', '.join(sorted(held))}"
         if self.allowed_only is not None and not self._stays_inside(names, self.allowed_only):
             return f"the rules allow changes to {', '.join(sorted(self.allowed_only))} only"
@@ -85,23 +82,7 @@ class VersionRecord:
         return self.verdict_base or self.verdict_previous
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SourcedFact(Fact):
-    """A fact and where it comes from."""
-
-    #: file in the workspace and, where it makes sense, row or key:
-    #: "Models/Artifacts/v001/logs/version_0/metrics.csv, val_loss, epoch 12"
-    source: str = ""
-
-    def plain(self) -> Fact:
-        """Without the source, as an advisor gets it."""
-        return Fact.model_validate(self.model_dump(exclude={"source"}))
-
-
-class Comparison(_Frozen):
+class Comparison(Frozen):
     """Paired bootstrap of one metric between two versions over the validation samples that both have."""
 
     #: the version compared against
@@ -120,7 +101,7 @@ class Comparison(_Frozen):
     method: str
 
 
-class MetricRow(_Frozen):
+class MetricRow(Frozen):
     """One metric in this version, the previous and the best earlier one."""
 
     name: str
@@ -135,7 +116,7 @@ class MetricRow(_Frozen):
     note: str = ""
 
 
-class Slice(_Frozen):
+class Slice(Frozen):
     """A part of the validation samples: a class, or a range of the target."""
 
     name: str
@@ -148,63 +129,20 @@ class Slice(_Frozen):
     right_previous: float | None = None
 
 
-class SampleRow(_Frozen):
-    """One validation sample that failed."""
+class SampleRow(Frozen):
+    """One validation sample: one that failed, or one whose outcome changed since the previous version."""
 
     sample_id: str
     truth: str
     prediction: str
-    loss: float | None
+    loss: float | None = None
     confidence: float | None = None
+    #: where the outcome changed: what it is now, and the earlier prediction
+    now: Literal["right", "wrong"] | None = None
+    before: str = ""
 
 
-class Flip(_Frozen):
-    """A sample whose outcome changed since the previous version."""
-
-    sample_id: str
-    now: Literal["right", "wrong"]
-    truth: str
-    before: str
-    prediction: str
-
-
-class Candidate(_Frozen):
-    """An action on offer, with what speaks for and against it."""
-
-    id: str
-    title: str
-    #: as in the action file's YAML block: {"operation": "set", "setting": ..., "from": ..., "to": ...}
-    operation: dict[str, Any]
-    #: the operation in words: "learning_rate 0.001 → 0.0003"
-    change: str
-    risk: Risk
-    #: why and when one does that; may hold `@key` placeholders
-    why: str
-    #: why it stands where it stands, readable as they are
-    reasons: tuple[str, ...] = ()
-    #: fact keys that it rests on
-    evidence: tuple[str, ...] = ()
-    #: 0 to 1
-    score: float
-    #: from 1
-    rank: int
-    #: version to apply it to, where that is not the one under analysis
-    base: str | None = None
-    note: str = ""
-
-    def option(self) -> Option:
-        return Option(
-            id=self.id,
-            change=self.change,
-            why=self.why,
-            risk=self.risk,
-            rank=self.rank,
-            score=self.score,
-            sentences=sentences_of(self.id),
-        )
-
-
-class Insight(_Frozen):
+class Insight(Frozen):
     """All that the numbers of one version say, without a model."""
 
     version: str
@@ -216,7 +154,7 @@ class Insight(_Frozen):
     primary_metric: str
     higher_is_better: bool
     task: str
-    facts: tuple[SourcedFact, ...]
+    facts: tuple[Fact, ...]
     findings: tuple[Finding, ...]
     candidates: tuple[Candidate, ...]
     metrics: tuple[MetricRow, ...]
@@ -228,41 +166,33 @@ class Insight(_Frozen):
     trade_offs: tuple[str, ...] = ()
     slices: tuple[Slice, ...] = ()
     worst_samples: tuple[SampleRow, ...] = ()
-    flips: tuple[Flip, ...] = ()
+    flips: tuple[SampleRow, ...] = ()
     tried: tuple[Tried, ...] = ()
     #: the training log that was read
     log: str = ""
     warnings: tuple[str, ...] = ()
 
-    def fact(self, key: str) -> SourcedFact | None:
+    def fact(self, key: str) -> Fact | None:
         return next((fact for fact in self.facts if fact.key == key), None)
 
     def candidate(self, candidate_id: str) -> Candidate | None:
         return next((c for c in self.candidates if c.id == candidate_id), None)
 
     def briefing(
-        self,
-        *,
-        instruction: Iterable[str] = (),
-        hints: Iterable[str] = (),
-        limits: Iterable[str] = (),
+        self, *, instruction: Iterable[str] = (), hints: Iterable[str] = (), limits: Iterable[str] = ()
     ) -> Briefing:
         """What an advisor gets to see."""
-        return Briefing(
+        told = Briefing(
             version=self.version,
-            facts=tuple(fact.plain() for fact in self.facts),
+            facts=self.facts,
             findings=self.findings,
-            options=tuple(candidate.option() for candidate in self.candidates),
+            options=self.candidates,
             tried=self.tried,
             instruction=tuple(instruction),
             hints=tuple(hints),
             limits=tuple(limits),
         )
+        return with_sentences(told)
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Insight:
-        """Raises pydantic's `ValidationError` on anything else than what `to_json` wrote."""
-        return cls.model_validate_json(text)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from progtrain.advisor import process
 from progtrain.advisor.check.grounding import Grounding
-from progtrain.advisor.interface import Briefing, Draft, Fact, Finding, Option, Risk, Settings
+from progtrain.advisor.interface import Briefing, Candidate, Draft, Fact, Finding, Risk, Settings
 from progtrain.advisor.prose import prompts
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES, FACTS, bucket
 from progtrain.engine.script.action.catalogue import sentences_of
@@ -246,8 +246,8 @@ def _fact(key: str, value: Value) -> Fact:
     return Fact(key=key, value=value, display=shown, meaning=FACTS[key], bucket=word)
 
 
-def _option(name: str, rank: int) -> Option:
+def _option(name: str, rank: int) -> Candidate:
     risk: Risk = "medium" if name in ("learning_rate_up", "hidden_size_up", "add_class_weights") else "low"
-    return Option(
+    return Candidate(
         id=name, change=CANDIDATES[name], why=f"{CANDIDATES[name]}.", risk=risk, rank=rank, sentences=sentences_of(name)
     )

@@ -8,20 +8,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from pydantic import BaseModel
-
 from progtrain.advisor import process
 from progtrain.advisor.check.grounding import Grounding
-from progtrain.advisor.interface import Briefing, Code, Proposal, Settings
+from progtrain.advisor.interface import Briefing, Candidate, Proposal, Settings
 from progtrain.advisor.prose.instruct import NOTHING
 from progtrain.engine.analysis.advise.candidates import rank, state_of
 from progtrain.engine.analysis.advise.evidence import FLOOR
-from progtrain.engine.analysis.types import Candidate, Insight
+from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control.context import Context, stopping
 from progtrain.engine.drafting import history, next_script
 from progtrain.engine.drafting.hints import EDITS, veto
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_text, write_text
+from progtrain.engine.files import read_text, write_json
 from progtrain.engine.script.action import policy, proposal
 from progtrain.engine.script.action.code_edit import functions
 from progtrain.engine.script.header import without_header
@@ -34,22 +32,13 @@ _PREFIX = "edit_"
 _MOST_SENTENCES = 3
 
 
-class ProposalRecord(BaseModel):
-    """`.progtrain/drafts/v003/proposal.json`: what the model wrote when it was asked for code, and what came of it."""
-
-    outcome: str
-    proposal: Proposal | None
-    briefing: Briefing
-    code: Code
-
-
 def with_proposal(
     context: Context, version: str, insight: Insight, settings: Settings, briefing: Briefing
 ) -> tuple[Insight, tuple[str, ...]]:
     """The insight with one more candidate, or with a note that says why there is none.
 
     Without `allow_code_edits`, for the bundled model, and where a hint wants no code, nothing is asked. An earlier
-    proposal goes.
+    proposal goes. What the model wrote, and what came of it, is kept in `.progtrain/drafts/v003/proposal.json`.
     """
     kept = tuple(c for c in insight.candidates if not is_edit(c))
     insight = insight.model_copy(update={"candidates": kept})
@@ -60,26 +49,32 @@ def with_proposal(
     records = history.records(context.ws, context.rules, until=version)
     base = next_script.default_base(context.rules, records, version)
     source = read_text(context.ws.script(base))
-    code = offered(source)
+    bare = without_header(source)
+    offered = functions_of(bare)
     made: Proposal | None = None
     notes: tuple[str, ...]
     try:
-        if not code.functions:
+        if not offered:
             raise InputError("the script has no function that may be edited")
-        made = _asked(context, version, briefing, code, settings)
+        made = _asked(context, version, briefing, bare, offered, settings)
         candidate = _candidate(version, base, source, made, briefing)
         planned = next_script.plan(context.ws, context.rules, version, candidate.operation, base=base)
         if state_of(planned.source) in {state_of(record.source) for record in records}:
             raise InputError("that script has been trained already")
-    except (InputError, process.NoProposal) as error:
+    except (InputError, process.Failed) as error:
         told = error.reason if isinstance(error, InputError) else str(error)
         outcome, notes = told, (f"no code edit is proposed: {told}",)
     else:
         notes = made.notes
         outcome = f"proposed as {candidate.id}"
         insight = insight.model_copy(update={"candidates": rank((*kept, candidate))})
-    record = ProposalRecord(outcome=outcome, proposal=made, briefing=briefing, code=code)
-    write_text(context.ws.drafts(version).proposal, record.model_dump_json(indent=2) + "\n")
+    record = {
+        "outcome": outcome,
+        "proposal": made and made.model_dump(mode="json"),
+        "briefing": briefing.model_dump(mode="json"),
+        "code": {"source": bare, "functions": offered},
+    }
+    write_json(context.ws.drafts(version).proposal, record)
     return insight, notes
 
 
@@ -87,11 +82,10 @@ def is_edit(candidate: Candidate) -> bool:
     return candidate.operation.get("operation") == "edit"
 
 
-def offered(source: str) -> Code:
-    """The script without its change summary, and the functions that may be edited, the likeliest to matter first."""
-    bare = without_header(source)
-    facts = describe(bare)
-    nodes = dict(functions(parse_script(bare)))
+def functions_of(source: str) -> dict[str, str]:
+    """The functions and methods that may get another body, with their text, the likeliest to matter first."""
+    facts = describe(source)
+    nodes = dict(functions(parse_script(source)))
 
     def place(path: str) -> int:
         name = path.rpartition(".")[2]
@@ -99,20 +93,17 @@ def offered(source: str) -> Code:
             return 0
         return 1 if path in facts.training_path else 2 if name in ("forward", "__init__") else 3
 
-    paths = sorted(policy.editable(bare), key=place)
-    return Code(
-        source=bare,
-        functions={
-            path: f"# {path}\n{segment}" for path in paths if (segment := ast.get_source_segment(bare, nodes[path]))
-        },
-    )
+    paths = sorted(policy.editable(source), key=place)
+    return {path: f"# {path}\n{text}" for path in paths if (text := ast.get_source_segment(source, nodes[path]))}
 
 
-def _asked(context: Context, version: str, briefing: Briefing, code: Code, settings: Settings) -> Proposal:
+def _asked(
+    context: Context, version: str, briefing: Briefing, source: str, offered: dict[str, str], settings: Settings
+) -> Proposal:
     context.check_stop()
     log = context.ws.drafts(version).log
     with stopping():
-        return process.propose(briefing, code, settings, log=log, should_cancel=context.stop_requested)
+        return process.propose(briefing, source, offered, settings, log=log, should_cancel=context.stop_requested)
 
 
 def _candidate(version: str, base: str, source: str, made: Proposal, briefing: Briefing) -> Candidate:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from progtrain.engine.analysis.types import Candidate, Insight, VersionRecord
+from progtrain.advisor.interface import Candidate
+from progtrain.engine.analysis.types import Insight, VersionRecord
 from progtrain.engine.drafting import history, next_script
 from progtrain.engine.errors import InputError
 from progtrain.engine.rules import instruction

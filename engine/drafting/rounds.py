@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from progtrain.advisor.interface import Briefing, Draft, Settings
+from progtrain.advisor.interface import Briefing, Candidate, Draft, Settings
 from progtrain.engine.analysis import documents
 from progtrain.engine.analysis.action_file import CHANGE
-from progtrain.engine.analysis.types import Candidate, Insight
+from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control import decisions
 from progtrain.engine.control.context import Context
 from progtrain.engine.drafting import code_edit, hints, next_script
@@ -231,9 +231,7 @@ def _briefing(context: Context, insight: Insight, hint: str | None) -> Briefing:
     order = sorted(briefing.options, key=lambda option: (option.id not in first, option.rank))
     # what the user asks for by name counts for more than what the rules are sure of
     options = [
-        option.model_copy(
-            update={"rank": place, "score": (option.score or 0.0) + (_ASKED_FOR if option.id in first else 0.0)}
-        )
+        option.model_copy(update={"rank": place, "score": option.score + (_ASKED_FOR if option.id in first else 0.0)})
         for place, option in enumerate(order, start=1)
     ]
     tried = [t.model_copy(update={"instead_of": overruled(context.ws, t.version)}) for t in briefing.tried]

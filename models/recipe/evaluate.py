@@ -13,9 +13,9 @@ from models.recipe import corpus, experience, policy
 from progtrain.advisor.check import wellformed
 from progtrain.advisor.check.grounding import Grounding
 from progtrain.advisor.interface import Briefing, Draft, Settings
-from progtrain.advisor.llama.model import Model
+from progtrain.advisor.llama.model import Model, ModelError
 from progtrain.advisor.prose import prompts, wording
-from progtrain.advisor.prose.model_draft import Drafter, Unusable
+from progtrain.advisor.prose.model_draft import Drafter
 from progtrain.advisor.prose.phrasing import holds, spellings
 
 
@@ -58,7 +58,7 @@ def outcomes(model: Model, states: Sequence[experience.State] = ()) -> dict[str,
 def _drafted(model: Model, briefing: Briefing, seed: int = Settings().seed) -> Draft | None:
     try:
         return Drafter(model, briefing, Settings(seed=seed), lambda event: None).write("", "")
-    except Unusable:
+    except ModelError:
         return None
 
 
@@ -72,7 +72,7 @@ def _written(model: Model, count: int, first: int) -> dict[str, float]:
         drafter = Drafter(model, briefing, Settings(seed=seed), lambda event: _note_section(event, written))
         try:
             draft = drafter.write("", "")
-        except Unusable:
+        except ModelError:
             totals["unusable"] += 1
             continue
         totals += _judged(briefing, draft, len(set(written)))

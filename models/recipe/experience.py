@@ -173,7 +173,7 @@ class Judge:
 
 def _scores(briefing: Briefing) -> dict[str, float]:
     """The rules'; an option that they say nothing of has none."""
-    return {option.id: option.score or 0.0 for option in briefing.options}
+    return {option.id: option.score for option in briefing.options}
 
 
 def _row(shared: Sequence[float], own: Sequence[float], option: str) -> list[float]:

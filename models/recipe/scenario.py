@@ -20,7 +20,7 @@ from models.recipe.figures import (
     TOGETHER,
     USUAL,
 )
-from progtrain.advisor.interface import Briefing, Fact, Finding, Option, Risk, Tried
+from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Risk, Tried
 from progtrain.engine.analysis.advise.evidence import FOR, score
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS, bucket
 from progtrain.engine.script.action.catalogue import sentences_of
@@ -267,7 +267,7 @@ _RISKS: dict[str, Risk] = {
 }
 
 
-def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Option, ...]:
+def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Candidate, ...]:
     """Four to twelve, with scores as the engine's reasons would give them."""
     rng = scene.rng
     never = {"add_class_weights", "add_label_smoothing", "label_smoothing_up", "label_smoothing_down"}
@@ -288,7 +288,7 @@ def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Option, ...]:
     chosen = list(scores)[-12:]
     ordered = sorted(chosen, key=lambda c: -scores[c])
     return tuple(
-        Option(
+        Candidate(
             id=c,
             change=CANDIDATES.get(c, c.replace("_", " ")),
             why="",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from progtrain.advisor.interface import Briefing, Fact, Finding, Option, Risk, Tried
+from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Risk, Tried
 from progtrain.advisor.locate import bundled_model
 from progtrain.engine.script.action.catalogue import sentences_of
 
@@ -33,9 +33,9 @@ def make_briefing() -> Make:
     return briefing
 
 
-def option(id: str, change: str, why: str, rank: int, risk: Risk = "low") -> Option:
+def option(id: str, change: str, why: str, rank: int, risk: Risk = "low") -> Candidate:
     """With the sentences that it brings along where it is a recipe."""
-    return Option(id=id, change=change, why=why, risk=risk, rank=rank, sentences=sentences_of(id))
+    return Candidate(id=id, change=change, why=why, risk=risk, rank=rank, sentences=sentences_of(id))
 
 
 def briefing(

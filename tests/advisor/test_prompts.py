@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from progtrain.advisor.interface import Briefing, Option
+from progtrain.advisor.interface import Briefing, Candidate
 from progtrain.advisor.prose import instruct, prompts
 
 Make = Callable[..., Briefing]
@@ -36,7 +36,7 @@ def test_the_bundled_model_does_not_see_the_rules_ranking(make_briefing: Make) -
 
 def test_a_model_is_shown_the_first_dozen_and_what_the_hint_names(make_briefing: Make) -> None:
     names = [f"option_{letter}" for letter in "abcdefghijklmno"] + ["add_batch_norm"]
-    many = tuple(Option(id=n, change=n, why="", risk="low", rank=place) for place, n in enumerate(names, 1))
+    many = tuple(Candidate(id=n, change=n, why="", risk="low", rank=place) for place, n in enumerate(names, 1))
     briefing = make_briefing().model_copy(update={"options": many})
     assert [o.id for o in prompts.offered(briefing)] == names[:12]
     hinted = briefing.model_copy(update={"hints": ("try batch norm",)})

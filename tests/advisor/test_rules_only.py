@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from progtrain.advisor.check.grounding import Grounding
-from progtrain.advisor.interface import Briefing, Option, Prose
+from progtrain.advisor.interface import Briefing, Candidate, Prose
 from progtrain.advisor.prose import rules_draft
 
 Make = Callable[..., Briefing]
@@ -57,6 +57,6 @@ def test_a_briefing_with_hardly_any_fact_still_gives_a_draft() -> None:
 
 
 def test_a_candidate_that_nobody_wrote_about_is_told_in_its_own_words(make_briefing: Make) -> None:
-    option = Option(id="use_lion", change="use Lion", why="Lion needs less memory.", risk="high", rank=1)
+    option = Candidate(id="use_lion", change="use Lion", why="Lion needs less memory.", risk="high", rank=1)
     draft = rules_draft.draft(make_briefing().model_copy(update={"options": (option,)}))
     assert draft.prose.goal == "Lion needs less memory."

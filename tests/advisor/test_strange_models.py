@@ -12,9 +12,9 @@ import pytest
 
 from progtrain.advisor import process
 from progtrain.advisor.check.grounding import Grounding
-from progtrain.advisor.interface import Briefing, Code, Draft, Proposal, Settings
-from progtrain.advisor.llama.model import Model
-from progtrain.advisor.prose.model_draft import Drafter, Unusable
+from progtrain.advisor.interface import Briefing, Draft, Proposal, Settings
+from progtrain.advisor.llama.model import Model, ModelError
+from progtrain.advisor.prose.model_draft import Drafter
 from progtrain.advisor.prose.prompts import AFTER, BEFORE
 from tests.advisor import scripted
 from tests.advisor.children import advisors
@@ -135,7 +135,7 @@ def test_what_a_grammar_would_have_kept_out_is_refused_without_one(
 def test_with_numbers_everywhere_it_has_no_say(tmp_path: Path, make_briefing: Make) -> None:
     model = Model(scripted.write(tmp_path / "model.gguf", everywhere("The § loss is 0.77 now.\n")))
     drafter = Drafter(model, make_briefing(), Settings(), lambda event: None, plain=True)
-    with pytest.raises(Unusable, match=r"0\.77 is not among the facts"):
+    with pytest.raises(ModelError, match=r"0\.77 is not among the facts"):
         drafter.write("it", "0" * 64)
 
 
@@ -223,20 +223,21 @@ def test_what_is_no_language_model_is_told_before_anything_is_asked(
 # asked for code
 
 
-CODE = Code(source="def f(x):\n    return x\n" * 3, functions={"f": "# f\ndef f(x):\n    return x"})
+SOURCE, FUNCTIONS = "def f(x):\n    return x\n" * 3, {"f": "# f\ndef f(x):\n    return x"}
 ENDLESS = {scripted.BEGIN: ["```python\n", "x = 1\n"], "x = 1\n": ["x = 1\n"]}
 
 
 def propose(tmp_path: Path, briefing: Briefing, says: Texts, **more: Any) -> Proposal:
     model = scripted.write(tmp_path / "model.gguf", says, context=more.pop("context", 4096))
-    return process.propose(briefing, CODE, Settings(model=model), log=tmp_path / "advisor.log", **more)
+    settings = Settings(model=model)
+    return process.propose(briefing, SOURCE, FUNCTIONS, settings, log=tmp_path / "advisor.log", **more)
 
 
 def test_what_a_model_writes_as_code_comes_back_as_it_is(tmp_path: Path, make_briefing: Make) -> None:
     text = "Because of @gap.\n", "```python\ndef f(x):\n    return 2 * x\n```"
     made = propose(tmp_path, make_briefing(), {scripted.BEGIN: text})
     assert (made.text, made.author) == ("".join(text), "scripted 603K (f32)")
-    assert CODE.source in made.prompt and "batch_size stays 64" in made.prompt
+    assert SOURCE in made.prompt and "batch_size stays 64" in made.prompt
 
 
 def test_code_without_end_stops_where_the_room_does(tmp_path: Path, make_briefing: Make) -> None:
@@ -253,7 +254,7 @@ def test_prose_without_code_is_not_waited_for(tmp_path: Path, make_briefing: Mak
 def test_a_short_context_is_shown_the_functions_alone_or_told(tmp_path: Path, make_briefing: Make) -> None:
     made = propose(tmp_path, make_briefing(), {scripted.BEGIN: ["NO CHANGE"]}, context=1400)
     assert made.text == "NO CHANGE"
-    with pytest.raises(process.NoProposal, match="a context of 600 tokens is too small for the script"):
+    with pytest.raises(process.Failed, match="a context of 600 tokens is too small for the script"):
         propose(tmp_path, make_briefing(), {scripted.BEGIN: ["NO CHANGE"]}, context=600)
 
 
@@ -264,7 +265,7 @@ def test_a_crash_while_it_writes_code_is_told(tmp_path: Path, make_briefing: Mak
             child.send_signal(signal.Signals[name])
         return False
 
-    with pytest.raises(process.NoProposal, match=f"llama.cpp crashed \\({name}"):
+    with pytest.raises(process.Failed, match=f"llama.cpp crashed \\({name}"):
         propose(tmp_path, make_briefing(), ENDLESS, should_cancel=shoot)
 
 

@@ -114,7 +114,7 @@ def test_only_what_the_rules_allow_is_offered(lab: Lab, limits: Limits) -> None:
     lab.version()
     only = replace(limits, allowed_only=frozenset({"learning_rate"}))
     assert set(ids(gather(lab.ws, "v001", only, lab.records))) == {"learning_rate_up", "learning_rate_down"}
-    none = replace(limits, forbidden_recipes=frozenset({"dropout"}))
+    none = replace(limits, locked=frozenset({"dropout"}))
     assert "add_dropout" not in ids(gather(lab.ws, "v001", none, lab.records))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from progtrain.advisor.interface import Draft, Prose, Ranked
+from progtrain.advisor.interface import Candidate, Draft, Prose, Ranked
 from progtrain.engine.analysis.documents import (
     operation_block,
     parse_action,
@@ -18,7 +18,7 @@ from progtrain.engine.analysis.documents import (
     with_facts,
 )
 from progtrain.engine.analysis.gather import gather
-from progtrain.engine.analysis.types import Candidate, Insight, Limits
+from progtrain.engine.analysis.types import Insight, Limits
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.catalogue import recipes
 from progtrain.engine.script.action.operations import parse_operation

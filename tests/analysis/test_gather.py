@@ -226,7 +226,7 @@ def test_an_insight_comes_back_from_json_as_it_was(lab: Lab, limits: Limits) -> 
     lab.version("v001", accuracy=0.8)
     lab.version("v002", accuracy=0.9, base="v001", operation={"operation": "recipe", "recipe": "dropout"})
     insight = gather(lab.ws, "v002", limits, lab.records)
-    assert Insight.from_json(insight.to_json()) == insight
+    assert Insight.model_validate_json(insight.to_json()) == insight
     assert insight.flips
 
 

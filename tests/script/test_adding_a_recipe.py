@@ -24,6 +24,7 @@ from progtrain.engine.analysis.advise.candidates import Ground, find_candidates
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.catalogue import with_sentences
 from progtrain.engine.script.action.operations import parse_operation
 
 source = Path(sys.argv[1]).read_text()
@@ -46,7 +47,7 @@ try:
 except InputError as error:
     refused = error.reason
 version = Fact(key="version", display="v001", value="v001", meaning="this version")
-briefing = Briefing(version="v001", facts=(version,), findings=tuple(found), options=(gelu.option(),))
+briefing = with_sentences(Briefing(version="v001", facts=(version,), findings=tuple(found), options=(gelu,)))
 print(json.dumps({
     "again": briefing == Briefing.model_validate_json(briefing.model_dump_json()),
     "candidate": gelu.model_dump(),

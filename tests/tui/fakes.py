@@ -11,9 +11,10 @@ from typing import Any
 
 from textual.pilot import Pilot
 
+from progtrain.advisor.interface import Candidate
 from progtrain.engine.drafting.preview import Check
 from progtrain.engine.errors import InputError
-from progtrain.engine.schema import CandidateCard, Decision, Review
+from progtrain.engine.schema import Decision, Review
 from progtrain.engine.status.snapshot import STEP_NAMES, Progress, Snapshot, StepView, VersionView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
@@ -136,7 +137,7 @@ def review(**changes: Any) -> Review:
         "answers": ["accept", "choose", "edit", "redraft", "stop"],
         "chosen": "add_weight_decay",
         "candidates": [
-            CandidateCard(
+            Candidate(
                 id=i,
                 change=c,
                 why="the gap between training and validation grows",

@@ -10,9 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from progtrain.advisor.interface import Candidate
 from progtrain.engine.drafting.preview import Check
 from progtrain.engine.files import sha256_text
-from progtrain.engine.schema import CandidateCard, Decision, Review
+from progtrain.engine.schema import Decision, Review
 from progtrain.tui.look.colours import GOOD
 from progtrain.tui.look.sanitize import as_text, clean_line
 from progtrain.tui.model import Model
@@ -104,7 +105,7 @@ class ReviewScreen(PaneScreen):
         return draft_of(self._review) in {None, self._candidates.key}
 
     @property
-    def _card(self) -> CandidateCard | None:
+    def _card(self) -> Candidate | None:
         """The candidate under the cursor."""
         cards = self._review.candidates if self._review else ()
         return next((card for card in cards if card.id == self._candidates.key), None)

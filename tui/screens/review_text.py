@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from progtrain.engine.schema import CandidateCard, Review
+from progtrain.advisor.interface import Candidate
+from progtrain.engine.schema import Review
 from progtrain.engine.status.snapshot import Snapshot
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
 from progtrain.tui.look.sanitize import clean_line, clean_text, glimpse, shorten
@@ -62,7 +63,7 @@ def checks(passed: Sequence[str], problems: Sequence[str]) -> Text:
     return Text("checked: " + ", ".join(clean_line(c) for c in passed), style=GOOD) if passed else Text("")
 
 
-def card_text(card: CandidateCard | None) -> Text:
+def card_text(card: Candidate | None) -> Text:
     if card is None:
         return Text("")
     text = Text(clean_line(card.change), style="bold")
@@ -72,7 +73,7 @@ def card_text(card: CandidateCard | None) -> Text:
     return text
 
 
-def card_document(card: CandidateCard) -> str:
+def card_document(card: Candidate) -> str:
     """Stands in for the action's document of a candidate that is not drafted."""
     reasons = "".join(f"- {clean_line(reason)}\n" for reason in card.reasons)
     return (

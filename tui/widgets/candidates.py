@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from progtrain.engine.schema import CandidateCard, Review
+from progtrain.advisor.interface import Candidate
+from progtrain.engine.schema import Review
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import BAD, NEEDS_YOU, NOW, QUIET
 from progtrain.tui.look.sanitize import as_text
@@ -49,7 +50,7 @@ def candidate_rows(review: Review | None, signs: words.Signs) -> list[Row]:
     return rows
 
 
-def _row(number: str, card: CandidateCard, drafted: str | None, signs: words.Signs) -> Row:
+def _row(number: str, card: Candidate, drafted: str | None, signs: words.Signs) -> Row:
     chosen = card.id == drafted
     cells = (
         as_text(signs.running if chosen else " ", NOW),

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from progtrain.advisor.interface import Finding, Risk
+from progtrain.advisor.interface import Candidate, Finding, Risk
 from progtrain.engine import values
 from progtrain.engine.analysis.advise.evidence import FLOOR, circumstances, reasons, rests_on, score
 from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation, nice
 from progtrain.engine.analysis.measure.measurements import Measurements
-from progtrain.engine.analysis.types import Candidate, Limits, VersionRecord
+from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.analysis.vocabulary import CANDIDATES
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.catalogue import recipes
@@ -106,7 +106,7 @@ def _just_helped(record: VersionRecord) -> str | None:
 def _recipes(ground: Ground) -> Iterator[Candidate]:
     situation = Situation(ground.measured, ground.findings)
     for recipe in recipes():
-        if recipe.id in ground.limits.forbidden_recipes or not recipe.suits(ground.measured):
+        if not recipe.suits(ground.measured):
             continue
         try:
             fitted = recipe.fitted(ground.source)

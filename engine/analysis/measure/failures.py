@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.samples import PerSample
-from progtrain.engine.analysis.types import Flip, SampleRow, Slice
+from progtrain.engine.analysis.types import SampleRow, Slice
 
 #: probability from which a model is called sure
 SURE = 0.9
@@ -215,7 +215,7 @@ def find_worst(samples: PerSample) -> tuple[SampleRow, ...]:
     )
 
 
-def find_flips(previous: PerSample, samples: PerSample) -> tuple[Flip, ...]:
+def find_flips(previous: PerSample, samples: PerSample) -> tuple[SampleRow, ...]:
     """Samples whose outcome changed, those that got wrong first."""
     flips = []
     for sample, row in samples.row.items():
@@ -226,7 +226,7 @@ def find_flips(previous: PerSample, samples: PerSample) -> tuple[Flip, ...]:
         if was is None or now is None or was == now:
             continue
         flips.append(
-            Flip(
+            SampleRow(
                 sample_id=sample,
                 now="right" if now else "wrong",
                 truth=samples.truth[row],

@@ -17,7 +17,7 @@ from progtrain.engine.drafting.rounds import DraftRecord
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, sha256_text, write_text
 from progtrain.engine.loop.steps import analyze
-from progtrain.engine.schema import CandidateCard, Decision, Review
+from progtrain.engine.schema import Decision, Review
 
 
 def reasons(context: Context, version: str) -> list[str]:
@@ -138,16 +138,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
         chosen=record.candidate,
         base=planned.base if planned else record.base,
         candidates=[
-            CandidateCard(
-                id=c.id,
-                change=c.change,
-                why=c.why,
-                reasons=list(c.reasons),
-                risk=c.risk,
-                rank=c.rank,
-                probability=probability.get(c.id) if by_model else None,
-                base=c.base,
-            )
+            c.model_copy(update={"probability": probability.get(c.id) if by_model else None})
             for c in insight.candidates
         ],
         author=record.draft.author,

@@ -66,22 +66,6 @@ class ModelInfo(BaseModel):
     remarks: tuple[str, ...] = ()
 
 
-class Speed(BaseModel):
-    """Tokens a second, and what failed, if anything did."""
-
-    model_config = ConfigDict(frozen=True)
-
-    load_seconds: float | None = None
-    read_per_second: float | None = None
-    write_per_second: float | None = None
-    grammar_write_per_second: float | None = None
-    #: llama.cpp's own loop, its samplers included
-    own_loop_write_per_second: float | None = None
-    #: how much of its speed is left with our sampling and text, in processor time
-    share_of_own_loop: float | None = None
-    problem: str | None = None
-
-
 def draft(
     briefing: Briefing,
     settings: Settings,
@@ -218,17 +202,19 @@ def _remarks(known: dict[str, Any]) -> Iterator[str]:
         yield f"trained with a context of {known['context']} tokens: less important facts would be left out"
 
 
-def bench(path: Path, *, settings: Settings | None = None, log: Path | None = None) -> Speed:
-    """How fast a model reads and writes here. Never raises for the file."""
+def bench(
+    path: Path, *, settings: Settings | None = None, log: Path | None = None
+) -> tuple[dict[str, float], str | None]:
+    """How fast a model reads and writes here: seconds to load, tokens a second; and why it failed, if it did."""
     settings = settings or Settings()
-    found: dict[str, Any] = {}
+    found: dict[str, float] = {}
     request = {"task": "bench", "model": str(path.absolute()), "settings": settings.model_dump(mode="json")}
     try:
         for event in _events(request, log or Path(os.devnull), settings.timeout_seconds):
             found |= event.get("speed", {})
     except Failed as error:
-        found["problem"] = str(error)
-    return Speed(**found)
+        return found, str(error)
+    return found, None
 
 
 def _events(

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError, nodes
-from jinja2.ext import Extension
-from jinja2.parser import Parser
+from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 if TYPE_CHECKING:
@@ -22,6 +20,8 @@ Message = dict[str, str]
 _THOUGHT = "</think>"
 _RAISED = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 _PLACE = "PLACEHOLDER{}PLACEHOLDER"
+#: Marks what was said by the model, for whoever trains it; here it means nothing.
+_GENERATION = re.compile(r"\{%([-+]?)\s*(?:end)?generation\s*([-+]?)%\}")
 _PLACES = re.compile(r"PLACEHOLDER(\d+)PLACEHOLDER")
 
 
@@ -59,7 +59,7 @@ def _rendered(model: Model, template: str, messages: Sequence[Message]) -> str:
 
     # the template comes with the file: it gets no way out of its sandbox
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation]
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
     values: dict[str, Any] = {
         "messages": [{"role": m["role"], "content": _PLACE.format(i)} for i, m in enumerate(messages)],
@@ -71,21 +71,11 @@ def _rendered(model: Model, template: str, messages: Sequence[Message]) -> str:
         # a fixed date: the same facts give the same prompt
         "strftime_now": lambda _format: "",
     }
-    text = environment.from_string(template).render(values)
+    text = environment.from_string(_GENERATION.sub(r"{#\1 \2#}", template)).render(values)
     if len(_PLACES.findall(text)) != len(messages):
         raise TemplateError("it leaves out a part of the conversation")
     # some open a block for thoughts: what is asked for here is the answer
     return f"{text.rstrip()}\n\n{_THOUGHT}\n\n" if text.rstrip().endswith(f"<{_THOUGHT[2:]}") else text
-
-
-class _Generation(Extension):
-    """`{% generation %}` marks what was said by the model, for whoever trains it; here it means nothing."""
-
-    tags = {"generation"}  # noqa: RUF012 - as the base class declares it
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 def _plain(messages: Sequence[Message]) -> str:

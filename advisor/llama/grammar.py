@@ -9,22 +9,15 @@ tried with texts to accept and to refuse before use.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from progtrain.advisor.llama.model import Grammar
 
 #: With larger vocabularies the model writes freely and is checked afterwards.
 LARGEST_VOCABULARY = 65_536
 #: Ends a section: the next heading's mark.
 END = "#"
-
-
-class Acceptor(Protocol):
-    """What tries a grammar out."""
-
-    def restart(self) -> None: ...
-
-    def allows(self, token: int) -> bool: ...
-
-    def take(self, token: int) -> None: ...
 
 
 #: Texts that every section's grammar must accept, and texts that it must refuse.
@@ -54,11 +47,11 @@ def section(lines: int) -> str:
     )
 
 
-def follows(acceptor: Acceptor, tokens: Iterable[int]) -> bool:
+def follows(rules: Grammar, tokens: Iterable[int]) -> bool:
     """Whether the grammar lets this text be written from the start."""
-    acceptor.restart()
+    rules.restart()
     for token in tokens:
-        if not acceptor.allows(token):
+        if not rules.allows(token):
             return False
-        acceptor.take(token)
+        rules.take(token)
     return True

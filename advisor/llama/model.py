@@ -64,32 +64,22 @@ class ModelError(Exception):
     """The file cannot be used as a model; the text says why."""
 
 
-class Log:
-    """What llama.cpp says while it works: kept for the reason of a failure, written to the process's stderr."""
+def _listen(said: list[tuple[int, str]]) -> Any:
+    """Puts what llama.cpp complains of into `said`, and all that it says on stderr. To be kept alive: llama.cpp holds
+    only the pointer."""
 
-    def __init__(self) -> None:
-        self._warnings: list[str] = []
-        self._errors: list[str] = []
-        # kept alive here: llama.cpp holds only the pointer
-        self._callback = lib.llama_log_callback(self._take)
-        lib.llama_log_set(self._callback, ctypes.c_void_p(0))
-
-    def _take(self, level: int, text: bytes, _: object) -> None:
+    def take(level: int, text: bytes, _: object) -> None:
         if level == _DEBUG:
             # hundreds of lines about the graph, at each start of a session
             return
         line = text.decode("utf-8", "replace")
         if level in (_WARN, _ERROR):
-            (self._errors if level == _ERROR else self._warnings).append(line.strip())
+            said.append((level, line.strip()))
         os.write(2, line.encode("utf-8", "replace"))
 
-    def reason(self) -> str:
-        """What llama.cpp complained about first."""
-        told = [line for line in (*self._errors, *self._warnings) if "failed to load model" not in line]
-        # "llama_model_load: error loading model: ..."
-        said = re.sub(r"^(\w+: )+(error loading model: )?", "", told[0]) if told else "llama.cpp gave no reason"
-        meant = next((meaning for words, meaning in _MEANINGS if words in said), None)
-        return f"{meant} ({said})" if meant else said
+    callback = lib.llama_log_callback(take)
+    lib.llama_log_set(callback, ctypes.c_void_p(0))
+    return callback
 
 
 class Model:
@@ -99,7 +89,8 @@ class Model:
     """
 
     def __init__(self, path: Path, *, gpu_layers: int | None = 0, alive: Callable[[], None] = lambda: None) -> None:
-        self.log = Log()
+        self._said: list[tuple[int, str]] = []
+        self._listener = _listen(self._said)
         lib.llama_backend_init()
         size = path.stat().st_size
         self.gpu_layers = machine.layers_on_gpu(gpu_layers, size, _graphics_memory())
@@ -121,7 +112,7 @@ class Model:
         parameters.progress_callback = progress
         self._model = lib.llama_model_load_from_file(os.fsencode(path), parameters)
         if not self._model:
-            raise ModelError(f"llama.cpp cannot load it: {self.log.reason()}")
+            raise ModelError(f"llama.cpp cannot load it: {self.complaint()}")
         self._vocabulary = lib.llama_model_get_vocab(self._model)
         self.size: int = lib.llama_vocab_n_tokens(self._vocabulary)
         self._piece = ctypes.create_string_buffer(256)
@@ -140,6 +131,15 @@ class Model:
             if token is not None and not 0 <= int(token) < self.size:
                 word = "end-of-text" if name == "eos" else "begin-of-text"
                 raise ModelError(f"the {word} token is {token}, outside the vocabulary of {self.size}")
+
+    def complaint(self) -> str:
+        """What llama.cpp complained about first, errors before warnings."""
+        ordered = sorted(self._said, key=lambda said: -said[0])
+        told = [line for _, line in ordered if "failed to load model" not in line]
+        # "llama_model_load: error loading model: ..."
+        said = re.sub(r"^(\w+: )+(error loading model: )?", "", told[0]) if told else "llama.cpp gave no reason"
+        meant = next((meaning for words, meaning in _MEANINGS if words in said), None)
+        return f"{meant} ({said})" if meant else said
 
     def meta(self, key: str) -> str | None:
         buffer = ctypes.create_string_buffer(1 << 10)

@@ -45,7 +45,7 @@ class Session:
         parameters.no_perf = True
         self._context = lib.llama_init_from_model(model.handle, parameters)
         if not self._context:
-            raise ModelError(f"no room for a context of {parameters.n_ctx} tokens: {model.log.reason()}")
+            raise ModelError(f"no room for a context of {parameters.n_ctx} tokens: {model.complaint()}")
         self.context = int(parameters.n_ctx)
         self._memory = lib.llama_get_memory(self._context)
         self._batch = lib.llama_batch_init(BATCH, 0, 1)

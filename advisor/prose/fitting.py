@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from progtrain.advisor.interface import Briefing
 from progtrain.advisor.llama import chat
 from progtrain.advisor.llama.model import Model, ModelError
@@ -13,27 +11,16 @@ from progtrain.advisor.prose import instruct, prompts
 _ROOM, _LEAST_ROOM = 512, 64
 
 
-class _Way(NamedTuple):
-    """One way to put the briefing to a model that was not trained on ours."""
-
-    example: bool
-    short: bool
-    options: int
-    #: facts that must be left
-    facts: int
-    #: tokens that must be free for the answer
-    room: int
-
-
 _ALL = 1000
-#: From the whole briefing to what fits into 1024 tokens, the least important going first.
+#: Ways to put the briefing to a model that was not trained on ours, from all of it to what fits into 1024 tokens, the
+#: least important going first: with the example, in few words, options, facts that must be left, tokens for the answer.
 _WAYS = (
-    _Way(example=True, short=False, options=prompts.OFFERED, facts=_ALL, room=1024),
-    _Way(example=False, short=False, options=prompts.OFFERED, facts=_ALL, room=1024),
-    _Way(example=False, short=False, options=prompts.OFFERED, facts=24, room=640),
-    _Way(example=False, short=True, options=prompts.OFFERED, facts=16, room=512),
-    _Way(example=False, short=True, options=6, facts=12, room=448),
-    _Way(example=False, short=True, options=6, facts=6, room=384),
+    (True, False, prompts.OFFERED, _ALL, 1024),
+    (False, False, prompts.OFFERED, _ALL, 1024),
+    (False, False, prompts.OFFERED, 24, 640),
+    (False, True, prompts.OFFERED, 16, 512),
+    (False, True, 6, 12, 448),
+    (False, True, 6, 6, 384),
 )
 
 
@@ -52,7 +39,7 @@ def fit(model: Model, briefing: Briefing, limit: int, *, native: bool) -> tuple[
 
 def room_for_answer(*, native: bool) -> int:
     """Tokens, where the context is as large as wanted."""
-    return _ROOM if native else _WAYS[0].room
+    return _ROOM if native else _WAYS[0][-1]
 
 
 def _own_way(model: Model, briefing: Briefing, limit: int) -> tuple[Briefing, chat.Prompt, str, int]:
@@ -66,24 +53,24 @@ def _own_way(model: Model, briefing: Briefing, limit: int) -> tuple[Briefing, ch
 
 
 def _some_way(model: Model, briefing: Briefing, limit: int) -> tuple[Briefing, chat.Prompt, str, int]:
+    def ask(shorter: Briefing) -> chat.Prompt:
+        return chat.prompt(model, instruct.messages(shorter, example=example, short=short))
+
+    def fits(shorter: Briefing) -> bool:
+        return len(ask(shorter).tokens) + room <= limit
+
     for way in _WAYS:
-        fewer = briefing.model_copy(update={"options": prompts.offered(briefing, way.options)})
-
-        def ask(shorter: Briefing, way: _Way = way) -> chat.Prompt:
-            return chat.prompt(model, instruct.messages(shorter, example=way.example, short=way.short))
-
-        def fits(shorter: Briefing, way: _Way = way) -> bool:
-            return len(ask(shorter, way).tokens) + way.room <= limit
-
-        fitted, dropped = prompts.shorten(fewer, fits, way.facts)
+        example, short, options, facts, room = way
+        fewer = briefing.model_copy(update={"options": prompts.offered(briefing, options)})
+        fitted, dropped = prompts.shorten(fewer, fits, facts)
         if fits(fitted):
             break
     told = _left_out(dropped)
-    if way.short:
+    if short:
         told = ", ".join(filter(None, ("meanings and reasons were left out", told)))
         gone = len(briefing.options) - len(fitted.options)
         told += f", and {gone} of the candidates are not in the choice" if gone else ""
-    return fitted, ask(fitted), told, way.room
+    return fitted, ask(fitted), told, room
 
 
 def _left_out(dropped: int) -> str:

@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from progtrain.advisor.check import wellformed
+from progtrain.advisor.check import known, wellformed
 from progtrain.advisor.check.grounding import PAST, Grounding
-from progtrain.advisor.check.known import Known
 from progtrain.advisor.interface import Briefing
 from progtrain.advisor.llama import grammar
 from progtrain.advisor.llama.model import Grammar, Model
@@ -68,7 +67,7 @@ class FreeWriter:
         self._record = record
         self._note = note
         self._grounding = Grounding(briefing)
-        self._known = Known(briefing)
+        self._briefing = briefing
         self._outline = Outline(briefing)
         self._plain = plain or model.size > grammar.LARGEST_VOCABULARY
         self._grammars: dict[int, Grammar | None] = {}
@@ -120,12 +119,12 @@ class FreeWriter:
 
     def _lines(self, name: str, temperature: float) -> list[str]:
         most = _LINES.get(name, 1)
-        shown = Shown(self._grounding.shown)
-        text = ""
+        text = held = ""
         limit = min(_LINE_TOKENS * most, self._free(name))
         for piece in self._session.write(self._rng, limit, self._grammar(most), temperature):
             text += piece
-            if part := shown.add(piece.split(grammar.END)[0]):
+            part, held = shown(held + piece.split(grammar.END)[0], self._grounding.shown)
+            if part:
                 self._emit({"event": "text", "text": part})
             if _done(text, most):
                 break
@@ -154,7 +153,7 @@ class FreeWriter:
             phrase = name == "focus"
             wrong = wellformed.problem(line, phrase=phrase) or self._grounding.problem(line, name)
             wrong = wrong or (None if phrase else _unfinished(line)) or _aside(line)
-            wrong = wrong or self._known.problem(line, name, chosen)
+            wrong = wrong or known.problem(line, name, self._briefing, chosen)
             problem = problem or wrong
             self.offered += 1
             self.refused += wrong is not None
@@ -194,19 +193,11 @@ class FreeWriter:
         return all(accepted) and not any(grammar.follows(rules, self._model.tokens(text)) for text in grammar.REFUSE)
 
 
-class Shown:
-    """Text for the eye while it is written: keys become values as soon as they are complete."""
-
-    def __init__(self, values: dict[str, str]) -> None:
-        self._values = values
-        self._held = ""
-
-    def add(self, piece: str) -> str:
-        text = self._held + piece
-        unfinished = re.search(r"@[a-z0-9_]*$", text)
-        cut = unfinished.start() if unfinished else len(text)
-        self._held = text[cut:]
-        return KEY.sub(lambda match: self._values.get(match[1], match[0]), text[:cut])
+def shown(text: str, values: dict[str, str]) -> tuple[str, str]:
+    """Text for the eye while it is written, keys being values, and the end of it that may be part of a key yet."""
+    unfinished = re.search(r"@[a-z0-9_]*$", text)
+    cut = unfinished.start() if unfinished else len(text)
+    return KEY.sub(lambda match: values.get(match[1], match[0]), text[:cut]), text[cut:]
 
 
 def _done(text: str, lines: int) -> bool:

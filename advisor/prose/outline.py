@@ -6,12 +6,13 @@ which writes along it.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from progtrain.advisor.interface import Briefing, Finding
 from progtrain.advisor.prose import subjects, wording
-from progtrain.advisor.prose.phrasing import KEY, holds, same_figures, specific_first
+from progtrain.advisor.prose.phrasing import KEY, holds, same_figures, specific_first, spell
 from progtrain.advisor.prose.prompts import signals
 
 #: A second diagnosis is worth a sentence of the summary from this strength on.
@@ -64,23 +65,23 @@ class Outline:
             if place == 0 or finding.strength >= _ALSO_CLEAR:
                 yield Part(self._told(finding, "summary") or _own_words(finding, self.signals), 1, 1)
         if not self._findings:
-            yield Part(self._true(wording.findings()["healthy"].summary), 1, 1)
+            yield Part(self._true(wording.findings()["healthy"]["summary"]), 1, 1)
         behind = self.signals.get("best") in ("earlier", "previous")
-        outlook = self._true(wording.results().outlook)
+        outlook = self._true(wording.results()["outlook"])
         yield Part(tuple(text for text in outlook if ("@best" in text) == behind), int(behind), 1)
 
     def _results(self) -> tuple[str, ...]:
         """Those that say what was reached and, from the second version on, what came of the change."""
-        fitting = specific_first(wording.results().summary, self.signals)
+        fitting = specific_first(wording.results()["summary"], self.signals)
         wanted = {"value", "delta_previous"} & set(self.signals)
         full = tuple(text for text in fitting if wanted <= set(KEY.findall(text)))
         return full or tuple(fitting)
 
     def _deltas(self) -> Iterable[Part]:
         if "previous" not in self.signals:
-            yield Part(self._true(wording.results().deltas) or wording.results().no_deltas, 1, 1)
+            yield Part(self._true(wording.results()["deltas"]) or wording.results()["no_deltas"], 1, 1)
             return
-        fitting = specific_first(wording.results().deltas, self.signals)
+        fitting = specific_first(wording.results()["deltas"], self.signals)
         if self._one_rival:
             fitting = [text for text in fitting if "@delta_best" not in text]
         change = [text for text in fitting if "@delta_previous" in text]
@@ -88,20 +89,20 @@ class Outline:
         rest = [text for text in fitting if text not in change and text not in interval]
         yield Part(tuple(change), 1, 1)
         yield Part(tuple(interval), 1, 1)
-        yield Part(tuple(rest or (() if change else wording.results().no_deltas)), 0 if change else 1, 1)
+        yield Part(tuple(rest or (() if change else wording.results()["no_deltas"])), 0 if change else 1, 1)
 
     def _evidence(self) -> Iterable[Part]:
         own = list(self._by_finding("evidence", lambda text: True))
         yield from own
         short = max(0, 2 - sum(part.least for part in own))
-        yield Part(self._true(wording.results().evidence), short, max(1, short))
+        yield Part(self._true(wording.results()["evidence"]), short, max(1, short))
 
     def _by_finding(self, section: str, fits: Callable[[str], bool]) -> Iterable[Part]:
         """Most from the first finding, then one sentence each from the next two."""
         told = [tuple(filter(fits, self._told(finding, section))) for finding in self._findings[:3]]
         told = [sentences for sentences in told if sentences]
         if not told:
-            told = [tuple(filter(fits, self._true(getattr(wording.findings()["healthy"], section))))]
+            told = [tuple(filter(fits, self._true(wording.findings()["healthy"][section])))]
         for place, sentences in enumerate(told):
             alone = len(told) == 1
             if place == 0:
@@ -120,8 +121,7 @@ class Outline:
         yield Part(own or self._true(wording.other()[section]), 1, 1)
 
     def _told(self, finding: Finding, section: str) -> tuple[str, ...]:
-        words = wording.findings().get(finding.id)
-        return self._true(getattr(words, section)) if words else ()
+        return self._true(wording.findings().get(finding.id, {}).get(section, ()))
 
     def _true(self, sentences: Iterable[str]) -> tuple[str, ...]:
         return tuple(text for text in sentences if holds(text, self.signals))
@@ -151,6 +151,18 @@ def fresh(part: Part, written: Sequence[str]) -> list[str]:
     left = [text for text in part.sentences if text not in written]
     apart = [text for text in left if not any(_repeats(text, other) for other in written)]
     return apart or (left if part.least else [])
+
+
+def draw(outline: Outline, section: str, chosen: str, rng: random.Random) -> list[str]:
+    """Sentences for a section, none twice, keys still in place: what the rules write, and the bundled model learns."""
+    taken: list[str] = []
+    for part in outline.parts(section, chosen):
+        picked: list[str] = []
+        for _ in range(rng.randint(part.least, part.most)):
+            if left := fresh(part, [*taken, *picked]):
+                picked.append(rng.choice(left))
+        taken += picked
+    return [spell(text, outline.signals, rng) for text in taken]
 
 
 def _repeats(one: str, other: str) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from progtrain.advisor import ranking
 from progtrain.advisor.check.grounding import Grounding
 from progtrain.advisor.interface import Briefing, Draft, Prose
+from progtrain.advisor.prose.outline import Outline, draw
 from progtrain.advisor.prose.phrasing import KEY
-from progtrain.advisor.prose.prompts import AFTER, by_rank
-from progtrain.advisor.prose.writing import Writer
+from progtrain.advisor.prose.prompts import AFTER, BEFORE, by_rank
 
 AUTHOR = "rules only"
 
@@ -31,11 +31,11 @@ LAST_RESORT = {
 def sections(briefing: Briefing, chosen: str, *, seed: int = 42) -> dict[str, list[str]]:
     """Finished sentences for every section. Each briefing has its own wording, the same every time."""
     grounding = Grounding(briefing)
-    writer = Writer(briefing, random.Random(f"{seed} {briefing.version}"))
-    written = writer.before(chosen)
+    outline, rng = Outline(briefing), random.Random(f"{seed} {briefing.version}")
+    written = {name: draw(outline, name, chosen, rng) for name in BEFORE}
     findings = sorted(briefing.findings, key=lambda finding: -finding.strength)
     written["evidence"] = _adding([finding.text for finding in findings[:2]], written["evidence"])
-    written |= writer.after(chosen) if chosen else {name: [] for name in AFTER}
+    written |= {name: draw(outline, name, chosen, rng) if chosen else [] for name in AFTER}
     return {name: _finished(lines, name, grounding) for name, lines in written.items()}
 
 

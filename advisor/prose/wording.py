@@ -5,60 +5,40 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from progtrain.advisor.interface import Briefing
 
-Sentences = tuple[str, ...]
-#: section -> sentences, about what a candidate does: goal, impact, risk, verification
-Action = dict[str, Sentences]
-
-
-class Results(NamedTuple):
-    """About a result, whatever the diagnosis."""
-
-    summary: Sentences
-    outlook: Sentences
-    deltas: Sentences
-    evidence: Sentences
-    no_deltas: Sentences
-
-
-class Finding(NamedTuple):
-    """About one diagnosis."""
-
-    summary: Sentences
-    evidence: Sentences
-    hypotheses: Sentences
-    focus: Sentences
+#: section -> sentences
+Bank = dict[str, tuple[str, ...]]
 
 
 def _read(name: str) -> dict[str, Any]:
     return tomllib.loads(resources.files(__package__ or "").joinpath("sentences", name).read_text(encoding="utf-8"))
 
 
-@cache
-def results() -> Results:
-    found = _read("results.toml")
-    found["no_deltas"] = [found["no_deltas"]]
-    return Results(**{name: tuple(lines) for name, lines in found.items()})
+def _bank(parts: dict[str, list[str]]) -> Bank:
+    return {part: tuple(lines) for part, lines in parts.items()}
 
 
 @cache
-def findings() -> dict[str, Finding]:
-    return {
-        name: Finding(**{part: tuple(lines) for part, lines in parts.items()})
-        for name, parts in _read("findings.toml").items()
-    }
+def results() -> Bank:
+    """About a result, whatever the diagnosis: summary, outlook, deltas, no_deltas, evidence."""
+    return _bank(_read("results.toml"))
 
 
 @cache
-def _actions() -> tuple[dict[str, str], dict[str, Action]]:
+def findings() -> dict[str, Bank]:
+    """About each diagnosis: summary, evidence, hypotheses, focus."""
+    return {name: _bank(parts) for name, parts in _read("findings.toml").items()}
+
+
+@cache
+def _actions() -> tuple[dict[str, str], dict[str, Bank]]:
     found = _read("actions.toml")
     options = found.pop("options")
-    families = {name: {part: tuple(lines) for part, lines in parts.items()} for name, parts in found.items()}
-    return options, families
+    return options, {name: _bank(parts) for name, parts in found.items()}
 
 
 def written_about() -> frozenset[str]:
@@ -66,22 +46,22 @@ def written_about() -> frozenset[str]:
     return frozenset(_actions()[0])
 
 
-def other() -> Action:
+def other() -> Bank:
     """For a candidate that nobody has written about, and where no sentence of its own holds."""
     return _actions()[1]["other"]
 
 
-def families() -> dict[str, Action]:
-    """All that candidates do, by the name of the family."""
+def families() -> dict[str, Bank]:
+    """About what candidates do, by the name of the family: goal, impact, risk, verification."""
     return _actions()[1]
 
 
-def action(option: str, version: str = "") -> Action:
+def action(option: str, version: str = "") -> Bank:
     """The sentences on a candidate that brings none along; `version` is the one under analysis."""
     return families()[family(option, version)]
 
 
-def about(briefing: Briefing, option: str) -> Action:
+def about(briefing: Briefing, option: str) -> Bank:
     """The sentences on a candidate: those that the briefing brings along, else the ones here."""
     brought = next((offered.sentences for offered in briefing.options if offered.id == option), None)
     return brought or action(option, briefing.version)

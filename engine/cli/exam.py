@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
 from progtrain.advisor import process
 from progtrain.advisor.check.grounding import Grounding
-from progtrain.advisor.interface import Briefing, Candidate, Draft, Fact, Finding, Risk, Settings
+from progtrain.advisor.interface import Briefing, Candidate, Draft, Fact, Finding, Frozen, Risk, Settings
 from progtrain.advisor.prose import prompts
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES, FACTS, bucket
 from progtrain.engine.script.action.catalogue import sentences_of
@@ -47,46 +45,38 @@ _FAILED = 2
 _SECTIONS = (*prompts.BEFORE, *prompts.AFTER)
 
 
-class _Question(NamedTuple):
-    finding: str
-    facts: dict[str, Value]
-    #: in the rules' order
-    options: tuple[str, ...]
-    right: frozenset[str]
-    #: a summary that has understood holds one of these
-    words: str
-
-
-_QUESTIONS = (
-    _Question(
+_Question = tuple[str, dict[str, Value], tuple[str, ...], frozenset[str], str]
+#: diagnosis; facts; options in the rules' order; the right ones; what a summary that has understood holds one of
+_QUESTIONS: tuple[_Question, ...] = (
+    (
         "overfitting",
         {"train_loss": 0.0312, "val_loss": 0.4127, "gap": 0.924, "rise": 0.38, "best_epoch": 6, "weight_decay": 0.0},
         ("learning_rate_up", "add_weight_decay", "epochs_up", "add_dropout", "hidden_size_up"),
         frozenset({"add_weight_decay", "add_dropout"}),
         r"overfit|memoris|memoriz|generalis|generaliz|capacity",
     ),
-    _Question(
+    (
         "learning_rate_too_high",
         {"train_loss": 0.71, "val_loss": 0.78, "gap": 0.09, "roughness": 0.83, "learning_rate": 0.1, "best_epoch": 11},
         ("epochs_up", "learning_rate_down", "hidden_size_up", "learning_rate_up"),
         frozenset({"learning_rate_down"}),
         r"learning rate|steps? (?:are|is) too|too large|too high",
     ),
-    _Question(
+    (
         "too_few_epochs",
         {"train_loss": 0.42, "val_loss": 0.44, "gap": 0.05, "late_slope": 0.09, "best_epoch": 30, "roughness": 0.1},
         ("add_dropout", "epochs_up", "learning_rate_down", "add_weight_decay"),
         frozenset({"epochs_up"}),
         r"too soon|too few epochs|still (?:improv|fall)|not finished|more epochs|longer",
     ),
-    _Question(
+    (
         "unscaled_inputs",
         {"train_loss": 0.55, "val_loss": 0.58, "input_scale": 2400.0, "input_offset": 12.0, "first_drop": 0.02},
         ("hidden_size_up", "add_input_standardisation", "add_label_smoothing", "epochs_down"),
         frozenset({"add_input_standardisation"}),
         r"scale|standardi|features",
     ),
-    _Question(
+    (
         "class_imbalance",
         {"imbalance": 9.0, "worst_class": "class 3", "worst_class_recall": 0.31, "class_spread": 0.62, "wrong": 32},
         ("learning_rate_down", "add_class_weights", "add_warmup", "batch_size_up"),
@@ -96,10 +86,8 @@ _QUESTIONS = (
 )
 
 
-class Mark(BaseModel):
+class Mark(Frozen):
     """How one question was answered."""
-
-    model_config = ConfigDict(frozen=True)
 
     question: str
     #: sentences as the model wrote them, and how many of them keep to the facts
@@ -115,66 +103,54 @@ class Mark(BaseModel):
     by_model: bool
 
 
-class Result(BaseModel):
-    """The whole exam."""
+def serves(marks: Sequence[Mark]) -> bool:
+    return sum(not mark.by_model for mark in marks) < _FAILED
 
-    model_config = ConfigDict(frozen=True)
 
-    marks: tuple[Mark, ...]
+def line(marks: Sequence[Mark]) -> str:
+    """What a user reads."""
+    count = len(_QUESTIONS)
+    said = sum(mark.sentences for mark in marks)
+    true = sum(mark.true_to_facts for mark in marks)
+    form = sum(mark.sections for mark in marks) / (count * len(_SECTIONS))
+    return (
+        f"exam: facts {100 * true / max(1, said):.0f} % ({said} sentences), "
+        f"diagnosis {sum(mark.diagnosed for mark in marks)} of {count}, "
+        f"choice {sum(mark.chosen_well for mark in marks)} of {count}, form {100 * form:.0f} %"
+    )
 
-    @property
-    def serves(self) -> bool:
-        return sum(not mark.by_model for mark in self.marks) < _FAILED
 
-    @property
-    def line(self) -> str:
-        """What a user reads."""
-        count = len(_QUESTIONS)
-        said = sum(mark.sentences for mark in self.marks)
-        true = sum(mark.true_to_facts for mark in self.marks)
-        form = sum(mark.sections for mark in self.marks) / (count * len(_SECTIONS))
-        return (
-            f"exam: facts {100 * true / max(1, said):.0f} % ({said} sentences), "
-            f"diagnosis {sum(mark.diagnosed for mark in self.marks)} of {count}, "
-            f"choice {sum(mark.chosen_well for mark in self.marks)} of {count}, form {100 * form:.0f} %"
-        )
+def pace(marks: Sequence[Mark]) -> str:
+    """How long a draft takes here, from the facts to its file, the process's start included."""
+    return f"a draft takes {median(mark.seconds for mark in marks):.1f} s here"
 
-    @property
-    def pace(self) -> str:
-        """How long a draft takes here, from the facts to its file, the process's start included."""
-        return f"a draft takes {median(mark.seconds for mark in self.marks):.1f} s here"
 
-    @property
-    def verdict(self) -> str:
-        if not self.serves:
-            return "does not serve: drafts would be written by the rules alone"
-        most = len(_QUESTIONS) - 1
-        weak = [
-            name
-            for name, good in (
-                ("diagnosis", sum(mark.diagnosed for mark in self.marks)),
-                ("choice", sum(mark.chosen_well for mark in self.marks)),
-                ("form", sum(mark.sections > len(_SECTIONS) / 2 for mark in self.marks)),
-            )
-            if good < most
-        ]
-        return f"serves, but is weak in {' and '.join(weak)}: look at the rules' order as well" if weak else "serves"
+def verdict(marks: Sequence[Mark]) -> str:
+    if not serves(marks):
+        return "does not serve: drafts would be written by the rules alone"
+    good = {
+        "diagnosis": sum(mark.diagnosed for mark in marks),
+        "choice": sum(mark.chosen_well for mark in marks),
+        "form": sum(mark.sections > len(_SECTIONS) / 2 for mark in marks),
+    }
+    weak = [name for name, count in good.items() if count < len(_QUESTIONS) - 1]
+    return f"serves, but is weak in {' and '.join(weak)}: look at the rules' order as well" if weak else "serves"
 
 
 def briefings() -> Iterator[Briefing]:
     return map(_briefing, _QUESTIONS)
 
 
-def sit(settings: Settings, progress: Callable[[str], None] = lambda line: None) -> Result:
+def sit(settings: Settings, progress: Callable[[str], None] = lambda line: None) -> list[Mark]:
     """All questions, each in a process of its own; ends early with a model that has given nothing usable twice."""
     marks: list[Mark] = []
     for question in _QUESTIONS:
         mark = _answered(question, settings)
         marks.append(mark)
         progress(_told(mark))
-        if sum(not mark.by_model for mark in marks) == _FAILED:
+        if not serves(marks):
             break
-    return Result(marks=tuple(marks))
+    return marks
 
 
 def _told(mark: Mark) -> str:
@@ -184,6 +160,7 @@ def _told(mark: Mark) -> str:
 
 
 def _answered(question: _Question, settings: Settings) -> Mark:
+    finding, _, _, right, words = question
     briefing = _briefing(question)
     seen: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -200,12 +177,12 @@ def _answered(question: _Question, settings: Settings) -> Mark:
     lines = [(name, line) for name, found in said.items() for line in found]
     chosen = _own_choice(draft)
     return Mark(
-        question=question.finding,
+        question=finding,
         sentences=len(lines),
         true_to_facts=sum(grounding.problem(line, name) is None for name, line in lines),
-        diagnosed=bool(re.search(question.words, " ".join(said.get("summary", ())), re.IGNORECASE)),
+        diagnosed=bool(re.search(words, " ".join(said.get("summary", ())), re.IGNORECASE)),
         chosen=chosen,
-        chosen_well=by_model and chosen in question.right,
+        chosen_well=by_model and chosen in right,
         sections=len({event["name"] for event in seen if event["event"] == "sentences"}) if by_model else 0,
         seconds=draft.seconds["total"],
         notes=draft.notes,
@@ -224,15 +201,12 @@ def _own_choice(draft: Draft) -> str:
 
 
 def _briefing(question: _Question) -> Briefing:
+    finding, facts, options, _, _ = question
     return Briefing(
         version="v003",
-        facts=tuple(_fact(key, value) for key, value in {**_COMMON, **question.facts}.items()),
-        findings=(
-            Finding(
-                id=question.finding, strength=0.9, text=DIAGNOSES[question.finding], evidence=tuple(question.facts)
-            ),
-        ),
-        options=tuple(_option(name, rank) for rank, name in enumerate(question.options, 1)),
+        facts=tuple(_fact(key, value) for key, value in {**_COMMON, **facts}.items()),
+        findings=(Finding(id=finding, strength=0.9, text=DIAGNOSES[finding], evidence=tuple(facts)),),
+        options=tuple(_option(name, rank) for rank, name in enumerate(options, 1)),
     )
 
 

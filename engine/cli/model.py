@@ -18,6 +18,16 @@ from progtrain.engine.rules import rules
 
 _path = click.argument("path", required=False, type=click.Path(path_type=Path), shell_complete=model_files)
 
+#: what is measured of a model -> its name and unit for a person
+_SPEEDS = {
+    "load_seconds": ("loads in", "s"),
+    "read_per_second": ("reads", "tokens/s"),
+    "write_per_second": ("writes", "tokens/s"),
+    "grammar_write_per_second": ("writes under a grammar", "tokens/s"),
+    "own_loop_write_per_second": ("llama.cpp's own loop", "tokens/s"),
+    "share_of_own_loop": ("share of its speed", "in processor time"),
+}
+
 
 @click.group("model")
 def command() -> None:
@@ -48,17 +58,18 @@ def check(ctx: click.Context, path: Path | None, as_json: bool) -> int:
     found = process.inspect(settings.model or bundled_model())
     if not as_json:
         _tell(found, False)
-    result = None if found.problems else exam.sit(settings, (lambda line: None) if as_json else _progress)
+    marks = () if found.problems else exam.sit(settings, (lambda line: None) if as_json else _progress)
     if as_json:
-        sat = None if result is None else {**result.model_dump(mode="json"), "line": result.line}
+        told = [mark.model_dump(mode="json") for mark in marks]
+        sat = {"marks": told, "line": exam.line(marks)} if marks else None
         print_json("model_check", {**found.model_dump(mode="json"), "exam": sat})
-    elif result is not None:
-        for note in result.marks[-1].notes if not result.serves else ():
+    elif marks:
+        for note in () if exam.serves(marks) else marks[-1].notes:
             say(f"  {note}")
-        say(result.line)
-        say(result.pace)
-        say(result.verdict, bold=True)
-    return 0 if result is not None and result.serves else 1
+        say(exam.line(marks))
+        say(exam.pace(marks))
+        say(exam.verdict(marks), bold=True)
+    return 0 if marks and exam.serves(marks) else 1
 
 
 def _progress(line: str) -> None:
@@ -72,23 +83,16 @@ def _progress(line: str) -> None:
 def bench(ctx: click.Context, path: Path | None, as_json: bool) -> int:
     """How fast it reads and writes here."""
     settings = _settings(ctx, path)
-    speed = process.bench(settings.model or bundled_model(), settings=settings)
+    speed, problem = process.bench(settings.model or bundled_model(), settings=settings)
     if as_json:
-        print_json("model_speed", speed.model_dump(mode="json"))
-    elif speed.problem is None:
-        for label, value, unit in (
-            ("loads in", speed.load_seconds, "s"),
-            ("reads", speed.read_per_second, "tokens/s"),
-            ("writes", speed.write_per_second, "tokens/s"),
-            ("writes under a grammar", speed.grammar_write_per_second, "tokens/s"),
-            ("llama.cpp's own loop", speed.own_loop_write_per_second, "tokens/s"),
-            ("share of its speed", speed.share_of_own_loop, "in processor time"),
-        ):
-            if value is not None:
+        print_json("model_speed", {**{key: speed.get(key) for key in _SPEEDS}, "problem": problem})
+    elif problem is None:
+        for key, (label, unit) in _SPEEDS.items():
+            if (value := speed.get(key)) is not None:
                 say(f"{label:24}{value:10.3g} {unit}" if value < 1 else f"{label:24}{value:10.0f} {unit}")
     else:
-        say(f"progtrain: {speed.problem}", error=True)
-    return 0 if speed.problem is None else 1
+        say(f"progtrain: {problem}", error=True)
+    return 0 if problem is None else 1
 
 
 @command.command("redo")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from models.recipe import policy, scenario, words
 from progtrain.advisor.interface import Briefing
+from progtrain.advisor.prose.outline import Outline, draw
 from progtrain.advisor.prose.prompts import AFTER, BEFORE, CHOICE, OFFERED, by_rank, heading, render
-from progtrain.advisor.prose.writing import Writer
 
 #: Seeds from here on are never trained on.
 HELD_OUT = 50_000_000
@@ -53,15 +53,15 @@ def example(seed: int, *, short: bool = False) -> Example:
         score = policy.scores(briefing)
     odds = policy.odds(score)
     chosen = rng.choices(list(odds), list(odds.values()))[0]
-    writer = Writer(briefing, rng)
-    before, after = writer.before(chosen), writer.after(chosen)
+    outline = Outline(briefing)
+    written = {name: draw(outline, name, chosen, rng) for name in (*BEFORE, *AFTER)}
     told = () if short else BEFORE
     return Example(
         briefing=briefing,
         prompt=render(briefing),
-        before="".join(_section(name, before[name]) for name in told) + heading(CHOICE),
+        before="".join(_section(name, written[name]) for name in told) + heading(CHOICE),
         choice=f"{chosen}\n",
-        after="".join(_section(name, after[name]) for name in AFTER),
+        after="".join(_section(name, written[name]) for name in AFTER),
         odds=odds,
     )
 

@@ -147,8 +147,8 @@ def _true_sentences(briefing: Briefing, chosen: str) -> Iterable[str]:
     """Every sentence of the banks that holds, in every spelling, keys in place."""
     found = prompts.signals(briefing)
     names = [finding.id for finding in briefing.findings] or ["healthy"]
-    banks = [*wording.results(), *wording.about(briefing, chosen).values(), *wording.other().values()]
-    banks += [bank for name in [*names, "healthy"] for bank in wording.findings()[name]]
+    banks = [*wording.results().values(), *wording.about(briefing, chosen).values(), *wording.other().values()]
+    banks += [bank for name in [*names, "healthy"] for bank in wording.findings()[name].values()]
     for text in itertools.chain.from_iterable(banks):
         if holds(text, found):
             yield from spellings(text, found)

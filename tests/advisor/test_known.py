@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from progtrain.advisor.check.known import Known
+from progtrain.advisor.check import known
 from progtrain.advisor.interface import Briefing
 
 Make = Callable[..., Briefing]
@@ -35,4 +35,4 @@ Make = Callable[..., Briefing]
 )
 def test_a_sentence_must_be_true_and_in_its_place(make_briefing: Make, text: str, section: str, problem: str) -> None:
     chosen = "add_dropout" if section == "goal" else ""
-    assert Known(make_briefing()).problem(text, section, chosen) == problem
+    assert known.problem(text, section, make_briefing(), chosen) == problem

@@ -13,7 +13,7 @@ from progtrain.advisor.llama import chat, grammar
 from progtrain.advisor.llama.model import Model, ModelError
 from progtrain.advisor.llama.session import Session
 from progtrain.advisor.locate import bundled_model
-from progtrain.advisor.prose.free_writing import Shown
+from progtrain.advisor.prose.free_writing import shown
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +162,10 @@ def test_without_a_usable_template_the_model_is_asked_in_plain_text_and_the_user
 
 
 def test_values_appear_while_text_is_written() -> None:
-    shown = Shown({"gap": "0.574", "best": "v001", "best_epoch": "6"})
-    parts = [shown.add(piece) for piece in ("The ", "@g", "ap", " at @best", "_epoch", ".", " @x", " ")]
+    parts, held = [], ""
+    for piece in ("The ", "@g", "ap", " at @best", "_epoch", ".", " @x", " "):
+        part, held = shown(held + piece, {"gap": "0.574", "best": "v001", "best_epoch": "6"})
+        parts.append(part)
     assert parts == ["The ", "", "", "0.574 at ", "", "6.", " ", "@x "]
 
 

@@ -37,11 +37,11 @@ def test_what_is_no_sentence_is_told(text: str, problem: str | None) -> None:
 
 def _banks() -> Iterator[tuple[str, bool]]:
     actions = [*wording.families().values(), *(recipe.words() for recipe in recipes())]
-    parts = [*wording.results(), *(part for action in actions for part in action.values())]
+    parts = [*wording.results().values(), *(part for action in actions for part in action.values())]
     yield from ((line, False) for part in parts for line in part)
     for finding in wording.findings().values():
-        for name in finding._fields:
-            yield from ((line, name == "focus") for line in getattr(finding, name))
+        for name, lines in finding.items():
+            yield from ((line, name == "focus") for line in lines)
 
 
 def test_every_sentence_of_the_banks_reads_as_one_in_every_spelling() -> None:
@@ -72,7 +72,7 @@ def test_focus_names_only_what_a_candidate_can_act_on(make_briefing: Make) -> No
 
 def test_every_matter_of_the_banks_is_within_reach_of_some_candidate() -> None:
     candidates = wording.written_about() | {recipe.candidate_id for recipe in recipes()}
-    matters = [text for finding in wording.findings().values() for text in finding.focus]
+    matters = [text for finding in wording.findings().values() for text in finding["focus"]]
     assert not [text for text in matters if subjects.out_of_reach(text, candidates)]
 
 
@@ -80,7 +80,7 @@ def test_the_summary_must_name_result_and_change(make_briefing: Make) -> None:
     result, lead, *_ = Outline(make_briefing()).parts("summary")
     assert all({"value", "delta_previous"} <= set(KEY.findall(text)) for text in result.sentences)
     assert (result.least, lead.least) == (1, 1)
-    assert set(lead.sentences) <= set(wording.findings()["overfitting"].summary)
+    assert set(lead.sentences) <= set(wording.findings()["overfitting"]["summary"])
 
 
 def test_of_two_diagnoses_that_shut_each_other_out_the_stronger_one_is_told() -> None:

@@ -167,7 +167,7 @@ def test_another_model_is_inspected_and_measured(extra_model: Path) -> None:
     info = process.inspect(extra_model)
     assert info.problems == ()
     assert info.native is False
-    assert process.bench(extra_model).problem is None
+    assert process.bench(extra_model)[1] is None
 
 
 def test_the_bundled_model_is_what_its_card_says(bundled: Path) -> None:
@@ -180,12 +180,12 @@ def test_the_bundled_model_is_what_its_card_says(bundled: Path) -> None:
 
 
 def test_speed_is_measured(bundled: Path) -> None:
-    speed = process.bench(bundled)
-    assert speed.problem is None
-    assert (speed.read_per_second or 0) > (speed.write_per_second or 0) > 0
-    assert speed.own_loop_write_per_second and speed.grammar_write_per_second
+    speed, problem = process.bench(bundled)
+    assert problem is None
+    assert speed["read_per_second"] > speed["write_per_second"] > 0
+    assert speed["own_loop_write_per_second"] and speed["grammar_write_per_second"]
     # 0.75 is the aim; half leaves room for a machine that does other things at the same time
-    assert (speed.share_of_own_loop or 0) > 0.5
+    assert speed["share_of_own_loop"] > 0.5
 
 
 def test_asking_imports_neither_llama_cpp_nor_numpy() -> None:

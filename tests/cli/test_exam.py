@@ -11,29 +11,29 @@ from progtrain.engine.cli import exam
 
 def test_the_bundled_model_passes() -> None:
     told: list[str] = []
-    result = exam.sit(Settings(), told.append)
-    assert result.serves
-    assert sum(mark.diagnosed for mark in result.marks) == 5
-    assert sum(mark.chosen_well for mark in result.marks) >= 4
-    assert result.line.startswith("exam: facts 100 %")
-    assert "form 100 %" in result.line
-    assert len(told) == len(result.marks) == 5
+    marks = exam.sit(Settings(), told.append)
+    assert exam.serves(marks)
+    assert sum(mark.diagnosed for mark in marks) == 5
+    assert sum(mark.chosen_well for mark in marks) >= 4
+    assert exam.line(marks).startswith("exam: facts 100 %")
+    assert "form 100 %" in exam.line(marks)
+    assert len(told) == len(marks) == 5
 
 
 def test_a_model_that_cannot_be_used_fails_early(tmp_path: Path) -> None:
     path = tmp_path / "none.gguf"
     path.write_bytes(b"import torch\n" * 100)
-    result = exam.sit(Settings(model=path))
-    assert not result.serves
-    assert len(result.marks) == 2
-    assert "diagnosis 0 of 5, choice 0 of 5, form 0 %" in result.line
-    assert result.verdict.startswith("does not serve")
+    marks = exam.sit(Settings(model=path))
+    assert not exam.serves(marks)
+    assert len(marks) == 2
+    assert "diagnosis 0 of 5, choice 0 of 5, form 0 %" in exam.line(marks)
+    assert exam.verdict(marks).startswith("does not serve")
 
 
 def test_leaning_on_the_rules_does_not_pass() -> None:
     questions = list(zip(exam.briefings(), exam._QUESTIONS, strict=True))
-    assert [q.finding for b, q in questions if by_rank(b)[0].id in q.right] == []
-    assert all(q.right < {option.id for option in b.options} for b, q in questions)
+    assert [name for b, (name, _, _, right, _) in questions if by_rank(b)[0].id in right] == []
+    assert all(right < {option.id for option in b.options} for b, (_, _, _, right, _) in questions)
 
 
 def test_a_weak_model_is_told_in_what() -> None:
@@ -49,6 +49,6 @@ def test_a_weak_model_is_told_in_what() -> None:
         notes=(),
         by_model=True,
     )
-    result = exam.Result(marks=(mark,) * 5)
-    assert result.line == "exam: facts 90 % (50 sentences), diagnosis 5 of 5, choice 0 of 5, form 100 %"
-    assert result.verdict == "serves, but is weak in choice: look at the rules' order as well"
+    marks = (mark,) * 5
+    assert exam.line(marks) == "exam: facts 90 % (50 sentences), diagnosis 5 of 5, choice 0 of 5, form 100 %"
+    assert exam.verdict(marks) == "serves, but is weak in choice: look at the rules' order as well"

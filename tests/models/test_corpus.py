@@ -16,8 +16,8 @@ from progtrain.engine.analysis.vocabulary import BUCKETS, CANDIDATES, DIAGNOSES,
 from progtrain.engine.script.action.catalogue import recipes
 
 SENTENCES = [
-    *(line for part in wording.results() for line in part),
-    *(line for finding in wording.findings().values() for part in finding for line in part),
+    *(line for part in wording.results().values() for line in part),
+    *(line for finding in wording.findings().values() for part in finding.values() for line in part),
     *(line for action in wording.families().values() for part in action.values() for line in part),
     *(line for recipe in recipes() for part in recipe.words().values() for line in part),
 ]

@@ -27,7 +27,8 @@ class Watch:
         self._busy = threading.local()
         #: in the order in which it happened: (what, path, ...)
         self._undo = []
-        self._made, self._saved = set(), set()
+        # of a path: the content is the script's, since it was made now or kept aside; or it was moved there
+        self._made, self._saved, self._longer, self._moved = set(), set(), set(), set()
         self.read, self.written, self.listed = {}, {}, {}
         self.unread, self.not_restored = 0, []
         self._open_before = set(_open_files())
@@ -85,7 +86,7 @@ class Watch:
             self.note_read(_absolute(path))
 
     def note_read(self, path):
-        if not self._is_foreign(path) and not path.endswith(_CODE):
+        if not self._is_foreign(path) and not path.endswith(_CODE) and os.path.exists(path):
             self.unread += not _note(self.read, path)
 
     def will_write(self, path, truncates=False, appends=False):
@@ -116,9 +117,16 @@ class Watch:
         _note(self.written, target)
         if os.path.isfile(target) and not self._is_known(target):
             self._save(target, truncates=True)
-        elif not os.path.lexists(target):
+        for known in (self._made, self._saved, self._longer, self._moved):
+            known.discard(target)
+        if self._is_known(source):
             self._made.add(target)
-        self._remember("moved", source, target)
+            self._remember("folder" if os.path.isdir(source) else "file", target)
+        else:
+            self._moved.add(target)
+            self._remember("moved", source, target)
+        for known in (self._made, self._saved, self._longer, self._moved):
+            known.discard(source)
 
     def _remove(self, path, folder=-1):
         path = _absolute(path)
@@ -140,7 +148,8 @@ class Watch:
 
     def _rmtree(self, path, folder=None):
         path = _absolute(path)
-        if folder is not None or not os.path.isdir(path) or self._is_known(path) or self._is_kept_out(path):
+        own = self._is_known(path) and not any(moved.startswith(_inside(path)) for moved in self._moved)
+        if folder is not None or not os.path.isdir(path) or own or self._is_kept_out(path):
             return
         try:
             self._put_aside(path, os.rename)
@@ -164,7 +173,9 @@ class Watch:
 
     def _save(self, path, truncates=False, appends=False):
         if appends and not truncates:
-            self._saved.add(path)
+            if path in self._longer:
+                return
+            self._longer.add(path)
             self._remember("longer", path, os.path.getsize(path), os.stat(path).st_mtime_ns)
         elif truncates:
             try:
@@ -242,7 +253,7 @@ class Watch:
     def _is_known(self, path):
         """Made or kept already, itself or a folder around it."""
         while path not in self._made and path not in self._saved:
-            path, name = os.path.split(path)
+            path, name = os.path.split(path) if path not in self._moved else ("", "")
             if not name:
                 return False
         return True

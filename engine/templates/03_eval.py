@@ -1,4 +1,4 @@
-"""Evaluates one version on the validation data, the way it would be served: raw sample in, finished answer out.
+"""Evaluates one version on the validation data: its best checkpoint, every sample, the metrics that the rules name.
 
     python 03_eval.py --version v001
     python 03_eval.py --external NAME      # a model from elsewhere: Models/external/NAME/inference_sample.py
@@ -6,17 +6,25 @@
 This file is yours: read it, change it, run it alone. It writes eval_score.json, infer_samples/ and _eval/ beside
 the checkpoint. Scores of two versions are comparable while this file, the data and the seed stay the same.
 
-Of a training script it uses: its LightningModule, or load_model(checkpoint_path); load_split(split), which gives
-[(sample_id, raw, target), ...] or (raws, targets), with preprocess(raw) -> Tensor where there is one; or else its
-validation DataLoader; and, where they exist, postprocess(output) -> prediction, CLASS_NAMES and
-per_sample_loss(output, target).
+Model and samples come from the first of these that the training script has:
+
+1. `load_split(split)`, which gives [(sample_id, raw, target), ...] or (raws, targets): raw samples in, finished answers
+   out. With it count load_model(checkpoint_path) or the script's LightningModule, preprocess(raw) -> Tensor,
+   postprocess(output) -> prediction, per_sample_loss(output, target) and CLASS_NAMES, where they exist.
+2. `Trainer.fit` of Lightning or `Trainer.train` of transformers: the script is run up to that call, nothing is trained,
+   and the model and the validation data that it has built itself are evaluated, by its own validation_step.
+3. `load_model(checkpoint_path)` with a function val_dataloader().
+4. its log, metrics.csv: the numbers of the best epoch, marked as reported by the script and not measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import builtins
 import csv
 import difflib
+import functools
 import hashlib
 import importlib.util
 import inspect
@@ -26,15 +34,17 @@ import math
 import os
 import random
 import re
+import runpy
 import shutil
 import statistics
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
@@ -43,18 +53,28 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torchmetrics.functional as M
-from PIL import Image, ImageOps
 from torch import Tensor
-from torch.utils.data import default_collate
+from torch.utils.data import DataLoader, RandomSampler, default_collate
 
 ROOT = Path(__file__).resolve().parent
-BATCH = 64  # for the metrics; the latency is measured one sample at a time
+BATCH = 64  # for the metrics of load_split's samples; the latency is measured one sample at a time
 LATENCY_SAMPLES, WARM_UP = 50, 5
+SINGLES = 2000  # at most so many samples go through validation_step one by one: the same ones for every version
+TRAINERS = {
+    "lightning.pytorch.trainer.trainer": "fit",
+    "pytorch_lightning.trainer.trainer": "fit",
+    "transformers.trainer": "train",
+}
+TARGETS = ("label", "labels", "target", "targets", "y", "mask", "masks")
+REPORTED = "reported by the script, not measured"
 
 
 class EvalError(Exception):
     """What the user can fix: shown as one line."""
+
+
+class Halt(BaseException):
+    """Ends the training script where its training would begin. No `except Exception` of its own catches it."""
 
 
 @contextmanager
@@ -73,7 +93,19 @@ def calling(what: str) -> Iterator[None]:
         raise EvalError(f"{what} failed{place}: {type(error).__name__}: {message}") from error
 
 
-# ---- script and model
+# ---- what a script offers: load_split and what belongs to it
+
+
+def offered(path: Path) -> set[str]:
+    """The names that a script defines or imports at its top level, without running it."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except SyntaxError as error:
+        raise EvalError(f"{path.name}, line {error.lineno}: no valid Python: {error.msg}") from error
+    names = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    imported = [a for node in body if isinstance(node, (ast.Import, ast.ImportFrom)) for a in node.names]
+    targets = [t for node in body if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)]
+    return names | {a.asname or a.name for a in imported} | {t.id for t in targets}
 
 
 def import_file(path: Path) -> ModuleType:
@@ -129,7 +161,7 @@ def load_model(script: ModuleType, checkpoint: Path) -> Any:
 class Answer:
     """Of a model to one sample: scores (logits, probabilities, numbers), a finished prediction, or both."""
 
-    scores: Tensor | None
+    scores: Any
     prediction: Any = None
 
 
@@ -138,7 +170,9 @@ class TrainedModel:
 
     def __init__(self, script: ModuleType, checkpoint: Path, samples: Samples) -> None:
         self.model, self.collate = load_model(script, checkpoint), samples.collate
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # a GPU only where the training used one
+        trained_on = str(read_json(checkpoint.parent / "spec.json").get("device") or "")
+        self.device = torch.device("cuda" if trained_on.startswith("cuda") and torch.cuda.is_available() else "cpu")
         self.lightning = hasattr(self.model, "transfer_batch_to_device")
         if self.lightning:
             self.model.to(self.device)
@@ -155,14 +189,14 @@ class TrainedModel:
         else:
             several = isinstance(batch, list) and isinstance(batch[0], Tensor)
             output = self.model(*batch) if several else self.model(batch)
-        output = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
-        output = output[0] if isinstance(output, tuple | list) else output
-        if not isinstance(output, Tensor):
+        scores = scores_in(output)
+        if scores is None:
             raise EvalError("forward returns neither a tensor nor a tuple, dict or object with `logits`")
-        scores = output.float().cpu()
-        # a forward that ends in squeeze() drops the dimension of a batch of one
-        rows = list(scores) if scores.dim() and len(scores) == len(raws) else [scores]
-        return [Answer(row, self.postprocess(row)) for row in rows]
+        if isinstance(scores, Tensor):
+            scores = scores.float().cpu()
+            # a forward that ends in squeeze() drops the dimension of a batch of one
+            scores = list(scores) if scores.dim() and len(scores) == len(raws) else [scores]
+        return [Answer(row, self.postprocess(row)) for row in scores]
 
 
 class ExternalModel:
@@ -182,7 +216,7 @@ class ExternalModel:
         if isinstance(output, Mapping):
             prediction = next((output[k] for k in ("prediction", "label", "class") if k in output), None)
             output = next((output[k] for k in ("logits", "scores", "probabilities") if k in output), prediction)
-        if isinstance(output, str | int | np.integer):
+        if isinstance(output, (str, int, np.integer)):
             return Answer(None, output)
         return Answer(torch.as_tensor(np.asarray(output)).float(), prediction)
 
@@ -205,9 +239,6 @@ def median_latency(model: TrainedModel | ExternalModel, raws: list[Any]) -> floa
     return statistics.median(times[len(raws[:WARM_UP]) :])
 
 
-# ---- samples
-
-
 @dataclass
 class Samples:
     """The samples of a split; `collate` makes a batch of preprocessed inputs."""
@@ -222,7 +253,7 @@ class Samples:
 
 def as_input(raw: Any) -> Any:
     """Where the script has no preprocess: text and dicts go in as they are, all else as a float32 tensor."""
-    if isinstance(raw, str | Mapping):
+    if isinstance(raw, (str, Mapping)):
         return raw
     return torch.as_tensor(raw if isinstance(raw, Tensor) else np.array(raw), dtype=torch.float32)
 
@@ -230,7 +261,15 @@ def as_input(raw: Any) -> Any:
 def load_samples(script: ModuleType, split: str) -> Samples:
     name = Path(str(script.__file__)).name
     with calling(f"reading the {split} samples of {name}"):
-        samples = from_split(script.load_split(split)) if hasattr(script, "load_split") else from_loader(script, split)
+        if hasattr(script, "load_split"):
+            samples = from_split(script.load_split(split))
+        else:
+            name_of = "val_dataloader" if split == "valid" else f"{split}_dataloader"
+            names = [prefix + name_of for prefix in ("", "make_", "get_", "build_")]
+            make = next((getattr(script, n) for n in names if callable(getattr(script, n, None))), None)
+            if make is None:
+                raise EvalError(f"{name} offers neither load_split(split) nor {name_of}()")
+            samples = from_loader(make())
     if not samples.ids:
         raise EvalError(f"{name} gives no samples for the split {split!r}")
     repeated, times = Counter(samples.ids).most_common(1)[0]
@@ -242,26 +281,16 @@ def load_samples(script: ModuleType, split: str) -> Samples:
 def from_split(result: Any) -> Samples:
     if isinstance(result, tuple) and len(result) == 2:
         raws, targets = (part.to_numpy() if hasattr(part, "to_numpy") else part for part in result)
-        result = list(zip(raws, targets, strict=True))
+        if len(raws) != len(targets):
+            raise EvalError(f"load_split gives {len(raws)} samples and {len(targets)} targets")
+        result = list(zip(raws, targets))
     rows = [row if len(row) == 3 else (f"{n:06d}", *row) for n, row in enumerate(result)]
     return Samples([str(row[0]) for row in rows], [row[1] for row in rows], [row[2] for row in rows])
 
 
-def from_loader(script: ModuleType, split: str) -> Samples:
-    """Through the DataLoader of a LightningDataModule, of a function, or of the model."""
-    name = "val_dataloader" if split == "valid" else f"{split}_dataloader"
-    classes = [v for v in vars(script).values() if isinstance(v, type) and v.__module__ == script.__name__]
-    holders: list[Any] = [c() for c in classes if hasattr(c, "prepare_data") and not hasattr(c, "training_step")]
-    for data in holders:
-        data.prepare_data()
-        data.setup("test" if split == "test" else "fit")  # as in the training itself
-    holders += [script, *(cls() for cls in model_classes(script) if name in vars(cls))]
-    names = [prefix + name for prefix in ("", "make_", "get_", "build_")]
-    make = next((getattr(h, n) for h in holders for n in names if callable(getattr(h, n, None))), None)
-    if make is None:
-        raise EvalError(f"it offers neither load_split(split) nor {name}()")
-    loader = make()
-    loader = loader[0] if isinstance(loader, list | tuple) else loader
+def from_loader(loader: Any) -> Samples:
+    """The items of a DataLoader's data set, one by one."""
+    loader = loader[0] if isinstance(loader, (list, tuple)) else loader
     items = [split_item(loader.dataset[index]) for index in range(len(loader.dataset))]
 
     # a collate function takes whole items: any target will do
@@ -277,50 +306,29 @@ def split_item(item: Any) -> tuple[Any, Any]:
     """Input and target of a dataset's item."""
     if not isinstance(item, Mapping):
         return item[0], item[1]
-    key = next((k for k in ("label", "labels", "target", "targets", "y") if k in item), None)
+    key = next((k for k in TARGETS if k in item), None)
     if key is None:
         raise EvalError(f"no label or target among the keys of a sample: {', '.join(map(str, item))}")
     rest = {k: v for k, v in item.items() if k != key}
     return (next(iter(rest.values())) if len(rest) == 1 else rest), item[key]
 
 
+def scores_in(output: Any) -> Any:
+    """What a model's output says: a tensor with a row a sample, or a list of dicts (boxes). None: neither."""
+    if isinstance(output, Mapping):
+        output = next((output[k] for k in ("logits", "scores", "preds", "predictions", "out") if k in output), None)
+    output = getattr(output, "logits", output)
+    if isinstance(output, (tuple, list)) and output and isinstance(output[0], (Tensor, Mapping)):
+        output = output if isinstance(output[0], Mapping) else output[0]
+    boxes = isinstance(output, (tuple, list)) and output and isinstance(output[0], Mapping)
+    return list(output) if boxes else output if isinstance(output, Tensor) else None
+
+
 # ---- right and wrong
 
-
-@dataclass
-class Outcomes:
-    """What became of the samples, row by row. Classes are indices."""
-
-    task: str  # "classification", "binary", "multilabel" or "regression"
-    targets: Tensor
-    predictions: Tensor
-    probabilities: Tensor | None  # None: the model tells none
-    losses: Tensor
-    finite: Tensor  # False: the model's answer is not a number
-    names: list[str] | None
-
-    @property
-    def classes(self) -> int:
-        """Classes, or labels of which several may hold."""
-        seen = int(max(self.targets.max(), self.predictions.max())) + 1
-        return seen if self.probabilities is None else self.probabilities.shape[-1]
-
-    def correct(self, row: int) -> bool | None:
-        right = bool(self.finite[row]) and bool((self.predictions[row] == self.targets[row]).all())
-        return None if self.task == "regression" else right
-
-    def confidence(self, row: int) -> float | None:
-        if self.probabilities is None or self.task == "multilabel":
-            return None
-        p = self.probabilities[row]
-        return float(p.max() if self.task == "classification" else torch.maximum(p, 1 - p))
-
-    def named(self, value: Tensor) -> str:
-        """A target or prediction for people: a class's name, or the number."""
-        if self.task == "regression":
-            return " ".join(f"{number:.7g}" for number in value.reshape(-1).tolist())
-        classes = value.nonzero().flatten().tolist() if self.task == "multilabel" else [int(value)]
-        return "|".join(self.names[i] if self.names and i < len(self.names) else str(i) for i in classes)
+#: Tasks whose targets are classes: one a sample, 0 or 1, several at once, one for each pixel, one for each place of a text.
+CLASSES = ("classification", "binary", "multilabel", "segmentation", "tokens")
+PLACES = ("segmentation", "tokens")
 
 
 def stated_task(stats: Any) -> str:
@@ -329,97 +337,235 @@ def stated_task(stats: Any) -> str:
         return ""
     said = next((str(stats[key]) for key in ("task_type", "task", "problem_type") if key in stats), "")
     word = re.sub(r"[^a-z]", "", said.lower())
-    kinds = {"multilabel": "multilabel", "regress": "regression", "binary": "classes", "class": "classes"}
+    kinds = {"segment": "segmentation", "multilabel": "multilabel", "regress": "regression", "forecast": "regression"}
+    kinds |= {"binary": "classes", "class": "classes"}
     found = next((kind for part, kind in kinds.items() if part in word), "")
     return found or next((deeper for value in stats.values() if (deeper := stated_task(value))), "")
 
 
-def find_task(stated: str, targets: Tensor, scores: Tensor | None) -> str:
-    one_score = scores is not None and scores.shape[1] == 1
+def is_one_hot(targets: Tensor) -> bool:
     zero_or_one = bool(((targets == 0) | (targets == 1)).all())
+    return targets.dim() == 2 and targets.shape[1] > 1 and zero_or_one and bool((targets.sum(dim=1) == 1).all())
+
+
+def find_task(stated: str, targets: Tensor, scores: Tensor | None, source: str) -> str:
+    """By shapes, values and the losses that the script names: targets (n, ...), scores (n, ...) or None where the model
+    gives finished predictions.
+    """
+    whole = bool((targets == targets.round()).all())
+    zero_or_one = bool(((targets == 0) | (targets == 1)).all())
+    one_score = scores is not None and scores[0].numel() == 1
+    by_bits = re.search(r"BCE|binary_cross_entropy|[Ff]ocal|[Dd]ice", source) is not None
+    by_class = not by_bits and re.search(r"CrossEntropy|cross_entropy", source) is not None
     if stated in ("multilabel", "regression"):
         return stated
-    if not stated and targets.dim() > 1:
-        return "multilabel" if zero_or_one else "regression"
-    if not stated and (bool((targets != targets.round()).any()) or (one_score and not zero_or_one)):
-        return "regression"
-    return "binary" if one_score else "classification"
+    if targets.dim() == 1:
+        number = not stated and (not whole or (one_score and not zero_or_one))
+        return "regression" if number else "binary" if one_score else "classification"
+    if whole and (scores is None or lacks_one(scores, targets)) and (scores is not None or targets.dim() > 2):
+        return "tokens" if targets.dim() == 2 else "segmentation"
+    if targets.dim() > 2:
+        return "segmentation" if zero_or_one and (by_bits or stated) else "regression"
+    if is_one_hot(targets) and (by_class or stated == "classes"):
+        return "classification"
+    return "multilabel" if zero_or_one else "regression"
 
 
-def as_numbers(values: list[Any], names: list[str] | None, what: str) -> Tensor:
-    """Targets or predictions as one tensor; names of classes become their indices."""
-    index = {name: number for number, name in enumerate(names or [])}
-    unknown = [value for value in values if isinstance(value, str) and value not in index]
-    if unknown:
-        raise EvalError(f"the {what} {unknown[0]!r} is none of CLASS_NAMES ({', '.join(index) or 'there are none'})")
-    numbers = [index[value] if isinstance(value, str) else value for value in values]
-    return torch.tensor(np.stack([np.asarray(number, dtype=np.float64).squeeze() for number in numbers]))
+def lacks_one(scores: Tensor, targets: Tensor) -> bool:
+    """Whether scores have one dimension more than targets, which is that of the classes: (n, C, ...) or (n, ..., C)."""
+    rest = targets.shape[1:]
+    return scores.dim() == targets.dim() + 1 and rest in (scores.shape[2:], scores.shape[1:-1])
 
 
-def assess(answers: list[Answer], samples: Samples, script: ModuleType, stats: Any) -> Outcomes:
-    names = getattr(script, "CLASS_NAMES", None) or stats.get("class_names") or stats.get("classes")
-    names = [names[key] for key in sorted(names)] if isinstance(names, Mapping) else names
-    names = [str(name) for name in names] if isinstance(names, list | tuple) else None
-    targets = as_numbers(samples.targets, names, "target")
-    told = [a.scores.reshape(-1).double() for a in answers if a.scores is not None]
-    scores = torch.stack(told) if len(told) == len(answers) else None
-    done = [a.prediction for a in answers if a.prediction is not None]
-    given = as_numbers(done, names, "prediction") if len(done) == len(answers) else None
-    numbers = scores if scores is not None else given
-    if numbers is None:
-        raise EvalError("some answers have scores, others a prediction only")
-    task = find_task(stated_task(stats), targets, scores)
-    finite = numbers.reshape(len(numbers), -1).isfinite().all(dim=1)
-    if task == "regression":
-        predictions = given if given is not None else numbers.reshape(targets.shape)
-        losses = (predictions - targets).square().reshape(len(targets), -1).mean(dim=1)
-        return Outcomes(task, targets, predictions, None, losses, finite & losses.isfinite(), None)
-    probabilities, losses = judge(task, scores, targets)
-    if given is None:
-        sure = torch.nan_to_num(probabilities) if probabilities is not None else numbers
-        given = sure.argmax(dim=1) if task == "classification" else sure >= 0.5
-    if hasattr(script, "per_sample_loss"):
-        pairs = zip(answers, samples.targets, strict=True)
-        losses = torch.tensor([float(script.per_sample_loss(a.scores, target)) for a, target in pairs])
-    return Outcomes(task, targets.long(), given.long(), probabilities, losses, finite, names)
+def classes_second(scores: Tensor, targets: Tensor) -> Tensor:
+    """(n, C, ...) of (n, ..., C): for texts the last dimension is that of the classes, for pictures the second."""
+    last = scores.shape[1:-1] == targets.shape[1:]
+    second = scores.shape[2:] == targets.shape[1:]
+    return scores.movedim(-1, 1) if last and (not second or targets.dim() == 2) else scores
 
 
-def judge(task: str, scores: Tensor | None, targets: Tensor) -> tuple[Tensor | None, Tensor]:
-    """Probabilities and the plain loss of each sample: versions trained with other losses stay comparable."""
-    if scores is None:
-        return None, torch.full((len(targets),), math.nan)
-    classes = 2 if task == "binary" else scores.shape[1]
-    if task != "multilabel" and int(targets.max()) >= classes:
-        raise EvalError(f"a target is class {int(targets.max())}, but the model tells {classes} classes apart")
-    are_probabilities = bool(((scores >= 0) & (scores <= 1)).all())
-    if task == "classification":
-        are_probabilities &= bool(((scores.sum(dim=1) - 1).abs() < 1e-3).all())
-        logits = scores.clamp_min(1e-12).log() if are_probabilities else scores
-        return logits.softmax(dim=1), F.cross_entropy(logits, targets.long(), reduction="none")
-    logits = torch.logit(scores, eps=1e-12) if are_probabilities else scores
-    logits = logits.squeeze(1) if task == "binary" else logits
-    losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return logits.sigmoid(), losses.reshape(len(losses), -1).mean(dim=1)
+def squeezed(values: Any) -> Any:
+    """Without dimensions of one, apart from that of the samples."""
+    if values is None:
+        return None
+    values = values if values.dim() else values.reshape(1)
+    return values.reshape(len(values), *(size for size in values.shape[1:] if size != 1))
+
+
+def span(targets: Tensor) -> float:
+    """Between the smallest and the largest value that such targets can have, by what is usual for images and sound."""
+    low, high = float(targets.min()), float(targets.max())
+    usual = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)]
+    return next((b - a for a, b in usual if a <= low and high <= b), max(high - low, 1e-12))
+
+
+@dataclass
+class Seen:
+    """A batch as the metrics take it. Classes are indices, targets of -100 (or `ignored`) do not count."""
+
+    targets: Any
+    predictions: Any
+    probabilities: Tensor | None  # None: the model tells none
+    losses: Tensor  # (n,), nan where nobody can say
+    finite: Tensor  # (n,), False: the model's answer is not a number
+
+
+class Judge:
+    """Takes what a model said, batch by batch, and keeps of it a row a sample and what the metrics need."""
+
+    def __init__(self, wanted: Mapping[str, bool | None], stats: Any, script_names: Any, source: str) -> None:
+        names = script_names or stats.get("class_names") or stats.get("classes")
+        names = [names[key] for key in sorted(names)] if isinstance(names, Mapping) else names
+        self.names = [str(name) for name in names] if isinstance(names, (list, tuple)) else None
+        self.stated, self.source, self.task = stated_task(stats), source, ""
+        ignored = re.search(r"ignore_index\s*=\s*(-?\d+)", source)
+        self.ignored = int(ignored[1]) if ignored else -100
+        self.wanted = {name: better for name, better in wanted.items() if name != "loss"}
+        self.rows: list[dict[str, Any]] = []
+        self.metrics: dict[str, Metric] = {}
+        self.unknown: dict[str, str] = {}  # metric -> why it cannot be worked out from outputs and targets
+        self.classes = 0
+        self.not_finite = 0
+        self.two_places = False  # one score a pixel, for yes or no
+        self.data_range: float | None = None
+
+    def see(self, ids: list[str], seen: Seen) -> None:
+        """Adds a batch. `self.task` has to be known by now."""
+        for name, better in self.wanted.items():
+            if name not in self.metrics and name not in self.unknown:
+                try:
+                    self.metrics[name] = Metric(name, better, self)
+                except EvalError as error:
+                    self.unknown[name] = str(error)
+        for metric in self.metrics.values():
+            metric.update(seen)
+        parts = {name: metric.parts(seen) for name, metric in self.metrics.items()}
+        self.not_finite += int((~seen.finite).sum())
+        for row, sample_id in enumerate(ids):
+            said = self.named(seen.predictions[row]) if bool(seen.finite[row]) else "nan"
+            self.rows.append(
+                {
+                    "sample_id": sample_id,
+                    "truth": self.named(seen.targets[row]),
+                    "prediction": said,
+                    "correct": self.correct(seen, row),
+                    "loss": float(seen.losses[row]),
+                    "confidence": self.confidence(seen, row),
+                    "parts": {name: float(values[row]) for name, values in parts.items() if values is not None},
+                }
+            )
+
+    def judged(self, scores: Tensor | None, targets: Tensor, predictions: Tensor | None = None) -> Seen:
+        """Tensors of one batch, brought into the metrics' shapes. The first batch decides the task."""
+        scores, targets, predictions = squeezed(scores), squeezed(targets), squeezed(predictions)
+        self.task = self.task or find_task(self.stated, targets, scores, self.source)
+        numbers = scores if scores is not None else predictions
+        finite = numbers.reshape(len(numbers), -1).isfinite().all(dim=1)
+        if self.task == "regression":
+            said = predictions if predictions is not None else numbers.reshape(targets.shape)
+            losses = (said - targets).square().reshape(len(targets), -1).mean(dim=1)
+            self.data_range = self.data_range or span(targets)
+            return Seen(targets, said, None, losses, finite & losses.isfinite())
+        if self.task == "classification" and targets.dim() == 2:
+            targets = targets.argmax(dim=1)
+        by_class = scores is not None and scores.dim() > targets.dim()
+        if self.task in PLACES:
+            scores = classes_second(scores, targets) if by_class else scores
+            self.two_places = scores is not None and not by_class
+        probabilities, losses = self.compare(scores, targets.double())
+        if predictions is None:
+            sure = torch.nan_to_num(probabilities) if probabilities is not None else numbers
+            predictions = sure.argmax(dim=1) if by_class else sure >= 0.5
+        seen_classes = max(self.classes, int(targets.max()) + 1, int(predictions.max()) + 1)
+        told = 2 if probabilities is None or probabilities.dim() == 1 else probabilities.shape[1]
+        self.classes = seen_classes if probabilities is None or self.two_places else told
+        return Seen(targets.long(), predictions.long(), probabilities, losses, finite)
+
+    def compare(self, scores: Tensor | None, targets: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Probabilities and the plain loss of each sample: versions trained with other losses stay comparable."""
+        if scores is None:
+            return None, torch.full((len(targets),), math.nan, dtype=torch.float64)
+        scores, counted = scores.double(), targets != self.ignored
+        by_class = scores.dim() > targets.dim()
+        told, found = scores.shape[1] if by_class else 2, int(targets[counted].max()) if bool(counted.any()) else 0
+        if self.task != "multilabel" and found >= told:
+            raise EvalError(f"a target is class {found}, but the model tells {told} classes apart")
+        sure = bool(((scores >= 0) & (scores <= 1)).all())
+        if by_class:
+            sure &= bool(((scores.sum(dim=1) - 1).abs() < 1e-3).all())
+            logits = scores.clamp_min(1e-12).log() if sure else scores
+            losses = F.cross_entropy(logits, targets.long(), reduction="none", ignore_index=self.ignored)
+        else:
+            logits = torch.logit(scores, eps=1e-12) if sure else scores
+            losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * counted
+        places = counted.reshape(len(counted), -1).sum(dim=1).clamp_min(1)
+        probabilities = logits.softmax(dim=1) if by_class else logits.sigmoid()
+        return probabilities, losses.reshape(len(losses), -1).sum(dim=1) / places
+
+    def correct(self, seen: Seen, row: int) -> bool | None:
+        """None where there is more than right and wrong: numbers, pixels, texts of many places."""
+        if self.task in ("classification", "binary", "multilabel"):
+            return bool(seen.finite[row]) and bool((seen.predictions[row] == seen.targets[row]).all())
+        return seen.predictions[row] == seen.targets[row] if self.task == "text" else None
+
+    def confidence(self, seen: Seen, row: int) -> float | None:
+        if seen.probabilities is None or self.task not in ("classification", "binary"):
+            return None
+        p = seen.probabilities[row]
+        return float(p.max() if self.task == "classification" else torch.maximum(p, 1 - p))
+
+    def named(self, value: Any) -> str:
+        """A target or prediction for people: a class's name, the numbers, the text."""
+        if isinstance(value, str):
+            return value
+        if isinstance(value, Mapping):
+            return f"{len(value.get('labels', value.get('boxes', ())))} boxes"
+        if self.task == "multilabel":
+            return "|".join(self.class_name(i) for i in value.nonzero().flatten().tolist())
+        numbers = value.reshape(-1).tolist()
+        if len(numbers) > 64:
+            return f"{len(numbers)} values, mean {statistics.fmean(numbers):.7g}"
+        if self.task == "regression":
+            return " ".join(f"{number:.7g}" for number in numbers)
+        return " ".join(self.class_name(int(number)) for number in numbers if number != self.ignored)
+
+    def class_name(self, index: int) -> str:
+        return self.names[index] if self.names and 0 <= index < len(self.names) else str(index)
+
+    def scores(self, loss: float | None = None) -> list[Score]:
+        """The loss, and each metric that is wanted and known here."""
+        losses = [row["loss"] for row in self.rows]
+        mean = statistics.fmean(losses) if losses and loss is None else loss
+        found = [Score("loss", math.nan if mean is None else mean, False, "validation loss of each sample")]
+        for name, metric in self.metrics.items():
+            found.append(Score(name, metric.value(self.not_finite), metric.better, "torchmetrics"))
+        return found
 
 
 # ---- metrics
 
-#: Everyday names of torchmetrics' functions, whose own names (cohen_kappa, hamming_distance ...) work as well.
+#: Everyday names of torchmetrics' metrics, whose own names (cohen_kappa, hamming_distance ...) work as well.
 ALIASES = {
     "acc": "accuracy", "f1": "f1_score", "sensitivity": "recall", "roc_auc": "auroc", "auc": "auroc",
     "ap": "average_precision", "mcc": "matthews_corrcoef", "kappa": "cohen_kappa", "ece": "calibration_error",
-    "jaccard": "jaccard_index", "iou": "jaccard_index", "miou": "jaccard_index", "mae": "mean_absolute_error",
-    "mse": "mean_squared_error", "rmse": "root_mean_squared_error", "r2": "r2_score",
+    "jaccard": "jaccard_index", "iou": "jaccard_index", "miou": "jaccard_index", "dice": "dice_score",
+    "mae": "mean_absolute_error", "mse": "mean_squared_error", "rmse": "root_mean_squared_error", "r2": "r2_score",
     "mape": "mean_absolute_percentage_error", "pearson": "pearson_corrcoef", "spearman": "spearman_corrcoef",
-    "cross_entropy": "loss", "log_loss": "loss", "nll": "loss",
+    "cross_entropy": "loss", "log_loss": "loss", "nll": "loss", "logloss": "loss",
+    "wer": "word_error_rate", "cer": "char_error_rate", "bleu": "bleu_score", "rouge": "rouge_score",
+    "chrf": "chrf_score", "ter": "translation_edit_rate", "map": "mean_average_precision",
+    "psnr": "peak_signal_noise_ratio", "ssim": "structural_similarity_index_measure",
+    "snr": "signal_noise_ratio", "sdr": "signal_distortion_ratio", "si_snr": "scale_invariant_signal_noise_ratio",
+    "si_sdr": "scale_invariant_signal_distortion_ratio",
 }  # fmt: skip
 #: Of the metrics for classes, those that read labels. The others read probabilities.
 ON_LABELS = {
     "accuracy", "f1_score", "precision", "recall", "specificity", "jaccard_index", "hamming_distance",
-    "cohen_kappa", "exact_match", "matthews_corrcoef",
+    "cohen_kappa", "exact_match", "matthews_corrcoef", "dice_score", "mean_iou",
 }  # fmt: skip
 #: Words in the names of metrics of which less is better.
-LOWER = ("error", "loss", "distance", "deviance", "divergence")
+LOWER = ("error", "loss", "distance", "deviance", "divergence", "perplexity", "edit_rate")
+IMAGE_AND_AUDIO = ("torchmetrics.image", "torchmetrics.audio")
 
 
 @dataclass
@@ -427,51 +573,883 @@ class Score:
     name: str
     value: float
     higher_is_better: bool
-    #: what each sample contributes: its mean is the value (of rmse, the square); None: it does not decompose
-    parts: Tensor | None = None
+    #: who says so
+    source: str
 
 
-def score(name: str, better: bool | None, o: Outcomes) -> Score:
-    """`name` as the rules spell it: "f1", "F1Score", "macro_f1", "top3_accuracy", "balanced_accuracy", "RMSE" ..."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").split("_")
+@functools.lru_cache(maxsize=1)
+def known_metrics() -> dict[str, Any]:
+    """torchmetrics' classes by their names in small letters, without underscores."""
+    found: dict[str, Any] = {}
+    for part in (".classification", ".regression", ".segmentation", ".detection", ".text", ".image", ".audio", ""):
+        try:
+            module: Any = importlib.import_module(f"torchmetrics{part}")
+        except ImportError:
+            continue
+        for name in dir(module):
+            value = getattr(module, name)
+            if isinstance(value, type) and hasattr(value, "update") and name[0].isupper():
+                found.setdefault(name.lower(), value)
+            elif isinstance(value, type) and "task" in inspect.signature(value.__new__).parameters:
+                found.setdefault(name.lower(), value)
+    return found
+
+
+def metric_key(name: str) -> tuple[str, str | None, int]:
+    """torchmetrics' name of a metric as the rules spell it ("f1", "F1Score", "val_acc", "macro_f1", "top3_accuracy",
+    "RMSE"), its average, and how many guesses count.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").replace("/", "_").split("_")
     average = next((word for word in ("macro", "micro", "weighted", "balanced") if word in words), None)
-    key = "_".join(word for word in words if word not in (average, "val", "valid"))
+    key = "_".join(word for word in words if word not in (average, "val", "valid", "validation", "eval"))
     top = re.search(r"top_?(\d+)", key)
-    key = "accuracy" if top else ALIASES.get(key, key)
-    better = not any(word in key for word in LOWER) if better is None else better
-    if key == "loss":
-        return Score(name, float(o.losses.mean()), better)
-    function: Any = getattr(M, key.removeprefix("root_"), None)
-    takes = inspect.signature(function).parameters if callable(function) else {}
-    if "preds" not in takes or ("task" in takes) != (o.task != "regression"):
-        near = difflib.get_close_matches(name.lower(), [*ALIASES, *dir(M)], n=3, cutoff=0.4)
-        raise EvalError(f"no metric {name!r} for {o.task}; the nearest names: {', '.join(near or ALIASES)}")
-    predicted = o.predictions if o.task == "regression" or (key in ON_LABELS and not top) else o.probabilities
-    if predicted is None or not bool(o.finite.all()):
-        return Score(name, math.nan, better)
-    default = "micro" if key == "accuracy" and average is None else "macro"
-    options = {
-        "task": "multiclass" if o.task == "classification" else o.task,
-        "num_classes": o.classes,
-        "num_labels": o.classes,
-        "average": default if average in (None, "balanced") else average,
-        "top_k": int(top[1]) if top else 1,
-        "squared": not key.startswith("root_"),
-    }
+    return "accuracy" if top else ALIASES.get(key, key), average, int(top[1]) if top else 1
+
+
+class Metric:
+    """One metric over all batches. Raises `EvalError` for a name that torchmetrics does not know for the task."""
+
+    def __init__(self, name: str, better: bool | None, judge: Judge) -> None:
+        self.name, self.task = name, judge.task
+        self.key, self.average, self.top = metric_key(name)
+        self.better = not any(word in self.key for word in LOWER) if better is None else better
+        self.losses: list[float] = []
+        self.exact: list[float] = []
+        self.problem = ""
+        self.metric: Any = None
+        self.shaped = False
+        self.from_loss = self.key == "loss" or (
+            self.key == "perplexity" and judge.task in ("classification", "tokens", "text")
+        )
+        if self.from_loss or (self.key == "exact_match" and judge.task == "text"):
+            return
+        if not known_metrics():
+            raise EvalError(
+                f"the metric {name!r} needs torchmetrics in the script's environment: pip install torchmetrics"
+            )
+        made = known_metrics().get(self.key.removeprefix("root_").replace("_", ""))
+        takes = set() if made is None else parameters(made)
+        fits = "task" in takes if judge.task in CLASSES else "task" not in takes
+        if made is not None and {"input_format", "num_classes"} <= takes and judge.task in PLACES:
+            fits = True
+        if made is None or not fits:
+            raise EvalError(unknown_metric(name, judge.task))
+        default = "micro" if self.key == "accuracy" and self.average is None else "macro"
+        places = judge.task in PLACES
+        one_score = judge.task == "binary" or (places and judge.two_places)
+        options = {
+            "task": "binary" if one_score else "multilabel" if judge.task == "multilabel" else "multiclass",
+            "num_classes": max(judge.classes, 2),
+            "num_labels": judge.classes,
+            "average": default if self.average in (None, "balanced") else self.average,
+            "top_k": self.top,
+            "squared": not self.key.startswith("root_"),
+            "input_format": "index",
+            "data_range": judge.data_range,
+        }
+        if places:
+            options["ignore_index"] = judge.ignored
+        try:
+            self.metric = made(**{k: v for k, v in options.items() if k in takes and v is not None})
+        except (ImportError, ModuleNotFoundError) as error:
+            self.problem = " ".join(str(error).split())
+        except (TypeError, ValueError) as error:
+            raise EvalError(f"the metric {name!r} cannot be made: {' '.join(str(error).split())}") from error
+        self.shaped = getattr(made, "__module__", "").startswith(IMAGE_AND_AUDIO)
+
+    def update(self, seen: Seen) -> None:
+        if self.from_loss:
+            self.losses += seen.losses.tolist()
+        elif self.metric is None and not self.problem:
+            self.exact += [float(said == true) for said, true in zip(seen.predictions, seen.targets)]
+        elif self.metric is not None and bool(seen.finite.all()):
+            on_labels = self.task not in CLASSES or (self.key in ON_LABELS and self.top == 1)
+            said = seen.predictions if on_labels else seen.probabilities
+            truth = seen.targets
+            if self.task == "regression" and truth.dim() > 2 and not self.shaped:
+                said, truth = said.reshape(len(said), -1), truth.reshape(len(truth), -1)
+            if self.task == "regression" and truth.dim() == 3 and self.shaped:  # grey images
+                said, truth = said.unsqueeze(1), truth.unsqueeze(1)
+            if self.key == "bleu_score" or self.key.startswith("sacre"):
+                truth = [[text] for text in truth]
+            if said is None:
+                self.problem = "the model gives finished answers, no probabilities"
+                return
+            try:
+                self.metric.update(said, truth)
+            except (TypeError, ValueError, RuntimeError, ImportError) as error:
+                self.problem = " ".join(str(error).split())
+
+    def parts(self, seen: Seen) -> Tensor | None:
+        """What each sample contributes: the mean is the value (of rmse, the square). None: it does not decompose."""
+        if self.key == "exact_match" and self.task == "text":
+            return torch.tensor([float(said == true) for said, true in zip(seen.predictions, seen.targets)])
+        if self.key == "accuracy" and self.average is None and self.top == 1 and self.task in CLASSES:
+            same = (seen.predictions == seen.targets).double().reshape(len(seen.targets), -1)
+            return same.mean(dim=1)
+        powers = {"mean_absolute_error": 1, "mean_squared_error": 2, "root_mean_squared_error": 2}
+        if self.key in powers and self.task == "regression":
+            apart = (seen.predictions - seen.targets).abs().reshape(len(seen.targets), -1)
+            return apart.pow(powers[self.key]).mean(dim=1)
+        return None
+
+    def value(self, not_finite: int) -> float:
+        if self.from_loss:
+            mean = statistics.fmean(self.losses) if self.losses else math.nan
+            return mean if self.key == "loss" else math.exp(min(mean, 700)) if math.isfinite(mean) else math.nan
+        if self.exact:
+            return statistics.fmean(self.exact)
+        if not_finite:
+            return math.nan
+        if not self.problem:
+            try:
+                value = self.metric.compute()
+                if isinstance(value, Mapping):  # rouge, boxes: the first that has the metric's own name
+                    keys = ("map", "rougeL_fmeasure", *value)
+                    value = next(value[key] for key in keys if key in value)
+                return float(value)
+            except (TypeError, ValueError, RuntimeError) as error:
+                self.problem = " ".join(str(error).split())
+        print(f"warning: {self.name} cannot be worked out: {self.problem}")
+        return math.nan
+
+
+def parameters(made: Any) -> set[str]:
+    return set(inspect.signature(made.__new__).parameters) | set(inspect.signature(made.__init__).parameters)
+
+
+def unknown_metric(name: str, task: str) -> str:
+    near = difflib.get_close_matches(name.lower(), [*ALIASES, *ON_LABELS, *known_metrics()], n=3, cutoff=0.4)
+    return f"no metric {name!r} for {task}; the nearest names: {', '.join(near or ALIASES)}"
+
+
+# ---- the script itself, run up to its training
+
+
+class Untouched:
+    """What the script writes, moves or deletes in the workspace on its way to fit() is put back afterwards."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.active = root, False
+        self.kept = Path(tempfile.mkdtemp(prefix=".evaluating-", dir=root))
+        #: path -> its copy; None: it was not there
+        self.before: dict[Path, Path | None] = {}
+
+    def __enter__(self) -> None:
+        self.active = True
+        sys.addaudithook(self.audit)
+
+    def audit(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.active or event not in (
+            "open",
+            "os.remove",
+            "os.rename",
+            "os.mkdir",
+            "os.truncate",
+            "shutil.rmtree",
+        ):
+            return
+        if event == "open" and not (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)):
+            return
+        self.active = False  # what is done here is not the script's doing
+        try:
+            for path in args[: 2 if event == "os.rename" else 1]:
+                if isinstance(path, (str, bytes, os.PathLike)):
+                    self.note(Path(os.fsdecode(path)).absolute(), whole=event == "open")
+        finally:
+            self.active = True
+
+    def note(self, path: Path, *, whole: bool) -> None:
+        if path in self.before or not path.is_relative_to(self.root) or path.is_relative_to(self.kept):
+            return
+        if path.is_dir():
+            for file in path.rglob("*"):
+                if file.is_file():
+                    self.note(file, whole=whole)
+            return
+        copy = self.kept / f"{len(self.before)}"
+        self.before[path] = copy if path.is_file() else None
+        try:
+            if path.is_file():
+                shutil.copy2(path, copy) if whole else os.link(path, copy)
+        except OSError:
+            self.before.pop(path)
+
+    def __exit__(self, *_: object) -> None:
+        self.active = False
+        for path, copy in sorted(self.before.items(), reverse=True):
+            if copy is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                copy.replace(path)
+            elif path.is_dir():
+                with suppress(OSError):
+                    path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+        shutil.rmtree(self.kept, ignore_errors=True)
+
+
+class Run:
+    """The training script, run as its user runs it, until it calls fit() or train(); `take` gets what it calls it with."""
+
+    def __init__(self, path: Path, arguments: list[str], take: Callable[..., None]) -> None:
+        self.path, self.arguments, self.take = path, arguments, take
+        self.patched: list[tuple[type, str, Any]] = []
+        self.error: BaseException | None = None
+        self.taken = self.trains_itself = False
+
+    def __call__(self) -> bool:
+        """False: it ends, or takes its first training step, without a Trainer. Raises `EvalError` for its errors."""
+        importing, argv, path, cwd = builtins.__import__, sys.argv, list(sys.path), Path.cwd()
+
+        def patching(*args: Any, **kwargs: Any) -> Any:
+            module = importing(*args, **kwargs)
+            self.patch()
+            return module
+
+        hook: Any = getattr(importlib.import_module("torch.optim.optimizer"), "register_optimizer_step_pre_hook", None)
+        handle = hook(self.plain_step) if hook else None
+        builtins.__import__ = patching
+        sys.argv, sys.path[0] = [str(self.path), *self.arguments], str(self.path.parent)
+        try:
+            self.patch()
+            with Untouched(ROOT), calling(f"running {self.path.name} up to its training"):
+                try:
+                    runpy.run_path(str(self.path), run_name="__main__")
+                except Halt:
+                    pass
+                except SystemExit as ended:
+                    if ended.code not in (None, 0) and not self.taken:
+                        raise
+        finally:
+            builtins.__import__, sys.argv, sys.path[:] = importing, argv, path
+            os.chdir(cwd)
+            for owner, name, function in self.patched:
+                setattr(owner, name, function)
+            if handle is not None:
+                handle.remove()
+        if self.error is not None and not self.taken:
+            raise self.error
+        return self.taken
+
+    def patch(self) -> None:
+        for name, method in TRAINERS.items():
+            owner = getattr(sys.modules.get(name), "Trainer", None)
+            function = getattr(owner, method, None)
+            if owner is not None and function is not None and not any(owner is done for done, _, _ in self.patched):
+                self.patched.append((owner, method, function))
+                setattr(owner, method, self.instead(function))
+
+    def instead(self, function: Any) -> Any:
+        @functools.wraps(function)
+        def fit(trainer: Any, *args: Any, **kwargs: Any) -> None:
+            if self.taken:
+                raise Halt
+            try:
+                self.take(trainer, *args, **kwargs)
+            except OtherModel as error:  # another fit() of the script may be the one
+                self.error = error
+                return
+            except BaseException as error:
+                self.error = error
+                raise Halt from error
+            self.taken = True
+            raise Halt
+
+        return fit
+
+    def plain_step(self, *_: Any) -> None:
+        self.trains_itself = True
+        raise Halt
+
+
+class OtherModel(EvalError):
+    """The checkpoint does not fit the model that this fit() is given."""
+
+
+def put_weights(model: Any, checkpoint: Path) -> None:
+    """Loads `best.ckpt` into the model that the script has built. Raises `OtherModel`."""
+    where = checkpoint.relative_to(ROOT)
+    if not checkpoint.is_file():
+        raise EvalError(f"{where} does not exist: train it first")
     try:
-        value = function(predicted, o.targets, **{k: v for k, v in options.items() if k in takes})
-        return Score(name, float(value), better, None if average or top else parts(key, o))
-    except (TypeError, ValueError, RuntimeError) as error:
-        print(f"warning: {name} cannot be worked out: {' '.join(str(error).split())}")
-        return Score(name, math.nan, better)
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001 - objects of the script's own, in a checkpoint that this workspace trained
+        with calling(f"reading {where}"):
+            state = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    state = state if isinstance(state, Mapping) else {"state_dict": state.state_dict()}
+    weights = next(
+        (state[k] for k in ("state_dict", "model_state_dict", "model") if isinstance(state.get(k), Mapping)), state
+    )
+    wrappers = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|module)\.")  # of torch.compile and DDP
+    own = model.state_dict()
+    if not set(weights) <= set(own):
+        plain = {wrappers.sub("", key): key for key in own}
+        weights = {plain.get(wrappers.sub("", key), key): value for key, value in weights.items()}
+    if hasattr(model, "on_load_checkpoint") and "state_dict" in state:
+        model.on_load_checkpoint(state)
+    try:
+        model.load_state_dict(weights, strict=getattr(model, "strict_loading", True))
+    except RuntimeError as error:
+        problem = " ".join(str(error).split())[:300]
+        raise OtherModel(
+            f"{where} does not fit the model of 02_train_{checkpoint.parent.name}.py, {type(model).__name__}: {problem}"
+        ) from error
 
 
-def parts(key: str, o: Outcomes) -> Tensor | None:
-    if key == "accuracy":
-        return (o.predictions == o.targets).double().reshape(len(o.targets), -1).mean(dim=1)
-    power = {"mean_absolute_error": 1, "mean_squared_error": 2, "root_mean_squared_error": 2}.get(key)
-    apart = (o.predictions - o.targets).abs().reshape(len(o.targets), -1)
-    return apart.pow(power).mean(dim=1) if power else None
+def tree(function: Callable[[Any], Any], value: Any) -> Any:
+    """The same nested dicts, lists and tuples with `function` applied to what is none of these."""
+    if isinstance(value, Mapping):
+        return {key: tree(function, item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(tree(function, item) for item in value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(tree(function, item) for item in value)
+    return function(value)
+
+
+def tensors(value: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+    tree(lambda item: found.append(item) if isinstance(item, Tensor) else None, value)
+    return found
+
+
+def batch_size(batch: Any) -> int:
+    """Of the first tensor, or of the first list of samples."""
+    first = next((t for t in tensors(batch) if t.dim()), None)
+    return len(first) if first is not None else len(batch) if isinstance(batch, Sequence) else 0
+
+
+def single(value: Any, row: int, size: int) -> Any:
+    """A batch of one: row `row` of all that has `size` rows."""
+    if isinstance(value, Tensor):
+        return value[row : row + 1] if value.dim() and len(value) == size else value
+    if isinstance(value, Mapping):
+        return {key: single(item, row, size) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        of_samples = len(value) == size and not any(isinstance(v, Tensor) and v.dim() and len(v) == size for v in value)
+        items = [value[row]] if of_samples else [single(item, row, size) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+class Outputs:
+    """What the model said within a validation step, seen by hooks on it and on its parts."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.calls: list[tuple[Any, list[Tensor], Any]] = []
+        self.began = self.seconds = 0.0
+        judges = ("torch.nn.modules.loss", "torchmetrics")
+        parts = [part for part in model.children() if not type(part).__module__.startswith(judges)]
+        self.hooks = [part.register_forward_pre_hook(self.before) for part in (model, *parts)]
+        self.hooks += [part.register_forward_hook(self.after, with_kwargs=True) for part in (model, *parts)]
+
+    def before(self, *_: Any) -> None:
+        self.began = time.perf_counter()
+
+    def after(self, part: Any, args: Any, kwargs: Any, output: Any) -> None:
+        self.seconds = time.perf_counter() - self.began
+        self.calls.append((part, tensors((args, kwargs)), output))
+
+    def of(self, size: int, said: Any) -> tuple[Any, list[Tensor]]:
+        """Scores with a row a sample, and what they were worked out from: what the step returned, else the last call."""
+        told = scores_in(said) if isinstance(said, Mapping) else None
+        calls = [call for call in self.calls if call[0] is self.model] or self.calls
+        inputs = calls[-1][1] if calls else []
+        for scores in (told, *(scores_in(output) for _, _, output in reversed(calls))):
+            if scores is not None and (not isinstance(scores, Tensor) or scores.dim()) and len(scores) == size:
+                return scores, inputs
+        return None, inputs
+
+    def remove(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+
+def target_in(batch: Any, said: Any, inputs: list[Tensor], scores: Any) -> Any:
+    """What the scores are to be compared with: what the step returned, a usual name in the batch, else the first part of
+    the batch that the model was not given. A model whose output looks like its input restores it.
+    """
+    for place in (said, batch):
+        if isinstance(place, Mapping):
+            key = next((k for k in TARGETS if k in place), None)
+            if key is not None:
+                return place[key]
+    seen = {t.data_ptr() for t in inputs}
+    parts = list(batch.values()) if isinstance(batch, Mapping) else batch if isinstance(batch, (list, tuple)) else []
+    rest = [part for part in parts if not any(t.data_ptr() in seen for t in tensors(part))]
+    target = rest[0] if rest and len(rest) < len(parts) else None
+    fits = isinstance(target, Tensor) and isinstance(scores, Tensor) and can_compare(scores, target)
+    if not fits and isinstance(scores, Tensor) and inputs and inputs[0].shape == scores.shape and scores.dim() > 1:
+        return inputs[0]
+    return target
+
+
+def can_compare(scores: Tensor, targets: Tensor) -> bool:
+    scores, targets = squeezed(scores), squeezed(targets)
+    if targets.is_floating_point() or scores.shape == targets.shape:
+        return scores.shape == targets.shape or (targets.dim() == 1 and scores.dim() == 2)
+    return lacks_one(scores, targets)
+
+
+#: The name of the loss that a step returns.
+RETURNED = "its result"
+
+
+class Steps:
+    """Collects what validation steps say: first of whole batches, then of the samples one by one."""
+
+    def __init__(self, judge: Judge, seed: int, shown: int) -> None:
+        self.judge, self.seed, self.shown_count = judge, seed, shown
+        self.loader = 0
+        self.counts: dict[int, int] = {}
+        self.batches = 0
+        self.logged: dict[str, float] = {}  # of the whole set, by the module's own names
+        self.loss_sum = self.loss_weight = 0.0  # of what steps return
+        self.singles: dict[str, dict[str, float]] = {}
+        self.times: list[float] = []
+        self.shown: dict[str, tuple[Any, Seen, Any]] = {}  # sample id -> input, what was seen of it alone, scores
+        self.hash = hashlib.sha256()
+        self.problem = ""
+
+    def id_of(self, loader: int, number: int) -> str:
+        return f"{number:06d}" if loader == 0 else f"{loader}-{number:06d}"
+
+    def batch(self, batch: Any, said: Any, outputs: Outputs, loader: int) -> None:
+        size = batch_size(batch)
+        begin = self.counts.get(loader, 0)
+        self.counts[loader] = begin + size
+        ids = [self.id_of(loader, begin + row) for row in range(size)]
+        loss = loss_in(said)
+        if loss is not None:
+            self.loss_sum, self.loss_weight = self.loss_sum + loss * size, self.loss_weight + size
+        scores, inputs = outputs.of(size, said)
+        target = target_in(batch, said, inputs, scores)
+        for tensor in tensors(target):
+            self.hash.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
+        self.judge.see(ids, self.seen(scores, target, size))
+
+    def seen(self, scores: Any, target: Any, size: int) -> Seen:
+        losses, finite = torch.full((size,), math.nan), torch.ones(size, dtype=torch.bool)
+        if isinstance(scores, Tensor) and isinstance(target, Tensor) and can_compare(scores, target):
+            if self.judge.task in ("", *CLASSES, "regression"):
+                return self.judge.judged(scores.detach().float().cpu(), target.detach().cpu().double())
+        if isinstance(scores, list) and isinstance(target, (list, tuple)) and self.judge.task in ("", "detection"):
+            self.judge.task = "detection"
+            plain = [
+                tree(lambda v: v.detach().cpu() if isinstance(v, Tensor) else v, part)
+                for part in (scores, list(target))
+            ]
+            return Seen(plain[1], plain[0], None, losses, finite)
+        self.judge.task = self.judge.task or "not known"
+        return Seen([""] * size, [""] * size, None, losses, finite)
+
+    def draw(self) -> None:
+        """Which samples go through the step one by one, and which of them are shown. By id and seed alone."""
+        ids = sorted(row["sample_id"] for row in self.judge.rows)
+        self.chosen = set(random.Random(self.seed).sample(ids, min(SINGLES, len(ids))))
+        self.to_show = set(random.Random(self.seed).sample(ids, min(self.shown_count, len(ids))))
+        self.counts = {}
+
+    def one_by_one(
+        self, batch: Any, loader: int, outputs: Outputs, step: Callable[[Any, dict[str, float]], Any]
+    ) -> None:
+        size = batch_size(batch)
+        begin = self.counts.get(loader, 0)
+        self.counts[loader] = begin + size
+        for row in range(size):
+            sample_id = self.id_of(loader, begin + row)
+            if not self.problem and (sample_id in self.chosen or sample_id in self.to_show):
+                self.alone(sample_id, single(batch, row, size), outputs, step)
+
+    def alone(self, sample_id: str, one: Any, outputs: Outputs, step: Callable[[Any, dict[str, float]], Any]) -> None:
+        outputs.calls.clear()
+        logged: dict[str, float] = {}
+        try:
+            said = step(one, logged)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            self.problem = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            return
+        loss = loss_in(said)
+        self.singles[sample_id] = logged if loss is None else {RETURNED: loss, **logged}
+        self.times.append(outputs.seconds * 1000)
+        if sample_id in self.to_show:
+            scores, inputs = outputs.of(1, said)
+            seen = self.seen(scores, target_in(one, said, inputs, scores), 1)
+            # words where there are some, else the numbers that the model was given
+            words = next(iter(texts_in(one)), None)
+            given = inputs[0][0].detach().cpu() if inputs and inputs[0].dim() else None
+            self.shown[sample_id] = (words or given, seen, scores)
+
+    def finish(self, wanted: Mapping[str, bool | None]) -> list[Score]:
+        """The scores, each from the first that knows it: the module's log under that very name, torchmetrics on outputs
+        and targets, the module's log under another prefix. Values of single samples are put into the rows.
+        """
+        own = loss_name(self.logged)
+        loss = self.logged[own] if own else self.loss_sum / self.loss_weight if self.loss_weight else None
+        for row in self.judge.rows:
+            told = self.singles.get(row["sample_id"], {})
+            row["loss"] = told.get(own or RETURNED, row["loss"] if loss is None else math.nan)
+        by_judge = {score.name: score for score in self.judge.scores(loss)}
+        if math.isnan(by_judge["loss"].value) and not self.judge.not_finite and loss is None:
+            raise EvalError("validation_step neither logs nor returns a loss, and its outputs tell none: log one")
+        by_judge["loss"].source = "plain loss of the task" if loss is None else f"validation_step: {own or RETURNED}"
+        found = [by_judge["loss"]]
+        for metric, better in wanted.items():
+            named = metric if metric in self.logged else None
+            if named is None and metric in by_judge:
+                found += [by_judge[metric]] if metric != "loss" else []
+                continue
+            named = named or next((n for n in self.logged if without_prefix(n) == without_prefix(metric)), None)
+            if named is None:
+                known = ", ".join(self.logged) or "nothing"
+                raise EvalError(
+                    f"{self.judge.unknown.get(metric, f'no metric {metric!r}')}; validation_step logs: {known}"
+                )
+            lower = any(word in metric_key(metric)[0] for word in LOWER)
+            value = self.logged[named]
+            found.append(Score(metric, value, not lower if better is None else better, f"validation_step: {named}"))
+            self.keep_parts(metric, named)
+        return found
+
+    def keep_parts(self, metric: str, named: str) -> None:
+        """Values of single samples whose mean is the metric's value: then the metric can be compared sample by sample."""
+        values = {i: logged[named] for i, logged in self.singles.items() if math.isfinite(logged.get(named, math.nan))}
+        if len(values) != len(self.judge.rows):
+            return
+        if math.isclose(statistics.fmean(values.values()), self.logged[named], rel_tol=1e-3, abs_tol=1e-4):
+            for row in self.judge.rows:
+                row["parts"][metric] = values[row["sample_id"]]
+
+
+def texts_in(value: Any) -> list[str]:
+    found: list[str] = []
+    tree(lambda item: found.append(item) if isinstance(item, str) else None, value)
+    return found
+
+
+def loss_in(said: Any) -> float | None:
+    said = said.get("loss", said.get("val_loss")) if isinstance(said, Mapping) else said
+    return float(said) if isinstance(said, Tensor) and said.numel() == 1 else None
+
+
+def without_prefix(name: str) -> str:
+    name = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
+    return re.sub(r"^(?:val|valid|validation|eval|dev)_|_epoch$|_dataloader_idx_\d+$", "", name)
+
+
+def loss_name(logged: Mapping[str, float]) -> str | None:
+    """The validation loss among what the module logs."""
+    order = ("loss", "loss_total", "total_loss")
+    names = {without_prefix(name): name for name in reversed(list(logged)) if not re.match(r"train|test", name)}
+    return next(
+        (names[name] for name in order if name in names), next((n for p, n in names.items() if "loss" in p), None)
+    )
+
+
+def number_of(value: Any) -> float:
+    """Of what a module logs: a number, a tensor, or a metric object, which has worked it out for this batch."""
+    value = getattr(value, "_forward_cache", value)
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return math.nan
+
+
+def in_order(loader: Any) -> Any:
+    """The same samples in the order of the data set, all of them, whatever the script draws."""
+    if not isinstance(loader, DataLoader) or loader.batch_sampler is None:
+        return loader
+    if not isinstance(loader.sampler, RandomSampler) and not loader.drop_last:
+        return loader
+    how = {name: getattr(loader, name) for name in ("batch_size", "collate_fn", "num_workers", "pin_memory")}
+    return DataLoader(loader.dataset, worker_init_fn=loader.worker_init_fn, **how)
+
+
+def lightning_data(split: str, model: Any, given: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The DataModule, if there is one, and the loaders of a split, set up as fit() would."""
+    data, loaders = given.get("datamodule"), given.get("val_dataloaders") if split == "valid" else None
+    if data is None and hasattr(given.get("train_dataloaders"), "val_dataloader"):
+        data = given["train_dataloaders"]
+    for holder in (data, model):
+        if holder is not None:
+            holder.prepare_data()
+            holder.setup("fit")
+            if split == "test":
+                holder.setup("test")
+    name = "val_dataloader" if split == "valid" else "test_dataloader"
+    for holder in (data, model):
+        own = holder is not None and getattr(holder, name, None) is not None
+        if loaders is None and own and "lightning" not in getattr(type(holder), name).__module__:
+            loaders = getattr(holder, name)()
+    if loaders is None or (isinstance(loaders, (list, tuple)) and not loaders):
+        fix = (
+            "give fit() val_dataloaders, or its DataModule a val_dataloader()"
+            if split == "valid"
+            else f"offer {name}()"
+        )
+        raise EvalError(f"the script has no data of the split {split!r}: {fix}")
+    ordered = [in_order(loader) for loader in loaders] if isinstance(loaders, (list, tuple)) else in_order(loaders)
+    return data, ordered
+
+
+def arguments_of_fit(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {**dict(zip(("train_dataloaders", "val_dataloaders", "datamodule", "ckpt_path"), args)), **kwargs}
+
+
+def take_lightning(
+    steps: Steps, checkpoint: Path, split: str, trainer: Any, model: Any, *args: Any, **kwargs: Any
+) -> Any:
+    """In the place of `Trainer.fit`: best.ckpt in the model that it is given, on the validation data that it is given.
+    Returns the model.
+    """
+    model = getattr(model, "_orig_mod", model)  # of torch.compile
+    owner = next(m.Trainer for m in map(sys.modules.get, TRAINERS) if m is not None and isinstance(trainer, m.Trainer))
+    package = owner.__module__.rpartition(".trainer.trainer")[0]
+    silent = importlib.import_module(f"{package}.loggers.logger").DummyLogger()
+    device = trainer.strategy.root_device.type
+    evaluator = owner(
+        accelerator=device,
+        devices=1,
+        precision=trainer.precision,
+        logger=silent,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        inference_mode=getattr(trainer.validate_loop, "inference_mode", True),
+    )
+    model.trainer = evaluator
+    data, loaders = lightning_data(split, model, arguments_of_fit(args, kwargs))
+    model.configure_model()
+    put_weights(model, checkpoint)
+    for holder in (data, model):  # it is all done, and for fit(), as the script expects
+        for name in ("prepare_data", "setup", "configure_model"):
+            if hasattr(holder, name):
+                setattr(holder, name, lambda *_, **__: None)
+    if data is not None:
+        data.val_dataloader = lambda: loaders
+    base = importlib.import_module(package).LightningModule.validation_step
+    real = model.validation_step if type(model).validation_step is not base else functools.partial(forward_alone, model)
+    outputs = Outputs(model)
+    logs = {"log": model.log, "log_dict": model.log_dict}
+
+    def validate(step: Callable[..., Any]) -> None:
+        model.validation_step = functools.wraps(real)(step) if hasattr(real, "__name__") else step
+        given = {"datamodule": data} if data is not None else {"dataloaders": loaders}
+        evaluator.validate(model, verbose=False, **given)
+
+    def whole(batch: Any, *more: Any) -> Any:
+        outputs.calls.clear()
+        said = real(batch, *more)
+        steps.batch(batch, said, outputs, more[1] if len(more) > 1 else 0)
+        return said
+
+    def singles(batch: Any, *more: Any) -> None:
+        def step(one: Any, logged: dict[str, float]) -> Any:
+            model.log = lambda name, value, *_, **__: logged.update({name: number_of(value)})
+            model.log_dict = lambda values, *_, **__: logged.update({n: number_of(v) for n, v in values.items()})
+            return real(one, *more)
+
+        steps.one_by_one(batch, more[1] if len(more) > 1 else 0, outputs, step)
+        for name, function in logs.items():
+            setattr(model, name, function)
+
+    try:
+        validate(whole)
+        steps.logged = {name: number_of(value) for name, value in evaluator.callback_metrics.items()}
+        steps.draw()
+        validate(singles)
+    finally:
+        outputs.remove()
+    return model
+
+
+def forward_alone(model: Any, batch: Any, *_: Any) -> None:
+    """Where the module has no validation_step: the model's answer alone."""
+    if isinstance(batch, Mapping):
+        model(**{key: value for key, value in batch.items() if key not in TARGETS})
+    else:
+        model(batch[0] if isinstance(batch, (list, tuple)) else batch)
+
+
+def take_transformers(steps: Steps, checkpoint: Path, split: str, trainer: Any, *_: Any, **__: Any) -> Any:
+    """In the place of transformers' `Trainer.train`. Returns the model."""
+    if trainer.eval_dataset is None or split != "valid":
+        raise EvalError(f"the script has no data of the split {split!r}: give Trainer an eval_dataset")
+    put_weights(trainer.model, checkpoint)
+    trainer.callback_handler.callbacks = []
+    outputs, real = Outputs(trainer.model), trainer.prediction_step
+    # such models are asked at each place for the next one
+    shift = bool(re.search(r"CausalLM|LMHead", type(trainer.model).__name__))
+
+    def told(model: Any, inputs: Any) -> tuple[Any, dict[str, Any]]:
+        outputs.calls.clear()
+        answer = real(model, inputs, False)
+        loss, logits, labels = answer
+        logits, labels = (part[0] if isinstance(part, (tuple, list)) and part else part for part in (logits, labels))
+        if shift and logits is not None and labels is not None:
+            logits, labels = logits[:, :-1], labels[:, 1:]
+        return answer, {"loss": loss, "logits": logits, "labels": labels}
+
+    def whole(model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
+        answer, said = told(model, inputs)
+        steps.batch(inputs, said, outputs, 0)
+        return answer
+
+    try:
+        trainer.prediction_step = whole
+        logged = trainer.evaluate()
+        aside = r"_(?:runtime|per_second|time|mem\w*)$|^epoch$"
+        steps.logged = {name: number_of(value) for name, value in logged.items() if not re.search(aside, name)}
+        steps.draw()
+        for batch in trainer.get_eval_dataloader():
+            ready = trainer._prepare_inputs(batch)
+            steps.one_by_one(ready, 0, outputs, lambda one, _: told(trainer.model, one)[1])
+    finally:
+        outputs.remove()
+    return trainer.model
+
+
+# ---- the script's own log, where nothing can be measured
+
+
+def reported(home: Path, wanted: Mapping[str, bool | None]) -> list[Score]:
+    """The numbers of the best epoch in the newest metrics.csv. Raises `EvalError` where there is none."""
+    nothing = (
+        "nothing can be evaluated: the script runs no Trainer and offers neither load_split(split) nor "
+        "val_dataloader() with load_model(checkpoint_path)"
+    )
+    fix = "offer load_split(split) and load_model(checkpoint_path)"
+    logs = sorted(home.glob("logs/version_*/metrics.csv"), key=lambda p: int(p.parent.name.rpartition("_")[2]))
+    if not logs:
+        raise EvalError(f"{nothing}, and there is no logs/version_0/metrics.csv; {fix}")
+    with logs[-1].open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    epochs: dict[str, dict[str, float]] = {}
+    for number, row in enumerate(rows):
+        cells = {str(k): number_of(v) for k, v in row.items() if k and isinstance(v, str) and v.strip()}
+        epochs.setdefault(row.get("epoch") or str(number), {}).update(cells)
+    names = {name: 0.0 for cells in epochs.values() for name in cells if re.match(r"val|eval|dev", name)}
+    loss = loss_name(names)
+    known = [cells for cells in epochs.values() if loss in cells and math.isfinite(cells[loss])] if loss else []
+    if not known:
+        raise EvalError(f"{nothing}, and {logs[-1].relative_to(ROOT)} has no validation loss; {fix}")
+    best = min(known, key=lambda cells: cells[str(loss)])
+    found = [Score("loss", best[str(loss)], False, f"{REPORTED}: {loss}")]
+    for metric, better in wanted.items():
+        named = (
+            metric if metric in best else next((n for n in names if without_prefix(n) == without_prefix(metric)), None)
+        )
+        if metric != "loss":
+            lower = any(word in metric_key(metric)[0] for word in LOWER)
+            value = best.get(named, math.nan) if named else math.nan
+            found.append(
+                Score(
+                    metric, value, not lower if better is None else better, f"{REPORTED}: {named or 'not in its log'}"
+                )
+            )
+    return found
+
+
+# ---- samples of load_split, and models from elsewhere
+
+
+@dataclass
+class Evaluation:
+    judge: Judge
+    scores: list[Score]
+    latency: float | None
+    device: str = "cpu"
+    settings: dict[str, Any] = field(default_factory=dict)
+    #: sample id -> input, what was seen of it alone, scores
+    shown: dict[str, tuple[Any, Seen, Any]] = field(default_factory=dict)
+    data_sha256: str = ""
+    reported: bool = False
+
+
+def as_number(value: Any, index: Mapping[str, int], what: str) -> Tensor:
+    """A target or prediction as a tensor; names of classes become their indices."""
+    if isinstance(value, str):
+        if value not in index:
+            known = ", ".join(index) or "there are none"
+            raise EvalError(f"the {what} {value!r} is none of CLASS_NAMES ({known})")
+        value = index[value]
+    value = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    return torch.tensor(np.asarray(value, dtype=np.float64).squeeze())
+
+
+def judge_answers(judge: Judge, answers: list[Answer], samples: Samples, script: ModuleType | None) -> list[Seen]:
+    """Judges finished answers: texts, boxes, or numbers, together where their shapes agree. Returns one Seen a sample."""
+    index = {name: number for number, name in enumerate(judge.names or [])}
+    told = getattr(script, "per_sample_loss", None)
+    losses = torch.full((len(answers),), math.nan, dtype=torch.float64)
+    if told is not None:
+        losses = torch.tensor([float(told(a.scores, t)) for a, t in zip(answers, samples.targets)], dtype=torch.float64)
+    done = [a.prediction for a in answers]
+    texts = all(isinstance(value, str) for value in (*samples.targets, *done))
+    if texts and not set(samples.targets) <= set(index):
+        judge.task = "text"
+        together = [Seen(list(samples.targets), done, None, losses, torch.ones(len(done), dtype=torch.bool))]
+    elif isinstance(samples.targets[0], Mapping):
+        judge.task = "detection"
+        together = [
+            Seen(samples.targets, [a.scores for a in answers], None, losses, torch.ones(len(done), dtype=torch.bool))
+        ]
+    else:
+        together = judge_numbers(judge, answers, samples, index, losses)
+    begin = 0
+    for seen in together:
+        judge.see(samples.ids[begin : begin + len(seen.losses)], seen)
+        begin += len(seen.losses)
+    return [one_of(seen, row) for seen in together for row in range(len(seen.losses))]
+
+
+def judge_numbers(
+    judge: Judge, answers: list[Answer], samples: Samples, index: Mapping[str, int], losses: Tensor
+) -> list[Seen]:
+    targets = [as_number(target, index, "target") for target in samples.targets]
+    given = [None if a.prediction is None else as_number(a.prediction, index, "prediction") for a in answers]
+    scores = [None if a.scores is None else torch.as_tensor(a.scores).double().squeeze() for a in answers]
+    predictions = given if all(value is not None for value in given) else [None] * len(given)
+    if any(value is None for value in scores):
+        scores = [None] * len(scores)
+    if scores[0] is None and predictions[0] is None:
+        raise EvalError("some answers have scores, others a prediction only")
+    columns = [scores, targets, predictions]
+    same = [len({None if v is None else tuple(v.shape) for v in column}) == 1 for column in columns]
+    sizes = [len(answers)] if all(same) else [1] * len(answers)
+    found, begin = [], 0
+    for size in sizes:
+        part = [None if c[begin] is None else torch.stack(c[begin : begin + size]) for c in columns]  # type: ignore[arg-type]
+        seen = judge.judged(part[0], part[1], part[2])
+        own = losses[begin : begin + size]
+        seen.losses = torch.where(own.isnan(), seen.losses, own)
+        found.append(seen)
+        begin += size
+    return found
+
+
+def one_of(seen: Seen, row: int) -> Seen:
+    columns = (seen.targets, seen.predictions, seen.probabilities, seen.losses, seen.finite)
+    return Seen(*(None if column is None else column[row : row + 1] for column in columns))
+
+
+def evaluate_samples(
+    model: TrainedModel | ExternalModel, samples: Samples, script: ModuleType | None, judge: Judge, to_show: set[str]
+) -> Evaluation:
+    with torch.inference_mode():
+        answers = all_answers(model, samples.raws)
+        latency = median_latency(model, samples.raws)
+        seen = judge_answers(judge, answers, samples, script)
+    if judge.unknown:
+        raise EvalError(next(iter(judge.unknown.values())))
+    shown = {
+        i: (raw, one, answer.scores)
+        for i, raw, one, answer in zip(samples.ids, samples.raws, seen, answers)
+        if i in to_show
+    }
+    return Evaluation(judge, judge.scores(), latency, str(model.device), model.settings, shown)
 
 
 # ---- what is written
@@ -496,13 +1474,13 @@ def clean(value: Any) -> Any:
     """As JSON knows it: NaN becomes null, tensors and arrays lists, all that is foreign its text."""
     if isinstance(value, Mapping):
         return {str(key): clean(item) for key, item in value.items()}
-    if isinstance(value, Tensor | np.ndarray | np.generic):
+    if isinstance(value, (Tensor, np.ndarray, np.generic)):
         return clean(value.tolist())
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [clean(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | None) else str(value)
+    return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
 def write(path: Path, content: Any) -> None:
@@ -517,7 +1495,11 @@ def write(path: Path, content: Any) -> None:
 def sha256(path: Path) -> str:
     """Of a file, or of the names and contents of a folder, without what this script writes there."""
     if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
     digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         name = file.relative_to(path).as_posix()
@@ -526,56 +1508,109 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def as_image(raw: Any) -> Image.Image | None:
+def as_image(raw: Any) -> Any:
+    """A picture for people (PIL), or None: images, grey ones, and masks, stretched from black to white."""
+    try:
+        from PIL import Image
+    except ImportError:
+        return None
     if isinstance(raw, Image.Image):
         return raw
-    pixels = np.asarray(raw) if isinstance(raw, np.ndarray | Tensor) else np.zeros(0)
+    pixels = np.asarray(raw) if isinstance(raw, (np.ndarray, Tensor)) else np.zeros(0)
     if pixels.ndim == 3 and pixels.shape[0] in (1, 3) and pixels.shape[2] not in (1, 3):
         pixels = pixels.transpose(1, 2, 0)
     pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     if pixels.ndim not in (2, 3) or min(pixels.shape[:2]) < 4 or (pixels.ndim == 3 and pixels.shape[2] != 3):
         return None
-    if pixels.dtype != np.uint8:  # to be looked at: stretched from black to white
+    if pixels.dtype != np.uint8:
         low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
         pixels = np.nan_to_num((pixels - low) / ((high - low) or 1) * 255).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
-def write_sample(place: Path, raw: Any, answer: Answer, row: int, o: Outcomes, meta: Any) -> None:
+def side_by_side(pictures: list[Any], colour: str) -> Any:
+    """Pictures in a row, large enough to look at, in a frame."""
+    from PIL import Image, ImageOps
+
+    large = [ImageOps.contain(p.convert("RGB"), (160, 160), Image.Resampling.NEAREST) for p in pictures]
+    row = Image.new("RGB", (sum(p.width + 4 for p in large) - 4, max(p.height for p in large)), "white")
+    at = 0
+    for picture in large:
+        row.paste(picture, (at, 0))
+        at += picture.width + 4
+    return ImageOps.expand(row, 6, colour)
+
+
+def draw_sound(place: Path, raw: Any, rate: int) -> None:
+    """A waveform as WAV and as a picture."""
+    import wave
+
+    from PIL import Image, ImageDraw
+
+    values = np.asarray(raw, dtype=np.float64).reshape(-1)
+    loudest = max(1.0, float(np.abs(values).max()))
+    with wave.open(str(place / "input.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((values / loudest * 32767).astype("<i2").tobytes())
+    picture = Image.new("RGB", (480, 120), "white")
+    columns = np.array_split(values / loudest, picture.width)
+    for x, part in enumerate(columns):
+        if len(part):
+            ImageDraw.Draw(picture).line((x, 60 - 58 * part.max(), x, 60 - 58 * part.min()), fill="navy")
+    picture.save(place / "viz.png")
+
+
+def write_sample(place: Path, shown: tuple[Any, Seen, Any], row: Mapping[str, Any], e: Evaluation, meta: Any) -> None:
     """One folder of infer_samples/: input, output, truth, and what became of it."""
     place.mkdir(parents=True)
-    truth, said, correct = o.named(o.targets[row]), o.named(o.predictions[row]), o.correct(row)
-    image, array = as_image(raw), np.asarray(raw) if isinstance(raw, np.ndarray | Tensor) else np.zeros(0)
+    raw, seen, scores = shown
+    correct, said, truth = row["correct"], row["prediction"], row["truth"]
+    image, array = as_image(raw), np.asarray(raw) if isinstance(raw, (np.ndarray, Tensor)) else np.zeros(0)
+    colour = {True: "green", False: "red", None: "gray"}[correct]
+    sound = meta["sample_rate"] and image is None and array.size == max((0, *array.shape))
     if image is not None:
         image.save(place / "input.png")
-        large = ImageOps.contain(image.convert("RGB"), (160, 160), Image.Resampling.NEAREST)
-        ImageOps.expand(large, 6, {True: "green", False: "red", None: "gray"}[correct]).save(place / "viz.png")
+        pictures = [image]
+        if e.judge.task in ("segmentation", "regression"):
+            made = [("gt.png", as_image(seen.targets[0])), ("output.png", as_image(seen.predictions[0]))]
+            for name, picture in made:
+                if picture is not None:
+                    picture.save(place / name)
+                    pictures.append(picture)
+        side_by_side(pictures, colour).save(place / "viz.png")
+    elif sound:
+        draw_sound(place, array, meta["sample_rate"])
     elif array.ndim > 1:
         np.save(place / "input.npy", array)
     else:
         write(place / ("input.txt" if isinstance(raw, str) else "input.json"), raw)
-    confidence, loss = o.confidence(row), float(o.losses[row])
-    chances = o.probabilities[row] if o.probabilities is not None else None
-    output = {"prediction": said, "confidence": confidence, "probabilities": chances, "scores": answer.scores}
-    write(place / "output.json", output)
+    chances = seen.probabilities[0] if seen.probabilities is not None else None
+    output = {"prediction": said, "confidence": row["confidence"], "probabilities": chances, "scores": scores}
+    small = {k: None if isinstance(v, Tensor) and v.numel() > 4096 else v for k, v in output.items()}
+    write(place / "output.json", small)
     write(place / "gt.json", {"truth": truth})
-    write(place / "meta.json", {**meta, "correct": correct, "loss": loss})
+    if e.judge.task == "text":
+        write(place / "output.txt", f"{said}\n")
+        write(place / "gt.txt", f"{truth}\n")
+    write(place / "meta.json", {**meta, "correct": correct, "loss": row["loss"]})
     verdict = {True: "right", False: "wrong", None: "answer"}[correct]
-    sure = "" if confidence is None else f" with confidence {confidence:.3f}"
-    write(place / "summary.txt", f"{verdict}: {said}{sure}, truth {truth}, loss {loss:.4g}\n")
+    sure = "" if row["confidence"] is None else f" with confidence {row['confidence']:.3f}"
+    write(place / "summary.txt", f"{verdict}: {said}{sure}, truth {truth}, loss {row['loss']:.4g}\n")
 
 
-def per_sample_csv(samples: Samples, o: Outcomes, scores: list[Score]) -> str:
-    columns = {f"part__{s.name}": s.parts for s in scores if s.parts is not None}
-    sure = [] if o.task in ("regression", "multilabel") else ["confidence"]
+def per_sample_csv(e: Evaluation) -> str:
+    columns = list(dict.fromkeys(n for row in e.judge.rows for n in row["parts"]))
+    sure = ["confidence"] if any(row["confidence"] is not None for row in e.judge.rows) else []
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(["sample_id", "truth", "prediction", "correct", "loss", *sure, *columns])
-    for row, sample_id in enumerate(samples.ids):
-        correct, said = o.correct(row), o.named(o.predictions[row]) if bool(o.finite[row]) else "nan"
-        numbers = [float(o.losses[row]), *(o.confidence(row) for _ in sure), *(float(p[row]) for p in columns.values())]
+    table.writerow(["sample_id", "truth", "prediction", "correct", "loss", *sure, *(f"part__{c}" for c in columns)])
+    for row in e.judge.rows:
+        numbers = [row["loss"], *(row[name] for name in sure), *(row["parts"].get(c) for c in columns)]
         cells = ["" if v is None or not math.isfinite(v) else repr(v) for v in numbers]
-        table.writerow([sample_id, o.named(o.targets[row]), said, "" if correct is None else int(correct), *cells])
+        correct = "" if row["correct"] is None else int(row["correct"])
+        table.writerow([row["sample_id"], row["truth"], row["prediction"], correct, *cells])
     return out.getvalue()
 
 
@@ -603,26 +1638,92 @@ def find_script(args: argparse.Namespace) -> Path:
     return path
 
 
-def find_dataset_id(script: ModuleType, rules: Any) -> str:
+def constant(path: Path, name: str) -> Any:
+    """A plain value at the top level of a script; None where there is none."""
+    for node in ast.parse(path.read_bytes()).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+            try:
+                return ast.literal_eval(node.value)
+            except ValueError:
+                return None
+    return None
+
+
+def find_dataset_id(script: ModuleType | None, path: Path, rules: Any) -> str:
     dataset = rules.get("dataset_config") or {}
-    found = getattr(script, "DATASET_ID", None) or dataset.get("dataset_id") or dataset.get("prepdata_version")
+    found = getattr(script, "DATASET_ID", None) if script is not None else constant(path, "DATASET_ID")
+    found = found or dataset.get("dataset_id") or dataset.get("prepdata_version")
     if not found:
         raise EvalError("no dataset_id: neither DATASET_ID in the script nor dataset_config.dataset_id in the rules")
     return str(found)
 
 
-def write_samples(folder: Path, samples: Samples, answers: list[Answer], o: Outcomes, about: Any, count: int) -> None:
+def write_samples(folder: Path, e: Evaluation, about: Any) -> None:
     """Some samples to look at, drawn with the rules' seed: the same ones for every version."""
     fresh = folder / ".infer_samples.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    rows = sorted(range(len(samples.ids)), key=lambda row: samples.ids[row])
-    chosen = random.Random(about["seed"]).sample(rows, min(count, len(rows)))
-    for place, row in enumerate(chosen, start=1):
-        meta = {"sample_id": samples.ids[row], **about}
-        write_sample(fresh / f"{place:04d}", samples.raws[row], answers[row], row, o, meta)
+    rows = {row["sample_id"]: row for row in e.judge.rows}
+    for place, sample_id in enumerate(drawn(list(rows), about["seed"], len(e.shown)), start=1):
+        meta = {"sample_id": sample_id, **about}
+        write_sample(fresh / f"{place:04d}", e.shown[sample_id], rows[sample_id], e, meta)
     shutil.rmtree(folder / "infer_samples", ignore_errors=True)
     fresh.replace(folder / "infer_samples")
+
+
+def drawn(ids: list[str], seed: int, count: int) -> list[str]:
+    return random.Random(seed).sample(sorted(ids), min(count, len(ids)))
+
+
+def evaluate_script(
+    path: Path, home: Path, args: argparse.Namespace, rules: Any, judge: Judge, seed: int, shown: int
+) -> Evaluation:
+    """A script without load_split: by its Trainer, its loader, or its log."""
+    names = offered(path)
+    makers = {f"{prefix}val_dataloader" for prefix in ("", "make_", "get_", "build_")}
+    if "load_model" in names and names & makers:
+        script = import_file(path)
+        samples = load_samples(script, args.split)
+        to_show = set(drawn(samples.ids, seed, shown))
+        with calling(f"inference with {args.version}"):
+            return evaluate_samples(TrainedModel(script, home / "best.ckpt", samples), samples, script, judge, to_show)
+    steps, models = Steps(judge, seed, shown), []
+
+    def take(trainer: Any, *given: Any, **named: Any) -> None:
+        how = take_lightning if hasattr(trainer, "validate_loop") else take_transformers
+        with calling(f"evaluating what {path.name} gives to {'fit' if how is take_lightning else 'train'}()"):
+            models.append((trainer, how(steps, home / "best.ckpt", args.split, trainer, *given, **named)))
+
+    if not Run(path, [str(word) for word in rules.get("training_args") or []], take)():
+        scores = reported(home, judge.wanted)
+        print(f"note: {path.name} runs no Trainer and offers no load_split(split): the scores are {REPORTED}")
+        return Evaluation(judge, scores, None, reported=True)
+    if steps.problem:
+        print(f"warning: validation_step takes no sample alone, so there is no loss of each sample: {steps.problem}")
+    scores = steps.finish(judge.wanted)
+    latency = statistics.median(steps.times[WARM_UP : WARM_UP + LATENCY_SAMPLES] or steps.times or [math.nan])
+    model = models[0][1]
+    settings, device = dict(getattr(model, "hparams", {})), str(next(iter(model.parameters())).device)
+    return Evaluation(judge, scores, latency, device, settings, steps.shown, steps.hash.hexdigest())
+
+
+def samples_of_script(path: Path, split: str, rules: Any) -> tuple[ModuleType | None, Samples]:
+    """For a model from elsewhere: those of load_split, or of the loader that fit() is given."""
+    if "load_split" in offered(path):
+        script = import_file(path)
+        return script, load_samples(script, split)
+    found: list[Any] = []
+
+    def take(trainer: Any, model: Any = None, *given: Any, **named: Any) -> None:
+        if hasattr(trainer, "validate_loop"):
+            model.trainer = trainer
+            found.append(lightning_data(split, model, arguments_of_fit(given, named))[1])
+        else:
+            found.append(DataLoader(trainer.eval_dataset))
+
+    if not Run(path, [str(word) for word in rules.get("training_args") or []], take)():
+        raise EvalError(f"{path.name} offers neither load_split(split) nor a Trainer with validation data")
+    return None, from_loader(found[0])
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -632,40 +1733,55 @@ def evaluate(args: argparse.Namespace) -> None:
         raise EvalError("the test split is for the final report alone (eval_config.final_test), with --output")
     torch.manual_seed(seed)
     path, name = find_script(args), args.external or args.version
-    script = import_file(path)
-    dataset_id = find_dataset_id(script, rules)
-    data = ROOT / "dataset" / "prepdata" / dataset_id
-    samples = load_samples(script, args.split)
-    print(f"{name}: {len(samples.ids)} samples of {dataset_id}, split {args.split}", flush=True)
-
     home = ROOT / "Models" / ("external" if args.external else "Artifacts") / name
     checkpoint = home if args.external else home / "best.ckpt"
-    with torch.inference_mode(), calling(f"inference with {name}"):
-        external = ExternalModel(import_file(home / "inference_sample.py")) if args.external else None
-        model = external or TrainedModel(script, checkpoint, samples)
-        answers = all_answers(model, samples.raws)
-        latency = median_latency(model, samples.raws)
-        o = assess(answers, samples, script, read_json(data / "stats.json"))
-    if not bool(o.finite.all()):
-        print(f"warning: {int((~o.finite).sum())} answers are not finite numbers: metrics of them are null")
-    scores = [score(metric, better, o) for metric, better in wanted_metrics(rules).items()]
-    print("\n".join(f"  {s.name} {s.value:.6g}" for s in scores) + f"\n  latency {latency:.3f} ms", flush=True)
+    shown, by_contract = int(config.get("infer_samples", 10)), "load_split" in offered(path)
+    script, samples = None, None
+    if args.external:
+        script, samples = samples_of_script(path, args.split, rules)
+    elif by_contract:
+        script = import_file(path)
+        samples = load_samples(script, args.split)
+    dataset_id = find_dataset_id(script, path, rules)
+    data = ROOT / "dataset" / "prepdata" / dataset_id
+    stats = read_json(data / "stats.json")
+    names = getattr(script, "CLASS_NAMES", None) if script is not None else constant(path, "CLASS_NAMES")
+    judge = Judge(wanted_metrics(rules), stats, names, path.read_text(encoding="utf-8", errors="replace"))
+    if samples is not None:
+        print(f"{name}: {len(samples.ids)} samples of {dataset_id}, split {args.split}", flush=True)
+        with calling(f"inference with {name}"):
+            external = ExternalModel(import_file(home / "inference_sample.py")) if args.external else None
+            model = external or TrainedModel(script, checkpoint, samples)  # type: ignore[arg-type]
+            e = evaluate_samples(model, samples, script, judge, set(drawn(samples.ids, seed, shown)))
+    else:
+        e = evaluate_script(path, home, args, rules, judge, seed, shown)
+        print(f"{name}: {len(judge.rows)} samples of {dataset_id}, split {args.split}", flush=True)
+    if judge.not_finite:
+        print(f"warning: {judge.not_finite} answers are not finite numbers: metrics of them are null")
+    told = "not measured" if e.latency is None else f"{e.latency:.3f} ms"
+    print("\n".join(f"  {s.name} {s.value:.6g}" for s in e.scores) + f"\n  latency {told}", flush=True)
 
     hashes = {"evaluator": Path(__file__), "data": data / args.split, "checkpoint": checkpoint, "script": path}
     protocol: dict[str, Any] = {f"{what}_sha256": sha256(where) for what, where in hashes.items()}
-    protocol |= {"seed": seed, "split": args.split, "num_samples": len(samples.ids), "created_at": timestamp()}
-    protocol |= {"class_names": o.names, "task": o.task}
+    if not (data / args.split).is_dir():
+        protocol["data_sha256"] = e.data_sha256
+    protocol |= {"seed": seed, "split": args.split, "num_samples": len(judge.rows), "created_at": timestamp()}
+    protocol |= {"class_names": judge.names, "task": judge.task or "not known", "reported": e.reported}
+    protocol["sources"] = {s.name: s.source for s in e.scores}
     about = {"version": name, "dataset_id": dataset_id, "split": args.split, "seed": seed}
-    about["conditions"] = {"batch": 1, "device": str(model.device), "torch": torch.__version__}
-    about["config"] = {"script": path.name, "task": o.task, **model.settings}
+    about["conditions"] = {"batch": 1, "device": e.device, "torch": torch.__version__}
+    about["config"] = {"script": path.name, "task": judge.task, **e.settings}
+    sounds = re.search(r"audio|sound|speech", json.dumps(stats), re.IGNORECASE)
+    about["sample_rate"] = int(stats.get("sample_rate", 16000)) if sounds else None
     folder = args.output or home
-    write_samples(folder, samples, answers, o, about, int(config.get("infer_samples", 10)))
-    write(folder / "_eval" / "per_sample.csv", per_sample_csv(samples, o, scores))
+    if not e.reported:
+        write_samples(folder, e, about)
+        write(folder / "_eval" / "per_sample.csv", per_sample_csv(e))
     write(folder / "_eval" / "protocol.json", protocol)
     # last: where it lies, the rest is whole
-    metrics = [{"name": s.name, "value": s.value, "higher_is_better": s.higher_is_better} for s in scores]
-    whole = {"dataset_id": dataset_id, "created_at": timestamp(), "num_samples": len(samples.ids)}
-    write(folder / "eval_score.json", {**whole, "metrics": metrics, "latency_ms": latency})
+    metrics = [{"name": s.name, "value": s.value, "higher_is_better": s.higher_is_better} for s in e.scores]
+    whole = {"dataset_id": dataset_id, "created_at": timestamp(), "num_samples": len(judge.rows)}
+    write(folder / "eval_score.json", {**whole, "metrics": metrics, "latency_ms": e.latency})
     print(f"written: {folder}", flush=True)
 
 

@@ -39,7 +39,8 @@ class EvalScore(_File):
 
     dataset_id: str
     created_at: datetime
-    num_samples: int = Field(ge=1)
+    #: 0: nothing was measured, the script reported it
+    num_samples: int = Field(ge=0)
     metrics: list[Metric] = Field(min_length=1)
     latency_ms: float | None
 

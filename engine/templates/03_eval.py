@@ -326,7 +326,7 @@ def scores_in(output: Any) -> Any:
 
 # ---- right and wrong
 
-#: Tasks whose targets are classes: one a sample, 0 or 1, several at once, one for each pixel, one for each place of a text.
+#: Tasks whose targets are classes: one a sample, 0 or 1, several at once, one a pixel, one a place of a text.
 CLASSES = ("classification", "binary", "multilabel", "segmentation", "tokens")
 PLACES = ("segmentation", "tokens")
 
@@ -588,9 +588,7 @@ def known_metrics() -> dict[str, Any]:
             continue
         for name in dir(module):
             value = getattr(module, name)
-            if isinstance(value, type) and hasattr(value, "update") and name[0].isupper():
-                found.setdefault(name.lower(), value)
-            elif isinstance(value, type) and "task" in inspect.signature(value.__new__).parameters:
+            if isinstance(value, type) and (hasattr(value, "update") or "task" in parameters(value)):
                 found.setdefault(name.lower(), value)
     return found
 
@@ -729,11 +727,13 @@ def unknown_metric(name: str, task: str) -> str:
 class Untouched:
     """What the script writes, moves or deletes in the workspace on its way to fit() is put back afterwards."""
 
+    #: path -> its copy; None: it was not there
+    before: dict[Path, Path | None] = {}  # noqa: RUF012 - one at a time
+
     def __init__(self, root: Path) -> None:
         self.root, self.active = root, False
         self.kept = Path(tempfile.mkdtemp(prefix=".evaluating-", dir=root))
-        #: path -> its copy; None: it was not there
-        self.before: dict[Path, Path | None] = {}
+        self.before.clear()
 
     def __enter__(self) -> None:
         self.active = True
@@ -786,11 +786,12 @@ class Untouched:
                     path.rmdir()
             else:
                 path.unlink(missing_ok=True)
+        self.before.clear()
         shutil.rmtree(self.kept, ignore_errors=True)
 
 
 class Run:
-    """The training script, run as its user runs it, until it calls fit() or train(); `take` gets what it calls it with."""
+    """The training script, run as its user runs it, until it calls fit() or train(); `take` gets the call."""
 
     def __init__(self, path: Path, arguments: list[str], take: Callable[..., None]) -> None:
         self.path, self.arguments, self.take = path, arguments, take
@@ -870,13 +871,15 @@ class OtherModel(EvalError):
 def put_weights(model: Any, checkpoint: Path) -> None:
     """Loads `best.ckpt` into the model that the script has built. Raises `OtherModel`."""
     where = checkpoint.relative_to(ROOT)
-    if not checkpoint.is_file():
+    # a script may clear its folder before it trains
+    file = Untouched.before.get(checkpoint) or checkpoint
+    if not file.is_file():
         raise EvalError(f"{where} does not exist: train it first")
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception:  # noqa: BLE001 - objects of the script's own, in a checkpoint that this workspace trained
         with calling(f"reading {where}"):
-            state = torch.load(checkpoint, map_location="cpu", weights_only=False)
+            state = torch.load(file, map_location="cpu", weights_only=False)
     state = state if isinstance(state, Mapping) else {"state_dict": state.state_dict()}
     weights = next(
         (state[k] for k in ("state_dict", "model_state_dict", "model") if isinstance(state.get(k), Mapping)), state
@@ -953,7 +956,7 @@ class Outputs:
         self.calls.append((part, tensors((args, kwargs)), output))
 
     def of(self, size: int, said: Any) -> tuple[Any, list[Tensor]]:
-        """Scores with a row a sample, and what they were worked out from: what the step returned, else the last call."""
+        """Scores with a row a sample, and what they come from: what the step returned, or the last call."""
         told = scores_in(said) if isinstance(said, Mapping) else None
         calls = [call for call in self.calls if call[0] is self.model] or self.calls
         inputs = calls[-1][1] if calls else []
@@ -968,8 +971,8 @@ class Outputs:
 
 
 def target_in(batch: Any, said: Any, inputs: list[Tensor], scores: Any) -> Any:
-    """What the scores are to be compared with: what the step returned, a usual name in the batch, else the first part of
-    the batch that the model was not given. A model whose output looks like its input restores it.
+    """What the scores are to be compared with: what the step returned, a usual name in the batch, else the
+    first part of the batch that the model was not given. A model whose output looks like its input restores it.
     """
     for place in (said, batch):
         if isinstance(place, Mapping):
@@ -1032,9 +1035,9 @@ class Steps:
 
     def seen(self, scores: Any, target: Any, size: int) -> Seen:
         losses, finite = torch.full((size,), math.nan), torch.ones(size, dtype=torch.bool)
-        if isinstance(scores, Tensor) and isinstance(target, Tensor) and can_compare(scores, target):
-            if self.judge.task in ("", *CLASSES, "regression"):
-                return self.judge.judged(scores.detach().float().cpu(), target.detach().cpu().double())
+        numbers = isinstance(scores, Tensor) and isinstance(target, Tensor) and can_compare(scores, target)
+        if numbers and self.judge.task in ("", *CLASSES, "regression"):
+            return self.judge.judged(scores.detach().float().cpu(), target.detach().cpu().double())
         if isinstance(scores, list) and isinstance(target, (list, tuple)) and self.judge.task in ("", "detection"):
             self.judge.task = "detection"
             plain = [
@@ -1114,7 +1117,7 @@ class Steps:
         return found
 
     def keep_parts(self, metric: str, named: str) -> None:
-        """Values of single samples whose mean is the metric's value: then the metric can be compared sample by sample."""
+        """Values of single samples whose mean is the metric's value, which can then be compared in pairs."""
         values = {i: logged[named] for i, logged in self.singles.items() if math.isfinite(logged.get(named, math.nan))}
         if len(values) != len(self.judge.rows):
             return
@@ -1135,13 +1138,15 @@ def loss_in(said: Any) -> float | None:
 
 
 def without_prefix(name: str) -> str:
+    """What a module's own name of a metric means: "val/acc", "valid_accuracy_epoch" and "Accuracy" are the same."""
     name = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
-    return re.sub(r"^(?:val|valid|validation|eval|dev)_|_epoch$|_dataloader_idx_\d+$", "", name)
+    name = re.sub(r"^(?:val|valid|validation|eval|dev)_|_epoch$|_dataloader_idx_\d+$", "", name)
+    return "loss" if name == "loss" else "_".join(word for word in (metric_key(name)[1], metric_key(name)[0]) if word)
 
 
 def loss_name(logged: Mapping[str, float]) -> str | None:
     """The validation loss among what the module logs."""
-    order = ("loss", "loss_total", "total_loss")
+    order = ("loss", "loss_total", "total_loss")  # before any other name with "loss" in it
     names = {without_prefix(name): name for name in reversed(list(logged)) if not re.match(r"train|test", name)}
     return next(
         (names[name] for name in order if name in names), next((n for p, n in names.items() if "loss" in p), None)
@@ -1198,6 +1203,23 @@ def arguments_of_fit(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[s
     return {**dict(zip(("train_dataloaders", "val_dataloaders", "datamodule", "ckpt_path"), args)), **kwargs}
 
 
+def silent_trainer(trainer: Any) -> tuple[Any, str]:
+    """A Trainer on the same device and in the same precision that writes nothing, and the name of its package."""
+    owner = next(m.Trainer for m in map(sys.modules.get, TRAINERS) if m is not None and isinstance(trainer, m.Trainer))
+    package = owner.__module__.rpartition(".trainer.trainer")[0]
+    made = owner(
+        accelerator=trainer.strategy.root_device.type,
+        devices=1,
+        precision=trainer.precision,
+        logger=importlib.import_module(f"{package}.loggers.logger").DummyLogger(),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        inference_mode=getattr(trainer.validate_loop, "inference_mode", True),
+    )
+    return made, package
+
+
 def take_lightning(
     steps: Steps, checkpoint: Path, split: str, trainer: Any, model: Any, *args: Any, **kwargs: Any
 ) -> Any:
@@ -1205,20 +1227,7 @@ def take_lightning(
     Returns the model.
     """
     model = getattr(model, "_orig_mod", model)  # of torch.compile
-    owner = next(m.Trainer for m in map(sys.modules.get, TRAINERS) if m is not None and isinstance(trainer, m.Trainer))
-    package = owner.__module__.rpartition(".trainer.trainer")[0]
-    silent = importlib.import_module(f"{package}.loggers.logger").DummyLogger()
-    device = trainer.strategy.root_device.type
-    evaluator = owner(
-        accelerator=device,
-        devices=1,
-        precision=trainer.precision,
-        logger=silent,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        inference_mode=getattr(trainer.validate_loop, "inference_mode", True),
-    )
+    evaluator, package = silent_trainer(trainer)
     model.trainer = evaluator
     data, loaders = lightning_data(split, model, arguments_of_fit(args, kwargs))
     model.configure_model()
@@ -1231,13 +1240,14 @@ def take_lightning(
         data.val_dataloader = lambda: loaders
     base = importlib.import_module(package).LightningModule.validation_step
     real = model.validation_step if type(model).validation_step is not base else functools.partial(forward_alone, model)
-    outputs = Outputs(model)
-    logs = {"log": model.log, "log_dict": model.log_dict}
+    given = {"datamodule": data} if data is not None else {"dataloaders": loaders}
+    validate_twice(steps, model, real, functools.partial(evaluator.validate, model, verbose=False, **given))
+    return model
 
-    def validate(step: Callable[..., Any]) -> None:
-        model.validation_step = functools.wraps(real)(step) if hasattr(real, "__name__") else step
-        given = {"datamodule": data} if data is not None else {"dataloaders": loaders}
-        evaluator.validate(model, verbose=False, **given)
+
+def validate_twice(steps: Steps, model: Any, real: Callable[..., Any], validate: Callable[[], Any]) -> None:
+    """First the batches as they are, then their samples one by one, both through the module's own step."""
+    outputs, logs = Outputs(model), {"log": model.log, "log_dict": model.log_dict}
 
     def whole(batch: Any, *more: Any) -> Any:
         outputs.calls.clear()
@@ -1256,13 +1266,15 @@ def take_lightning(
             setattr(model, name, function)
 
     try:
-        validate(whole)
-        steps.logged = {name: number_of(value) for name, value in evaluator.callback_metrics.items()}
-        steps.draw()
-        validate(singles)
+        for step in (whole, singles):
+            # Lightning looks at its parameters for the number of the loader
+            model.validation_step = functools.wraps(real)(step) if hasattr(real, "__name__") else step
+            validate()
+            if step is whole:
+                steps.logged = {name: number_of(value) for name, value in model.trainer.callback_metrics.items()}
+                steps.draw()
     finally:
         outputs.remove()
-    return model
 
 
 def forward_alone(model: Any, batch: Any, *_: Any) -> None:
@@ -1380,7 +1392,7 @@ def as_number(value: Any, index: Mapping[str, int], what: str) -> Tensor:
 
 
 def judge_answers(judge: Judge, answers: list[Answer], samples: Samples, script: ModuleType | None) -> list[Seen]:
-    """Judges finished answers: texts, boxes, or numbers, together where their shapes agree. Returns one Seen a sample."""
+    """Judges finished answers: texts, boxes, or numbers, together where shapes agree. Returns a Seen a sample."""
     index = {name: number for number, name in enumerate(judge.names or [])}
     told = getattr(script, "per_sample_loss", None)
     losses = torch.full((len(answers),), math.nan, dtype=torch.float64)
@@ -1761,26 +1773,39 @@ def evaluate(args: argparse.Namespace) -> None:
     told = "not measured" if e.latency is None else f"{e.latency:.3f} ms"
     print("\n".join(f"  {s.name} {s.value:.6g}" for s in e.scores) + f"\n  latency {told}", flush=True)
 
-    hashes = {"evaluator": Path(__file__), "data": data / args.split, "checkpoint": checkpoint, "script": path}
-    protocol: dict[str, Any] = {f"{what}_sha256": sha256(where) for what, where in hashes.items()}
-    if not (data / args.split).is_dir():
+    inputs = {"evaluator": Path(__file__), "data": data / args.split, "checkpoint": checkpoint, "script": path}
+    write_results(args.output or home, e, rules, stats, inputs, dataset_id, name, args.split)
+
+
+def write_results(
+    folder: Path,
+    e: Evaluation,
+    rules: Any,
+    stats: Any,
+    inputs: Mapping[str, Path],
+    dataset_id: str,
+    name: str,
+    split: str,
+) -> None:
+    seed, count = int(rules.get("seed", 42)), len(e.judge.rows)
+    protocol: dict[str, Any] = {f"{what}_sha256": sha256(where) for what, where in inputs.items()}
+    if not inputs["data"].is_dir():  # it lies elsewhere: what was evaluated stands for it
         protocol["data_sha256"] = e.data_sha256
-    protocol |= {"seed": seed, "split": args.split, "num_samples": len(judge.rows), "created_at": timestamp()}
-    protocol |= {"class_names": judge.names, "task": judge.task or "not known", "reported": e.reported}
+    protocol |= {"seed": seed, "split": split, "num_samples": count, "created_at": timestamp()}
+    protocol |= {"class_names": e.judge.names, "task": e.judge.task or "not known", "reported": e.reported}
     protocol["sources"] = {s.name: s.source for s in e.scores}
-    about = {"version": name, "dataset_id": dataset_id, "split": args.split, "seed": seed}
+    about = {"version": name, "dataset_id": dataset_id, "split": split, "seed": seed}
     about["conditions"] = {"batch": 1, "device": e.device, "torch": torch.__version__}
-    about["config"] = {"script": path.name, "task": judge.task, **e.settings}
+    about["config"] = {"script": inputs["script"].name, "task": e.judge.task, **e.settings}
     sounds = re.search(r"audio|sound|speech", json.dumps(stats), re.IGNORECASE)
     about["sample_rate"] = int(stats.get("sample_rate", 16000)) if sounds else None
-    folder = args.output or home
     if not e.reported:
         write_samples(folder, e, about)
         write(folder / "_eval" / "per_sample.csv", per_sample_csv(e))
     write(folder / "_eval" / "protocol.json", protocol)
     # last: where it lies, the rest is whole
     metrics = [{"name": s.name, "value": s.value, "higher_is_better": s.higher_is_better} for s in e.scores]
-    whole = {"dataset_id": dataset_id, "created_at": timestamp(), "num_samples": len(judge.rows)}
+    whole = {"dataset_id": dataset_id, "created_at": timestamp(), "num_samples": count}
     write(folder / "eval_score.json", {**whole, "metrics": metrics, "latency_ms": e.latency})
     print(f"written: {folder}", flush=True)
 

@@ -314,7 +314,7 @@ def test_dicts_of_tensors_of_different_lengths_come_through_the_loader(
         (("return Net()", "raise ValueError('too old')"), "does not fit the model of 02_train_v001.py"),
         (("range(12)", "range(0)"), "02_train_v001.py gives no samples for the split 'valid'"),
         (("f\"s{i:02d}\"", "'same'"), "the sample id 'same' comes 12 times"),
-        (("def load_split(split)", "def split(split)"), "offers neither load_split(split) nor val_dataloader() with load_model"),
+        (("def load_split(split)", "def split(split)"), "offers neither load_split(split) nor val_dataloader() with"),
         (("return [(", "return 1 / 0, [("), "(02_train_v001.py, line 8): ZeroDivisionError"),
         (("i % 3) for", "i % 4) for"), "a target is class 3, but the model tells 3 classes apart"),
         (("i % 3) for", "'x') for"), "the target 'x' is none of CLASS_NAMES"),

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.options import Options
-from progtrain.engine.files import read_text
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.sequence import Next
 from progtrain.engine.loop.steps import check, initialize
-from progtrain.engine.script.baseline.fix import fix
 from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace, next_version
 
@@ -68,8 +66,5 @@ def _fixes(context: Context) -> list[str]:
     """The audit's diff, so that the user sees it before anything is written."""
     ws = context.ws
     found = initialize.examine(ws, context.dataset_id, context.rules)
-    errors = [f"cannot be fixed: {f.problem}" for f in found.findings if f.error]
-    if errors:
-        return errors
-    fixed = fix(found)
-    return [unified_diff(read_text(path), text, ws.relative(path)) for path, text in fixed.files.items()]
+    errors = [f"cannot be fixed: {error.problem}" for error in found.errors]
+    return errors or [unified_diff(found.sources[p], text, ws.relative(p)) for p, text in found.changed.items()]

@@ -9,7 +9,8 @@ import pytest
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import write_json
-from progtrain.engine.script.baseline.audit import Audit, audit
+from progtrain.engine.script.baseline.audit import audit
+from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.workspace import Workspace
 
 GOOD = '''\
@@ -60,14 +61,14 @@ def ws(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def look(ws: Workspace, source: str, settings: dict[str, Any] | None = None) -> Audit:
+def look(ws: Workspace, source: str, settings: dict[str, Any] | None = None) -> Desk:
     ws.baseline_script.write_text(source)
     return audit(ws, dataset_id="points_v1", settings=settings or {})
 
 
 def test_a_script_that_has_everything_has_no_findings(ws: Workspace) -> None:
     found = look(ws, GOOD, {"max_epochs": 2})
-    assert (found.findings, found.fixed) == ((), {})
+    assert (found.findings, found.changed) == ((), {})
 
 
 def test_missing_constants_are_found_and_added(ws: Workspace) -> None:
@@ -75,7 +76,7 @@ def test_missing_constants_are_found_and_added(ws: Workspace) -> None:
     source = source.replace("{VERSION}", "v1").replace("{DATASET_ID}", "points_v1")
     found = look(ws, source)
     assert {finding.id for finding in found.findings} == {"dataset_id", "version", "data_path", "artifact_path"}
-    assert found.fixed[ws.baseline_script] == GOOD.replace("save_last", "save_last")
+    assert found.changed[ws.baseline_script] == GOOD.replace("save_last", "save_last")
 
 
 def test_another_dataset_id_is_corrected(ws: Workspace) -> None:
@@ -83,7 +84,7 @@ def test_another_dataset_id_is_corrected(ws: Workspace) -> None:
     assert [finding.problem for finding in found.findings] == [
         'DATASET_ID is "points_v0", the loop runs on "points_v1"'
     ]
-    assert found.fixed[ws.baseline_script] == GOOD
+    assert found.changed[ws.baseline_script] == GOOD
 
 
 def test_the_line_of_a_finding_is_that_of_the_users_file(ws: Workspace) -> None:
@@ -98,7 +99,7 @@ def test_the_line_of_a_finding_is_that_of_the_users_file(ws: Workspace) -> None:
 @pytest.mark.parametrize("key", ["epochs", "max_epochs", "MAX-EPOCHS", "num_epochs"])
 def test_the_rules_settings_are_set_under_any_usual_name(ws: Workspace, key: str) -> None:
     found = look(ws, GOOD, {key: 7})
-    assert found.fixed[ws.baseline_script] == GOOD.replace("EPOCHS = 2", "EPOCHS = 7")
+    assert found.changed[ws.baseline_script] == GOOD.replace("EPOCHS = 2", "EPOCHS = 7")
 
 
 def test_a_locked_setting_that_the_script_does_not_have_is_an_error(ws: Workspace) -> None:
@@ -139,16 +140,16 @@ def smoke_test(ws: Workspace, size: int) -> None:
 def test_the_smoke_tests_batch_size_is_applied(ws: Workspace) -> None:
     smoke_test(ws, 64)
     found = look(ws, GOOD)
-    assert found.fixed[ws.baseline_script] == GOOD.replace("BATCH_SIZE = 16", "BATCH_SIZE = 64")
+    assert found.changed[ws.baseline_script] == GOOD.replace("BATCH_SIZE = 16", "BATCH_SIZE = 64")
 
 
 def test_the_users_batch_size_wins_over_the_smoke_tests(ws: Workspace) -> None:
     smoke_test(ws, 64)
     found = look(ws, GOOD, {"train_batch_size": 16})
-    assert found.fixed == {}
-    assert found.notes == ("the rules' batch_size 16 wins over the smoke test's optimal_batch_size 64",)
+    assert found.changed == {}
+    assert found.notes == ["the rules' batch_size 16 wins over the smoke test's optimal_batch_size 64"]
     kept = audit(ws, dataset_id="points_v1", settings={}, locked=frozenset({"batch_size"}))
-    assert kept.fixed == {}
+    assert kept.changed == {}
 
 
 REFUSED = {

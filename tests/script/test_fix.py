@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.baseline.audit import Audit, audit
-from progtrain.engine.script.baseline.fix import fix, patch_report, unified_diff
+from progtrain.engine.script.baseline.audit import audit, patch_report
+from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.header import set_version
+from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace
 
 STRANGERS = Path(__file__).parent / "strangers"
@@ -42,13 +43,13 @@ def bring(ws: Workspace, name: str) -> None:
         shutil.copy(STRANGERS / f"{name}.py", ws.baseline_script)
 
 
-def look(ws: Workspace) -> Audit:
+def look(ws: Workspace) -> Desk:
     return audit(ws, dataset_id="points_v1", settings={})
 
 
-def apply(found: Audit) -> None:
+def apply(found: Desk) -> None:
     assert found.errors == ()
-    for path, text in fix(found).files.items():
+    for path, text in found.changed.items():
         path.write_text(text)
 
 
@@ -88,7 +89,7 @@ def test_a_fixed_script_needs_no_second_fix(ws: Workspace, name: str) -> None:
 def test_the_fix_leaves_everything_else_to_the_letter(ws: Workspace, name: str) -> None:
     bring(ws, name)
     found = look(ws)
-    for path, text in fix(found).files.items():
+    for path, text in found.changed.items():
         old = found.sources[path].splitlines()
         gone = [line for line in old if line not in text.splitlines()]
         assert len(gone) <= 6, gone
@@ -99,7 +100,7 @@ def test_the_fix_leaves_everything_else_to_the_letter(ws: Workspace, name: str) 
 
 def test_what_the_fixed_lines_look_like(ws: Workspace) -> None:
     bring(ws, "classy")
-    text = fix(look(ws)).files[ws.baseline_script]
+    text = look(ws).changed[ws.baseline_script]
     assert '    data_dir: Path = HERE / "dataset" / "prepdata" / DATASET_ID\n' in text
     assert '    ckpt_dir: Path = HERE / "Models" / "Artifacts" / VERSION\n' in text
     assert '[loggers.CSVLogger(str(cfg.ckpt_dir), version=0, name="logs")],  # one folder a run\n' in text
@@ -110,14 +111,12 @@ def test_a_file_of_the_scripts_own_never_takes_the_name_of_lightnings_checkpoint
     bring(ws, "joined")
     text = ws.baseline_script.read_text()
     ws.baseline_script.write_text(text.replace("\n\nmain()", '    torch.save(trainer, "final_model.pt")\n\n\nmain()'))
-    assert (
-        'torch.save(trainer, f"Models/Artifacts/{VERSION}/final_model.pt")' in fix(look(ws)).files[ws.baseline_script]
-    )
+    assert 'torch.save(trainer, f"Models/Artifacts/{VERSION}/final_model.pt")' in look(ws).changed[ws.baseline_script]
 
 
 def test_an_imported_module_is_fixed_and_its_folders_get_the_version_in_the_script(ws: Workspace) -> None:
     bring(ws, "configured")
-    files = fix(look(ws)).files
+    files = look(ws).changed
     config = files[ws.root / "config.py"]
     assert 'DATASET_ID = "points_v1"\nDATA_ROOT = f"dataset/prepdata/{DATASET_ID}"\n' in config
     # all versions share config.py: a VERSION there would be the same for all
@@ -172,7 +171,7 @@ PATHS = [
 def test_paths_follow_the_constants_in_every_style(ws: Workspace, line: str, expected: str) -> None:
     head = 'import gzip\nDATASET_ID = "points_v1"\nVERSION = "baseline"\n\n\ndef main(split, name):\n    '
     ws.baseline_script.write_text(f'{head}{line}\n\n\nif __name__ == "__main__":\n    main("train", "a")\n')
-    texts = look(ws).fixed
+    texts = look(ws).changed
     assert texts[ws.baseline_script].splitlines()[6].strip() == expected
 
 
@@ -192,9 +191,8 @@ def test_the_examples_need_little_and_their_copies_run(tmp_path: Path, name: str
 def test_the_report_says_what_was_found_and_changed(ws: Workspace) -> None:
     bring(ws, "configured")
     found = look(ws)
-    fixed = fix(found)
-    diff = "".join(unified_diff(found.sources[p], text, ws.relative(p)) for p, text in fixed.files.items())
-    report = patch_report(found, fixed, diff)
+    diff = "".join(unified_diff(found.sources[p], text, ws.relative(p)) for p, text in found.changed.items())
+    report = patch_report(found, diff)
     headings = [line for line in report.splitlines() if line.startswith("## ")]
     assert headings == [
         "## issues_found",
@@ -211,7 +209,7 @@ def test_the_report_says_what_was_found_and_changed(ws: Workspace) -> None:
 def test_the_report_of_a_script_without_findings(ws: Workspace) -> None:
     bring(ws, "plain")
     apply(look(ws))
-    report = patch_report(look(ws), fix(look(ws)), "")
+    report = patch_report(look(ws), "")
     assert report.count("none") == 5
 
 

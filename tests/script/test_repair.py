@@ -32,14 +32,14 @@ def failure(cause: str, summary: str = "", line: int | None = None) -> Failure:
 def test_out_of_memory_halves_the_batches() -> None:
     repair = propose(failure("out of memory"), SCRIPT, locked={})
     assert repair is not None
-    assert repair.source == SCRIPT.replace("BATCH_SIZE = 32", "BATCH_SIZE = 16")
-    assert repair.changes == ("BATCH_SIZE 32 → 16",)
+    assert repair[0] == SCRIPT.replace("BATCH_SIZE = 32", "BATCH_SIZE = 16")
+    assert repair[1] == "BATCH_SIZE 32 → 16: half as many samples are in memory at a time"
 
 
 def test_a_loss_that_is_not_finite_lowers_the_learning_rate() -> None:
     repair = propose(failure("loss not finite"), SCRIPT, locked={})
     assert repair is not None
-    assert "LEARNING_RATE = 1e-3  # high" in repair.source or "LEARNING_RATE = 0.001  # high" in repair.source
+    assert "LEARNING_RATE = 1e-3  # high" in repair[0] or "LEARNING_RATE = 0.001  # high" in repair[0]
 
 
 @pytest.mark.parametrize(("cause", "key"), [("out of memory", "batch_size"), ("loss not finite", "learning_rate")])
@@ -63,7 +63,7 @@ def test_the_first_layer_is_fitted_to_the_data() -> None:
     shapes = failure("bad shape", "RuntimeError: mat1 and mat2 shapes cannot be multiplied (32x64 and 784x8)")
     repair = propose(shapes, SCRIPT, locked={})
     assert repair is not None
-    assert "INPUTS = 64" in repair.source
+    assert "INPUTS = 64" in repair[0]
     # two layers that take 784: which one is wrong cannot be told
     assert propose(shapes, SCRIPT + "other = nn.Linear(784, 8)\n", locked={}) is None
 
@@ -72,7 +72,7 @@ def test_a_device_that_is_not_there_is_left_open() -> None:
     source = "trainer = L.Trainer(accelerator='gpu', max_epochs=2)\n"
     repair = propose(failure("no device"), source, locked={})
     assert repair is not None
-    assert repair.source == 'trainer = L.Trainer(accelerator="auto", max_epochs=2)\n'
+    assert repair[0] == 'trainer = L.Trainer(accelerator="auto", max_epochs=2)\n'
     assert propose(failure("no device"), source, locked={"accelerator": "gpu"}) is None
 
 
@@ -80,7 +80,7 @@ def test_data_is_loaded_without_worker_processes() -> None:
     source = "loader = DataLoader(data, batch_size=4, num_workers=8, persistent_workers=True)\n"
     repair = propose(failure("data workers"), source, locked={})
     assert repair is not None
-    assert repair.source == "loader = DataLoader(data, batch_size=4, num_workers=0, persistent_workers=False)\n"
+    assert repair[0] == "loader = DataLoader(data, batch_size=4, num_workers=0, persistent_workers=False)\n"
 
 
 def rerun(tmp_path: Path, source: str, times: int = 1) -> tuple[int, str]:
@@ -94,7 +94,7 @@ def rerun(tmp_path: Path, source: str, times: int = 1) -> tuple[int, str]:
             return done.returncode, source
         repair = propose(explain(done.stderr, done.returncode, None), source, locked={}, root=tmp_path)
         assert repair is not None, done.stderr
-        source = repair.source
+        source = repair[0]
     raise AssertionError
 
 

@@ -27,7 +27,7 @@ def test_the_smallest_example_is_audited_trained_and_evaluated(ws: Workspace) ->
         x = np.random.default_rng(count).normal(size=(count, 4)).astype("float32")
         np.savez(folder / "points.npz", x=x, y=(x.sum(axis=1) > 0).astype("int64"))
     found = audit(ws, dataset_id="points_v1", settings={"epochs": 3})
-    assert (found.findings, found.notes) == ((), ())
+    assert (found.findings, found.notes) == ((), [])
     ws.script("v001").write_text(match[1].replace('"baseline"', '"v001"'))
     ws.eval_script.write_text((ROOT / "engine" / "templates" / "03_eval.py").read_text(encoding="utf-8"))
     for command in (["02_train_v001.py"], ["03_eval.py", "--version", "v001"]):

@@ -14,8 +14,8 @@ from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json
 from progtrain.engine.loop.steps import analyze
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Review
-from progtrain.engine.script.baseline.audit import Audit, audit
-from progtrain.engine.script.baseline.fix import fix, patch_report
+from progtrain.engine.script.baseline.audit import audit, patch_report
+from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.header import set_version, with_header
 from progtrain.engine.script.settings import find_setting
 from progtrain.engine.text import unified_diff
@@ -86,34 +86,31 @@ def run(context: Context, version: str) -> str:
     """
     ws = context.ws
     found = examine(ws, context.dataset_id, context.rules)
-    errors = [finding for finding in found.findings if finding.error]
-    if errors:
+    if errors := found.errors:
         first = errors[0]
         more = f" (and {len(errors) - 1} more: progtrain check lists them)" if len(errors) > 1 else ""
         raise InputError(first.problem + more, file=first.file, place=first.line, fix=first.fix)
-    fixed = fix(found)
-    before = {path: read_text(path) for path in fixed.files}
-    diff = "".join(unified_diff(before[path], text, ws.relative(path)) for path, text in fixed.files.items())
+    files = found.changed
+    diff = "".join(unified_diff(found.sources[path], text, ws.relative(path)) for path, text in files.items())
     if diff and not _allowed(context, version, found, diff):
         raise InputError(
             "without these changes the versions would overwrite each other's files",
             file=ws.baseline_script,
             fix="make them by hand (progtrain check lists them), or accept the diff",
         )
-    report = patch_report(found, fixed, diff)
-    write_text(ws.version("baseline").baseline_patch_report, report)
-    for path, text in fixed.files.items():
+    write_text(ws.version("baseline").baseline_patch_report, patch_report(found, diff))
+    for path, text in files.items():
         write_text(path, text)
     source = set_version(read_text(ws.baseline_script), version)
     header = with_header(source, version, "baseline", "the baseline as it is", "where the loop begins")
     context.journal.write("version_authored", version=version, base=None, action="baseline", reason="", operation=None)
     write_text(ws.script(version), header)
-    count = len(fixed.summary)
+    count = len(found.summary)
     done = f"{count} thing{'s' if count != 1 else ''} fixed" if count else "nothing had to be fixed"
     return f"{ws.script(version).name} from the baseline, {done}"
 
 
-def examine(ws: Workspace, dataset_id: str, rules: Rules) -> Audit:
+def examine(ws: Workspace, dataset_id: str, rules: Rules) -> Desk:
     """What the baseline needs. Raises `InputError` when there is none."""
     if not ws.baseline_script.is_file():
         raise InputError(
@@ -138,7 +135,7 @@ def first_version() -> str:
     return version_id(1)
 
 
-def _allowed(context: Context, version: str, found: Audit, diff: str) -> bool:
+def _allowed(context: Context, version: str, found: Desk, diff: str) -> bool:
     problems = "\n".join(f"- {finding.problem}" for finding in found.findings)
     review = Review(
         question=f"baseline-audit-{sha256_text(diff)[:6]}",

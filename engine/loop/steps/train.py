@@ -173,21 +173,21 @@ def _resolve(context: Context, version: str, attempt: attempts.Attempt, *, start
     if repair is None:
         attempts.resolve(context.ws, version, attempt, "none: the same script is run again")
         return
+    source, summary = repair
     review = Review(
         question=f"{version}-repair-{attempt.number}-{attempt.digest}",
         kind="repair",
         version=version,
         title=f"{version}: the training failed (attempt {attempt.number}), and a repair is proposed",
-        text=f"{attempt.error_summary}\n\n{attempt.root_cause_hypothesis}\n\nRepair: {repair.code_change_summary}",
-        diff=unified_diff(current, repair.source, script.name),
+        text=f"{attempt.error_summary}\n\n{attempt.root_cause_hypothesis}\n\nRepair: {summary}",
+        diff=unified_diff(current, source, script.name),
         target=script.name,
         answers=["accept", "skip", "stop"],
     )
     if context.ask(review, "accept").answer != "accept":
         attempts.resolve(context.ws, version, attempt, "none: the repair was declined")
         return
-    write_text(script, repair.source)
-    summary = repair.code_change_summary
+    write_text(script, source)
     attempts.resolve(context.ws, version, attempt, summary)
     context.journal.write("repair_applied", version=version, attempt=attempt.number, summary=summary)
 

@@ -5,8 +5,8 @@ The audit works out the fixed texts as it goes, each check on what the one befor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from progtrain.engine.errors import InputError
@@ -18,42 +18,20 @@ from progtrain.engine.script.baseline.outputs import check_outputs
 from progtrain.engine.script.baseline.wiring import wire
 from progtrain.engine.workspace import Workspace
 
-__all__ = ["Audit", "Finding", "audit"]
-
-
-@dataclass(frozen=True)
-class Audit:
-    #: what was found, errors first: those cannot be fixed here
-    findings: tuple[Finding, ...]
-    #: files as they are, as far as they were looked at
-    sources: dict[Path, str] = field(repr=False)
-    #: new texts of the files that a fix changes
-    fixed: dict[Path, str] = field(repr=False)
-    #: a line for each change
-    summary: tuple[str, ...]
-    #: what a user should know besides
-    notes: tuple[str, ...]
-    root: Path
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.error)
-
 
 def audit(
     ws: Workspace,
     *,
     dataset_id: str,
     settings: dict[str, Any],
-    baseline: Path | None = None,
     locked: frozenset[str] = frozenset(),
-) -> Audit:
-    """Checks `baseline` (default: the workspace's) and every module of the user's own that it imports.
+) -> Desk:
+    """Checks the workspace's baseline and every module of the user's own that it imports.
 
     `settings` is `training_config` of the rules; `locked` names settings that the instruction fixes besides. Raises
     `InputError` where there is no baseline, or a file that is no Python.
     """
-    script = baseline or ws.baseline_script
+    script = ws.baseline_script
     if not script.is_file():
         raise InputError("there is no baseline script", file=script, fix="put your training script there")
     desk = Desk(ws, script, dataset_id)
@@ -64,5 +42,30 @@ def audit(
     check_outputs(desk)
     apply_settings(desk, settings, locked)
     evaluation(desk)
-    findings = sorted(desk.placed_findings(), key=lambda finding: not finding.error)
-    return Audit(tuple(findings), desk.originals, desk.changed(), tuple(desk.summary), tuple(desk.notes), ws.root)
+    return desk
+
+
+def patch_report(found: Desk, diff: str) -> str:
+    """`baseline_patch_report.md`: issues_found, patch_summary, files_changed, compatibility_notes and the diff."""
+    # a fence longer than any in the diff
+    fence = "`" * max(3, *(len(run) + 1 for run in ["", "", *re.findall("`+", diff)]))
+    return "\n".join(
+        [
+            "# Baseline patch report\n",
+            _section("issues_found", map(_issue, found.findings)),
+            _section("patch_summary", found.summary),
+            _section("files_changed", map(found.name, found.changed)),
+            _section("compatibility_notes", found.notes),
+            "## diff\n",
+            f"{fence}diff\n{diff.rstrip()}\n{fence}\n" if diff.strip() else "none\n",
+        ]
+    )
+
+
+def _section(name: str, lines: Iterable[str]) -> str:
+    return f"## {name}\n\n" + ("\n".join(f"- {' '.join(line.split())}" for line in lines) or "none") + "\n"
+
+
+def _issue(finding: Finding) -> str:
+    where = finding.file if finding.line is None else f"{finding.file}, line {finding.line}"
+    return f"{'error: ' if finding.error else ''}{where}: {finding.problem}"

@@ -218,7 +218,7 @@ def _root_length(desk: Desk, text: str) -> int | None:
 
 def _some_data(desk: Desk) -> None:
     uses = [use for use in find_uses(desk.modules) if use.text.startswith(DATA_ROOT)]
-    told = any(finding.id == "data_path" and finding.error for finding in desk.placed_findings())
+    told = any(finding.id == "data_path" for finding in desk.errors)
     if uses or told:
         return
     line, what = 1, "no path below dataset/prepdata/ was found in the script"

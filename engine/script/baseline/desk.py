@@ -1,4 +1,4 @@
-"""What the parts of the audit share: the texts as they are being fixed, and what was found."""
+"""The audit under way and what it came to: the texts as they are being fixed, and what was found."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ class Desk:
         self.script = script
         self.dataset_id = dataset_id
         self.texts: dict[Path, str] = {}
-        self._findings: list[tuple[Path | None, Finding]] = []
+        self._found: list[Finding] = []
+        #: a line for each change
         self.summary: list[str] = []
+        #: what a user should know besides
         self.notes: list[str] = []
-        self.modules: list[Module] = []
         self._load()
-        self.originals = {module.path: module.text for module in self.modules}
+        #: files as they are, as far as they were looked at
+        self.sources = {module.path: module.text for module in self.modules}
 
     def _load(self) -> None:
         self.modules = load_modules(self.script, self.texts)
@@ -49,14 +51,27 @@ class Desk:
     def apply(self, module: Module, edits: Sequence[Edit]) -> None:
         """The modules are read anew afterwards: nodes held from before no longer count."""
         if edits:
-            self.texts[module.path] = module.source.apply(edits)
-            self._load()
+            self.put(module.path, module.source.apply(edits))
 
     def put(self, path: Path, text: str) -> None:
         self.texts[path] = text
         self._load()
 
     # what was found
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Errors first: those cannot be fixed here."""
+        return tuple(sorted(self._found, key=lambda finding: not finding.error))
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self._found if finding.error)
+
+    @property
+    def changed(self) -> dict[Path, str]:
+        """New texts of the files that a fix changes. After it a copy of the script needs only its VERSION changed."""
+        return {path: text for path, text in self.texts.items() if text != self.sources[path]}
 
     def problem(self, id: str, module: Module, line: int | None, problem: str, fix: str) -> None:
         """Something that is not fixed here, and must be."""
@@ -68,22 +83,16 @@ class Desk:
 
     def fixed(self, id: str, module: Module, line: int | None, problem: str, fix: str) -> None:
         self.summary.append(f"{self.name(module.path)}: {fix}")
-        self._add(module.path, Finding(id, self.name(module.path), line, problem, fix))
+        self.advise(id, module, line, problem, fix)
 
     def rules_problem(self, line: int | None, problem: str, fix: str) -> None:
-        self._add(None, Finding("rules", self.ws.rules.name, line, problem, fix, error=True))
+        self._add(self.ws.rules, Finding("rules", self.ws.rules.name, line, problem, fix, error=True))
 
-    def _add(self, path: Path | None, finding: Finding) -> None:
-        if path is not None and finding.line is not None:
+    def _add(self, path: Path, finding: Finding) -> None:
+        if finding.line is not None:
             finding = replace(finding, line=self._original_line(path, finding.line))
-        if (path, finding) not in self._findings:
-            self._findings.append((path, finding))
-
-    def placed_findings(self) -> list[Finding]:
-        return [finding for _, finding in self._findings]
-
-    def changed(self) -> dict[Path, str]:
-        return {path: text for path, text in self.texts.items() if text != self.originals[path]}
+        if finding not in self._found:
+            self._found.append(finding)
 
     def name(self, path: Path) -> str:
         return self.ws.relative(path)
@@ -92,7 +101,7 @@ class Desk:
         """Where a line of the text as it is now stands in the user's file."""
         if path not in self.texts:
             return line
-        old, new = self.originals[path].split("\n"), self.texts[path].split("\n")
+        old, new = self.sources[path].split("\n"), self.texts[path].split("\n")
         for tag, old_start, old_end, start, end in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
             if start < line <= end:
                 return min(old_start + line - start, max(old_end, 1)) if tag != "insert" else old_start + 1

@@ -7,6 +7,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from progtrain.engine.text import clean_line, shortened
+
 #: cause -> what usually stands behind it
 CAUSES: dict[str, str] = {
     "out of memory": "the batch and the model need more memory than there is",
@@ -38,18 +40,6 @@ class Failure:
     #: where in the user's own code, as far as the trace tells; relative to the script's folder
     file: str | None = None
     line: int | None = None
-
-
-@dataclass(frozen=True)
-class _Trace:
-    exception: str = ""
-    message: str = ""
-    file: str | None = None
-    line: int | None = None
-
-    @property
-    def summary(self) -> str:
-        return _shortened(f"{self.exception}: {self.message}" if self.message else self.exception)
 
 
 #: (cause, pattern over "Exception: message"), the first that matches counts
@@ -91,25 +81,25 @@ _PATTERNS = [
     )
 ]
 
-_NATIVE_TRACES = re.compile(r"Segmentation fault|Bus error|Illegal instruction|core dumped|Killed")
+#: of what a log says, in a summary
+_WIDTH = 300
 
 
 def explain(log_tail: str, exit_code: int | None, ended_by: str | None) -> Failure:
     """`ended_by` is the guard's word on why it ended the script, None when the script ended by itself."""
     lines = _clean_lines(log_tail)
-    trace = _last_trace(lines)
     if ended_by:
         return _ended_by_guard(ended_by, lines)
-    if trace is not None:
-        cause = next((name for name, pattern in _PATTERNS if pattern.search(_head(trace))), "exception")
-        if cause == "exception" and trace.exception == "KeyboardInterrupt":
-            cause = "signal"
-        return Failure(cause, trace.summary, _hypothesis(cause, trace), trace.file, trace.line)
-    return _without_trace(lines, exit_code)
-
-
-def _head(trace: _Trace) -> str:
-    return f"{trace.exception}: {trace.message}"
+    trace = _last_trace(lines)
+    if trace is None:
+        return _without_trace(lines, exit_code)
+    exception, message, file, line = trace
+    said = f"{exception}: {message}"
+    cause = next((name for name, pattern in _PATTERNS if pattern.search(said)), "exception")
+    if cause == "exception" and exception == "KeyboardInterrupt":
+        cause = "signal"
+    summary = shortened(said if message else exception, _WIDTH)
+    return Failure(cause, summary, _hypothesis(cause, message, line), file, line)
 
 
 def _ended_by_guard(ended_by: str, lines: list[str]) -> Failure:
@@ -117,41 +107,33 @@ def _ended_by_guard(ended_by: str, lines: list[str]) -> Failure:
     if cause == "time limit":
         summary = f"still running at the time limit; its last words: {_last_words(lines)}"
         hypothesis = f"{CAUSES[cause]}: raise loop_config.step_timeout_minutes, or train fewer epochs"
-    elif cause == "could not start":
-        summary, hypothesis = _last_words(lines), CAUSES[cause]
-    else:
-        summary, hypothesis = f"ended by the engine: {ended_by}", CAUSES[cause]
-    return Failure(cause, summary, hypothesis)
+        return Failure(cause, summary, hypothesis)
+    summary = _last_words(lines) if cause == "could not start" else f"ended by the engine: {ended_by}"
+    return Failure(cause, summary, CAUSES[cause])
 
 
 def _without_trace(lines: list[str], exit_code: int | None) -> Failure:
-    said = _last_words(lines)
     for line in reversed(lines[-50:]):
-        cause = next((name for name, pattern in _PATTERNS[:3] if pattern.search(line)), None)
-        if cause:
-            return Failure(cause, _shortened(line), CAUSES[cause])
-    number = _signal_number(exit_code)
-    if number is not None:
-        return Failure("signal", f"ended by signal {_signal_name(number)}; its last words: {said}", _killed(number))
+        if cause := next((name for name, pattern in _PATTERNS[:3] if pattern.search(line)), None):
+            return Failure(cause, shortened(line, _WIDTH), CAUSES[cause])
+    said = f"its last words: {_last_words(lines)}"
+    if (number := _signal(exit_code)) is not None:
+        return Failure("signal", f"ended by signal {number.name}; {said}", _killed(number))
     if exit_code == 0:
-        return Failure("unknown", f"ended without an error; its last words: {said}", CAUSES["unknown"])
+        return Failure("unknown", f"ended without an error; {said}", CAUSES["unknown"])
     shown = "an unknown exit code" if exit_code is None else f"exit code {exit_code}"
-    return Failure("unknown", f"ended with {shown} and no traceback; its last words: {said}", CAUSES["unknown"])
+    return Failure("unknown", f"ended with {shown} and no traceback; {said}", CAUSES["unknown"])
 
 
-def _signal_number(exit_code: int | None) -> int | None:
+def _signal(exit_code: int | None) -> signal.Signals | None:
     """Negative from a child process, 128 and more from a shell."""
     if exit_code is None or 0 <= exit_code <= 128:
         return None
     number = -exit_code if exit_code < 0 else exit_code - 128
-    return number if number in set(signal.Signals) else None
+    return signal.Signals(number) if number in set(signal.Signals) else None
 
 
-def _signal_name(number: int) -> str:
-    return signal.Signals(number).name
-
-
-def _killed(number: int) -> str:
+def _killed(number: signal.Signals) -> str:
     if number == signal.SIGKILL:
         return "killed at once: most often by the system for lack of memory (`dmesg` would say so), else by hand"
     if number in {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal.SIGFPE}:
@@ -173,19 +155,19 @@ _ADVICE_BY_MODULE = {
 }
 
 
-def _hypothesis(cause: str, trace: _Trace) -> str:
+def _hypothesis(cause: str, message: str, line: int | None) -> str:
     text = CAUSES[cause]
     if cause == "missing module":
-        missing = re.search(r"No module named '([\w.]+)'", trace.message)
+        missing = re.search(r"No module named '([\w.]+)'", message)
         if missing is None:
             return "the installed version of that package does not offer what the script imports from it"
         package = missing[1].partition(".")[0]
         text += f"; install it there: python -m pip install {_ADVICE_BY_MODULE.get(package, package)}"
         return text + " (or, if it is a file of yours, put it beside the script)"
-    if cause == "missing path" and (path := missing_path(trace.message)):
+    if cause == "missing path" and (path := missing_path(message)):
         return f"{text}: {path}"
-    if cause == "syntax error" and trace.line:
-        return f"{text}: look at line {trace.line} and the one before it"
+    if cause == "syntax error" and line:
+        return f"{text}: look at line {line} and the one before it"
     return text
 
 
@@ -199,7 +181,6 @@ def missing_path(message: str) -> str | None:
 
 # --- reading the log --------------------------------------------------------------------------------------------
 
-_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[@-Z\\-_])")
 _FRAME = re.compile(r'^\s*(?:\[rank\d+\]: ?)?\s*File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
 _EXCEPTION = re.compile(r"^(?:\[rank\d+\]: ?)?(?P<name>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
 _FOREIGN = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python\d|^<|[/\\]progtrain_live\.py$")
@@ -207,37 +188,33 @@ _FOREIGN = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python\d|^
 
 def _clean_lines(text: str) -> list[str]:
     """Without colours, and of lines that a progress bar wrote over only the last state."""
-    plain = _ANSI.sub("", text).replace("\r\n", "\n")
-    return [line.rsplit("\r", 1)[-1].rstrip() for line in plain.split("\n")]
+    return [clean_line(line.rsplit("\r", 1)[-1]).rstrip() for line in text.replace("\r\n", "\n").split("\n")]
 
 
 def _last_words(lines: list[str]) -> str:
-    return next((_shortened(line.strip()) for line in reversed(lines) if line.strip()), "none")
+    return next((shortened(line, _WIDTH) for line in reversed(lines) if line.strip()), "none")
 
 
-def _shortened(text: str, width: int = 300) -> str:
-    """On one line, with everything that is no printable character taken out."""
-    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return plain if len(plain) <= width else plain[: width - 1] + "…"
+def _last_trace(lines: list[str]) -> tuple[str, str, str | None, int | None] | None:
+    """Exception, message, and the place in the user's own code, from the last traceback of the log.
 
-
-def _last_trace(lines: list[str]) -> _Trace | None:
-    """The last traceback of the log; a syntax error of the script itself has frames but no heading."""
+    A syntax error of the script itself has frames but no heading.
+    """
     last_frame = next((i for i in range(len(lines) - 1, -1, -1) if _FRAME.match(lines[i])), None)
     if last_frame is None:
         return None
     end = last_frame + 1
-    while end < len(lines) and (lines[end].startswith((" ", "\t")) or not lines[end]):
+    while end < len(lines) and (lines[end].startswith(" ") or not lines[end]):
         end += 1
     match = _EXCEPTION.match(lines[end]) if end < len(lines) else None
     if match is None:
         return None
     start = last_frame
-    while start > 0 and (_FRAME.match(lines[start - 1]) or lines[start - 1].startswith((" ", "\t"))):
+    while start > 0 and (_FRAME.match(lines[start - 1]) or lines[start - 1].startswith(" ")):
         start -= 1
     message = " ".join([match["message"] or "", *_rest_of_message(lines[end + 1 :])]).strip()
-    file, line = _own_frame([m for text in lines[start : last_frame + 1] if (m := _FRAME.match(text))])
-    return _Trace(match["name"].rpartition(".")[2], message, file, line)
+    place = _own_frame([m for text in lines[start : last_frame + 1] if (m := _FRAME.match(text))])
+    return match["name"].rpartition(".")[2], message, *place
 
 
 def _rest_of_message(lines: list[str]) -> list[str]:

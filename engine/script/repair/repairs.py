@@ -20,13 +20,8 @@ from progtrain.engine.script.nodes import argument, calls, innermost, keyword
 from progtrain.engine.script.repair.failure import CAUSES, Failure, missing_path
 from progtrain.engine.script.settings import Setting, find_setting
 
-
-@dataclass(frozen=True)
-class Repair:
-    source: str
-    #: one line for the retry report
-    code_change_summary: str
-    changes: tuple[str, ...]
+#: the repaired script, and on one line what was changed and why
+Repair = tuple[str, str]
 
 
 def propose(failure: Failure, source: str, *, locked: Mapping[str, Any], root: Path | None = None) -> Repair | None:
@@ -42,7 +37,7 @@ def propose(failure: Failure, source: str, *, locked: Mapping[str, Any], root: P
         repair = remedy(_Case(failure, source, frozenset(locked), root))
     except (InputError, SyntaxError):  # a setting with two values, or a script that is no Python: nothing is certain
         return None
-    return repair if repair is not None and _compiles(repair.source) else None
+    return repair if repair is not None and _compiles(repair[0]) else None
 
 
 def advice(failure: Failure, *, locked: Mapping[str, Any]) -> str:
@@ -89,11 +84,11 @@ class _Case:
         return None if key in self.locked else find_setting(self.text, key)
 
     def with_setting(self, setting: Setting, value: float, why: str) -> Repair:
-        change = f"{setting.name} {setting.value} → {value}"
-        return Repair(replace_literal(self.text, setting, value), f"{change}: {why}", (change,))
+        summary = f"{setting.name} {setting.value} → {value}: {why}"
+        return replace_literal(self.text, setting, value), summary
 
     def with_edits(self, edits: Sequence[Edit], change: str, why: str) -> Repair:
-        return Repair(self.source.apply(edits), f"{change}: {why}", (change,))
+        return self.source.apply(edits), f"{change}: {why}"
 
 
 def _halve_batches(case: _Case) -> Repair | None:
@@ -204,9 +199,7 @@ def _fit_shape(case: _Case) -> Repair | None:
 
 def _resolves_to(case: _Case, node: ast.expr, number: int) -> bool:
     setting = find_setting(case.text, node.id) if isinstance(node, ast.Name) else None
-    return (isinstance(node, ast.Constant) and node.value == number) or (
-        setting is not None and setting.value == number
-    )
+    return getattr(setting or node, "value", None) == number
 
 
 def _new_number(case: _Case, node: ast.expr, number: int) -> Edit | None:
@@ -215,8 +208,7 @@ def _new_number(case: _Case, node: ast.expr, number: int) -> Edit | None:
     setting = find_setting(case.text, node.id) if isinstance(node, ast.Name) else None
     if setting is None or setting.key in case.locked:
         return None
-    line, column, end_line, end_column = setting.span
-    return Edit(case.source.offset(line, column), case.source.offset(end_line, end_column), str(number))
+    return case.source.replace_span(setting.span, str(number))
 
 
 # --- the machine ------------------------------------------------------------------------------------------------
@@ -257,12 +249,11 @@ def _fix_syntax(case: _Case) -> Repair | None:
     said, line = case.failure.error_summary, case.line
     lines = case.text.splitlines(keepends=True)
     if "TabError" in said or "inconsistent use of tabs" in said:
-        return Repair(case.text.expandtabs(8), "tabs → spaces: they were mixed", ("tabs → spaces",))
+        return case.text.expandtabs(8), "tabs → spaces: they were mixed"
     if "expected ':'" in said and line is not None and line <= len(lines):
         code, comment = re.match(r"(.*?)(\s*(?:#.*)?\s*)$", lines[line - 1], re.DOTALL).groups()  # type: ignore[union-attr]
         lines[line - 1] = f"{code}:{comment}"
-        change = f"a colon at the end of line {line}"
-        return Repair("".join(lines), f"{change}: Python expects one there", (change,))
+        return "".join(lines), f"a colon at the end of line {line}: Python expects one there"
     return None
 
 

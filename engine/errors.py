@@ -13,6 +13,8 @@ Each says where, what and how to fix it. `str(error)` fits on one screen.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -50,6 +52,16 @@ class ProgtrainError(Exception):
 
 class InputError(ProgtrainError):
     exit_code = 2
+
+
+@contextmanager
+def in_file(file: Path | str) -> Iterator[None]:
+    """What is wrong in here and names no file is wrong in this one."""
+    try:
+        yield
+    except InputError as error:
+        error.file = error.file or str(file)
+        raise
 
 
 class NothingToTry(InputError):

@@ -10,7 +10,7 @@ from progtrain.engine import metrics, values
 from progtrain.engine.analysis.advise.candidates import lineage
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.drafting import history
-from progtrain.engine.errors import InputError
+from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.files import read_text
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.script.action import policy
@@ -100,7 +100,8 @@ def plan(
             file=ws.rules if rules.has_rules else ws.instruction,
             fix="choose another action, or change the rule yourself",
         )
-    changed = operation.apply(old, lineage=line, filename=ws.script(base).name)
+    with in_file(ws.script(base).name):
+        changed = operation.apply(old, lineage=line)
     number = (version_number(version) or 0) + 1
     action_text = operation.describe()
     target = version_id(number)
@@ -157,7 +158,8 @@ def _check(
     if isinstance(operation, EditOperation):
         policy.check(old, operation)
     for key, wanted in rules.locked.items():
-        setting = find_setting(source, key, name)
+        with in_file(name):
+            setting = find_setting(source, key)
         if setting is None and find_setting(old, key) is None:
             continue  # a script without a seed, say: initialize has told of what matches nothing
         if setting is None or not values.same(setting.value, wanted):

@@ -11,7 +11,7 @@ import yaml
 
 from progtrain.engine import prepared_data, values
 from progtrain.engine.control.context import Context
-from progtrain.engine.errors import InputError, StepFailed
+from progtrain.engine.errors import InputError, StepFailed, in_file
 from progtrain.engine.files import LineReader, read_json, read_text, sha256, write_json
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.settings import find_settings
@@ -36,7 +36,8 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
     if not isinstance(spec, dict):
         raise InputError("spec.json is one JSON object", file=folder.spec, fix="write an object from the script")
     script = ws.script(version)
-    settings = {s.key: s.value for s in find_settings(read_text(script), script.name)}
+    with in_file(script.name):
+        settings = {s.key: s.value for s in find_settings(read_text(script))}
     setup = _setup(ws.live(version))
     stats = prepared_data.read_stats(ws.stats(context.dataset_id))
     stated = spec.get("checkpoint")

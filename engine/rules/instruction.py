@@ -7,20 +7,11 @@ directly in a phrase that forbids or fixes it; all else goes to the advisor and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from progtrain.engine.rules.instruction_names import Mention, mark_names
-from progtrain.engine.rules.instruction_phrases import (
-    FIX,
-    FIX_ALONE,
-    FORBID,
-    MERE_NAMES,
-    ONLY,
-    ONLY_ALONE,
-    VETO,
-    Table,
-    plain_names,
-)
+from progtrain.engine.rules import instruction_phrases as phrases
+from progtrain.engine.rules.instruction_names import mark_names
 from progtrain.engine.rules.locks import Instruction, InstructionLine
 
 
@@ -80,42 +71,36 @@ def _lines(text: str) -> Iterator[InstructionLine]:
 
 def _reads_as_lock(opening: str) -> bool:
     """Whether names below it would be locked: tried with a name that is surely known."""
-    found = _understand_below(opening, "batch size", probe=True)
-    return bool(found.locks) or found.only is not None
+    return _understand_below(opening, "batch size").understood is not None
 
 
-def _understand_below(opening: str, line: str, probe: bool = False) -> InstructionLine:
+def _understand_below(opening: str, line: str) -> InstructionLine:
     """A line of a list that only names things, read as if its opening stood in front of it."""
     head = re.sub(r"[*_`]{2,}", "", opening).rstrip(": ")
-    for joined in (f"{head} {line}", f"{head}: {line}"):
-        if len(_sentences(line)) == 1 and _is_mere_names(line):
+    if len(_sentences(line)) == 1 and _is_mere_names(line):
+        for joined in (f"{head} {line}", f"{head}: {line}"):
             found = _understand(joined)
             if found.understood is not None:
-                return InstructionLine(line, found.understood, found.locks, found.only)
+                return replace(found, text=line)
     return InstructionLine(line)
 
 
 def _is_mere_names(line: str) -> bool:
     marked, _ = mark_names(line)
-    return MERE_NAMES.fullmatch(plain_names(marked.strip())) is not None
+    return phrases.MERE_NAMES.fullmatch(phrases.plain_names(marked.strip())) is not None
 
 
 def _understand(line: str) -> InstructionLine:
-    locks: set[str] = set()
-    only: set[str] | None = None
-    for sentence in _sentences(line):
-        found = _sentence(sentence)
-        locks |= found[0]
-        if found[1] is not None:
-            only = (only or set()) | found[1]
+    found = [_sentence(sentence) for sentence in _sentences(line)]
+    locks, only = (frozenset[str]().union(*sets) for sets in zip(*found, strict=True)) if found else ((), ())
     said = []
     if locks:
         said.append("locked: " + ", ".join(sorted(locks)))
         if re.search(r"(?<!\w)\d", line):
             said.append("a value is set in training_config of user_defined_rules.json, not here")
-    if only is not None:
+    if only:
         said.append("nothing may change but: " + ", ".join(sorted(only)))
-    return InstructionLine(line, "; ".join(said) or None, frozenset(locks), None if only is None else frozenset(only))
+    return InstructionLine(line, "; ".join(said) or None, frozenset(locks), frozenset(only) or None)
 
 
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|;|(?<!thing)(?<!else)\s+(?:but|however|though)\s+")
@@ -126,22 +111,16 @@ def _sentences(line: str) -> list[str]:
     return [part for part in _SENTENCE_END.split(plain) if part.strip()]
 
 
-def _sentence(sentence: str) -> tuple[set[str], set[str] | None]:
-    """(what it locks, what alone it allows or None)."""
+def _sentence(sentence: str) -> tuple[set[str], set[str]]:
+    """What it locks, and what alone it allows."""
     text, mentions = mark_names(sentence)
-    text = plain_names(re.sub(r"\s+", " ", text).strip())
-    if not mentions or VETO.search(text):
-        return set(), None
-    only = {lock for table in (ONLY, ONLY_ALONE) for m in _mentions(table, text, mentions) for lock in m.fixed}
-    locks = {lock for table in (FIX, FIX_ALONE) for m in _mentions(table, text, mentions) for lock in m.fixed}
-    locks |= {lock for m in _mentions(FORBID, text, mentions) for lock in m.forbidden}
-    return locks - only, only or None
+    text = phrases.plain_names(re.sub(r"\s+", " ", text).strip())
+    if not mentions or phrases.VETO.search(text):
+        return set(), set()
 
+    def locks(lists: Iterable[str], forbids: bool = False) -> set[str]:
+        numbers = [int(number) for names in lists for number in re.findall(r"<(\d+)>", names)]
+        return {lock for number in numbers for lock in mentions[number][forbids]}
 
-def _mentions(table: Table, text: str, mentions: list[Mention]) -> Iterator[Mention]:
-    if not re.search(table.needs, text):
-        return
-    for pattern in table.patterns:
-        for match in pattern.finditer(text):
-            for number in re.findall(r"<(\d+)>", match["names"]):
-                yield mentions[int(number)]
+    only = locks(phrases.singled_out(text))
+    return (locks(phrases.fixed(text)) | locks(phrases.forbidden(text), forbids=True)) - only, only

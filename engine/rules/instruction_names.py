@@ -3,92 +3,37 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 
 from progtrain.engine.script.action.catalogue import recipes as all_recipes
 from progtrain.engine.script.names import ALIASES, canonical
 
-
-@dataclass(frozen=True)
-class Mention:
-    #: what is locked when the user fixes it: "keep Adam" fixes the optimizer
-    fixed: frozenset[str]
-    #: what is locked when the user forbids it: "no SGD" forbids the recipe
-    forbidden: frozenset[str]
+#: what is locked when the user fixes a name ("keep Adam" fixes the optimizer), and when the user forbids it ("no SGD"
+#: forbids the recipe)
+Mention = tuple[frozenset[str], frozenset[str]]
 
 
-_PARTS = {
-    "optimizer": ("optimizer", "optimiser", "optimizers", "optimizer class"),
-    "schedule": (
-        "schedule",
-        "scheduler",
-        "schedulers",
-        "learning rate schedule",
-        "learning rate scheduler",
-        "learning rate scheduling",
-        "lr schedule",
-        "lr scheduler",
-        "lr scheduling",
-    ),
-    "loss": (
-        "loss",
-        "loss function",
-        "loss term",
-        "training loss function",
-        "objective",
-        "criterion",
-        "cost function",
-    ),
-    "model": (
-        "model",
-        "network",
-        "neural network",
-        "architecture",
-        "model architecture",
-        "network architecture",
-        "model structure",
-        "network structure",
-        "topology",
-    ),
-    "data": (
-        "data",
-        "dataset",
-        "data set",
-        "data pipeline",
-        "data loading",
-        "data preparation",
-        "validation data",
-        "validation set",
-        "validation split",
-        "training data",
-        "training set",
-        "split",
-        "splits",
-        "data split",
-        "preprocessing",
-        "pre-processing",
-    ),
-    "trainer": ("trainer", "trainer arguments"),
-}
+def _listed(**names: str) -> dict[str, list[str]]:
+    return {part: re.split(r",\s+", listed) for part, listed in names.items()}
+
+
+_PARTS = _listed(
+    optimizer="optimizer, optimiser, optimizers, optimizer class",
+    schedule="""schedule, scheduler, schedulers, learning rate schedule, learning rate scheduler,
+        learning rate scheduling, lr schedule, lr scheduler, lr scheduling""",
+    loss="loss, loss function, loss term, training loss function, objective, criterion, cost function",
+    model="""model, network, neural network, architecture, model architecture, network architecture,
+        model structure, network structure, topology""",
+    data="""data, dataset, data set, data pipeline, data loading, data preparation, validation data, validation set,
+        validation split, training data, training set, split, splits, data split, preprocessing, pre processing""",
+    trainer="trainer, trainer arguments",
+)
 #: optimizers and losses by their own names: keeping one fixes the part that it plays
-_PLAYS = {
-    "optimizer": (
-        "adam",
-        "adamw",
-        "sgd",
-        "rmsprop",
-        "adagrad",
-        "nadam",
-        "radam",
-        "lion",
-        "muon",
-        "lbfgs",
-        "adamax",
-    ),
-    "loss": ("cross entropy", "mse", "mse loss", "l1 loss", "huber", "huber loss", "bce", "smooth l1"),
-    "schedule": ("cosine schedule", "cosine annealing", "one cycle", "onecycle", "step decay"),
-}
+_PLAYS = _listed(
+    optimizer="adam, adamw, sgd, rmsprop, adagrad, nadam, radam, lion, muon, lbfgs, adamax",
+    loss="cross entropy, mse, mse loss, l1 loss, huber, huber loss, bce, smooth l1",
+    schedule="cosine schedule, cosine annealing, one cycle, onecycle, step decay",
+)
 #: keys that are parts, or no setting at all
 _NO_SETTINGS = frozenset({"monitor", "optimizer", "schedule", "loss", "dataset_id", "version"})
 #: spellings in scripts that are plain English verbs in a sentence
@@ -106,11 +51,8 @@ def mark_names(sentence: str) -> tuple[str, list[Mention]]:
     at = 0
     while at < len(words):
         length, found = _longest_name(words, at)
-        if found is None:
-            marked.append(words[at].lower())
-        else:
-            marked.append(f"<{len(mentions)}>")
-            mentions.append(found)
+        marked.append(words[at].lower() if found is None else f"<{len(mentions)}>")
+        mentions += [found] if found is not None else []
         at += length
     return re.sub(r" ([.!;])(?= |$)", r"\1", " ".join(marked)), mentions
 
@@ -136,31 +78,28 @@ def _name(words: tuple[str, ...]) -> Mention | None:
     if any("`" in word for word in words):
         return None
     plain = " ".join(words).replace("-", " ")
-    locks: set[str] = {part for part, names in _PARTS.items() if plain in names}
-    plays = {part for part, names in _PLAYS.items() if plain in names}
+    parts, plays = (frozenset(part for part in table if plain in table[part]) for table in (_PARTS, _PLAYS))
     key = canonical("_".join(plain.split()))
     settings = {key} if key in _settings() and plain not in _VERBS else set[str]()
-    recipes = _recipes_named(plain)
-    if locks and not settings:
-        return Mention(frozenset(locks), frozenset(locks))
-    if not (settings or recipes or plays):
-        return None
-    forbidden = recipes | settings
+    if parts and not settings:
+        return parts, parts
+    forbidden = _recipes_named(plain) | settings
     # "keep the best epoch" asks for the recipe of that name and fixes nothing
-    return Mention(frozenset(plays or forbidden - _kept()), frozenset(forbidden))
+    kept = {recipe.id for recipe in all_recipes() if recipe.candidate_id.startswith("keep_")}
+    return (plays or forbidden - kept, forbidden) if forbidden or plays else None
 
 
 def _identifier(text: str) -> Mention | None:
     """A name in backticks or with an underscore is meant as the script's own, known or not."""
     if text.startswith("dataset/"):
-        return Mention(frozenset({"data"}), frozenset({"data"}))
+        return frozenset({"data"}), frozenset({"data"})
     if not re.fullmatch(r"[\w.\- ]+", text) or text.endswith((".py", ".json", ".md")):
         return None
     known = _name(tuple(text.lower().replace("_", " ").split()))
     if known is not None:
         return known
-    key = canonical(text.rpartition(".")[2])
-    return Mention(frozenset({key}), frozenset({key}))
+    named = frozenset({canonical(text.rpartition(".")[2])})
+    return named, named
 
 
 @cache
@@ -170,39 +109,25 @@ def _settings() -> frozenset[str]:
     return frozenset(brought | set(ALIASES)) - _NO_SETTINGS
 
 
-@cache
-def _kept() -> frozenset[str]:
-    return frozenset(recipe.id for recipe in all_recipes() if recipe.candidate_id.startswith("keep_"))
-
-
-@cache
-def _recipe_stems() -> dict[str, frozenset[str]]:
-    return {recipe.id: frozenset(_stem(word) for word in recipe.id.split("_")) for recipe in all_recipes()}
-
-
-def _recipes_named(plain: str) -> set[str]:
+def _recipes_named(plain: str) -> frozenset[str]:
     """Recipes whose id is these words in any order and form: "clip the gradients" is gradient_clipping."""
     words = [word for word in plain.split() if word not in _FILLERS]
     stems, squashed = {_stem(word) for word in words}, _stem("".join(words))
-    found = {
-        name
-        for name, own in _recipe_stems().items()
-        if _same_stems(stems, own) or squashed == _stem(name.replace("_", ""))
-    }
+    known = {recipe.id: {_stem(word) for word in recipe.id.split("_")} for recipe in all_recipes()}
+    found = {id for id, own in known.items() if _same_stems(stems, own) or squashed == _stem(id.replace("_", ""))}
     # "SGD", "Huber": the one word that tells the recipe apart
-    if not found and len(stems) == 1:
-        for part in ("optimizer", "loss"):
-            if plain in _PLAYS[part]:
-                found = {name for name, own in _recipe_stems().items() if stems <= own}
-    return found
+    if not found and len(stems) == 1 and plain in (*_PLAYS["optimizer"], *_PLAYS["loss"]):
+        found = {id for id, own in known.items() if stems <= own}
+    return frozenset(found)
 
 
-def _same_stems(spoken: set[str], own: frozenset[str]) -> bool:
+def _same_stems(spoken: set[str], own: set[str]) -> bool:
     """Also where the id is shorter: "batch normalisation" is batch_norm."""
     pairs = list(zip(sorted(spoken), sorted(own), strict=False))
     return len(spoken) == len(own) and all(a == b or (len(b) > 3 and a.startswith(b)) for a, b in pairs)
 
 
+@cache
 def _stem(word: str) -> str:
     """`"standardization"`, `"standardise"` -> `"standardis"`; `"clipping"` -> `"clip"`."""
     word = word.replace("iz", "is")

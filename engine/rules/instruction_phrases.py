@@ -8,8 +8,8 @@ end after it: "keep the loss" does, "keep the loss curve smooth" doesn't.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator
+from functools import cache
 
 
 def _any(text: str) -> str:
@@ -118,19 +118,19 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Table:
-    """Phrases, one a line. Compiled when first asked for: `progtrain status` often needs none."""
+def _found(lines: str, text: str, end: str = _END, needs: str = "") -> Iterator[str]:
+    """The lists of names in what a phrase says, one phrase a line.
 
-    lines: str
-    #: what may follow the phrase
-    end: str = _END
-    #: a sentence without one of these words has none of the phrases
-    needs: str = ""
+    `end` is what may follow a phrase; a sentence without one of the words `needs` has none of them.
+    """
+    for pattern in _patterns(lines, end) if re.search(needs, text) else ():
+        yield from (match["names"] for match in pattern.finditer(text))
 
-    @cached_property
-    def patterns(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(_pattern(line.split()) + self.end) for line in self.lines.strip().splitlines())
+
+@cache
+def _patterns(lines: str, end: str) -> tuple[re.Pattern[str], ...]:
+    """Compiled when first asked for: `progtrain status` often needs none."""
+    return tuple(re.compile(_pattern(line.split()) + end) for line in lines.strip().splitlines())
 
 
 def _pattern(tokens: list[str]) -> str:
@@ -150,8 +150,7 @@ def _pattern(tokens: list[str]) -> str:
 
 
 #: nothing may be made that uses or changes the names
-FORBID = Table(
-    r"""
+_FORBID = r"""
 NOT USE NAMES
 NOT NAME
 LEAD avoid|no~need~for|refrain~from|stay~away~from|forget~about [USING] NAMES
@@ -162,12 +161,11 @@ LEAD no NAMES
 ^ NAMES is|are forbidden|not~allowed|prohibited|banned|taboo|out~of~the~question
 ^ NAMES MUST_NOT be used|added|tried|applied
 ^ (?:not~allowed|forbidden|prohibited|do~not~use|don't~use|never~use|no)~?: NAMES
-""",
-    needs=r"\b(?:not?|never|dont|avoid|without|forbidden|forget|refrain|stay|prohibited|banned|taboo)\b|n't|out of",
-)
+"""
+_FORBIDDING = r"\b(?:not?|never|dont|avoid|without|forbidden|forget|refrain|stay|prohibited|banned|taboo)\b|n't|out of"
 
 #: the names stay as they are
-FIX = Table(r"""
+_FIX = r"""
 NOT CHANGE NAMES [WITH]
 LEAD avoid|refrain~from|stop|no CHANGING NAMES
 LEAD no NAMES changes?
@@ -186,18 +184,14 @@ LEAD NAMES IS_FIXED [AT]
 ^ (?:FIXED|kept|constant|DO_NOT_CHANGE)~?: VALUED_NAMES
 ^ fixed NAMES [AT]
 ^ NAMES UNCHANGED
-""")
-FIX_ALONE = Table(
-    r"""
+"""
+_FIX_ALONE = r"""
 ^ NAMES(?:~?[:=]~VALUE)?~?[:(—–-]~?(?:is~|are~)?(?:FIXED|unchanged|must~stay|DO_NOT_CHANGE)\b
-""",
-    end="",
-)
+"""
 
 #: nothing but the names may change
 _EXCLUSIVE = r"\b(?:only|else|nothing|except|but|other|besides|apart|aside)\b"
-ONLY = Table(
-    r"""
+_ONLY = r"""
 LEAD [may|can|are~allowed~to] only [ever] CHANGE NAMES
 LEAD CHANGE only NAMES
 LEAD allow|make|try|propose|suggest only~changes|changes~only to|of|in NAMES
@@ -208,18 +202,30 @@ LEAD keep|leave EVERYTHING BUT NAMES [UNCHANGED]
 LEAD EVERYTHING BUT NAMES MUST STAY UNCHANGED
 LEAD EVERYTHING BUT NAMES stays|remains|is|are UNCHANGED
 LEAD CHANGE nothing [else] BUT NAMES
-""",
-    needs=_EXCLUSIVE,
-)
-ONLY_ALONE = Table(
-    r"""
+"""
+_ONLY_ALONE = r"""
 LEAD only(?:~?:)? NAMES(?:~?,?~please)?~?STOP
 LEAD CHANGE NAMES~?(?:,|~and)~(?:and~)?(?:nothing|not~anything)~elseSTOP
 LEAD CHANGE NAMES onlySTOP
-""",
-    end="",
-    needs=_EXCLUSIVE,
-)
+"""
+
+
+def forbidden(text: str) -> Iterator[str]:
+    """Each list of names that nothing may use or change."""
+    yield from _found(_FORBID, text, needs=_FORBIDDING)
+
+
+def fixed(text: str) -> Iterator[str]:
+    """Each list of names that stay as they are."""
+    yield from _found(_FIX, text)
+    yield from _found(_FIX_ALONE, text, end="")
+
+
+def singled_out(text: str) -> Iterator[str]:
+    """Each list of names beside which nothing may change."""
+    yield from _found(_ONLY, text, needs=_EXCLUSIVE)
+    yield from _found(_ONLY_ALONE, text, end="", needs=_EXCLUSIVE)
+
 
 #: a wish, a condition or a bound, which no lock can stand for
 VETO = re.compile(

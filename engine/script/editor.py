@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from progtrain.engine.script import brackets
-from progtrain.engine.script.nodes import first_line, is_docstring, keyword
+from progtrain.engine.script.nodes import Span, first_line, is_docstring, keyword
 
 Spanned = ast.expr | ast.stmt | ast.keyword | ast.alias | ast.arg
 
@@ -99,8 +99,7 @@ class Source:
     def replace(self, node: Spanned, text: str) -> Edit:
         return Edit(*self.span(node), text)
 
-    def replace_span(self, span: tuple[int, int, int, int], text: str) -> Edit:
-        """`span` as `ast` counts: line, column, end line, end column."""
+    def replace_span(self, span: Span, text: str) -> Edit:
         return Edit(self.offset(*span[:2]), self.offset(*span[2:]), text)
 
     def insert_before(self, statement: ast.stmt, code: str) -> Edit:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.edit import replace_literal
 from progtrain.engine.script.action.trees import version_value
-from progtrain.engine.script.settings import Setting, parse_script
+from progtrain.engine.script.nodes import span_of
+from progtrain.engine.script.settings import parse_script
 
 _WIDTH = 100
 _TITLE = re.compile(r"# --- progtrain: (\S+), made from (\S+) ---")
@@ -63,16 +64,14 @@ def without_header(source: str) -> str:
     return "".join(_without_header(source.splitlines(keepends=True)))
 
 
-def set_version(source: str, version: str, filename: str = "") -> str:
+def set_version(source: str, version: str) -> str:
     """The script with its VERSION constant moved. Raises `InputError` when it has none."""
-    for statement in parse_script(source, filename).body:
+    for statement in parse_script(source).body:
         value = version_value(statement)
         if value is not None:
-            span = (value.lineno, value.col_offset, value.end_lineno or 0, value.end_col_offset or 0)
-            return replace_literal(source, Setting("VERSION", "version", "", "constant", 0, span), version)
+            return replace_literal(source, span_of(value), version)
     raise InputError(
         "the script has no VERSION constant",
-        file=filename or None,
         fix=f'add `VERSION = "{version}"` beside the other constants, and let the artifact path follow it',
     )
 

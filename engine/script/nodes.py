@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+#: line, column, end line, end column, as `ast` counts them: columns in UTF-8 bytes
+Span = tuple[int, int, int, int]
 _NO_CODE = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 
 
@@ -73,6 +75,10 @@ def argument(call: ast.Call, name: str, position: int | None = None) -> ast.expr
 def text_of(node: ast.AST | None) -> str | None:
     """The text of a plain string."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def span_of(node: ast.expr) -> Span:
+    return node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0
 
 
 def identifiers(node: ast.AST) -> Iterator[str]:

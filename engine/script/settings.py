@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -17,7 +18,7 @@ from typing import Literal
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.names import WHOLE_NUMBERS, canonical, nearest
-from progtrain.engine.script.nodes import called
+from progtrain.engine.script.nodes import Span, argument, called, keyword, span_of, text_of
 
 Value = int | float | str | bool | tuple[object, ...] | None
 Source = Literal["constant", "dict", "dataclass", "argparse", "keyword", "default"]
@@ -25,22 +26,9 @@ Source = Literal["constant", "dict", "dataclass", "argparse", "keyword", "defaul
 #: what a person writes on purpose as a setting comes before what merely stands in a call
 _DELIBERATE: frozenset[str] = frozenset({"constant", "dict", "dataclass", "argparse"})
 
-_OPTIMIZERS = frozenset(
-    {
-        "Adam",
-        "AdamW",
-        "SGD",
-        "RMSprop",
-        "Adagrad",
-        "Adadelta",
-        "Adamax",
-        "NAdam",
-        "RAdam",
-        "ASGD",
-        "Rprop",
-        "Muon",
-    }
-    | {"Adafactor", "LBFGS", "SparseAdam"}
+OPTIMIZERS = frozenset(
+    {"ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam"}
+    | {"RMSprop", "Rprop", "SGD", "SparseAdam"}
 )
 #: callee -> its keywords that are settings, and the key each stands for
 _KEYWORDS: dict[str, dict[str, str]] = {
@@ -51,17 +39,20 @@ _KEYWORDS: dict[str, dict[str, str]] = {
         "accumulate_grad_batches": "gradient_accumulation",
         "precision": "precision",
     },
-    **{name: {"lr": "learning_rate", "weight_decay": "weight_decay", "momentum": "momentum"} for name in _OPTIMIZERS},
+    **{name: {"lr": "learning_rate", "weight_decay": "weight_decay", "momentum": "momentum"} for name in OPTIMIZERS},
     "EarlyStopping": {"patience": "patience"},
     "ReduceLROnPlateau": {"patience": "plateau_patience", "factor": "plateau_factor"},
     "EMAWeightAveraging": {"decay": "ema_decay"},
-    "CrossEntropyLoss": {"label_smoothing": "label_smoothing"},
-    "cross_entropy": {"label_smoothing": "label_smoothing"},
+    **{name: {"label_smoothing": "label_smoothing"} for name in ("CrossEntropyLoss", "cross_entropy")},
     "Dropout": {"p": "dropout"},
     "seed_everything": {"seed": "seed"},
 }
-#: callee -> key of its first positional argument
+#: callee -> its first positional argument, and the key that it stands for
 _FIRST = {"Dropout": ("p", "dropout"), "seed_everything": ("seed", "seed"), "manual_seed": ("seed", "seed")}
+
+#: name, where its value stands, what it is, and its key where the name does not tell
+_Written = tuple[str, ast.expr | None, Source, str | None]
+_FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -73,15 +64,15 @@ class Setting:
     value: Value
     source: Source
     line: int
-    #: where the literal stands, as `ast` counts it: line, column, end line, end column (UTF-8 bytes)
-    span: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), repr=False)
+    #: where the literal stands
+    span: Span = field(default=(0, 0, 0, 0), repr=False)
 
     @property
     def deliberate(self) -> bool:
         return self.source in _DELIBERATE
 
 
-def parse_script(source: str, filename: str = "") -> ast.Module:
+def parse_script(source: str) -> ast.Module:
     """Raises `InputError` with the line of a syntax error."""
     try:
         return ast.parse(source)
@@ -89,31 +80,36 @@ def parse_script(source: str, filename: str = "") -> ast.Module:
         line = getattr(error, "lineno", None)
         raise InputError(
             f"not valid Python: {getattr(error, 'msg', None) or error}",
-            file=filename or None,
             place=line if isinstance(line, int) else None,
             fix="correct the script there; `python -m py_compile` shows the place too",
         ) from error
 
 
 @lru_cache(maxsize=32)
-def find_settings(source: str, filename: str = "") -> tuple[Setting, ...]:
+def find_settings(source: str) -> tuple[Setting, ...]:
     """All settings in the order of the file. Raises `InputError` with the line of a syntax error."""
-    finder = _Finder()
-    finder.visit(parse_script(source, filename))
-    found = [s for s in finder.found if s.name not in finder.reassigned]
-    alive = [s for s in found if not (s.source in ("default", "dataclass") and s.name in finder.overridden)]
-    return tuple(sorted(alive, key=lambda s: s.span))
+    nodes = list(_scoped(parse_script(source)))
+    reassigned = _reassigned([node for node, scope in nodes if not scope])
+    # `Config.lr` where some call says `Config(lr=...)`
+    overridden = {f"{called(n)}.{k.arg}" for n, _ in nodes if isinstance(n, ast.Call) for k in n.keywords}
+    found = []
+    for name, place, kind, key in (written for node, scope in nodes for written in _written(node, scope)):
+        is_literal, value = literal(place)
+        dead = name in reassigned or (kind in ("default", "dataclass") and name in overridden)
+        if is_literal and place is not None and not dead:
+            found.append(Setting(name, key or canonical(name), value, kind, place.lineno, span_of(place)))
+    return tuple(sorted(found, key=lambda setting: setting.span))
 
 
-def find_setting(source: str, key: str, filename: str = "") -> Setting | None:
+def find_setting(source: str, key: str) -> Setting | None:
     """The setting that `key` means: its exact spelling in the script, else its canonical name.
 
     Raises `InputError` that names both lines when the script sets it twice with different values.
     """
-    return choose_setting(find_settings(source, filename), key, filename)
+    return choose_setting(find_settings(source), key)
 
 
-def choose_setting(settings: Sequence[Setting], key: str, filename: str = "") -> Setting | None:
+def choose_setting(settings: Sequence[Setting], key: str) -> Setting | None:
     """As `find_setting`, among settings already found."""
     exact = [s for s in settings if s.name == key]
     matching = exact or [s for s in settings if s.key == canonical(key)]
@@ -126,7 +122,6 @@ def choose_setting(settings: Sequence[Setting], key: str, filename: str = "") ->
             raise InputError(
                 f"{key} is set twice: {first.name} = {first.value!r} (line {first.line}) and "
                 f"{other.name} = {other.value!r} (line {other.line})",
-                file=filename or None,
                 place=other.line,
                 fix=f"let the script take both from one place, or name one of them: {first.name}",
             )
@@ -151,27 +146,16 @@ def _preferred(settings: list[Setting]) -> list[Setting]:
     return []
 
 
-#: key -> lowest value allowed, whether it may be that value itself, highest value, likewise
+#: lowest value allowed, whether it may be that value itself, highest value, likewise
+_COUNT, _NOT_NEGATIVE = (1, True, math.inf, False), (0, True, math.inf, False)
+_POSITIVE, _SHARE = (0, False, math.inf, False), (0, True, 1, False)
 _RANGES: dict[str, tuple[float, bool, float, bool]] = {
-    "epochs": (1, True, math.inf, False),
-    "max_steps": (1, True, math.inf, False),
-    "batch_size": (1, True, math.inf, False),
-    "val_batch_size": (1, True, math.inf, False),
-    "learning_rate": (0, False, math.inf, False),
-    "weight_decay": (0, True, math.inf, False),
-    "dropout": (0, True, 1, False),
-    "label_smoothing": (0, True, 1, False),
-    "momentum": (0, True, 1, False),
-    "hidden_size": (1, True, math.inf, False),
-    "layers": (1, True, math.inf, False),
-    "gradient_clip": (0, True, math.inf, False),
-    "gradient_accumulation": (1, True, math.inf, False),
-    "patience": (0, True, math.inf, False),
-    "plateau_patience": (0, True, math.inf, False),
+    **dict.fromkeys(("epochs", "max_steps", "batch_size", "val_batch_size", "hidden_size", "layers"), _COUNT),
+    **dict.fromkeys(("weight_decay", "gradient_clip", "patience", "plateau_patience", "warmup"), _NOT_NEGATIVE),
+    **dict.fromkeys(("dropout", "label_smoothing", "momentum", "ema_decay"), _SHARE),
+    **dict.fromkeys(("learning_rate", "huber_delta"), _POSITIVE),
+    "gradient_accumulation": _COUNT,
     "plateau_factor": (0, False, 1, False),
-    "ema_decay": (0, True, 1, False),
-    "warmup": (0, True, math.inf, False),
-    "huber_delta": (0, False, math.inf, False),
 }
 
 
@@ -207,162 +191,119 @@ def literal(node: ast.AST | None) -> tuple[bool, Value]:
     return isinstance(value, int | float | str | None), value
 
 
-class _Finder(ast.NodeVisitor):
-    """Walks a module once. Assignments count at module level and in `if` blocks there, not in functions."""
-
-    def __init__(self) -> None:
-        self.found: list[Setting] = []
-        self.reassigned: set[str] = set()
-        #: `Config.lr` where some call says `Config(lr=...)`
-        self.overridden: set[str] = set()
-        self._scope: list[ast.AST] = []
-        self._first_value: dict[str, ast.AST] = {}
-
-    # structure
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        if not any(isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef) for s in self._scope):
-            for statement in node.body:
-                self._class_field(node.name, statement)
-        self._inside(node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        owner = self._scope[-1] if self._scope else None
-        if isinstance(owner, ast.ClassDef) and node.name == "__init__":
-            self._defaults(owner.name, node.args)
-        self._inside(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        self._inside(node)
-
-    def _inside(self, node: ast.AST) -> None:
-        self._scope.append(node)
-        self.generic_visit(node)
-        self._scope.pop()
-
-    # settings
-
-    def visit_Assign(self, node: ast.Assign) -> None:
-        if not self._scope:
-            for target in node.targets:
-                self._assigned(target, node.value, single=len(node.targets) == 1)
-        self.generic_visit(node)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if not self._scope and node.value is not None:
-            self._assigned(node.target, node.value, single=True)
-        self.generic_visit(node)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        if not self._scope and isinstance(node.target, ast.Name):
-            self.reassigned.add(node.target.id)
-        self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> None:
-        name = called(node)
-        if name == "add_argument":
-            self._argument(node)
-        for keyword in node.keywords:
-            if keyword.arg:
-                self.overridden.add(f"{name}.{keyword.arg}")
-                if key := self._keyword_key(name, keyword.arg):
-                    self._add(f"{name}({keyword.arg})", keyword.value, "keyword", key)
-        if name in _FIRST and node.args:
-            argument, key = _FIRST[name]
-            self._add(f"{name}({argument})", node.args[0], "keyword", key)
-        self.generic_visit(node)
-
-    def _keyword_key(self, callee: str, argument: str) -> str | None:
-        if callee == "DataLoader" and argument == "batch_size":
-            inside = [s.name for s in self._scope if isinstance(s, ast.FunctionDef)]
-            return "batch_size" if not inside or "train" in inside[-1] else None
-        return _KEYWORDS.get(callee, {}).get(argument)
-
-    def _assigned(self, target: ast.expr, value: ast.expr, *, single: bool) -> None:
-        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
-            for one_target, one_value in zip(target.elts, value.elts, strict=True):
-                self._assigned(one_target, one_value, single=single)
-            return
-        if isinstance(target, ast.Subscript | ast.Attribute):
-            self.reassigned.add(_item_name(target))
-            return
-        if not isinstance(target, ast.Name):
-            return
-        if target.id in self._first_value:
-            self.reassigned.add(target.id)
-        self._first_value[target.id] = value
-        if isinstance(value, ast.Dict):
-            self._mapping(target.id, value)
-        elif isinstance(value, ast.Call):
-            self._call_as_mapping(target.id, value)
-        elif single:
-            self._add(target.id, value, "constant")
-
-    def _call_as_mapping(self, name: str, call: ast.Call) -> None:
-        """`CONFIG = dict(lr=1e-3)`, `cfg = SimpleNamespace(lr=1e-3)`, `cfg = Something({"lr": 1e-3})`."""
-        callee = called(call)
-        if callee in ("dict", "SimpleNamespace", "Namespace"):
-            for keyword in call.keywords:
-                if keyword.arg:
-                    spelled = f"{name}['{keyword.arg}']" if callee == "dict" else f"{name}.{keyword.arg}"
-                    self._add(spelled, keyword.value, "dict")
-        elif len(call.args) == 1 and isinstance(call.args[0], ast.Dict):
-            self._mapping(name, call.args[0])
-
-    def _mapping(self, prefix: str, node: ast.Dict) -> None:
-        for key, value in zip(node.keys, node.values, strict=True):
-            if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                name = f"{prefix}['{key.value}']"
-                if isinstance(value, ast.Dict):
-                    self._mapping(name, value)
-                else:
-                    self._add(name, value, "dict")
-
-    def _class_field(self, owner: str, statement: ast.stmt) -> None:
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            target, value = statement.target, statement.value
-        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            target, value = statement.targets[0], statement.value
-        else:
-            return
-        if isinstance(value, ast.Call) and called(value) in ("field", "Field"):
-            given = [k.value for k in value.keywords if k.arg == "default"]
-            given += value.args[:1] if called(value) == "Field" else []
-            value = given[0] if given else None
-        self._add(f"{owner}.{target.id}", value, "dataclass")
-
-    def _argument(self, node: ast.Call) -> None:
-        flags = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-        flag = next((f for f in flags if f.startswith("--")), flags[0] if flags else None)
-        default = next((k.value for k in node.keywords if k.arg == "default"), None)
-        if flag:
-            self._add(flag, default, "argparse")
-
-    def _defaults(self, owner: str, arguments: ast.arguments) -> None:
-        positional = [*arguments.posonlyargs, *arguments.args]
-        pairs = list(zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True))
-        pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d]
-        for argument, default in pairs:
-            self._add(f"{owner}.{argument.arg}", default, "default")
-
-    def _add(self, name: str, node: ast.AST | None, source: Source, key: str | None = None) -> None:
-        is_literal, value = literal(node)
-        if not is_literal or not isinstance(node, ast.expr):
-            return
-        span = (node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0)
-        self.found.append(Setting(name, key or canonical(name), value, source, node.lineno, span))
+def _scoped(node: ast.AST, scope: tuple[ast.AST, ...] = ()) -> Iterator[tuple[ast.AST, tuple[ast.AST, ...]]]:
+    """All nodes below it, each with the classes and functions that it stands in."""
+    for child in ast.iter_child_nodes(node):
+        yield child, scope
+        yield from _scoped(child, (*scope, child) if isinstance(child, ast.ClassDef | _FUNCTION) else scope)
 
 
-def _item_name(target: ast.Subscript | ast.Attribute) -> str:
-    base = target.value
-    prefix = (
-        base.id
-        if isinstance(base, ast.Name)
-        else _item_name(base)
-        if isinstance(base, ast.Subscript | ast.Attribute)
-        else ""
-    )
+def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    """(target, value, whether it is the only target)."""
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from _unpacked(target, node.value, len(node.targets) == 1)
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        yield node.target, node.value, True
+
+
+def _unpacked(target: ast.expr, value: ast.expr, only: bool) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        for one_target, one_value in zip(target.elts, value.elts, strict=True):
+            yield from _unpacked(one_target, one_value, only)
+    else:
+        yield target, value, only
+
+
+def _reassigned(nodes: Sequence[ast.AST]) -> set[str]:
+    """What is given a value more than once at module level, or in one of its parts."""
+    targets = [target for node in nodes for target, _, _ in _assigned(node)]
+    times = Counter(target.id for target in targets if isinstance(target, ast.Name))
+    parts = {_item_name(target) for target in targets if isinstance(target, ast.Subscript | ast.Attribute)}
+    grown = {n.target.id for n in nodes if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)}
+    return {name for name, count in times.items() if count > 1} | parts | grown
+
+
+def _item_name(target: ast.expr) -> str:
     if isinstance(target, ast.Attribute):
-        return f"{prefix}.{target.attr}"
-    index = target.slice
-    return f"{prefix}['{index.value!s}']" if isinstance(index, ast.Constant) else f"{prefix}[]"
+        return f"{_item_name(target.value)}.{target.attr}"
+    if isinstance(target, ast.Subscript):
+        index = target.slice
+        return _item_name(target.value) + (f"['{index.value!s}']" if isinstance(index, ast.Constant) else "[]")
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def _written(node: ast.AST, scope: tuple[ast.AST, ...]) -> Iterator[_Written]:
+    """What may be a setting. Assignments count at module level and in `if` blocks there, not in functions."""
+    if isinstance(node, ast.Call):
+        yield from _in_call(node, scope)
+    elif isinstance(node, ast.ClassDef) and not any(isinstance(around, _FUNCTION) for around in scope):
+        yield from (field for statement in node.body for field in _class_field(node.name, statement))
+    elif isinstance(node, ast.FunctionDef) and node.name == "__init__":
+        if scope and isinstance(scope[-1], ast.ClassDef):
+            yield from _defaults(scope[-1].name, node.args)
+    elif not scope:
+        for target, value, only in _assigned(node):
+            if isinstance(target, ast.Name):
+                yield from _constant(target.id, value, only)
+
+
+def _in_call(call: ast.Call, scope: tuple[ast.AST, ...]) -> Iterator[_Written]:
+    name = called(call)
+    if name == "add_argument":
+        flags = [text for argument in call.args if (text := text_of(argument)) is not None]
+        if flag := next((f for f in flags if f.startswith("--")), flags[0] if flags else None):
+            yield flag, keyword(call, "default"), "argparse", None
+    keys = _KEYWORDS.get(name, {})
+    if name == "DataLoader":
+        inside = [around.name for around in scope if isinstance(around, ast.FunctionDef)]
+        keys = {"batch_size": "batch_size"} if not inside or "train" in inside[-1] else {}
+    for given in call.keywords:
+        if given.arg in keys:
+            yield f"{name}({given.arg})", given.value, "keyword", keys[given.arg]
+    if name in _FIRST and call.args:
+        argument, key = _FIRST[name]
+        yield f"{name}({argument})", call.args[0], "keyword", key
+
+
+def _constant(name: str, value: ast.expr, only: bool) -> Iterator[_Written]:
+    """Also `CONFIG = dict(lr=1e-3)`, `cfg = SimpleNamespace(lr=1e-3)`, `cfg = Something({"lr": 1e-3})`."""
+    if isinstance(value, ast.Call):
+        callee = called(value)
+        if callee in ("dict", "SimpleNamespace", "Namespace"):
+            spelling = f"{name}['{{}}']" if callee == "dict" else f"{name}.{{}}"
+            yield from ((spelling.format(k.arg), k.value, "dict", None) for k in value.keywords if k.arg)
+        elif len(value.args) == 1 and isinstance(value.args[0], ast.Dict):
+            yield from _mapping(name, value.args[0])
+    elif isinstance(value, ast.Dict):
+        yield from _mapping(name, value)
+    elif only:
+        yield name, value, "constant", None
+
+
+def _mapping(prefix: str, node: ast.Dict) -> Iterator[_Written]:
+    for key, value in zip(node.keys, node.values, strict=True):
+        if (text := text_of(key)) is not None:
+            name = f"{prefix}['{text}']"
+            if isinstance(value, ast.Dict):
+                yield from _mapping(name, value)
+            else:
+                yield name, value, "dict", None
+
+
+def _class_field(owner: str, statement: ast.stmt) -> Iterator[_Written]:
+    if not isinstance(statement, ast.AnnAssign | ast.Assign):
+        return
+    target: ast.expr = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
+    value = statement.value
+    if isinstance(value, ast.Call) and called(value) in ("field", "Field"):
+        value = argument(value, "default", 0 if called(value) == "Field" else None)
+    if isinstance(target, ast.Name):
+        yield f"{owner}.{target.id}", value, "dataclass", None
+
+
+def _defaults(owner: str, given: ast.arguments) -> Iterator[_Written]:
+    positional = [*given.posonlyargs, *given.args]
+    pairs = [*zip(reversed(positional), reversed(given.defaults), strict=False)]
+    for parameter, default in (*pairs, *zip(given.kwonlyargs, given.kw_defaults, strict=True)):
+        yield f"{owner}.{parameter.arg}", default, "default", None

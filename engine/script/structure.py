@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from progtrain.engine.script.nodes import called
-from progtrain.engine.script.settings import parse_script
+from progtrain.engine.script.settings import OPTIMIZERS, parse_script
 
-OPTIMIZERS = frozenset(
-    {"ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam"}
-    | {"RMSprop", "Rprop", "SGD", "SparseAdam"}
-)
 SCHEDULERS = frozenset(
     {"ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR"}
     | {"ExponentialLR", "LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR", "OneCycleLR", "PolynomialLR"}
@@ -22,23 +18,19 @@ SCHEDULERS = frozenset(
 #: what raises the rate at the start and then leaves it alone
 WARMUPS = frozenset({"LinearLR", "ConstantLR"})
 #: loss by function or module -> the name of the function
-LOSSES: dict[str, str] = {
-    "cross_entropy": "cross_entropy",
-    "CrossEntropyLoss": "cross_entropy",
-    "nll_loss": "nll_loss",
-    "NLLLoss": "nll_loss",
-    "binary_cross_entropy": "binary_cross_entropy",
-    "BCELoss": "binary_cross_entropy",
-    "binary_cross_entropy_with_logits": "binary_cross_entropy_with_logits",
-    "BCEWithLogitsLoss": "binary_cross_entropy_with_logits",
-    "mse_loss": "mse_loss",
-    "MSELoss": "mse_loss",
-    "l1_loss": "l1_loss",
-    "L1Loss": "l1_loss",
-    "smooth_l1_loss": "smooth_l1_loss",
-    "SmoothL1Loss": "smooth_l1_loss",
-    "huber_loss": "huber_loss",
-    "HuberLoss": "huber_loss",
+LOSSES = {
+    spelling: function
+    for function, module in (
+        ("cross_entropy", "CrossEntropyLoss"),
+        ("nll_loss", "NLLLoss"),
+        ("binary_cross_entropy", "BCELoss"),
+        ("binary_cross_entropy_with_logits", "BCEWithLogitsLoss"),
+        ("mse_loss", "MSELoss"),
+        ("l1_loss", "L1Loss"),
+        ("smooth_l1_loss", "SmoothL1Loss"),
+        ("huber_loss", "HuberLoss"),
+    )
+    for spelling in (function, module)
 }
 
 
@@ -63,9 +55,9 @@ class ScriptFacts:
 
 
 @lru_cache(maxsize=32)
-def describe(source: str, filename: str = "") -> ScriptFacts:
+def describe(source: str) -> ScriptFacts:
     """Raises `InputError` with the line of a syntax error."""
-    tree = parse_script(source, filename)
+    tree = parse_script(source)
     classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     module = _only(name for name in classes if _inherits(classes, name, "LightningModule") and _trains(classes, name))
     path = training_path(tree, classes[module]) if module else frozenset()

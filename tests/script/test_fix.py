@@ -82,7 +82,7 @@ def test_a_fixed_script_needs_no_second_fix(ws: Workspace, name: str) -> None:
     bring(ws, name)
     apply(look(ws))
     again = look(ws)
-    assert (again.findings, again.fixed) == ((), {})
+    assert (again.findings, again.changed) == ((), {})
 
 
 @pytest.mark.parametrize("name", ["joined", "options", "configured", "plain", "classy"])

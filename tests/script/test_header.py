@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progtrain.engine.errors import InputError
+from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.script.action.difference import compare
 from progtrain.engine.script.header import read_header, set_version, with_header
 
@@ -64,5 +64,6 @@ def test_version_moves(statement: str) -> None:
 
 
 def test_a_script_without_version_is_refused() -> None:
-    with pytest.raises(InputError, match=r"t.py: the script has no VERSION constant\n  fix: add `VERSION = "):
-        set_version("X = 1\n", "v002", "t.py")
+    match = r"t.py: the script has no VERSION constant\n  fix: add `VERSION = "
+    with pytest.raises(InputError, match=match), in_file("t.py"):
+        set_version("X = 1\n", "v002")

@@ -9,7 +9,7 @@ from typing import Any
 from progtrain.engine import prepared_data
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
-from progtrain.engine.errors import InputError
+from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json, write_text
 from progtrain.engine.loop.steps import analyze
 from progtrain.engine.rules.rules import Rules
@@ -178,7 +178,8 @@ def _tell_if_changed(context: Context, version: str) -> None:
 
 def _same_dataset(context: Context, version: str) -> None:
     script = context.ws.script(version)
-    setting = find_setting(read_text(script), "dataset_id", script.name)
+    with in_file(script.name):
+        setting = find_setting(read_text(script), "dataset_id")
     if setting is not None and isinstance(setting.value, str) and setting.value != context.dataset_id:
         raise InputError(
             f"{version} works on dataset {setting.value!r}, the loop is to run on {context.dataset_id!r}",

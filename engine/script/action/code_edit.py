@@ -18,8 +18,8 @@ from progtrain.engine.script.action.trees import program
 from progtrain.engine.script.editor import Source
 from progtrain.engine.script.names import PARTS, canonical
 from progtrain.engine.script.nodes import called
-from progtrain.engine.script.settings import Setting, find_settings, parse_script
-from progtrain.engine.script.structure import LOSSES, OPTIMIZERS, SCHEDULERS, ScriptFacts, describe
+from progtrain.engine.script.settings import OPTIMIZERS, Setting, find_settings, parse_script
+from progtrain.engine.script.structure import LOSSES, SCHEDULERS, ScriptFacts, describe
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -53,8 +53,8 @@ class EditOperation(Operation):
     def touches(self, source: str, lineage: Sequence[Lineage] = ()) -> frozenset[str]:
         return touched(source, self)
 
-    def apply(self, source: str, *, lineage: Sequence[Lineage] = (), filename: str = "") -> str:
-        return set_body(source, self, filename)
+    def apply(self, source: str, *, lineage: Sequence[Lineage] = ()) -> str:
+        return set_body(source, self)
 
     def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
         before, after = program(old), program(new)
@@ -100,13 +100,12 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
             yield from ((f"{node.name}.{item.name}", item) for item in node.body if isinstance(item, Function))
 
 
-def find(source: str, path: str, filename: str = "") -> Function:
+def find(source: str, path: str) -> Function:
     """Raises `InputError` when there is none, or more than one."""
-    found = [node for name, node in functions(parse_script(source, filename)) if name == path]
+    found = [node for name, node in functions(parse_script(source)) if name == path]
     if len(found) != 1:
         raise InputError(
             f"the script has {'no function' if not found else f'{len(found)} functions'} {path}",
-            file=filename or None,
             fix="name one that stands in it once, as `step_size` or `Net.forward`",
         )
     return found[0]
@@ -132,9 +131,9 @@ def body_tree(operation: EditOperation, like: Function) -> list[ast.stmt]:
     return tree.body[0].body
 
 
-def set_body(source: str, operation: EditOperation, filename: str = "") -> str:
+def set_body(source: str, operation: EditOperation) -> str:
     """The script with the new body in place; what stands around it is kept as it is."""
-    old = find(source, operation.function, filename)
+    old = find(source, operation.function)
     body_tree(operation, old)
     script = Source(source)
     return script.apply([script.set_body(old, operation.body)])

@@ -7,14 +7,15 @@ import re
 from decimal import Decimal
 
 from progtrain.engine.script.editor import Edit, Source
-from progtrain.engine.script.settings import Setting, Value
+from progtrain.engine.script.nodes import Span
+from progtrain.engine.script.settings import Value
 from progtrain.engine.values import show
 
 
-def replace_literal(source: str, setting: Setting, value: Value) -> str:
+def replace_literal(source: str, span: Span, value: Value) -> str:
     """The script with the literal of a setting changed, which was found in this very `source`. No checks."""
     script = Source(source)
-    edit = script.replace_span(setting.span, "")
+    edit = script.replace_span(span, "")
     like = source[edit.start : edit.end]
     return script.apply([Edit(edit.start, edit.end, format_literal(value, like=like))])
 

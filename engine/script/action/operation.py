@@ -28,7 +28,7 @@ class Operation(BaseModel, ABC):
         ("optimizer", "schedule", "loss", "model", "data", "trainer") that it changes in `source`."""
 
     @abstractmethod
-    def apply(self, source: str, *, lineage: Sequence[Lineage] = (), filename: str = "") -> str:
+    def apply(self, source: str, *, lineage: Sequence[Lineage] = ()) -> str:
         """The script with it applied, comments and layout kept.
 
         `lineage` ends with the version that `source` is; undoing needs it. Raises `InputError` that names the

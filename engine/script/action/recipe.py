@@ -49,8 +49,8 @@ class RecipeOperation(Operation):
         changed = {recipe.keys[name] for name, value in given.items() if value is not None}
         return recipe.touches | {recipe.id, recipe.candidate_id} | frozenset(changed - {"monitor"})
 
-    def apply(self, source: str, *, lineage: Sequence[Lineage] = (), filename: str = "") -> str:
-        return get_recipe(self.recipe).apply(source, self.parameters, filename=filename)
+    def apply(self, source: str, *, lineage: Sequence[Lineage] = ()) -> str:
+        return get_recipe(self.recipe).apply(source, self.parameters)
 
     def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
         """Every change lies where the recipe may change something, and the whole is what the recipe writes.

@@ -30,7 +30,7 @@ class RevertOperation(Operation):
         inner = undone.operation.touches(source, lineage) if undone and undone.operation else frozenset()
         return inner | {"revert"}
 
-    def apply(self, source: str, *, lineage: Sequence[Lineage] = (), filename: str = "") -> str:
+    def apply(self, source: str, *, lineage: Sequence[Lineage] = ()) -> str:
         if not lineage:
             raise InputError(f"{self.version} cannot be undone: its history is not known")
         return undo(lineage, self.version)

@@ -48,9 +48,9 @@ class Refused(Exception):
 class Script:
     """Raises `InputError` with the line of a syntax error."""
 
-    def __init__(self, source: str, filename: str = "") -> None:
-        self.facts: ScriptFacts = describe(source, filename)
-        self.settings: tuple[Setting, ...] = find_settings(source, filename)
+    def __init__(self, source: str) -> None:
+        self.facts: ScriptFacts = describe(source)
+        self.settings: tuple[Setting, ...] = find_settings(source)
         self.source, self._parents, bound, names = _read(source)
         self.module = self.source.tree
         self.bindings = dict(bound)

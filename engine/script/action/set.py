@@ -52,10 +52,10 @@ class SetOperation(Operation):
         keys = {canonical(self.setting), *([setting.key] if setting else [])}
         return frozenset(keys | {PARTS[key] for key in keys if key in PARTS})
 
-    def apply(self, source: str, *, lineage: Sequence[Lineage] = (), filename: str = "") -> str:
+    def apply(self, source: str, *, lineage: Sequence[Lineage] = ()) -> str:
         """With one literal changed, written in the manner of the one that it replaces."""
-        setting, value = locate(source, self, filename)
-        return replace_literal(source, setting, value)
+        setting, value = locate(source, self)
+        return replace_literal(source, setting.span, value)
 
     def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
         setting = choose_setting(find_settings(old), self.setting)
@@ -119,25 +119,23 @@ def _shown(node: ast.AST) -> str:
     return first if len(first) <= 60 else first[:57] + "..."
 
 
-def locate(source: str, operation: SetOperation, filename: str = "") -> tuple[Setting, Value]:
+def locate(source: str, operation: SetOperation) -> tuple[Setting, Value]:
     """The setting that the operation means, and the value as the script would hold it.
 
     Raises `InputError` when there is none, several, another value than expected, or no sense in the new one.
     """
-    settings = find_settings(source, filename)
+    settings = find_settings(source)
     name = operation.setting
-    setting = choose_setting(settings, name, filename)
+    setting = choose_setting(settings, name)
     if setting is None:
         near = suggest(settings, name)
         raise InputError(
             f"the script has no setting {name!r} that is a literal",
-            file=filename or None,
             fix=f"did you mean {near[0]}?" if near else "`progtrain check` lists the settings that it has",
         )
     if setting.key in FIXED:
         raise InputError(
             f"{setting.name} cannot be set by an action: {FIXED[setting.key]}",
-            file=filename or None,
             place=setting.line,
             fix="choose another setting",
         )
@@ -146,25 +144,21 @@ def locate(source: str, operation: SetOperation, filename: str = "") -> tuple[Se
         raise InputError(
             f"{name} is set in {len(others) + 1} places: {setting.name} (line {setting.line}) and "
             + ", ".join(f"{s.name} (line {s.line})" for s in others),
-            file=filename or None,
             place=others[0].line,
             fix="let the script take them from one constant, or name one of the places in the action",
         )
     if operation.expects and not values.same(operation.from_, setting.value):
         raise InputError(
             f"the action expects {name} = {show(operation.from_)}, but the script says {show(setting.value)}",
-            file=filename or None,
             place=setting.line,
             fix=f"write `from: {show(setting.value)}` or leave `from` out",
         )
-    return setting, _fitted(setting, operation.to, filename)
+    return setting, _fitted(setting, operation.to)
 
 
-def _fitted(setting: Setting, value: object, filename: str) -> Value:
+def _fitted(setting: Setting, value: object) -> Value:
     def refuse(reason: str) -> InputError:
-        return InputError(
-            reason, file=filename or None, place=setting.line, fix="choose a value of the same kind, in range"
-        )
+        return InputError(reason, place=setting.line, fix="choose a value of the same kind, in range")
 
     old = setting.value
     if why := refuse_value(setting.key, value):

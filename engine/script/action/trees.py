@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from progtrain.engine.script.settings import parse_script
 
 
-def program(source: str, filename: str = "") -> ast.Module:
+def program(source: str) -> ast.Module:
     """The tree with VERSION emptied. Raises `InputError` with the line of a syntax error."""
-    tree = parse_script(source, filename)
+    tree = parse_script(source)
     for statement in tree.body:
         value = version_value(statement)
         if value is not None:

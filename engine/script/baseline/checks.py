@@ -113,7 +113,7 @@ def _set(desk: Desk, module: Module, setting: Setting, value: Any, problem: str,
     current = next(m for m in desk.modules if m.path == module.path)
     # the same place in the text as it is now: an earlier change may have moved it
     now = [s for s in find_settings(current.text) if s.name == setting.name and s.line == setting.line]
-    desk.put(module.path, replace_literal(current.text, now[0] if now else setting, value))
+    desk.put(module.path, replace_literal(current.text, (now[0] if now else setting).span, value))
 
 
 def _absent(desk: Desk, key: str, value: Any) -> None:

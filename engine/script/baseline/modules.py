@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from progtrain.engine.errors import in_file
 from progtrain.engine.files import read_text
 from progtrain.engine.script.baseline.paths import Module
 from progtrain.engine.script.settings import parse_script
@@ -28,7 +29,8 @@ def _load(path: Path, root: Path, found: dict[Path, Module], texts: Mapping[Path
     if path in found:
         return found[path]
     text = texts[path] if path in texts else read_text(path)
-    parse_script(text, str(path))
+    with in_file(path):
+        parse_script(text)
     module = found[path] = Module(path, text)
     for name in _imported_names(module.tree):
         for folder in (root, path.parent):

@@ -85,7 +85,7 @@ class _Case:
 
     def with_setting(self, setting: Setting, value: float, why: str) -> Repair:
         summary = f"{setting.name} {setting.value} → {value}: {why}"
-        return replace_literal(self.text, setting, value), summary
+        return replace_literal(self.text, setting.span, value), summary
 
     def with_edits(self, edits: Sequence[Edit], change: str, why: str) -> Repair:
         return self.source.apply(edits), f"{change}: {why}"

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from progtrain.engine.script.action.parts.packages import qualify
 from progtrain.engine.script.action.rewrite import Refused, Script
 from progtrain.engine.script.nodes import arguments, called, calls, dotted, identifiers, keyword
-from progtrain.engine.script.settings import Setting
-from progtrain.engine.script.structure import OPTIMIZERS
+from progtrain.engine.script.settings import OPTIMIZERS, Setting
 
 #: a rate below this is one for adaptive steps, above it one for plain gradient steps
 RATE_BORDER = 0.005

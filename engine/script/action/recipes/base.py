@@ -102,25 +102,24 @@ class Recipe:
         """The parameters for this script, written out."""
         return {name: value for name, value in self.resolve(source, {}).items() if value is not None}
 
-    def apply(self, source: str, parameters: Mapping[str, Any] | None = None, *, filename: str = "") -> str:
+    def apply(self, source: str, parameters: Mapping[str, Any] | None = None) -> str:
         """The script with the recipe applied. Raises `InputError` that says why it cannot be."""
         try:
-            return self._rewritten(source, self.resolve(source, parameters or {}), filename)
+            return self._rewritten(source, self.resolve(source, parameters or {}))
         except Refused as refusal:
             raise InputError(
                 f"{self.id} cannot be applied: {refusal.reason}",
-                file=filename or None,
                 fix="choose another candidate, or make the change in the script by hand",
             ) from refusal
 
-    def _rewritten(self, source: str, parameters: Parameters, filename: str = "") -> str:
-        script = Script(source, filename)
+    def _rewritten(self, source: str, parameters: Parameters) -> str:
+        script = Script(source)
         self.rewrite(script, parameters)
         code = script.code()
         for key in self.sets:
             if (value := parameters.get(key)) is not None:
                 code = _with_setting(code, key, value)
-        parse_script(code, filename)
+        parse_script(code)
         return code
 
 
@@ -134,4 +133,4 @@ def _with_setting(code: str, key: str, value: float) -> str:
         return code
     if others := duplicates(settings, setting):
         raise Refused(f"the {words} is set in {len(others) + 1} places: {setting.name} and {others[0].name}")
-    return replace_literal(code, setting, value)
+    return replace_literal(code, setting.span, value)

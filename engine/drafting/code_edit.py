@@ -110,15 +110,15 @@ def _candidate(version: str, base: str, source: str, made: Proposal, briefing: B
     """Raises `InputError` with the reason why there is none in what was written."""
     if made.text.strip().startswith(NOTHING):
         raise InputError("the model would leave the code as it is")
-    found = proposal.extract(made.text, source)
-    name = found.operation.function.rpartition(".")[2]
+    prose, operation = proposal.extract(made.text, source)
+    name = operation.function.rpartition(".")[2]
     return Candidate(
         id=f"{_PREFIX}{name}",
-        title=f"rewrite {found.operation.function}",
-        operation=found.operation.model_dump(mode="json"),
-        change=found.operation.describe(),
+        title=f"rewrite {operation.function}",
+        operation=operation.model_dump(mode="json"),
+        change=operation.describe(),
         risk="high",
-        why=_why(found.prose, briefing) or f"the advisor proposes other code for {found.operation.function}",
+        why=_why(prose, briefing) or f"the advisor proposes other code for {operation.function}",
         reasons=(f"proposed by {made.author}; the evidence says nothing about code of a model's own",),
         score=_SCORE,
         rank=0,

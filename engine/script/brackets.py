@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from progtrain.engine.script.editor import Source
 
 Bracketed = ast.Call | ast.List | ast.Tuple | ast.Dict | ast.ImportFrom
-#: start, end, what takes its place
-Piece = tuple[int, int, str]
+#: replaces the characters from a place to another by a text; both places the same inserts it
+Edit = tuple[int, int, str]
 
 
 def without_comments(text: str) -> str:
@@ -51,7 +51,7 @@ def _bounds(source: Source, node: Bracketed, spans: Sequence[tuple[int, int]]) -
     return start + (not bare), end - (not bare)
 
 
-def added(source: Source, node: Bracketed, after: int | None, codes: Sequence[str]) -> Piece:
+def added(source: Source, node: Bracketed, after: int | None, codes: Sequence[str]) -> Edit:
     """New items behind the item of that number (-1: before all of them; None: behind the last)."""
     spans = items(source, node)
     opening, closing = _bounds(source, node, spans)
@@ -102,13 +102,13 @@ def _rest_of_line(source: Source, at: int, behind: int) -> int:
     return at + len(re.match(r"[ \t]*(?:#[^\r\n]*)?", source.text[at:behind])[0])  # type: ignore[index]
 
 
-def spread(source: Source, node: Bracketed, codes: Mapping[int, Sequence[str]], indent: str) -> list[Piece] | None:
+def spread(source: Source, node: Bracketed, codes: Mapping[int, Sequence[str]], indent: str) -> list[Edit] | None:
     """All items and the new ones on lines of their own, the bracket closing at `indent`. None where some have lines
     of their own already: see `on_next_line`."""
     spans = items(source, node)
     opening, closing = _bounds(source, node, spans)
     inner = f"\n{indent}{source.unit}"
-    pieces: list[Piece] = []
+    edits: list[Edit] = []
     begin = opening
     for number, (_, end) in enumerate(spans):
         behind = spans[number + 1][0] if number + 1 < len(spans) else closing
@@ -116,17 +116,17 @@ def spread(source: Source, node: Bracketed, codes: Mapping[int, Sequence[str]], 
         assert gap is not None
         if "\n" in gap[0]:
             return None
-        pieces.append((begin, begin + len(gap[0]), inner))
+        edits.append((begin, begin + len(gap[0]), inner))
         at, comma = _end(source, end, behind)
         text = "" if comma else ","
         text += "".join(f"{inner}{code}," for code in codes.get(number, ()))
-        pieces.append((at, at, text))
+        edits.append((at, at, text))
         begin = at
-    pieces[-1] = (pieces[-1][0], closing, f"{pieces[-1][2]}\n{indent}")
-    return None if "\n" in source.text[begin:closing] else pieces
+    edits[-1] = (edits[-1][0], closing, f"{edits[-1][2]}\n{indent}")
+    return None if "\n" in source.text[begin:closing] else edits
 
 
-def on_next_line(source: Source, node: Bracketed, codes: Sequence[str]) -> Piece | None:
+def on_next_line(source: Source, node: Bracketed, codes: Sequence[str]) -> Edit | None:
     """New items behind the last one, on a line of their own, where some other item begins a line."""
     spans = items(source, node)
     opening, closing = _bounds(source, node, spans)
@@ -138,7 +138,7 @@ def on_next_line(source: Source, node: Bracketed, codes: Sequence[str]) -> Piece
     return at, at, f"{'' if comma else ','}\n{indent}{text}{',' if comma else ''}"
 
 
-def removed(source: Source, node: Bracketed, numbers: Sequence[int]) -> list[Piece]:
+def removed(source: Source, node: Bracketed, numbers: Sequence[int]) -> list[Edit]:
     """The items of these numbers taken out, each with the comma that parted it from the one before."""
     spans = items(source, node)
     _, closing = _bounds(source, node, spans)

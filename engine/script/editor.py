@@ -14,22 +14,15 @@ import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 
 from progtrain.engine.script import brackets
 from progtrain.engine.script.nodes import Span, first_line, is_docstring, keyword
 
+Edit = brackets.Edit
 Spanned = ast.expr | ast.stmt | ast.keyword | ast.alias | ast.arg
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$")
-
-
-@dataclass(frozen=True)
-class Edit:
-    """Replaces the characters from `start` to `end`; both the same inserts."""
-
-    start: int
-    end: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -97,10 +90,10 @@ class Source:
     # edits
 
     def replace(self, node: Spanned, text: str) -> Edit:
-        return Edit(*self.span(node), text)
+        return *self.span(node), text
 
     def replace_span(self, span: Span, text: str) -> Edit:
-        return Edit(self.offset(*span[:2]), self.offset(*span[2:]), text)
+        return self.offset(*span[:2]), self.offset(*span[2:]), text
 
     def insert_before(self, statement: ast.stmt, code: str) -> Edit:
         """Whole lines, indented as the statement is. Decorators and comments stay with what they belong to, and blank
@@ -109,9 +102,11 @@ class Source:
         top, blank = self._top(line)
         code = self._indented(code, self.indent(line))
         if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            return self._insertion(self.line_start(top), "\n" * (blank or 1) + code + ("" if blank else "\n"))
+            at = self.line_start(top)
+            return at, at, "\n" * (blank or 1) + code + ("" if blank else "\n")
         commented = any(text.strip() for text in self.lines[top - 1 : line - 1])
-        return self._insertion(self.line_start(top if commented else line), code)
+        at = self.line_start(top if commented else line)
+        return at, at, code
 
     def _top(self, line: int) -> tuple[int, int]:
         """The first of the blank lines and comments that stand above a line and belong to it; how many are blank."""
@@ -129,10 +124,7 @@ class Source:
         line = statement.end_lineno or statement.lineno
         at = self.after_line(line)
         begin = "" if self.text[:at].endswith(("\n", "\r")) or not at else "\n"
-        return self._insertion(at, begin + self._indented(code, self.indent(first_line(statement))))
-
-    def _insertion(self, at: int, text: str) -> Edit:
-        return Edit(at, at, text)
+        return at, at, begin + self._indented(code, self.indent(first_line(statement)))
 
     def _indented(self, code: str, indent: str) -> str:
         """`code` is written with four spaces a block, and may end its last line or not."""
@@ -151,7 +143,7 @@ class Source:
 
     def add_item(self, node: brackets.Bracketed, text: str) -> Edit:
         """As the last argument or element."""
-        return Edit(*brackets.added(self, node, None, [text]))
+        return brackets.added(self, node, None, [text])
 
     # functions
 
@@ -163,7 +155,7 @@ class Source:
         indent = self.indent(function.lineno) + self.unit if on_one_line else self.indent(first_line(first))
         if not on_one_line:
             start = self.line_end(self.line_of(start))
-        return Edit(start, self.line_end(self._last_line(last, indent)), "\n" + _moved(body, indent).rstrip("\n"))
+        return start, self.line_end(self._last_line(last, indent)), "\n" + _moved(body, indent).rstrip("\n")
 
     def _last_line(self, statement: ast.stmt, indent: str) -> int:
         """Of the comments that follow at the same depth, else of the statement."""
@@ -224,7 +216,7 @@ class Source:
             return self.insert_after((peers or ordinary or imports)[-1], line)
         first = self.tree.body[0] if self.tree.body else None
         if first is None:
-            return Edit(0, 0, f"{line}\n")
+            return 0, 0, f"{line}\n"
         return self.insert_after(first, f"\n{line}") if is_docstring(first) else self.insert_before(first, line)
 
     def apply(self, edits: Iterable[Edit]) -> str:
@@ -233,15 +225,14 @@ class Source:
 
     def put_in(self, edits: Iterable[Edit]) -> str:
         """Of several insertions in the same place, the first comes first."""
-        text, last = self.text, len(self.text) + 1
+        parts, at = [], 0
         newline = next((line[len(line.rstrip("\r\n")) :] for line in self.lines), "") or "\n"
-        ordered = sorted(enumerate(edits), key=lambda pair: (pair[1].start, pair[1].end, pair[0]), reverse=True)
-        for _, edit in ordered:
-            if edit.end > last:
-                raise ValueError(f"two edits overlap at character {edit.start}")
-            text = text[: edit.start] + re.sub(r"\r\n?|\n", newline, edit.text) + text[edit.end :]
-            last = edit.start
-        return text
+        for start, end, code in sorted(edits, key=itemgetter(0, 1)):
+            if start < at:
+                raise ValueError(f"two edits overlap at character {start}")
+            parts += [self.text[at:start], re.sub(r"\r\n?|\n", newline, code)]
+            at = end
+        return "".join([*parts, self.text[at:]])
 
 
 def _moved(code: str, indent: str) -> str:

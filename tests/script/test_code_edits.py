@@ -229,16 +229,16 @@ def test_what_reads_the_data_is_not_edited_nor_what_that_runs_through() -> None:
     ids=["bare", "named", "in its class", "indented", "annotated, other line ends"],
 )
 def test_the_function_is_found_in_what_a_model_writes(text: str) -> None:
-    found = proposal.extract(text, PLAIN)
-    assert found.operation == edit("Net.training_step", MIXED)
-    assert found.prose == ("The model memorises.",)
-    policy.check(PLAIN, found.operation)
+    prose, operation = proposal.extract(text, PLAIN)
+    assert operation == edit("Net.training_step", MIXED)
+    assert prose == ("The model memorises.",)
+    policy.check(PLAIN, operation)
 
 
 def test_a_docstring_that_the_model_leaves_out_is_kept() -> None:
     source = PLAIN.replace("    def forward(self, x):\n", '    def forward(self, x):\n        """The logits."""\n')
-    found = proposal.extract(answer("# Net.forward\ndef forward(self, x):\n    return self.net(x / 2)"), source)
-    assert found.operation.body == '"""The logits."""\nreturn self.net(x / 2)\n'
+    _, found = proposal.extract(answer("# Net.forward\ndef forward(self, x):\n    return self.net(x / 2)"), source)
+    assert found.body == '"""The logits."""\nreturn self.net(x / 2)\n'
 
 
 @pytest.mark.parametrize(
@@ -271,8 +271,8 @@ def test_a_name_that_two_classes_have_must_be_told_apart() -> None:
     source = PLAIN + "\n\nclass Other(nn.Module):\n    def forward(self, x):\n        return x\n"
     with pytest.raises(InputError, match=r"which forward is meant: Net\.forward, Other\.forward"):
         proposal.extract(answer("def forward(self, x):\n    return x * 2"), source)
-    found = proposal.extract(answer("# Other.forward\ndef forward(self, x):\n    return x * 2"), source)
-    assert found.operation.function == "Other.forward"
+    _, found = proposal.extract(answer("# Other.forward\ndef forward(self, x):\n    return x * 2"), source)
+    assert found.function == "Other.forward"
 
 
 @pytest.mark.parametrize("path", STYLES, ids=lambda path: path.stem)

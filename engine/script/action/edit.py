@@ -6,7 +6,7 @@ import ast
 import re
 from decimal import Decimal
 
-from progtrain.engine.script.editor import Edit, Source
+from progtrain.engine.script.editor import Source
 from progtrain.engine.script.nodes import Span
 from progtrain.engine.script.settings import Value
 from progtrain.engine.values import show
@@ -15,9 +15,8 @@ from progtrain.engine.values import show
 def replace_literal(source: str, span: Span, value: Value) -> str:
     """The script with the literal of a setting changed, which was found in this very `source`. No checks."""
     script = Source(source)
-    edit = script.replace_span(span, "")
-    like = source[edit.start : edit.end]
-    return script.apply([Edit(edit.start, edit.end, format_literal(value, like=like))])
+    start, end, _ = script.replace_span(span, "")
+    return script.apply([(start, end, format_literal(value, like=source[start:end]))])
 
 
 def format_literal(value: Value, like: str = "") -> str:

@@ -53,10 +53,13 @@ class Operation(BaseModel, ABC):
 
     def to_yaml(self) -> str:
         """The block that stands in `action-extract.md`; `operations.parse_operation` reads it back."""
-        data = self.model_dump(by_alias=True, exclude=self.unsaid())
-        return yaml.dump(
-            _plain(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=1000
-        )
+        data = self.model_dump(mode="json", by_alias=True, exclude=self.unsaid())
+        block = yaml.compose(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        assert isinstance(block, yaml.MappingNode)
+        for _, value in block.value:
+            if isinstance(value, yaml.ScalarNode) and "\n" in value.value:
+                value.style = "|"  # code stands there as a person would write it
+        return yaml.serialize(block, allow_unicode=True, width=1000)
 
     def unsaid(self) -> set[str]:
         """Fields that its block leaves out."""
@@ -96,19 +99,3 @@ def number(value: Any) -> Any:
     if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
         return float(value)
     return [number(item) for item in value] if isinstance(value, list) else value
-
-
-class _Dumper(yaml.SafeDumper):
-    """Code stands in its block as a person would write it."""
-
-    def represent_str(self, text: str) -> yaml.ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _Dumper.represent_str)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

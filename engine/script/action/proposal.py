@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from dataclasses import dataclass
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action import code_edit
@@ -18,35 +17,27 @@ _OPEN = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*(\w*)[ \t]*$")
 _PATH = re.compile(r"^\s*#\s*([A-Za-z_]\w*\.[A-Za-z_]\w*)\b")
 
 
-@dataclass(frozen=True)
-class Found:
-    """An edit, and what was said about it before."""
+def extract(text: str, source: str) -> tuple[tuple[str, ...], EditOperation]:
+    """What was said before, line by line, and the edit.
 
-    prose: tuple[str, ...]
-    operation: EditOperation
-
-
-def extract(text: str, source: str) -> Found:
-    """Raises `InputError` with a reason that fits behind "nothing is proposed: "."""
+    Raises `InputError` with a reason that fits behind "nothing is proposed: ".
+    """
     prose, code = _split(text)
     code = textwrap.dedent(code)
     path, function = _function(code, source)
     old = code_edit.find(source, path)
     if _signature(function) != _signature(old):
-        raise _no(f"its {path} takes other arguments than the script's")
+        raise InputError(f"its {path} takes other arguments than the script's")
     if ast.dump(ast.Module(function.body, [])) == ast.dump(ast.Module(_undocumented(old, function), [])):
-        raise _no(f"its {path} is the one that the script has")
+        raise InputError(f"its {path} is the one that the script has")
     body = _body(code, function)
     documentation = ast.get_source_segment(source, old.body[0]) if _documented(old) else None
     if documentation and not _documented(function):
         body = f"{textwrap.dedent(documentation)}\n{body}"
     operation = parse_operation({"operation": "edit", "function": path, "body": body})
     assert isinstance(operation, EditOperation)
-    return Found(tuple(line.strip("-* \t") for line in prose.splitlines() if line.strip("-* \t")), operation)
-
-
-def _no(reason: str) -> InputError:
-    return InputError(reason)
+    lines = (line.strip("-* \t") for line in prose.splitlines())
+    return tuple(line for line in lines if line), operation
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -54,14 +45,14 @@ def _split(text: str) -> tuple[str, str]:
     lines = text.replace("\r\n", "\n").split("\n")
     start = next((n for n, line in enumerate(lines) if _OPEN.match(line)), None)
     if start is None:
-        raise _no("it wrote no block of code")
+        raise InputError("it wrote no block of code")
     mark = _OPEN.match(lines[start])
     assert mark
     end = next((n for n, line in enumerate(lines) if n > start and line.strip() == mark[1]), None)
     if end is None:
-        raise _no("its code has no end")
+        raise InputError("its code has no end")
     if any(_OPEN.match(line) for line in lines[end + 1 :]):
-        raise _no("it wrote more than one block of code")
+        raise InputError("it wrote more than one block of code")
     return "\n".join(lines[:start]), "\n".join(lines[start + 1 : end])
 
 
@@ -70,23 +61,23 @@ def _function(code: str, source: str) -> tuple[str, Function]:
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise _no(f"its code is not valid Python ({getattr(error, 'msg', error)})") from error
+        raise InputError(f"its code is not valid Python ({getattr(error, 'msg', error)})") from error
     found = list(code_edit.functions(tree))
     others = [node for node in tree.body if not isinstance(node, Function | ast.ClassDef)]
     if len(found) != 1 or others:
         count = "no function" if not found else f"{len(found)} functions" if len(found) > 1 else "more than a function"
-        raise _no(f"its block holds {count}, and one is asked for")
+        raise InputError(f"its block holds {count}, and one is asked for")
     path, function = found[0]
     named = _PATH.match(code)
     wanted = named[1] if named and named[1].endswith(f".{function.name}") else path
     present = [name for name, _ in code_edit.functions(parse_script(source))]
     fitting = [name for name in present if name == wanted or ("." not in wanted and name.endswith(f".{wanted}"))]
     if len(set(fitting)) > 1:
-        raise _no(f"it does not say which {function.name} is meant: {', '.join(fitting)}")
+        raise InputError(f"it does not say which {function.name} is meant: {', '.join(fitting)}")
     if not fitting:
-        raise _no(f"the script has no function {wanted}")
+        raise InputError(f"the script has no function {wanted}")
     if fitting[0] not in editable(source):
-        raise _no(f"{fitting[0]} measures a version or reads its data: it is not edited")
+        raise InputError(f"{fitting[0]} measures a version or reads its data: it is not edited")
     return fitting[0], function
 
 

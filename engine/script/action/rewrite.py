@@ -184,7 +184,7 @@ class Script:
         """`x` becomes `function(x)`. Wrap before adding behind the same node."""
         self._refuse_in_text(node)
         start, end = self.source.span(node)
-        self._edits += [Edit(start, start, f"{function}("), Edit(end, end, ")")]
+        self._edits += [(start, start, f"{function}("), (end, end, ")")]
 
     def _refuse_in_text(self, node: ast.AST) -> None:
         if any(isinstance(around, ast.JoinedStr) for around in self.around(node)):
@@ -201,14 +201,14 @@ class Script:
         while first > 1 and self.source.lines[first - 2].startswith(f"{indent}#"):
             first -= 1
         end = self.source.after_line(statement.end_lineno or statement.lineno)
-        self.edit(Edit(self.source.line_start(first), end, ""))
+        self.edit((self.source.line_start(first), end, ""))
 
     def insert_before(self, node: ast.AST, code: str) -> None:
         statement = self._first_of_line(self.statement(node))
         if self.source.stands_beside(statement):
             indent = self._open(statement)
             at = self.source.span(statement)[0]
-            self.edit(Edit(at, at, code.rstrip("\n").replace("\n", f"\n{indent}") + f"\n{indent}"))
+            self.edit((at, at, code.rstrip("\n").replace("\n", f"\n{indent}") + f"\n{indent}"))
         else:
             self.edit(self.source.insert_before(statement, code))
 
@@ -219,7 +219,7 @@ class Script:
             indent = self._open(statement)
             last = statement is block[-1]
             at = self.source.line_end(statement.end_lineno or 0) if last else self.source.span(statement)[1]
-            self.edit(Edit(at, at, f"\n{indent}" + code.rstrip("\n").replace("\n", f"\n{indent}")))
+            self.edit((at, at, f"\n{indent}" + code.rstrip("\n").replace("\n", f"\n{indent}")))
         else:
             on_line = [other for other in block if other.lineno == statement.end_lineno]
             self.edit(self.source.insert_after(on_line[-1] if on_line else statement, code))
@@ -241,7 +241,7 @@ class Script:
             self._opened.append(function)
             ends = [self.source.colon(function) + 1, *(self.source.span(inside)[1] for inside in function.body)]
             for end, inside in zip(ends, function.body, strict=False):
-                self.edit(Edit(end, self.source.span(inside)[0], f"\n{indent}"))
+                self.edit((end, self.source.span(inside)[0], f"\n{indent}"))
         return indent
 
     def insert_at_start(self, function: ast.FunctionDef, code: str) -> None:
@@ -271,8 +271,7 @@ class Script:
         self._items.setdefault(node, {}).setdefault(number, []).append(code)
 
     def remove_arguments(self, call: ast.Call, numbers: Sequence[int]) -> None:
-        for piece in brackets.removed(self.source, call, numbers) if numbers else ():
-            self.edit(Edit(*piece))
+        self._edits += brackets.removed(self.source, call, numbers) if numbers else []
 
     def _refuse_hidden_arguments(self, call: ast.Call, name: str) -> None:
         """`Trainer(**options)` may hold the keyword already; then the script would stop with a TypeError."""
@@ -307,21 +306,18 @@ class Script:
     def _items_of(self, node: ast.expr, codes: dict[int, list[str]], others: Sequence[Edit]) -> list[Edit]:
         """In the manner of the list; broken into lines where one would be too long."""
         assert isinstance(node, ast.Call | ast.List | ast.Dict)
-        plain = [Edit(*brackets.added(self.source, node, number, listed)) for number, listed in codes.items()]
-        line = self.source.lines[node.lineno - 1]
+        plain = [brackets.added(self.source, node, number, listed) for number, listed in codes.items()]
         start, end = self.source.span(node)
-        inside = [edit for edit in others if start <= edit.start and edit.end <= end]
+        inside = [edit for edit in others if start <= edit[0] and edit[1] <= end]
         after = self.source.put_in([*inside, *plain])
         fresh = set(after.splitlines()) - set(self.source.text.splitlines())
         last = len(brackets.items(self.source, node)) - 1
         most = _WIDTH if set(codes) == {last} else _ROW_WIDTH
         if last < 0 or all(len(text) <= most for text in fresh) or self._stands_beside_header(node):
             return plain
-        if set(codes) == {last} and (piece := brackets.on_next_line(self.source, node, codes[last])):
-            return [Edit(*piece)] if "\n" not in plain[0].text else plain
-        indent = line[: len(line) - len(line.lstrip())]
-        wide = brackets.spread(self.source, node, codes, indent)
-        return [Edit(*piece) for piece in wide] if wide else plain
+        if set(codes) == {last} and (edit := brackets.on_next_line(self.source, node, codes[last])):
+            return [edit] if "\n" not in plain[0][2] else plain
+        return brackets.spread(self.source, node, codes, self.source.indent(node.lineno)) or plain
 
     def _placed_constants(self) -> list[Edit]:
         """Behind the last number among the constants above the first class or function, else behind the last constant

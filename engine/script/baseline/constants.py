@@ -84,7 +84,7 @@ def _insertion(module: Module, code: str, new: set[str]) -> Edit:
         head += 1
     if head == 0:
         text = f"{code}\n" if body else code
-        return module.source.insert_before(body[0], text) if body else Edit(0, 0, f"{code}\n")
+        return module.source.insert_before(body[0], text) if body else (0, 0, f"{code}\n")
     rest = body[head] if head < len(body) else None
     close = rest is not None and isinstance(rest, ast.Assign | ast.AnnAssign)
     if close and rest is not None:

@@ -156,7 +156,7 @@ def _nearest_path(case: _Case, path: str) -> Repair | None:
         places = list(_literal_places(case.source, part))
         if len(near) != 1 or len(places) != 1:
             return None
-        return case.with_edits([Edit(*places[0], near[0])], f'"{part}" → "{near[0]}"', f"{path} does not exist")
+        return case.with_edits([(*places[0], near[0])], f'"{part}" → "{near[0]}"', f"{path} does not exist")
     return None
 
 

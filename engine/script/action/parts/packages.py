@@ -6,7 +6,6 @@ import ast
 
 from progtrain.engine.script import brackets
 from progtrain.engine.script.action.rewrite import Refused, Script
-from progtrain.engine.script.editor import Edit
 
 
 def qualify(script: Script, full: str) -> str:
@@ -46,7 +45,7 @@ def _extend_import(script: Script, parent: str, last: str) -> bool:
             continue
         later = next((place for place, name in enumerate(names) if name > last), None)
         after = later - 1 if later is not None and names == sorted(names) else None
-        script.edit(Edit(*brackets.added(script.source, node, after, [last])))
+        script.edit(brackets.added(script.source, node, after, [last]))
         script.bindings[last] = f"{parent}.{last}"
         script.names.add(last)
         return True

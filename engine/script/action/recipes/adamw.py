@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from progtrain.engine.script.action import allowed_changes
 from progtrain.engine.script.action.parts.optimizer import RATE_BORDER, exchange, learning_rate, optimizer_call
-from progtrain.engine.script.action.recipes.base import FITTED, Parameters, Recipe
+from progtrain.engine.script.action.recipes.base import FITTED, STEADIER, Parameters, Recipe
 from progtrain.engine.script.action.rewrite import Refused, Script
 from progtrain.engine.script.nodes import called, keyword
 from progtrain.engine.script.settings import Setting
@@ -54,11 +54,7 @@ RECIPE = Recipe(
     why="adaptive steps with decay that acts on the weights themselves; a strong default for most networks",
     risk="medium",
     rewrite=rewrite,
-    changes=(
-        allowed_changes.optimizers,
-        allowed_changes.setting("learning_rate"),
-        allowed_changes.setting("weight_decay"),
-    ),
+    changes=(allowed_changes.optimizers, *map(allowed_changes.setting, ("learning_rate", "weight_decay"))),
     touches=frozenset({"optimizer"}),
     brings={"weight_decay": ("weight_decay", _DECAY), "learning_rate": ("learning_rate", FITTED)},
     sets=("learning_rate", "weight_decay"),
@@ -74,39 +70,23 @@ RECIPE = Recipe(
         "unscaled_inputs": 0.25,
         "healthy": 0.35,
     },
-    sentences={
-        "goal": (
-            "[!optimizer] Give each weight a step size of its own, with decay kept apart from the gradient.",
-            "[optimizer:sgd/rmsprop/other] Speed up optimisation with adaptive steps in place of @optimizer.",
-            (
-                "[optimizer:sgd/rmsprop/other] Give each weight a step size of its own, with decay kept apart from "
-                "the gradient."
-            ),
-            "[optimizer:adam] Keep the adaptive steps of @optimizer and take weight decay out of the gradient.",
-            "[optimizer:adam] Let weight decay act on the weights themselves instead of through the gradient.",
-        ),
-        "impact": (
-            "[!optimizer] Faster fitting than now, where training loss ends at @final_train_loss.",
-            "[optimizer:sgd/rmsprop/other] Faster fitting than now, where training loss ends at @final_train_loss.",
-            "[optimizer:sgd/rmsprop/other] A lower training loss in the same @epochs epochs.",
-            "[optimizer:adam] Weight decay that shrinks all weights alike, and a somewhat smaller gap.",
-        ),
-        "risk": (
-            "[!optimizer] Medium: @learning_rate may not suit the new optimizer.",
-            "[optimizer:sgd/rmsprop/other] Medium: @learning_rate may not suit the new optimizer.",
-            (
-                "[optimizer:sgd/rmsprop/other] The learning rate of @learning_rate was chosen for @optimizer; it "
-                "may need another."
-            ),
-            "[optimizer:adam] Low: only the way in which weights decay is another.",
-        ),
-        "verification": (
-            (
-                "Compare the roughness of the training loss with @roughness, and the lowest validation loss with "
-                "@val_loss."
-            ),
-            "Watch where the best epoch falls: now it is @best_epoch of @epochs.",
-            "The lowest validation loss should be below @val_loss.",
-        ),
-    },
+    sentences="""
+        goal: [!optimizer] Give each weight a step size of its own, with decay kept apart from the gradient.
+        goal: [optimizer:sgd/rmsprop/other] Speed up optimisation with adaptive steps in place of @optimizer.
+        goal: [optimizer:sgd/rmsprop/other] Give each weight a step size of its own, with decay kept apart from
+            the gradient.
+        goal: [optimizer:adam] Keep the adaptive steps of @optimizer and take weight decay out of the gradient.
+        goal: [optimizer:adam] Let weight decay act on the weights themselves instead of through the gradient.
+        impact: [!optimizer] Faster fitting than now, where training loss ends at @final_train_loss.
+        impact: [optimizer:sgd/rmsprop/other] Faster fitting than now, where training loss ends at
+            @final_train_loss.
+        impact: [optimizer:sgd/rmsprop/other] A lower training loss in the same @epochs epochs.
+        impact: [optimizer:adam] Weight decay that shrinks all weights alike, and a somewhat smaller gap.
+        risk: [!optimizer] Medium: @learning_rate may not suit the new optimizer.
+        risk: [optimizer:sgd/rmsprop/other] Medium: @learning_rate may not suit the new optimizer.
+        risk: [optimizer:sgd/rmsprop/other] The learning rate of @learning_rate was chosen for @optimizer; it
+            may need another.
+        risk: [optimizer:adam] Low: only the way in which weights decay is another.
+    """
+    + STEADIER,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,19 @@ Risk = Literal["low", "medium", "high"]
 Parameters = dict[str, Any]
 #: what a circumstance leaves of a score, 0 to 1, how much it gives it at least, and why, in words
 Circumstance = tuple[float, float, str]
+
+#: how to see whether it helped, in the words of several recipes: training that gets smoother, a better end of it
+STEADIER = """
+        verification: Compare the roughness of the training loss with @roughness, and the lowest validation loss with
+            @val_loss.
+        verification: Watch where the best epoch falls: now it is @best_epoch of @epochs.
+        verification: The lowest validation loss should be below @val_loss.
+    """
+BETTER_AT_THE_END = """
+        verification: The last quarter of the validation curve should go lower than @val_loss and stay there.
+        verification: Compare the final validation loss with @final_val_loss and the best with @val_loss.
+        verification: Look for a smoother end of the training curve than now (roughness @roughness).
+    """
 
 #: stands for a default that is fitted to the script when the recipe is applied
 FITTED = None
@@ -65,8 +79,9 @@ class Recipe:
     #: what the evidence says about its parameters
     sized: Callable[[Situation], Parameters] = lambda situation: {}
 
-    #: what the advisor may write about it, by section: goal, impact, risk, verification
-    sentences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: what the advisor may write about it: `goal: ...`, `impact: ...`, `risk: ...`, `verification: ...`, each as often
+    #: as there are ways to say it; other lines go on with the one above
+    sentences: str = ""
     #: the move of a setting whose sentences it shares: "dropout_up"
     spoken_of_as: str = ""
 
@@ -80,7 +95,13 @@ class Recipe:
 
     def words(self) -> dict[str, tuple[str, ...]]:
         """The sentences, its own or the shared ones; empty where nobody has written any."""
-        return dict(wording.action(self.spoken_of_as)) if self.spoken_of_as else dict(self.sentences)
+        if self.spoken_of_as:
+            return wording.action(self.spoken_of_as)
+        found: dict[str, tuple[str, ...]] = {}
+        for part in re.split(r"\n *(?=(?:goal|impact|risk|verification): )", self.sentences)[1:]:
+            section, _, sentence = " ".join(part.split()).partition(": ")
+            found[section] = (*found.get(section, ()), sentence)
+        return found
 
     def precondition(self, source: str, parameters: Mapping[str, Any] | None = None) -> str | None:
         """Why it cannot be applied; None when it can. Tells by trying, so that it never promises too much."""

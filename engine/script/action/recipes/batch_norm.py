@@ -19,7 +19,7 @@ from progtrain.engine.script.action.parts.network import (
     width_of,
 )
 from progtrain.engine.script.action.parts.packages import qualify
-from progtrain.engine.script.action.recipes.base import Parameters, Recipe
+from progtrain.engine.script.action.recipes.base import STEADIER, Parameters, Recipe
 from progtrain.engine.script.action.rewrite import Refused, Script
 from progtrain.engine.script.nodes import assignments, calls, dotted
 
@@ -108,26 +108,13 @@ RECIPE = Recipe(
         "healthy": 0.25,
     },
     suits=suits,
-    sentences={
-        "goal": (
-            "Keep hidden activations in a healthy range.",
-            "Make optimisation easier by normalising hidden activations.",
-        ),
-        "impact": (
-            "Faster, smoother training than now (roughness @roughness).",
-            "A lower training loss than @final_train_loss and often a smaller gap.",
-        ),
-        "risk": (
-            "Medium: its statistics are noisy with batches of @batch_size.",
-            "Evaluation uses running statistics; a mismatch would show in the validation loss.",
-        ),
-        "verification": (
-            (
-                "Compare the roughness of the training loss with @roughness, and the lowest validation loss with "
-                "@val_loss."
-            ),
-            "Watch where the best epoch falls: now it is @best_epoch of @epochs.",
-            "The lowest validation loss should be below @val_loss.",
-        ),
-    },
+    sentences="""
+        goal: Keep hidden activations in a healthy range.
+        goal: Make optimisation easier by normalising hidden activations.
+        impact: Faster, smoother training than now (roughness @roughness).
+        impact: A lower training loss than @final_train_loss and often a smaller gap.
+        risk: Medium: its statistics are noisy with batches of @batch_size.
+        risk: Evaluation uses running statistics; a mismatch would show in the validation loss.
+    """
+    + STEADIER,
 )

@@ -80,30 +80,20 @@ RECIPE = Recipe(
     brings={"monitor": ("monitor", FITTED)},
     speaks_for={"learning_rate_too_high": 0.35, "overfitting": 0.5, "too_much_capacity": 0.5, "noisy_gradients": 0.45},
     circumstance=circumstance,
-    sentences={
-        "goal": (
-            "[best_epoch:early/middle] Keep the weights of epoch @best_epoch, the best one, instead of the last ones.",
-            (
-                "[rise:small/moderate/large] Evaluate the weights of the best epoch, after which the validation "
-                "loss rises by @rise."
-            ),
-            (
-                "Save the checkpoint by the validation loss, so that the best of @epochs epochs counts instead of "
-                "the last."
-            ),
-        ),
-        "impact": (
-            "[rise:small/moderate/large] The loss that counts should be near @val_loss instead of @final_val_loss.",
-            "@metric should be that of epoch @best_epoch, which training has reached already.",
-            "The training stays the same; the epoch that is evaluated gets better.",
-        ),
-        "risk": (
-            "Low: nothing in training changes, only which epoch is kept.",
-            "Small: the best of @epochs epochs is a little better by luck than it will be on new data.",
-        ),
-        "verification": (
-            "The curves should be the same as before, and the evaluated loss near @val_loss.",
-            "Compare @metric with @value: the same training should end better.",
-        ),
-    },
+    sentences="""
+        goal: [best_epoch:early/middle] Keep the weights of epoch @best_epoch, the best one, instead of the last
+            ones.
+        goal: [rise:small/moderate/large] Evaluate the weights of the best epoch, after which the validation
+            loss rises by @rise.
+        goal: Save the checkpoint by the validation loss, so that the best of @epochs epochs counts instead of
+            the last.
+        impact: [rise:small/moderate/large] The loss that counts should be near @val_loss instead of
+            @final_val_loss.
+        impact: @metric should be that of epoch @best_epoch, which training has reached already.
+        impact: The training stays the same; the epoch that is evaluated gets better.
+        risk: Low: nothing in training changes, only which epoch is kept.
+        risk: Small: the best of @epochs epochs is a little better by luck than it will be on new data.
+        verification: The curves should be the same as before, and the evaluated loss near @val_loss.
+        verification: Compare @metric with @value: the same training should end better.
+    """,
 )

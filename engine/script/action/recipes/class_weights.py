@@ -84,10 +84,8 @@ def _count_classes(script: Script, parameters: Parameters, labels: str) -> None:
 
 def _class_count(script: Script) -> str | None:
     """A constant of the script that says how many classes there are."""
-    for setting in script.settings:
-        if setting.key == "num_classes" and setting.source == "constant" and isinstance(setting.value, int):
-            return setting.name
-    return None
+    counts = (s for s in script.settings if s.key == "num_classes" and s.source == "constant")
+    return next((s.name for s in counts if isinstance(s.value, int)), None)
 
 
 def suits(measured: Measurements) -> bool:
@@ -111,33 +109,22 @@ RECIPE = Recipe(
     why="makes rare classes count as much as frequent ones; for rare classes that are missed",
     risk="medium",
     rewrite=rewrite,
-    changes=(
-        allowed_changes.loss,
-        allowed_changes.start,
-    ),
+    changes=(allowed_changes.loss, allowed_changes.start),
     touches=frozenset({"loss"}),
     brings={"strength": ("class_weight_strength", 1.0)},
     speaks_for={"class_imbalance": 0.9},
     suits=suits,
     circumstance=circumstance,
-    sentences={
-        "goal": (
-            "Make errors on @worst_class count.",
-            "Raise the recall of the weak classes, @worst_class first.",
-            "Balance the loss between frequent and rare classes.",
-        ),
-        "impact": (
-            "A higher recall for @worst_class than @worst_class_recall.",
-            "A smaller spread of recall between classes than @class_spread.",
-            "Rare classes gain; frequent ones may lose a little.",
-        ),
-        "risk": (
-            "Frequent classes may lose some recall.",
-            "Medium: overall accuracy may fall while the weak classes gain.",
-        ),
-        "verification": (
-            "Compare the recall of @worst_class with @worst_class_recall, and @metric with @value.",
-            "The spread of recall should shrink below @class_spread.",
-        ),
-    },
+    sentences="""
+        goal: Make errors on @worst_class count.
+        goal: Raise the recall of the weak classes, @worst_class first.
+        goal: Balance the loss between frequent and rare classes.
+        impact: A higher recall for @worst_class than @worst_class_recall.
+        impact: A smaller spread of recall between classes than @class_spread.
+        impact: Rare classes gain; frequent ones may lose a little.
+        risk: Frequent classes may lose some recall.
+        risk: Medium: overall accuracy may fall while the weak classes gain.
+        verification: Compare the recall of @worst_class with @worst_class_recall, and @metric with @value.
+        verification: The spread of recall should shrink below @class_spread.
+    """,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from progtrain.engine.script.action import allowed_changes
 from progtrain.engine.script.action.parts.packages import qualify
 from progtrain.engine.script.action.parts.schedule import add_schedule, allow_beside, refuse_endless
-from progtrain.engine.script.action.recipes.base import Parameters, Recipe
+from progtrain.engine.script.action.recipes.base import BETTER_AT_THE_END, Parameters, Recipe
 from progtrain.engine.script.action.rewrite import Script
 from progtrain.engine.script.structure import WARMUPS
 
@@ -35,28 +35,16 @@ RECIPE = Recipe(
         "healthy": 0.3,
     },
     speaks_against={"learning_rate_too_low": 0.5},
-    sentences={
-        "goal": (
-            "Let the learning rate fall from @learning_rate, so that the loss settles at the end.",
-            (
-                "[best_epoch:early/middle] Turn the epochs after @best_epoch into refinement by lowering the step "
-                "size smoothly."
-            ),
-            "End training with small steps instead of a constant @learning_rate.",
-        ),
-        "impact": (
-            "A lower validation loss than @val_loss in the last epochs.",
-            "A calmer end of training, and a later best epoch than @best_epoch.",
-            "A modest gain in @metric from a better end of training.",
-        ),
-        "risk": (
-            "Low: the first epochs stay nearly as they are.",
-            "Small: the learning rate may fall before the model has converged.",
-        ),
-        "verification": (
-            "The last quarter of the validation curve should go lower than @val_loss and stay there.",
-            "Compare the final validation loss with @final_val_loss and the best with @val_loss.",
-            "Look for a smoother end of the training curve than now (roughness @roughness).",
-        ),
-    },
+    sentences="""
+        goal: Let the learning rate fall from @learning_rate, so that the loss settles at the end.
+        goal: [best_epoch:early/middle] Turn the epochs after @best_epoch into refinement by lowering the step
+            size smoothly.
+        goal: End training with small steps instead of a constant @learning_rate.
+        impact: A lower validation loss than @val_loss in the last epochs.
+        impact: A calmer end of training, and a later best epoch than @best_epoch.
+        impact: A modest gain in @metric from a better end of training.
+        risk: Low: the first epochs stay nearly as they are.
+        risk: Small: the learning rate may fall before the model has converged.
+    """
+    + BETTER_AT_THE_END,
 )

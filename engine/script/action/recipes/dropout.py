@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from progtrain.engine.script.action import allowed_changes
 from progtrain.engine.script.action.parts.network import (
@@ -22,9 +21,6 @@ from progtrain.engine.script.action.parts.packages import qualify
 from progtrain.engine.script.action.recipes.base import Parameters, Recipe
 from progtrain.engine.script.action.rewrite import Refused, Script
 from progtrain.engine.script.nodes import calls, dotted, walk
-
-if TYPE_CHECKING:
-    from progtrain.engine.analysis.advise.tuning import Situation
 
 
 def rewrite(script: Script, parameters: Parameters) -> None:
@@ -107,10 +103,6 @@ def _wrap_with_module(script: Script, nodes: list[ast.expr], name: str, code: st
         script.wrap(node, f"self.{name}")
 
 
-def sized(situation: Situation) -> Parameters:
-    return {"dropout": 0.3} if situation.strength("overfitting", "too_much_capacity") >= 0.8 else {}
-
-
 RECIPE = Recipe(
     id="dropout",
     candidate_id="add_dropout",
@@ -124,6 +116,6 @@ RECIPE = Recipe(
     brings={"dropout": ("dropout", 0.2)},
     speaks_for={"overfitting": 0.6, "too_much_capacity": 0.65, "healthy": 0.25},
     speaks_against={"too_few_epochs": 0.4, "underfitting": 0.8, "too_little_capacity": 0.7},
-    sized=sized,
+    sized=lambda situation: {"dropout": 0.3} if situation.strength("overfitting", "too_much_capacity") >= 0.8 else {},
     spoken_of_as="dropout_up",
 )

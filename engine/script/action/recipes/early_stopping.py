@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from progtrain.engine.script.action import allowed_changes
 from progtrain.engine.script.action.parts.metric import monitored
 from progtrain.engine.script.action.parts.packages import lightning_root, qualify
 from progtrain.engine.script.action.parts.trainer import add_callback
-from progtrain.engine.script.action.recipes.base import FITTED, Circumstance, Parameters, Recipe
+from progtrain.engine.script.action.recipes.base import FITTED, Parameters, Recipe
 from progtrain.engine.script.action.rewrite import Refused, Script
 
-if TYPE_CHECKING:
-    from progtrain.engine.analysis.advise.tuning import Situation
-    from progtrain.engine.analysis.measure.measurements import Measurements
+_ANYWAY = (0.1, 0.0, "against: the weights of the best epoch are kept anyway")
 
 
 def rewrite(script: Script, parameters: Parameters) -> None:
@@ -25,15 +21,6 @@ def rewrite(script: Script, parameters: Parameters) -> None:
     add_callback(script, f'{callback}(monitor="{metric}", mode="{mode}", patience={patience})')
 
 
-def sized(situation: Situation) -> Parameters:
-    epochs = situation.measured.epochs
-    return {"patience": int(epochs // 10)} if epochs >= 60 else {}
-
-
-def circumstance(measured: Measurements) -> Circumstance | None:
-    return (0.1, 0.0, "against: the weights of the best epoch are kept anyway") if measured.keeps_best else None
-
-
 RECIPE = Recipe(
     id="early_stopping",
     candidate_id="add_early_stopping",
@@ -42,32 +29,24 @@ RECIPE = Recipe(
     why="saves the epochs after the best one; the best checkpoint stays the same, training gets shorter",
     risk="low",
     rewrite=rewrite,
-    changes=(
-        allowed_changes.trainer,
-        allowed_changes.callbacks,
-    ),
+    changes=(allowed_changes.trainer, allowed_changes.callbacks),
     touches=frozenset({"patience", "trainer"}),
     brings={"patience": ("patience", 5), "monitor": ("monitor", FITTED)},
     speaks_for={"overfitting": 0.4, "too_much_capacity": 0.45, "plateau": 0.4, "label_noise": 0.35},
     speaks_against={"divergence": 0.7, "learning_rate_too_low": 0.6, "too_few_epochs": 0.7, "underfitting": 0.8},
-    circumstance=circumstance,
-    sized=sized,
-    sentences={
-        "goal": (
-            "[best_epoch:early/middle] Stop when validation no longer improves, as after epoch @best_epoch.",
-            "[rise:small/moderate/large] Save the epochs after @best_epoch, in which validation only gets worse.",
-        ),
-        "impact": (
-            "The same best checkpoint in less time.",
-            "Little change in @metric; the validation loss no longer rises by @rise.",
-        ),
-        "risk": (
-            "Low: a late second descent would be missed.",
-            "Small: a noisy validation curve may end training too soon.",
-        ),
-        "verification": (
-            "@metric should be no worse than @value while training ends soon after epoch @best_epoch.",
-            "The final validation loss should stay near @val_loss.",
-        ),
-    },
+    circumstance=lambda measured: _ANYWAY if measured.keeps_best else None,
+    sized=lambda situation: (
+        {"patience": int(situation.measured.epochs // 10)} if situation.measured.epochs >= 60 else {}
+    ),
+    sentences="""
+        goal: [best_epoch:early/middle] Stop when validation no longer improves, as after epoch @best_epoch.
+        goal: [rise:small/moderate/large] Save the epochs after @best_epoch, in which validation only gets
+            worse.
+        impact: The same best checkpoint in less time.
+        impact: Little change in @metric; the validation loss no longer rises by @rise.
+        risk: Low: a late second descent would be missed.
+        risk: Small: a noisy validation curve may end training too soon.
+        verification: @metric should be no worse than @value while training ends soon after epoch @best_epoch.
+        verification: The final validation loss should stay near @val_loss.
+    """,
 )

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from progtrain.engine.script.action import allowed_changes
 from progtrain.engine.script.action.parts.trainer import refuse_argument, trainer_call
-from progtrain.engine.script.action.recipes.base import Circumstance, Parameters, Recipe
+from progtrain.engine.script.action.recipes.base import STEADIER, Parameters, Recipe
 from progtrain.engine.script.action.rewrite import Refused, Script
 from progtrain.engine.script.nodes import keyword
-
-if TYPE_CHECKING:
-    from progtrain.engine.analysis.advise.tuning import Situation
-    from progtrain.engine.analysis.measure.measurements import Measurements
 
 #: optimizer steps below which fewer, larger steps bring less
 _STEPS = 1000
@@ -34,14 +28,6 @@ def rewrite(script: Script, parameters: Parameters) -> None:
     script.add_argument(call, "accumulate_grad_batches", name)
 
 
-def sized(situation: Situation) -> Parameters:
-    return {"batches": 4} if situation.strength("noisy_gradients") >= 0.8 else {}
-
-
-def circumstance(measured: Measurements) -> Circumstance | None:
-    return measured.too_short_for(_STEPS)
-
-
 RECIPE = Recipe(
     id="gradient_accumulation",
     candidate_id="add_gradient_accumulation",
@@ -55,28 +41,15 @@ RECIPE = Recipe(
     brings={"batches": ("gradient_accumulation", 2)},
     speaks_for={"noisy_gradients": 0.65},
     speaks_against={"learning_rate_too_low": 0.7, "too_few_epochs": 0.5},
-    circumstance=circumstance,
-    sized=sized,
-    sentences={
-        "goal": (
-            "Steady the gradients over several batches of @batch_size without more memory.",
-            "Average the gradient over more than @batch_size samples per step.",
-        ),
-        "impact": (
-            "A smoother training loss than now (roughness @roughness).",
-            "Calmer steps at the same memory.",
-        ),
-        "risk": (
-            "Fewer updates: @epochs epochs may be too few.",
-            "Low to medium: progress per epoch gets slower.",
-        ),
-        "verification": (
-            (
-                "Compare the roughness of the training loss with @roughness, and the lowest validation loss with "
-                "@val_loss."
-            ),
-            "Watch where the best epoch falls: now it is @best_epoch of @epochs.",
-            "The lowest validation loss should be below @val_loss.",
-        ),
-    },
+    circumstance=lambda measured: measured.too_short_for(_STEPS),
+    sized=lambda situation: {"batches": 4} if situation.strength("noisy_gradients") >= 0.8 else {},
+    sentences="""
+        goal: Steady the gradients over several batches of @batch_size without more memory.
+        goal: Average the gradient over more than @batch_size samples per step.
+        impact: A smoother training loss than now (roughness @roughness).
+        impact: Calmer steps at the same memory.
+        risk: Fewer updates: @epochs epochs may be too few.
+        risk: Low to medium: progress per epoch gets slower.
+    """
+    + STEADIER,
 )

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from progtrain.engine.script.action import allowed_changes
 from progtrain.engine.script.action.parts.trainer import refuse_argument, trainer_call
 from progtrain.engine.script.action.recipes.base import Parameters, Recipe
 from progtrain.engine.script.action.rewrite import Refused, Script
-
-if TYPE_CHECKING:
-    from progtrain.engine.analysis.advise.tuning import Situation
 
 
 def rewrite(script: Script, parameters: Parameters) -> None:
@@ -22,10 +17,6 @@ def rewrite(script: Script, parameters: Parameters) -> None:
     refuse_argument(script, call, "gradient_clip_val", unset={"None", "0", "0.0"})
     name = script.constant(["GRADIENT_CLIP", "GRADIENT_CLIP_NORM"], float(parameters["max_norm"]))
     script.add_argument(call, "gradient_clip_val", name)
-
-
-def sized(situation: Situation) -> Parameters:
-    return {"max_norm": 0.5} if situation.strength("divergence") >= 0.8 else {}
 
 
 RECIPE = Recipe(
@@ -41,6 +32,6 @@ RECIPE = Recipe(
     brings={"max_norm": ("gradient_clip", 1.0)},
     speaks_for={"divergence": 0.8, "learning_rate_too_high": 0.5, "noisy_gradients": 0.45},
     speaks_against={"learning_rate_too_low": 0.6},
-    sized=sized,
+    sized=lambda situation: {"max_norm": 0.5} if situation.strength("divergence") >= 0.8 else {},
     spoken_of_as="gradient_clip_down",
 )

@@ -31,22 +31,14 @@ RECIPE = Recipe(
     touches=frozenset({"huber_delta", "loss"}),
     brings={"delta": ("huber_delta", 1.0)},
     speaks_for={"label_noise": 0.8},
-    sentences={
-        "goal": (
-            "Keep outliers from dominating the fit.",
-            "Let large errors count in proportion instead of squared.",
-        ),
-        "impact": (
-            "A fit that follows the bulk of the samples; the worst tenth now holds @tail_loss of the loss.",
-            "Less influence of outliers, and steadier training.",
-        ),
-        "risk": (
-            "Low to medium: large errors are punished less.",
-            "Squared-error metrics may suffer a little from the outliers.",
-        ),
-        "verification": (
-            "Compare @metric with @value; the training loss is not comparable.",
-            "See whether the share of the worst tenth, now @tail_loss, and @metric move together.",
-        ),
-    },
+    sentences="""
+        goal: Keep outliers from dominating the fit.
+        goal: Let large errors count in proportion instead of squared.
+        impact: A fit that follows the bulk of the samples; the worst tenth now holds @tail_loss of the loss.
+        impact: Less influence of outliers, and steadier training.
+        risk: Low to medium: large errors are punished less.
+        risk: Squared-error metrics may suffer a little from the outliers.
+        verification: Compare @metric with @value; the training loss is not comparable.
+        verification: See whether the share of the worst tenth, now @tail_loss, and @metric move together.
+    """,
 )

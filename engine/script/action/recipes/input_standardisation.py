@@ -208,34 +208,21 @@ RECIPE = Recipe(
     why="features on one scale train faster and better; for inputs far from zero or of very different sizes",
     risk="low",
     rewrite=rewrite,
-    changes=(
-        changes,
-        allowed_changes.start,
-    ),
+    changes=(changes, allowed_changes.start),
     touches=frozenset({"inputs", "model"}),
     speaks_for={"divergence": 0.4, "underfitting": 0.5, "unscaled_inputs": 0.95},
     suits=suits,
-    sentences={
-        "goal": (
-            (
-                "[input_scale:uneven/very_uneven] Bring all input features to the same scale; now they differ by a "
-                "factor of @input_scale."
-            ),
-            "Give the optimizer well-conditioned inputs.",
-            "Centre and scale the inputs with the training data's statistics.",
-        ),
-        "impact": (
-            "The first epoch should lower the loss by more than @first_drop.",
-            "Faster and steadier training, and a better @metric at the same learning rate.",
-            "A lower training loss than @final_train_loss in the same @epochs epochs.",
-        ),
-        "risk": (
-            "Low: the statistics come from the training split alone and are stored with the model.",
-            "Small: features that are constant need care; the recipe handles them.",
-        ),
-        "verification": (
-            "Compare the first epochs: the drop is now @first_drop.",
-            "Training loss should end below @final_train_loss, and @metric should follow.",
-        ),
-    },
+    sentences="""
+        goal: [input_scale:uneven/very_uneven] Bring all input features to the same scale; now they differ by a
+            factor of @input_scale.
+        goal: Give the optimizer well-conditioned inputs.
+        goal: Centre and scale the inputs with the training data's statistics.
+        impact: The first epoch should lower the loss by more than @first_drop.
+        impact: Faster and steadier training, and a better @metric at the same learning rate.
+        impact: A lower training loss than @final_train_loss in the same @epochs epochs.
+        risk: Low: the statistics come from the training split alone and are stored with the model.
+        risk: Small: features that are constant need care; the recipe handles them.
+        verification: Compare the first epochs: the drop is now @first_drop.
+        verification: Training loss should end below @final_train_loss, and @metric should follow.
+    """,
 )

@@ -8,12 +8,11 @@ from progtrain.engine.script.action import allowed_changes
 from progtrain.engine.script.action.parts.metric import monitored
 from progtrain.engine.script.action.parts.packages import qualify
 from progtrain.engine.script.action.parts.schedule import add_schedule, allow_beside
-from progtrain.engine.script.action.recipes.base import FITTED, Circumstance, Parameters, Recipe
+from progtrain.engine.script.action.recipes.base import BETTER_AT_THE_END, FITTED, Circumstance, Parameters, Recipe
 from progtrain.engine.script.action.rewrite import Script
 from progtrain.engine.script.structure import WARMUPS
 
 if TYPE_CHECKING:
-    from progtrain.engine.analysis.advise.tuning import Situation
     from progtrain.engine.analysis.measure.measurements import Measurements
 
 
@@ -27,11 +26,6 @@ def rewrite(script: Script, parameters: Parameters) -> None:
     scheduler = qualify(script, "torch.optim.lr_scheduler.ReduceLROnPlateau")
     call = f'{scheduler}({{optimizer}}, mode="{mode}", factor={factor}, patience={patience})'
     add_schedule(script, "scheduler", call, f'"monitor": "{metric}"')
-
-
-def sized(situation: Situation) -> Parameters:
-    epochs = situation.measured.epochs
-    return {"patience": int(epochs // 15)} if epochs >= 60 else {}
 
 
 def circumstance(measured: Measurements) -> Circumstance | None:
@@ -54,27 +48,17 @@ RECIPE = Recipe(
     speaks_for={"learning_rate_too_high": 0.3, "plateau": 0.55, "schedule_missing": 0.5},
     speaks_against={"learning_rate_too_low": 0.6, "too_few_epochs": 0.4},
     circumstance=circumstance,
-    sized=sized,
-    sentences={
-        "goal": (
-            (
-                "[best_epoch:early/middle] Lower the learning rate when validation stalls, as it does after epoch "
-                "@best_epoch."
-            ),
-            "[best_epoch:early/middle] Use the stall after epoch @best_epoch to refine with smaller steps.",
-        ),
-        "impact": (
-            "A second descent below @val_loss after the first stall.",
-            "Further progress in the epochs that now bring nothing.",
-        ),
-        "risk": (
-            "Low: it acts only when validation stalls.",
-            "Small: noise in validation may trigger it early.",
-        ),
-        "verification": (
-            "The last quarter of the validation curve should go lower than @val_loss and stay there.",
-            "Compare the final validation loss with @final_val_loss and the best with @val_loss.",
-            "Look for a smoother end of the training curve than now (roughness @roughness).",
-        ),
-    },
+    sized=lambda situation: (
+        {"patience": int(situation.measured.epochs // 15)} if situation.measured.epochs >= 60 else {}
+    ),
+    sentences="""
+        goal: [best_epoch:early/middle] Lower the learning rate when validation stalls, as it does after epoch
+            @best_epoch.
+        goal: [best_epoch:early/middle] Use the stall after epoch @best_epoch to refine with smaller steps.
+        impact: A second descent below @val_loss after the first stall.
+        impact: Further progress in the epochs that now bring nothing.
+        risk: Low: it acts only when validation stalls.
+        risk: Small: noise in validation may trigger it early.
+    """
+    + BETTER_AT_THE_END,
 )

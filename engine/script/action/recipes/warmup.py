@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from progtrain.engine.script.action import allowed_changes
 from progtrain.engine.script.action.parts.packages import qualify
 from progtrain.engine.script.action.parts.schedule import STEPS, add_schedule, allow_beside, refuse_endless
 from progtrain.engine.script.action.recipes.base import Parameters, Recipe
 from progtrain.engine.script.action.rewrite import Script
-
-if TYPE_CHECKING:
-    from progtrain.engine.analysis.advise.tuning import Situation
 
 #: schedules that multiply the rate as it is, so that a warm-up beside them keeps its effect
 _MULTIPLYING = frozenset(
@@ -29,10 +24,6 @@ def rewrite(script: Script, parameters: Parameters) -> None:
     add_schedule(script, "warmup", call, '"interval": "step"', steps=f"max(1, round({share} * {STEPS}))")
 
 
-def sized(situation: Situation) -> Parameters:
-    return {"share": 0.1} if situation.strength("divergence", "learning_rate_too_high") >= 0.5 else {}
-
-
 RECIPE = Recipe(
     id="warmup",
     candidate_id="add_warmup",
@@ -46,6 +37,6 @@ RECIPE = Recipe(
     brings={"share": ("warmup", 0.05)},
     speaks_for={"divergence": 0.6, "learning_rate_too_high": 0.35},
     speaks_against={"learning_rate_too_low": 0.5},
-    sized=sized,
+    sized=lambda situation: {"share": 0.1} if situation.strength("divergence", "learning_rate_too_high") >= 0.5 else {},
     spoken_of_as="warmup_up",
 )

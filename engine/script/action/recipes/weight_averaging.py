@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from progtrain.engine.script.action import allowed_changes
 from progtrain.engine.script.action.parts.packages import lightning_root, qualify
 from progtrain.engine.script.action.parts.trainer import add_callback
-from progtrain.engine.script.action.recipes.base import Circumstance, Parameters, Recipe
+from progtrain.engine.script.action.recipes.base import BETTER_AT_THE_END, Parameters, Recipe
 from progtrain.engine.script.action.rewrite import Refused, Script
 from progtrain.engine.script.nodes import called
-
-if TYPE_CHECKING:
-    from progtrain.engine.analysis.measure.measurements import Measurements
 
 _AVERAGING = ("EMAWeightAveraging", "WeightAveraging", "StochasticWeightAveraging", "AveragedModel")
 #: optimizer steps below which averages over hundreds of steps bring less
@@ -31,10 +26,6 @@ def rewrite(script: Script, parameters: Parameters) -> None:
     add_callback(script, f"{callback}(decay={decay})")
 
 
-def circumstance(measured: Measurements) -> Circumstance | None:
-    return measured.too_short_for(_STEPS)
-
-
 RECIPE = Recipe(
     id="weight_averaging",
     candidate_id="add_weight_averaging",
@@ -43,32 +34,19 @@ RECIPE = Recipe(
     why="an exponential moving average of the weights is smoother than their last value; for noisy validation",
     risk="low",
     rewrite=rewrite,
-    changes=(
-        allowed_changes.trainer,
-        allowed_changes.callbacks,
-    ),
+    changes=(allowed_changes.trainer, allowed_changes.callbacks),
     touches=frozenset({"ema_decay", "trainer"}),
     brings={"decay": ("ema_decay", 0.99)},
     speaks_for={"overfitting": 0.3, "noisy_gradients": 0.6, "schedule_missing": 0.4, "healthy": 0.35},
     speaks_against={"learning_rate_too_low": 0.4},
-    circumstance=circumstance,
-    sentences={
-        "goal": (
-            "Average out the noise in the weights of the last epochs.",
-            "Take the mean of the weights that now circle the minimum.",
-        ),
-        "impact": (
-            "A slightly lower validation loss than @val_loss and steadier results.",
-            "A small but reliable gain in @metric.",
-        ),
-        "risk": (
-            "Low: training itself is not changed.",
-            "Small: averaging too early mixes in unfinished weights.",
-        ),
-        "verification": (
-            "The last quarter of the validation curve should go lower than @val_loss and stay there.",
-            "Compare the final validation loss with @final_val_loss and the best with @val_loss.",
-            "Look for a smoother end of the training curve than now (roughness @roughness).",
-        ),
-    },
+    circumstance=lambda measured: measured.too_short_for(_STEPS),
+    sentences="""
+        goal: Average out the noise in the weights of the last epochs.
+        goal: Take the mean of the weights that now circle the minimum.
+        impact: A slightly lower validation loss than @val_loss and steadier results.
+        impact: A small but reliable gain in @metric.
+        risk: Low: training itself is not changed.
+        risk: Small: averaging too early mixes in unfinished weights.
+    """
+    + BETTER_AT_THE_END,
 )

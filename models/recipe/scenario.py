@@ -22,8 +22,9 @@ from models.recipe.figures import (
 )
 from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Risk, Tried
 from progtrain.engine.analysis.advise.evidence import FOR, score
+from progtrain.engine.analysis.advise.tuning import TUNINGS
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS, bucket
-from progtrain.engine.script.action.catalogue import sentences_of
+from progtrain.engine.script.action.catalogue import recipes, sentences_of
 
 
 @dataclass
@@ -254,16 +255,8 @@ def _history(scene: Scenario) -> tuple[Tried, ...]:
 
 _TO_NO_AVAIL = ("worse", "within noise")
 _RISKS: dict[str, Risk] = {
-    "use_sgd_momentum": "high",
-    "use_adamw": "medium",
-    "add_batch_norm": "medium",
-    "layers_up": "medium",
-    "layers_down": "medium",
-    "hidden_size_up": "medium",
-    "hidden_size_down": "medium",
-    "learning_rate_up": "medium",
-    "use_huber_loss": "medium",
-    "add_class_weights": "medium",
+    **{tuning.candidate: tuning.risk for tuning in TUNINGS},
+    **{recipe.candidate_id: recipe.risk for recipe in recipes()},
 }
 
 

@@ -195,6 +195,25 @@ def test_what_was_reverted_rightly_passes_though_later_actions_share_a_line(undo
     undo_version(undone).verify(versions[-1].source, undo(versions, undone), lineage=versions)
 
 
+@pytest.mark.parametrize(
+    ("undone", "other", "line"),
+    [
+        ("input_standardisation", "class_weights", "        self.standardise = InputStandardisation()\n"),
+        ("class_weights", "input_standardisation", "        self.class_weights = None\n"),
+    ],
+)
+def test_what_was_reverted_rightly_passes_though_a_later_action_shares_a_function(
+    undone: str, other: str, line: str
+) -> None:
+    """Both put statements into `on_train_start`. What the undone action alone needs must go, all of it."""
+    versions = lineage(RecipeOperation(recipe=undone), RecipeOperation(recipe=other))
+    newest = versions[-1].source
+    undo_version("v002").verify(newest, undo(versions, "v002"), lineage=versions)
+    assert line in newest
+    with pytest.raises(InputError, match="a part of the action of v002 is still there"):
+        undo_version("v002").verify(newest, newest.replace(line, ""), lineage=versions)
+
+
 def test_what_a_later_action_builds_on_is_not_undone() -> None:
     versions = lineage(CLIP, CLIP_HARDER)
     with pytest.raises(InputError, match=r"v002 cannot be undone: a later action builds on it .*gradient_clip"):

@@ -322,6 +322,13 @@ def test_arguments_that_the_other_optimizer_does_not_know_go() -> None:
     )
 
 
+def test_an_optimizer_that_is_told_everything_by_name_is_exchanged() -> None:
+    source = script("return torch.optim.Adam(params=self.parameters(), lr=1e-3)")
+    assert "torch.optim.AdamW(params=self.parameters(), lr=1e-3, weight_decay=WEIGHT_DECAY)" in applied("adamw", source)
+    sgd = applied("sgd_momentum", source)
+    assert "torch.optim.SGD(params=self.parameters(), lr=0.01, momentum=MOMENTUM)" in sgd
+
+
 def test_the_learning_rate_stays_where_it_is_asked_to() -> None:
     changed = get_recipe("sgd_momentum").apply(script(), {"learning_rate": None})
     assert "torch.optim.SGD(self.parameters(), lr=1e-3, momentum=MOMENTUM)" in changed

@@ -209,13 +209,15 @@ def _half_way(proposal: Candidate, ground: Ground) -> Candidate | None:
 
 
 def _applied(source: str, operation: Operation, line: tuple[Lineage, ...]) -> str | None:
-    """The script with it; None where it cannot be applied."""
+    """The script with it; None where it cannot be applied, or undone so that the check could tell."""
     if not isinstance(operation, RevertOperation):
         return _rewritten(source, operation.model_dump_json(by_alias=True, exclude_unset=True))
     try:
-        return operation.apply(source, lineage=line)
+        changed = operation.apply(source, lineage=line)
+        operation.verify(source, changed, lineage=line)
     except InputError:
         return None
+    return changed
 
 
 @lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.code_edit import functions
 from progtrain.engine.script.action.difference import compare
 from progtrain.engine.script.action.operation import Lineage, Operation, ancestry
 from progtrain.engine.script.action.trees import program, same_program
@@ -56,7 +57,8 @@ class RevertOperation(Operation):
         gone, back = _nodes(old) - _nodes(new), _nodes(new) - _nodes(old)
         if gone - brought or back - taken:
             raise self.refusal(f"something else than the action of {self.version} changed too")
-        if left := [node for node in (brought - gone) + (taken - back) if node.partition(" ")[0] not in _SHARED]:
+        kept = (brought - gone) + (taken - back) - _new_headers(before, new)
+        if left := [node for node in kept if node.partition(" ")[0] not in _SHARED]:
             raise self.refusal(f"a part of the action of {self.version} is still there ({left[0]})")
         places = {change.path for change in compare(before, made)}
         for change in compare(old, new):
@@ -76,6 +78,14 @@ def _own(node: ast.AST) -> str:
     """`Constant 0.001`, `keyword lr`, `Name self`: the kind first, then what is no node itself."""
     own = [value for _, value in ast.iter_fields(node) if not isinstance(value, ast.AST | list) and value is not None]
     return " ".join([type(node).__name__, *map(repr, own)])
+
+
+def _new_headers(before: str, new: str) -> Counter[str]:
+    """Of functions that the action brought and a later one put statements into, such as `on_train_start`."""
+    had = dict(functions(program(before)))
+    found = [node for path, node in functions(program(new)) if path not in had]
+    headers = [header for node in found for header in (node.args, node.returns) if header is not None]
+    return Counter(map(_own, [*found, *(part for header in headers for part in ast.walk(header))]))
 
 
 def undo(lineage: Sequence[Lineage], version: str, current: str | None = None) -> str:

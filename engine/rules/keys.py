@@ -20,7 +20,6 @@ from progtrain.engine.script.names import ALIASES, canonical
 Check = Callable[[Any], str | None]
 
 _FOLDER_NAME = re.compile(r"[^/\\\0]+")
-_OBJECT = "an object in { } belongs here"
 
 
 def _whole(least: int) -> Check:
@@ -38,24 +37,17 @@ def _above_zero(value: Any) -> str | None:
     return None if value > 0 else "a number above 0 belongs here"
 
 
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) else "a text in quotes belongs here"
+def _is(kind: type, what: str) -> Check:
+    return lambda value: None if isinstance(value, kind) else f"{what} belongs here"
+
+
+_text = _is(str, "a text in quotes")
+_switch = _is(bool, "true or false")
+_object = _is(dict, "an object in { }")
 
 
 def _words(value: Any) -> str | None:
     return _text(value) or (None if value else "a text that is not empty belongs here")
-
-
-def _switch(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "true or false belongs here"
-
-
-def _object(value: Any) -> str | None:
-    return None if isinstance(value, dict) else _OBJECT
-
-
-def _list(value: Any) -> str | None:
-    return None if isinstance(value, list) else "a list in [ ] belongs here"
 
 
 def _one_of(first: str, second: str) -> Check:
@@ -81,7 +73,7 @@ KEYS: dict[str, tuple[Check, Any]] = {
     "dataset_config.dataset_id": (_or_null(_folder), None),
     "training_config": (_object, {}),
     "eval_config.primary_metric": (_or_null(_words), None),
-    "eval_config.metrics": (_list, []),
+    "eval_config.metrics": (_is(list, "a list in [ ]"), []),
     "eval_config.infer_samples": (_whole(0), 10),
     "eval_config.final_test": (_switch, False),
     "advisor_config.model": (_or_null(_text), None),
@@ -111,8 +103,8 @@ def problems(stated: Mapping[str, Any], path: Path) -> list[InputError]:
         fix = "correct the value of that key (progtrain docs rules lists all)"
         return InputError(f"{reason}{said}", file=path, place=f"key {place}", fix=fix)
 
-    sections = [name for name in _SECTIONS if name in stated and not isinstance(stated[name], dict)]
-    found = [wrong(name, _OBJECT, stated[name]) for name in sections]
+    sections = [(name, _object(stated[name])) for name in _SECTIONS if name in stated]
+    found = [wrong(name, reason, stated[name]) for name, reason in sections if reason]
     for key, (check, _) in (KEYS | _OLDER).items():
         section, _, name = key.rpartition(".")
         held = stated.get(section, {}) if section else stated

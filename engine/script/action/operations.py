@@ -61,7 +61,7 @@ def parse_operation(data: Any, *, file: Path | str | None = None, place: str | i
 
 
 def _known_keys(data: Mapping[Any, Any], kind: str, refuse: _Refusal) -> None:
-    fields = [info.alias or name for name, info in _KINDS[kind].model_fields.items()]
+    fields = {info.alias or name: info for name, info in _KINDS[kind].model_fields.items()}
     for key in data:
         if key not in fields and key != "from_":
             close = nearest(str(key), fields)
@@ -69,10 +69,5 @@ def _known_keys(data: Mapping[Any, Any], kind: str, refuse: _Refusal) -> None:
                 f"unknown key {key!r} in a `{kind}` operation",
                 f"did you mean `{close[0]}`?" if close else f"the keys are {', '.join(fields)}",
             )
-    missing = [
-        info.alias or name
-        for name, info in _KINDS[kind].model_fields.items()
-        if info.is_required() and (info.alias or name) not in data
-    ]
-    if missing:
-        raise refuse(f"`{missing[0]}` is missing in the `{kind}` operation", f"add `{missing[0]}: ...`")
+    if missing := next((key for key, info in fields.items() if info.is_required() and key not in data), None):
+        raise refuse(f"`{missing}` is missing in the `{kind}` operation", f"add `{missing}: ...`")

@@ -80,20 +80,19 @@ def check(source: str, operation: EditOperation) -> None:
     new = with_body(old, body_tree(operation, old))
     if operation.function not in editable(source):
         raise _refusal(operation, "what measures a version, or reads its data, is not edited")
-    rules: tuple[Callable[[], Reason], ...] = (
-        lambda: _does_nothing(new),
-        lambda: _imports(new, source),
-        lambda: _scope(old, new),
-        lambda: _beyond(old, new),
-        lambda: _fixed(old, new, "the seed", lambda node: _name(node) in _SEEDS),
-        lambda: _fixed(old, new, "version, data or artifacts", _about_paths(source)),
-        lambda: _fixed(old, new, "a file or a checkpoint", _uses_files),
-        lambda: _unlogged(old, new),
-        lambda: _unknown(source, operation),
+    reason = (
+        _does_nothing(new)
+        or _imports(new, source)
+        or _scope(old, new)
+        or _beyond(old, new)
+        or _fixed(old, new, "the seed", lambda node: _name(node) in _SEEDS)
+        or _fixed(old, new, "version, data or artifacts", _about_paths(source))
+        or _fixed(old, new, "a file or a checkpoint", _uses_files)
+        or _unlogged(old, new)
+        or _unknown(source, operation)
     )
-    for rule in rules:
-        if reason := rule():
-            raise _refusal(operation, reason)
+    if reason:
+        raise _refusal(operation, reason)
 
 
 def _refusal(operation: EditOperation, reason: str) -> InputError:

@@ -83,7 +83,7 @@ def _function(code: str, source: str) -> tuple[str, Function]:
 
 def _signature(function: Function) -> str:
     """Names, kinds and defaults of the arguments; annotations don't count."""
-    bare = ast.parse((ast.unparse(function.args) and f"def f({ast.unparse(function.args)}): pass") or "def f(): pass")
+    bare = ast.parse(f"def f({ast.unparse(function.args)}): pass")
     for node in ast.walk(bare):
         if isinstance(node, ast.arg):
             node.annotation = None

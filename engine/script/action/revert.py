@@ -42,7 +42,7 @@ class RevertOperation(Operation):
         The newest version's script must be its base's again. For an earlier one: only what the action brought has
         gone, only what it took away is back, in the same places, and nothing but what later actions share is left.
         """
-        chain = _chain(lineage, None)
+        chain = _chain(lineage)
         place = next((i for i, entry in enumerate(chain) if entry.version == self.version), 0)
         if place == 0:
             raise self.refusal(f"{self.version} was not made by an action")
@@ -88,14 +88,14 @@ def _new_headers(before: str, new: str) -> Counter[str]:
     return Counter(map(_own, [*found, *(part for header in headers for part in ast.walk(header))]))
 
 
-def undo(lineage: Sequence[Lineage], version: str, current: str | None = None) -> str:
-    """The script of `current` (by default the last entry) without the action that made `version`.
+def undo(lineage: Sequence[Lineage], version: str) -> str:
+    """The script of the last entry without the action that made `version`.
 
-    The current version's own action is undone by going back to the script that it was made from. An earlier one by
+    The last version's own action is undone by going back to the script that it was made from. An earlier one by
     applying the later actions again, without it: refused when they depend on it, and when the script was changed in
     other ways since, which would get lost.
     """
-    chain = _chain(lineage, current)
+    chain = _chain(lineage)
     newest = chain[-1]
     place = next((i for i, entry in enumerate(chain) if entry.version == version), None)
     if place is None:
@@ -104,35 +104,35 @@ def undo(lineage: Sequence[Lineage], version: str, current: str | None = None) -
         raise InputError(f"{version} was not made by an action: there is nothing to undo")
     if place == len(chain) - 1:
         return chain[place - 1].source
-    if version in _undone(chain, set()):
+    if version in _undone(chain):
         raise InputError(f"the action of {version} has been undone already")
     start = _start(chain, place)
-    if not same_program(_replay(chain, start, set()), newest.source):
+    if not same_program(_replay(chain, start), newest.source):
         raise InputError(
             f"{version} cannot be undone: the scripts since then were changed in other ways too, "
             "and applying their actions again would lose that",
             fix="go back to the version before it, or set its value back by hand",
         )
     try:
-        return _replay(chain, start, {version})
+        return _replay(chain, start, version)
     except InputError as error:
         raise InputError(
             f"{version} cannot be undone: a later action builds on it ({error.reason})", fix=error.fix
         ) from error
 
 
-def _chain(lineage: Sequence[Lineage], current: str | None) -> list[Lineage]:
-    """From the first version to the current one, along `base`."""
+def _chain(lineage: Sequence[Lineage]) -> list[Lineage]:
+    """From the first version to the last one, along `base`."""
+    if not lineage:
+        raise InputError("the history of this script is not known")
     entries = {entry.version: entry for entry in lineage}
-    name = current or (lineage[-1].version if lineage else None)
-    if name is None or name not in entries:
-        raise InputError(f"the history of {name or 'this script'} is not known")
-    return [entries[version] for version in ancestry(name, {entry.version: entry.base for entry in lineage})]
+    bases = {entry.version: entry.base for entry in lineage}
+    return [entries[version] for version in ancestry(lineage[-1].version, bases)]
 
 
-def _undone(chain: Sequence[Lineage], omitted: set[str]) -> set[str]:
+def _undone(chain: Sequence[Lineage], omitted: str = "") -> set[str]:
     """Versions whose actions do not count: omitted, or undone by a later action that does count."""
-    gone = set(omitted)
+    gone = {omitted}
     for entry in reversed(chain):
         if entry.version not in gone and isinstance(entry.operation, RevertOperation):
             gone.add(entry.operation.version)
@@ -141,16 +141,15 @@ def _undone(chain: Sequence[Lineage], omitted: set[str]) -> set[str]:
 
 def _start(chain: Sequence[Lineage], place: int) -> int:
     """The last version before everything that must be applied again or left out."""
-    versions = [entry.version for entry in chain]
+    places = {entry.version: number for number, entry in enumerate(chain)}
     start = place - 1
-    for entry in reversed(chain):
-        operation = entry.operation
-        if versions.index(entry.version) > start and isinstance(operation, RevertOperation):
-            start = min(start, versions.index(operation.version) - 1) if operation.version in versions else start
+    for number, entry in reversed([*enumerate(chain)]):
+        if number > start and isinstance(entry.operation, RevertOperation):
+            start = min(start, places.get(entry.operation.version, len(chain)) - 1)
     return max(start, 0)
 
 
-def _replay(chain: Sequence[Lineage], start: int, omitted: set[str]) -> str:
+def _replay(chain: Sequence[Lineage], start: int, omitted: str = "") -> str:
     gone = _undone(chain, omitted)
     source = chain[start].source
     for entry in chain[start + 1 :]:

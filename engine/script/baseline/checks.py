@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from progtrain.engine import values
@@ -16,15 +16,8 @@ from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.baseline.paths import Module
 from progtrain.engine.script.baseline.wiring import save_hyperparameters
 from progtrain.engine.script.names import canonical
-from progtrain.engine.script.nodes import argument, called, calls
-from progtrain.engine.script.settings import (
-    Setting,
-    choose_setting,
-    duplicates,
-    find_settings,
-    refuse_value,
-    suggest,
-)
+from progtrain.engine.script.nodes import argument, called, calls, text_of
+from progtrain.engine.script.settings import Setting, choose_setting, duplicates, find_settings, refuse_value, suggest
 from progtrain.engine.script.structure import describe, is_main_guard
 
 # --- before anything is changed -----------------------------------------------------------------------------------
@@ -33,7 +26,7 @@ from progtrain.engine.script.structure import describe, is_main_guard
 def before(desk: Desk) -> None:
     _guard(desk)
     for call in calls(desk.main.tree, "add_argument"):
-        flag = next((a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)), "")
+        flag = next((text for a in call.args if (text := text_of(a)) is not None), "")
         required = argument(call, "required")
         needed = isinstance(required, ast.Constant) and required.value is True
         positional = not flag.startswith("-") and argument(call, "nargs") is None and argument(call, "default") is None
@@ -78,49 +71,51 @@ def _apply_setting(desk: Desk, key: str, value: Any) -> None:
     if why := refuse_value(key, wanted):
         desk.rules_problem(_rules_line(desk, key), f"training_config.{key}: {why}", "correct the value in the rules")
         return
-    found = _find(desk, key)
-    if found is None or found[1] is None:
-        if found is not None:
+    module, setting = _find(desk, key)
+    if setting is None:
+        if module is not None:
             _absent(desk, key, value)
         return
-    module, setting = found[0], found[1]
     if isinstance(wanted, str) and isinstance(setting.value, int | float):
         problem = f"training_config.{key}: {setting.name} is a number in the script, the rules give the text {wanted!r}"
         desk.rules_problem(_rules_line(desk, key), problem, "write the number without quotes, or take the key out")
         return
-    for place in (setting, *duplicates(find_settings(module.text), setting)):
-        if not values.same(place.value, wanted):
-            problem = f"{place.name} is {place.value!r}, the rules say {value!r}"
-            _set(desk, module, place, wanted, problem, f"{place.name} = {value!r}, as in the rules")
+    _set(desk, module, setting, wanted, f"the rules say {value!r}", f"{value!r}, as in the rules")
 
 
-def _find(desk: Desk, key: str) -> tuple[Module, Setting | None] | None:
-    """In the script, else in a module of the user's own. None when it stands there twice with different values."""
+def _find(desk: Desk, key: str) -> tuple[Module | None, Setting | None]:
+    """In the script, else in a module of the user's own. No module when it stands there twice with different values."""
     for module in desk.modules:
         try:
             setting = choose_setting(find_settings(module.text), key)
         except InputError as error:
             line = int(error.place.removeprefix("line ")) if error.place else None
             desk.problem("settings", module, line, error.reason, error.fix or "keep one of the two")
-            return None
+            return None, None
         if setting is not None:
             return module, setting
     return desk.main, None
 
 
-def _set(desk: Desk, module: Module, setting: Setting, value: Any, problem: str, fix: str) -> None:
-    desk.fixed("settings", module, setting.line, problem, fix)
-    current = next(m for m in desk.modules if m.path == module.path)
-    # the same place in the text as it is now: an earlier change may have moved it
-    now = [s for s in find_settings(current.text) if s.name == setting.name and s.line == setting.line]
-    desk.put(module.path, replace_literal(current.text, (now[0] if now else setting).span, value))
+def _set(desk: Desk, module: Module | None, setting: Setting, value: Any, said: str, becomes: str) -> None:
+    """At every place where the setting stands."""
+    assert module is not None
+    for place in (setting, *duplicates(find_settings(module.text), setting)):
+        if values.same(place.value, value):
+            continue
+        problem = f"{place.name} is {place.value!r}, {said}"
+        desk.fixed("settings", module, place.line, problem, f"{place.name} = {becomes}")
+        text = next(m.text for m in desk.modules if m.path == module.path)
+        # the same place in the text as it is now: an earlier change may have moved it
+        now = [s.span for s in find_settings(text) if s.name == place.name and s.line == place.line]
+        desk.put(module.path, replace_literal(text, now[0] if now else place.span, value))
 
 
 def _absent(desk: Desk, key: str, value: Any) -> None:
     parts = describe(desk.main.text)
     part = {"optimizer": parts.optimizer, "schedule": parts.schedule, "loss": parts.loss}.get(canonical(key))
     if part is not None and isinstance(value, str):
-        if _plain(part) == _plain(value):
+        if _kind_of(part) == _kind_of(value):
             return
         problem = f"training_config.{key} is {value!r}, but the script uses {part}"
         desk.rules_problem(_rules_line(desk, key), problem, f"write {part} in the rules, or {value} in the script")
@@ -137,7 +132,7 @@ def _absent(desk: Desk, key: str, value: Any) -> None:
     desk.rules_problem(_rules_line(desk, key), problem, fix)
 
 
-def _plain(text: str) -> str:
+def _kind_of(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower()).removesuffix("loss").removesuffix("lr")
 
 
@@ -177,17 +172,13 @@ def _optimal_batch_size(desk: Desk, settings: dict[str, Any], locked: frozenset[
         by = f"the rules' batch_size {given}" if given is not None else "the instruction, which keeps the batch size,"
         desk.notes.append(f"{by} wins over the smoke test's optimal_batch_size {optimal}")
         return
-    found = _find(desk, "batch_size")
-    if found is None or found[1] is None:
-        desk.notes.append(
-            f"the smoke test's optimal_batch_size {optimal} was not applied: the script has no batch size"
-        )
+    module, setting = _find(desk, "batch_size")
+    if setting is None:
+        none = f"the smoke test's optimal_batch_size {optimal} was not applied: the script has no batch size"
+        desk.notes.append(none)
         return
-    module, setting = found[0], found[1]
-    for place in (setting, *duplicates(find_settings(module.text), setting)):
-        if not values.same(place.value, optimal):
-            problem = f"{place.name} is {place.value!r}, the smoke test found {optimal} to be optimal"
-            _set(desk, module, place, optimal, problem, f"{place.name} = {optimal}, as the smoke test found")
+    said = f"the smoke test found {optimal} to be optimal"
+    _set(desk, module, setting, optimal, said, f"{optimal}, as the smoke test found")
 
 
 # --- what the evaluation needs ------------------------------------------------------------------------------------
@@ -199,16 +190,19 @@ def evaluation(desk: Desk) -> None:
     if desk.ws.eval_script.is_file():
         _shared_modules(desk)
         return  # the user's own, and its needs are theirs
-    names = facts.functions | {
-        name for module in desk.modules[1:] for name in _functions(module) if main.imported_name(name)
-    }
-    model = facts.module_class or _imported_class(desk, "LightningModule")
-    if model is None and "load_model" not in names:
+    others = [describe(module.text) for module in desk.modules[1:]]
+    others = [describe(module.text) for module in desk.modules[1:]]
+    names = facts.functions | {name for other in others for name in other.functions if main.imported_name(name)}
+
+    def imports_one(names: Iterable[str | None]) -> bool:
+        return any(name and main.imported_name(name) for name in names)
+
+    if not (facts.module_class or imports_one(o.module_class for o in others) or "load_model" in names):
         problem = "03_eval.py would find no model: there is no LightningModule and no function load_model"
         fix = "offer load_model(checkpoint_path), which returns the trained model"
         desk.advise("evaluation", main, None, problem, fix)
-    data = facts.datamodule_class or _imported_class(desk, "LightningDataModule")
-    if data is None and "load_split" not in names and not any(calls(main.tree, "DataLoader")):
+    loads = "load_split" in names or any(calls(main.tree, "DataLoader"))
+    if not (facts.datamodule_class or imports_one(o.datamodule_class for o in others) or loads):
         problem = "03_eval.py would find no samples: there is no function load_split and no LightningDataModule"
         fix = "offer load_split(split), which returns the raw samples of a split as (id, raw, target)"
         desk.advise("evaluation", main, None, problem, fix)
@@ -221,19 +215,6 @@ def _shared_modules(desk: Desk) -> None:
     if len(desk.modules) > 1:
         shared = ", ".join(desk.name(module.path) for module in desk.modules[1:])
         desk.notes.append(f"all versions share {shared}: an action can only change settings in the script itself")
-
-
-def _functions(module: Module) -> set[str]:
-    return {node.name for node in module.tree.body if isinstance(node, ast.FunctionDef)}
-
-
-def _imported_class(desk: Desk, base: str) -> str | None:
-    for module in desk.modules[1:]:
-        facts = describe(module.text)
-        name = facts.module_class if base == "LightningModule" else facts.datamodule_class
-        if name is not None and desk.main.imported_name(name):
-            return name
-    return None
 
 
 def _hyperparameters(desk: Desk, name: str) -> None:

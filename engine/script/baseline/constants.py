@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+from itertools import takewhile
 
 from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.baseline.paths import Module
 from progtrain.engine.script.editor import Edit
+from progtrain.engine.script.nodes import dotted, text_of
 
 #: what VERSION is in the baseline itself; a version's copy gets its own id
 BASELINE = "baseline"
@@ -27,16 +29,12 @@ def _dataset_id(desk: Desk) -> None:
         add(desk, desk.main, {"DATASET_ID": desk.dataset_id})
         return
     value = owner.names[name][-1]
-    if not (isinstance(value, ast.Constant) and isinstance(value.value, str)) or len(owner.names[name]) > 1:
-        desk.problem(
-            "dataset_id",
-            owner,
-            value.lineno,
-            "DATASET_ID is not one plain text",
-            f'write DATASET_ID = "{desk.dataset_id}"',
-        )
-    elif value.value != desk.dataset_id:
-        problem = f'DATASET_ID is "{value.value}", the loop runs on "{desk.dataset_id}"'
+    text = text_of(value)
+    if text is None or len(owner.names[name]) > 1:
+        fix = f'write DATASET_ID = "{desk.dataset_id}"'
+        desk.problem("dataset_id", owner, value.lineno, "DATASET_ID is not one plain text", fix)
+    elif text != desk.dataset_id:
+        problem = f'DATASET_ID is "{text}", the loop runs on "{desk.dataset_id}"'
         desk.fixed("dataset_id", owner, value.lineno, problem, f'DATASET_ID = "{desk.dataset_id}"')
         desk.apply(owner, [owner.source.replace(value, f'"{desk.dataset_id}"')])
 
@@ -51,12 +49,11 @@ def _version(desk: Desk) -> None:
         add(desk, main, {"VERSION": BASELINE})
         return
     value = main.names["VERSION"][-1]
-    plain = isinstance(value, ast.Constant) and isinstance(value.value, str)
     statement = main.parents[value]
     if len(main.names["VERSION"]) > 1 or main.parents.get(statement) is not main.tree:
         problem = "VERSION is set in several places, or inside a block"
         desk.problem("version", main, value.lineno, problem, f'keep one line at the top: VERSION = "{BASELINE}"')
-    elif not plain:
+    elif text_of(value) is None:
         problem = "VERSION is not a plain text, so a copy could not be given its own"
         desk.fixed("version", main, value.lineno, problem, f'VERSION = "{BASELINE}"')
         desk.apply(main, [main.source.replace(value, f'"{BASELINE}"')])
@@ -72,32 +69,16 @@ def add(desk: Desk, module: Module, values: dict[str, str]) -> None:
 
 
 def _insertion(module: Module, code: str, new: set[str]) -> Edit:
-    partner = next(
-        (n for n in module.tree.body if isinstance(n, ast.Assign) and _assigns(n, {"DATASET_ID", "VERSION"} - new)),
-        None,
-    )
-    if partner is not None:
-        return module.source.insert_after(partner, code)
-    body = module.tree.body
-    head = 0
-    while head < len(body) and _is_head(body[head]):
-        head += 1
-    if head == 0:
-        text = f"{code}\n" if body else code
-        return module.source.insert_before(body[0], text) if body else (0, 0, f"{code}\n")
-    rest = body[head] if head < len(body) else None
-    close = rest is not None and isinstance(rest, ast.Assign | ast.AnnAssign)
-    if close and rest is not None:
-        return module.source.insert_before(rest, code)
-    return module.source.insert_after(body[head - 1], f"\n{code}")
-
-
-def _assigns(node: ast.Assign, names: set[str]) -> bool:
-    return any(isinstance(target, ast.Name) and target.id in names for target in node.targets)
-
-
-def _is_head(node: ast.stmt) -> bool:
-    """Docstring, imports, and what scripts do between imports."""
-    if isinstance(node, ast.Import | ast.ImportFrom | ast.Try):
-        return True
-    return isinstance(node, ast.Expr)
+    body, partners = module.tree.body, {"DATASET_ID", "VERSION"} - new
+    for node in body:
+        if isinstance(node, ast.Assign) and partners & {dotted(target) for target in node.targets}:
+            return module.source.insert_after(node, code)
+    # docstring, imports, and what scripts do between imports
+    head = list(takewhile(lambda node: isinstance(node, ast.Import | ast.ImportFrom | ast.Try | ast.Expr), body))
+    if not body:
+        return 0, 0, f"{code}\n"
+    if not head:
+        return module.source.insert_before(body[0], f"{code}\n")
+    if len(head) < len(body) and isinstance(body[len(head)], ast.Assign | ast.AnnAssign):
+        return module.source.insert_before(body[len(head)], code)
+    return module.source.insert_after(head[-1], f"\n{code}")

@@ -11,6 +11,7 @@ from progtrain.engine.script.action.edit import replace_literal
 from progtrain.engine.script.action.trees import version_value
 from progtrain.engine.script.nodes import span_of
 from progtrain.engine.script.settings import parse_script
+from progtrain.engine.text import clean_line
 
 _WIDTH = 100
 _TITLE = re.compile(r"# --- progtrain: (\S+), made from (\S+) ---")
@@ -77,11 +78,9 @@ def set_version(source: str, version: str) -> str:
 
 
 def _comment(name: str, text: str) -> list[str]:
-    # what stands here comes from models and users: one paragraph of printable text, never code
-    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "not given"
-    return textwrap.wrap(
-        f"{name}: {plain}", _WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False
-    )
+    # what stands here comes from models and users: one paragraph of harmless text, never code
+    said = f"{name}: {' '.join(clean_line(text).split()) or 'not given'}"
+    return textwrap.wrap(said, _WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
 
 
 def _header_span(lines: list[str]) -> tuple[int, int] | None:

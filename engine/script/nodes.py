@@ -100,10 +100,14 @@ def assignments(scope: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
     else:
         nodes = list(walk(scope))
     for node in nodes:
-        if isinstance(node, ast.Assign):
-            yield from ((target, node.value) for target in node.targets)
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            yield node.target, node.value
+        yield from assigned(node)
+
+
+def assigned(statement: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
+    """(target, value) of an assignment, with or without a type; empty for anything else."""
+    if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        return [(statement.target, statement.value)]
+    return [(target, statement.value) for target in statement.targets] if isinstance(statement, ast.Assign) else []
 
 
 def blocks(node: ast.AST) -> list[list[ast.stmt]]:

@@ -18,7 +18,7 @@ from typing import Literal
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.names import WHOLE_NUMBERS, canonical, nearest
-from progtrain.engine.script.nodes import Span, argument, called, keyword, span_of, text_of
+from progtrain.engine.script.nodes import Span, argument, assigned, called, keyword, span_of, text_of
 
 Value = int | float | str | bool | tuple[object, ...] | None
 Source = Literal["constant", "dict", "dataclass", "argparse", "keyword", "default"]
@@ -200,11 +200,9 @@ def _scoped(node: ast.AST, scope: tuple[ast.AST, ...] = ()) -> Iterator[tuple[as
 
 def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
     """(target, value, whether it is the only target)."""
-    if isinstance(node, ast.Assign):
-        for target in node.targets:
-            yield from _unpacked(target, node.value, len(node.targets) == 1)
-    elif isinstance(node, ast.AnnAssign) and node.value is not None:
-        yield node.target, node.value, True
+    pairs = assigned(node)
+    for target, value in pairs:
+        yield from _unpacked(target, value, len(pairs) == 1)
 
 
 def _unpacked(target: ast.expr, value: ast.expr, only: bool) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
@@ -292,14 +290,12 @@ def _mapping(prefix: str, node: ast.Dict) -> Iterator[_Written]:
 
 
 def _class_field(owner: str, statement: ast.stmt) -> Iterator[_Written]:
-    if not isinstance(statement, ast.AnnAssign | ast.Assign):
-        return
-    target: ast.expr = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
-    value = statement.value
-    if isinstance(value, ast.Call) and called(value) in ("field", "Field"):
-        value = argument(value, "default", 0 if called(value) == "Field" else None)
-    if isinstance(target, ast.Name):
-        yield f"{owner}.{target.id}", value, "dataclass", None
+    for target, value in assigned(statement)[:1]:
+        given: ast.expr | None = value
+        if isinstance(value, ast.Call) and called(value) in ("field", "Field"):
+            given = argument(value, "default", 0 if called(value) == "Field" else None)
+        if isinstance(target, ast.Name):
+            yield f"{owner}.{target.id}", given, "dataclass", None
 
 
 def _defaults(owner: str, given: ast.arguments) -> Iterator[_Written]:

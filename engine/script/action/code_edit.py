@@ -18,7 +18,7 @@ from progtrain.engine.script.action.trees import program
 from progtrain.engine.script.editor import Source
 from progtrain.engine.script.names import PARTS, canonical
 from progtrain.engine.script.nodes import called
-from progtrain.engine.script.settings import OPTIMIZERS, Setting, find_settings, parse_script
+from progtrain.engine.script.settings import OPTIMIZERS, find_settings, parse_script
 from progtrain.engine.script.structure import LOSSES, SCHEDULERS, ScriptFacts, describe
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -176,9 +176,10 @@ def touched(source: str, operation: EditOperation) -> frozenset[str]:
     old = find(source, operation.function)
     statements = changed(old, with_body(old, body_tree(operation, old)))
     nodes = [node for statement in statements for node in own_nodes(statement)]
-    before, after = find_settings(source), find_settings(set_body(source, operation))
-    keys = {s.key for s in (*before, *after) if not (_holds(before, s) and _holds(after, s))}
-    keys |= _named(nodes, old, {s.name: s.key for s in before})
+    scripts = (source, set_body(source, operation))
+    before, after = ({(s.key, s.name, s.value) for s in find_settings(text)} for text in scripts)
+    keys = {key for key, _, _ in before ^ after}
+    keys |= _named(nodes, old, {name: key for key, name, _ in before})
     parts = {PARTS[key] for key in keys if key in PARTS}
     parts |= {_CALLED[name] for node in nodes if isinstance(node, ast.Call) and (name := called(node)) in _CALLED}
     parts |= _parts_by_place(operation.function, describe(source))
@@ -190,10 +191,6 @@ def with_body(function: Function, statements: list[ast.stmt]) -> Function:
     copied = copy.copy(function)
     copied.body = statements
     return copied
-
-
-def _holds(settings: Sequence[Setting], wanted: Setting) -> bool:
-    return any((s.name, s.key, s.value) == (wanted.name, wanted.key, wanted.value) for s in settings)
 
 
 def _named(nodes: Sequence[ast.AST], function: Function, settings: Mapping[str, str]) -> set[str]:

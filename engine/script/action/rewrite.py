@@ -15,8 +15,10 @@ from progtrain.engine.script import brackets
 from progtrain.engine.script.action.edit import format_literal
 from progtrain.engine.script.editor import Edit, Source
 from progtrain.engine.script.nodes import (
+    assigned,
     assignments,
     blocks,
+    called,
     calls,
     children,
     dotted,
@@ -39,10 +41,6 @@ _ROW_WIDTH = 120
 
 class Refused(Exception):
     """Why a recipe cannot be applied to this script."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Script:
@@ -85,8 +83,7 @@ class Script:
     def statement(self, node: ast.AST) -> ast.stmt:
         """The statement that `node` stands in."""
         found = node if isinstance(node, ast.stmt) else self.enclosing(node, ast.stmt)
-        if found is None:
-            raise Refused("a statement was not found where it should be")
+        assert found is not None
         return found
 
     def block(self, statement: ast.stmt) -> list[ast.stmt]:
@@ -140,7 +137,7 @@ class Script:
 
     def made(self, *names: str) -> set[str]:
         """What the script calls, by the last part of each name; with `names`, those of them that it does."""
-        found = {call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func) for call in self.calls()}
+        found = {called(call) for call in self.calls()}
         return found & set(names) if names else found
 
     def calls(self, *names: str) -> list[ast.Call]:
@@ -287,10 +284,9 @@ class Script:
 
     def constant(self, names: str | Sequence[str], value: Value, like: str = "") -> str:
         """Adds a constant beside the others under the first of `names` that is free; returns that name."""
-        choices = [names] if isinstance(names, str) else list(names)
-        free = next((name for name in choices if name not in self.names), None)
-        if free is None:
-            free = next(f"{choices[0]}_{n}" for n in range(2, 100) if f"{choices[0]}_{n}" not in self.names)
+        choices = [names] if isinstance(names, str) else [*names]
+        choices += [f"{choices[0]}_{n}" for n in range(2, 100)]
+        free = next(name for name in choices if name not in self.names)
         self.names.add(free)
         self._constants.append(f"{free} = {format_literal(value, like=like)}\n")
         return free
@@ -387,10 +383,7 @@ def _keys(node: ast.expr) -> set[str] | None:
 
 def _constant_value(statement: ast.stmt) -> ast.expr | None:
     """The value of `NAME = ...`."""
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target, value = statement.targets[0], statement.value
-    elif isinstance(statement, ast.AnnAssign):
-        target, value = statement.target, statement.value or ast.Constant(None)
-    else:
-        return None
-    return value if isinstance(target, ast.Name) and target.id.isupper() else None
+    match assigned(statement):
+        case [(ast.Name(id=name), value)] if name.isupper():
+            return value
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from progtrain.engine.script.nodes import assigned
 from progtrain.engine.script.settings import parse_script
 
 
@@ -20,14 +21,10 @@ def program(source: str) -> ast.Module:
 
 def version_value(statement: ast.stmt) -> ast.Constant | None:
     """The literal of `VERSION = "v001"`, when that is what the statement says."""
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target, value = statement.targets[0], statement.value
-    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        target, value = statement.target, statement.value
-    else:
-        return None
-    named = isinstance(target, ast.Name) and target.id == "VERSION"
-    return value if named and isinstance(value, ast.Constant) and isinstance(value.value, str) else None
+    match assigned(statement):
+        case [(ast.Name(id="VERSION"), ast.Constant(value=str()) as value)]:
+            return value
+    return None
 
 
 def same_program(one: str, other: str) -> bool:

@@ -108,7 +108,7 @@ class Recipe:
         try:
             self._rewritten(source, self.resolve(source, parameters or {}))
         except Refused as refusal:
-            return refusal.reason
+            return str(refusal)
         except InputError as error:
             return error.reason
         return None
@@ -129,7 +129,7 @@ class Recipe:
             return self._rewritten(source, self.resolve(source, parameters or {}))
         except Refused as refusal:
             raise InputError(
-                f"{self.id} cannot be applied: {refusal.reason}",
+                f"{self.id} cannot be applied: {refusal}",
                 fix="choose another candidate, or make the change in the script by hand",
             ) from refusal
 

@@ -26,11 +26,8 @@ def command(ctx: click.Context, old: str | None, new: str | None, as_json: bool)
 
     ws = workspace(ctx)
     newer = chosen_version(ws, new or old)
-    if new is None or old is None:
-        header = read_header(read_text(ws.script(newer)))
-        older = header.base if header else "baseline"
-    else:
-        older = old
+    base = read_header(read_text(ws.script(newer))).get("base", "baseline")
+    older = base if old is None or new is None else old
     older_path = ws.baseline_script if older == "baseline" else ws.script(chosen_version(ws, older))
     if not older_path.is_file():
         raise InputError("there is no such script", file=older_path, fix="progtrain status lists the versions")

@@ -189,16 +189,14 @@ class Source:
     def import_name(self, module: str, name: str) -> tuple[str, list[Edit]]:
         """How the script can spell `module.name`, and the import that this needs, if any."""
         for node in self.tree.body:
-            if isinstance(node, ast.ImportFrom) and node.module == module and not node.level:
-                for alias in node.names:
-                    if alias.name == name:
-                        return alias.asname or name, []
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     if alias.name == module and (alias.asname or "." not in module):
                         return f"{alias.asname or module}.{name}", []
-            if isinstance(node, ast.ImportFrom) and not node.level:
+            elif isinstance(node, ast.ImportFrom) and not node.level:
                 for alias in node.names:
+                    if (node.module, alias.name) == (module, name):
+                        return alias.asname or name, []
                     if f"{node.module}.{alias.name}" == module:
                         return f"{alias.asname or alias.name}.{name}", []
         return name, [self.add_import(f"from {module} import {name}")]

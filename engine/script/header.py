@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-from dataclasses import dataclass
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.edit import replace_literal
@@ -17,16 +16,6 @@ _WIDTH = 100
 _TITLE = re.compile(r"# --- progtrain: (\S+), made from (\S+) ---")
 _END = "# --- end of the change summary ---"
 _CODING = re.compile(r"#.*coding[:=]")
-
-
-@dataclass(frozen=True)
-class Header:
-    """From which version, by which action, why."""
-
-    version: str
-    base: str
-    action: str
-    reason: str
 
 
 def with_header(source: str, version: str, base: str, action_text: str, reason: str) -> str:
@@ -42,22 +31,22 @@ def with_header(source: str, version: str, base: str, action_text: str, reason: 
     return "".join(lines[:top] + written + lines[top:])
 
 
-def read_header(source: str) -> Header | None:
-    """None for a script without a change summary."""
+def read_header(source: str) -> dict[str, str]:
+    """`version`, the `base` it was made from, by which `action`, and `why`; empty for a script without a summary."""
     lines = source.splitlines()
     found = _header_span(lines)
-    if found is None:
-        return None
-    title = _TITLE.match(lines[found[0]].strip())
-    parts = {"action": "", "why": ""}
+    title = _TITLE.match(lines[found[0]].strip()) if found else None
+    if found is None or title is None:
+        return {}
+    parts = {"version": title[1], "base": title[2], "action": "", "why": ""}
     current = "action"
     for line in lines[found[0] + 1 : found[1] - 1]:
         text = line.strip().removeprefix("#").strip()
         name, colon, rest = text.partition(": ")
-        if colon and name in parts and not line.startswith("#  "):
+        if colon and name in ("action", "why") and not line.startswith("#  "):
             current, text = name, rest
         parts[current] = f"{parts[current]} {text}".strip()
-    return Header(title[1], title[2], parts["action"], parts["why"]) if title else None
+    return parts
 
 
 def without_header(source: str) -> str:

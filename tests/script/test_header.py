@@ -37,19 +37,17 @@ def test_any_text_is_only_a_comment(action: str, reason: str) -> None:
     written = with_header(SOURCE, "v002", "v001", action, reason)
     assert compare(SOURCE, written) == ()
     header = read_header(written)
-    assert header is not None
-    assert (header.version, header.base) == ("v002", "v001")
+    assert (header["version"], header["base"]) == ("v002", "v001")
     assert with_header(written, "v002", "v001", action, reason) == written
 
 
 def test_it_reads_back() -> None:
     reason = "the validation loss rises after epoch 3 while the training loss falls on " * 4
     header = read_header(with_header(SOURCE, "v010", "v007", "add dropout (dropout=0.2)", reason))
-    assert header is not None
-    assert header.base == "v007"
-    assert header.action == "add dropout (dropout=0.2)"
-    assert header.reason == reason.strip()
-    assert read_header(SOURCE) is None
+    assert header["base"] == "v007"
+    assert header["action"] == "add dropout (dropout=0.2)"
+    assert header["why"] == reason.strip()
+    assert read_header(SOURCE) == {}
 
 
 def test_windows_line_ends_stay() -> None:

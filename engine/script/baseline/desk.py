@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from progtrain.engine.script.baseline.modules import load_modules
@@ -75,22 +75,22 @@ class Desk:
 
     def problem(self, id: str, module: Module, line: int | None, problem: str, fix: str) -> None:
         """Something that is not fixed here, and must be."""
-        self._add(module.path, Finding(id, self.name(module.path), line, problem, fix, error=True))
+        self._add(id, module.path, line, problem, fix, error=True)
 
     def advise(self, id: str, module: Module, line: int | None, problem: str, fix: str) -> None:
         """Something that the user should know, and the loop can live with."""
-        self._add(module.path, Finding(id, self.name(module.path), line, problem, fix))
+        self._add(id, module.path, line, problem, fix)
 
     def fixed(self, id: str, module: Module, line: int | None, problem: str, fix: str) -> None:
         self.summary.append(f"{self.name(module.path)}: {fix}")
-        self.advise(id, module, line, problem, fix)
+        self._add(id, module.path, line, problem, fix)
 
     def rules_problem(self, line: int | None, problem: str, fix: str) -> None:
-        self._add(self.ws.rules, Finding("rules", self.ws.rules.name, line, problem, fix, error=True))
+        self._add("rules", self.ws.rules, line, problem, fix, error=True)
 
-    def _add(self, path: Path, finding: Finding) -> None:
-        if finding.line is not None:
-            finding = replace(finding, line=self._original_line(path, finding.line))
+    def _add(self, id: str, path: Path, line: int | None, problem: str, fix: str, error: bool = False) -> None:
+        place = None if line is None else self._original_line(path, line)
+        finding = Finding(id, self.name(path), place, problem, fix, error)
         if finding not in self._found:
             self._found.append(finding)
 

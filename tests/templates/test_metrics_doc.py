@@ -1,0 +1,62 @@
+"""Every metric that docs/metrics.md names is worked out by the evaluation, and better in the direction of the page."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from progtrain.engine import metrics
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+
+
+def _named() -> list[tuple[str, str, bool]]:
+    """(heading, name, whether higher is better) of each row and spelling."""
+    found = []
+    for heading, text in re.findall(r"^## (For \w+)\n(.*?)(?=^## )", PAGE, re.MULTILINE | re.DOTALL):
+        for names, way in re.findall(r"^\| (`.*) \| (higher|lower) \|$", text, re.MULTILINE):
+            found += [(heading, name, way == "higher") for name in re.findall(r"`(\w+)`", names)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> Any:
+    spec = importlib.util.spec_from_file_location("evaluator_of_the_page", ROOT / "engine/templates/03_eval.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _outcomes(evaluator: Any, heading: str) -> Any:
+    import torch
+
+    drawn = torch.Generator().manual_seed(0)
+    finite, losses = torch.ones(60, dtype=torch.bool), torch.rand(60, generator=drawn).double()
+    if heading == "For numbers":
+        targets = torch.rand(60, generator=drawn).double() + 0.1
+        return evaluator.Outcomes("regression", targets, targets + losses / 9, None, losses, finite, None)
+    targets, chances = (
+        torch.randint(0, 4, (60,), generator=drawn),
+        torch.rand(60, 4, generator=drawn).double().softmax(1),
+    )
+    return evaluator.Outcomes("classification", targets, chances.argmax(1), chances, losses, finite, None)
+
+
+def test_the_page_has_both_tables() -> None:
+    assert {heading for heading, _, _ in _named()} == {"For classes", "For numbers"} and len(_named()) > 40
+
+
+@pytest.mark.parametrize(("heading", "name", "higher"), _named())
+def test_a_metric_of_the_page(evaluator: Any, heading: str, name: str, higher: bool) -> None:
+    assert metrics.higher_is_better(name) is higher
+    found = evaluator.score(name, None, _outcomes(evaluator, heading))
+    assert math.isfinite(found.value) and found.higher_is_better is higher

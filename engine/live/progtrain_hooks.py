@@ -89,6 +89,8 @@ def install():
     # no child of the script is probed: a worker, a tool that it starts
     probe = os.environ.pop("PROGTRAIN_PROBE_FILE", None)
     if probe:
+        for name in ("LIVE", "RECORD", "CURVE"):
+            os.environ.pop(f"PROGTRAIN_{name}_FILE", None)
         import progtrain_probe
 
         progtrain_probe.install(probe)

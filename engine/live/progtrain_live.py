@@ -69,15 +69,21 @@ class ProgtrainLive(Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if self._batch_size is None:
             self._batch_size = _length(batch) or 0
-        due = time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES
-        if due:
+        if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
             self._write(trainer)
-        alone = trainer.world_size == 1
-        if (due and self._stop_asked()) if alone else self._all_agree_to_stop(trainer):
+        if self._looks_and_finds() if trainer.world_size == 1 else self._all_agree_to_stop(trainer):
             trainer.should_stop = self._stopped = True
             # without this, Lightning goes on to min_epochs and min_steps first
             trainer.fit_loop.min_epochs = 0
             trainer.fit_loop.epoch_loop.min_steps = 0
+
+    def _looks_and_finds(self):
+        """Not when it writes: it does so after each validation too, and epochs can be shorter than the time between."""
+        now = time.monotonic()
+        if now - self._looked < _SECONDS_BETWEEN_WRITES:
+            return False
+        self._looked = now
+        return self._stop_asked()
 
     def _stop_asked(self):
         return bool(self._stop_path) and os.path.exists(self._stop_path)

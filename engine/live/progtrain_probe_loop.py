@@ -52,7 +52,7 @@ def _model_of(optimizer, torch):
     holders = [
         module
         for module in gc.get_objects()
-        if isinstance(module, torch.nn.Module) and any(parameter is first for parameter in module.parameters())
+        if issubclass(type(module), torch.nn.Module) and any(parameter is first for parameter in module.parameters())
     ]
     return max(holders, key=_size, default=None)
 

@@ -60,6 +60,7 @@ class Record:
         }
         self._write(trainer)
 
+    @quietly
     def _follow(self, trainer):
         """Notes each row that goes to the first logger, or would go to one if there were any."""
         if self._curve is None:
@@ -124,7 +125,8 @@ class Record:
 
     @quietly
     def failed(self, trainer, error):
-        self._end(trainer, {"by": "exception", "type": type(error).__name__, "message": str(error)[:2000]})
+        if self._content is not None and self._content["ended"] is None:
+            self._end(trainer, {"by": "exception", "type": type(error).__name__, "message": str(error)[:2000]})
 
     def _end(self, trainer, how):
         if self._content is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.live.conftest import Run
 from tests.live.scripts import BARE, NET
+from tests.live.test_sitecustomize import python
 
 
 def test_bare_loaders_and_arguments(probe: Run, tmp_path: Path) -> None:
@@ -258,6 +260,34 @@ def test_wrong_arguments_are_told(probe: Run) -> None:
     code, found, log = probe(BARE)
     assert (code, found["reached"], found["exit_code"]) == (2, "ended", 2)
     assert "--width" in found["argument_error"] and "usage:" in log
+
+
+PLAIN = """
+import pytorch_lightning as pl, torch
+from pytorch_lightning.callbacks import LearningRateFinder
+from torch.utils.data import DataLoader, TensorDataset
+
+class Net(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.lr, self.layer = 0.1, torch.nn.Linear(4, 1)
+    def training_step(self, batch, index): raise AssertionError("trained")
+    def configure_optimizers(self): return torch.optim.Adam(self.parameters(), self.lr)
+
+print("begun")
+pl.Trainer(max_epochs=3, callbacks=[LearningRateFinder()]).fit(Net(), DataLoader(TensorDataset(torch.zeros(8, 4)), 2))
+"""
+
+
+def test_the_other_name_of_lightning_in_a_process_of_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_lightning")
+    (tmp_path / "here").mkdir()
+    done = python(tmp_path / "here", PLAIN, PROGTRAIN_PROBE_FILE=str(tmp_path / "probe.json"), OMP_NUM_THREADS="1")
+    found = json.loads((tmp_path / "probe.json").read_text())
+    assert (done.returncode, done.stdout, found["reached"], found["faults"]) == (0, "begun\n", "fit", [])
+    assert (found["framework"], found["decided_at_run_time"]) == ("pytorch_lightning", ["lr"])
+    assert found["optimizers"][0]["groups"][0]["lr"] == 0.1 and found["loaders"]["train"][0]["batches"] == 4
+    assert left(tmp_path) == ["script.py"]
 
 
 def left(tmp_path: Path) -> list[str]:

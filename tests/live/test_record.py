@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,66 @@ def test_the_record_says_what_was_used_and_what_came_of_it(run: Run, tmp_path: P
         "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint",
     ]
     assert '"setup"' in (tmp_path / "out/live.jsonl").read_text()
+
+
+ENDS = [
+    ("max_steps=4, callbacks=[]", "max_steps", 4),
+    ('max_epochs=50, callbacks=[EarlyStopping("val/loss", patience=1, min_delta=9)]', "early stopping", 20),
+    ("max_epochs=50, callbacks=[Asked()]", "stop request", None),
+    ("max_epochs=50, callbacks=[Failing()]", "exception", 0),
+]
+
+ENDING = (
+    NET
+    + """
+import os, pathlib, time
+
+class Asked(L.Callback):
+    def on_train_start(self, trainer, module):
+        pathlib.Path(os.environ["PROGTRAIN_STOP_FILE"]).touch()
+        time.sleep(0.4)
+
+class Failing(L.Callback):
+    def on_train_batch_end(self, *args):
+        raise ValueError("not like this")
+
+class Shy(Net):
+    def validation_step(self, batch, index):
+        self.step(batch, "val", logger=False)
+
+trainer = L.Trainer(TRAINER, logger=False, enable_checkpointing=False, **QUIET)
+trainer.fit(Shy(8), DataLoader(data(100), batch_size=10), DataLoader(data(50), batch_size=25))
+"""
+)
+
+
+@pytest.mark.parametrize("trainer, by, steps", ENDS)
+def test_how_a_training_ended(run: Run, trainer: str, by: str, steps: int | None) -> None:
+    code, found, log = run(ENDING.replace("TRAINER", trainer), STOP="stop", **FILES)
+    assert (found["ended"]["by"], found["faults"]) == (by, []), log
+    assert steps is None or found["ended"]["steps"] in (steps, steps + 1)
+    if by == "exception":
+        assert (found["ended"]["type"], found["ended"]["message"]) == ("ValueError", "not like this")
+    assert (code != 0) == (by == "exception")
+
+
+def test_metrics_that_no_logger_gets_are_in_the_curve(run: Run, tmp_path: Path) -> None:
+    run(ENDING.replace("TRAINER", "max_epochs=3"), **FILES)
+    found = [row for row in rows(tmp_path / "out/curve.csv") if row["val/loss"]]
+    assert [row["epoch"] for row in found] == ["0", "1", "2"] and [row["step"] for row in found] == ["9", "19", "29"]
+
+
+def test_two_trainings_of_one_script_have_a_record_each(run: Run, tmp_path: Path) -> None:
+    text = (
+        NET
+        + """
+for epochs in (1, 2):
+    trainer = L.Trainer(max_epochs=epochs, log_every_n_steps=1, logger=False, enable_checkpointing=False, **QUIET)
+    trainer.fit(Net(8), DataLoader(data(20), batch_size=10), DataLoader(data(20), batch_size=10))
+"""
+    )
+    found = run(text, **FILES)[1]
+    first = json.loads((tmp_path / "out/record_fit1.json").read_text())
+    assert [(part["fit"], part["ended"]["epochs"]) for part in (first, found)] == [(1, 1), (2, 2)]
+    steps = [len(rows(tmp_path / "out" / name)) for name in ("curve_fit1.csv", "curve.csv")]
+    assert steps == [4, 8]

@@ -53,6 +53,8 @@ def test_two_processes_end_at_the_same_step(tmp_path: Path, package: str) -> Non
         "PYTHONPATH": str(LIVE),
         "PROGTRAIN_LIVE_FILE": str(live),
         "PROGTRAIN_STOP_FILE": str(stop),
+        "PROGTRAIN_RECORD_FILE": str(tmp_path / "record.json"),
+        "PROGTRAIN_CURVE_FILE": str(tmp_path / "curve.csv"),
         "OMP_NUM_THREADS": "1",
     }
     with (tmp_path / "log").open("wb") as log:
@@ -72,6 +74,10 @@ def test_two_processes_end_at_the_same_step(tmp_path: Path, package: str) -> Non
             process.wait()
     ended = [int((tmp_path / f"rank{rank}").read_text()) for rank in (0, 1)]
     assert ended[0] == ended[1] >= 4
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert (record["ended"]["by"], record["ended"]["steps"]) == ("stop request", ended[0])
+    assert (record["framework"], record["trainer"]["devices"]) == (package.split(".")[0], 2)
+    assert record["faults"] == [] and record["loaders"]["train"][0]["samples"] == 80
 
 
 def _steps(live: Path) -> int:

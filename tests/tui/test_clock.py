@@ -147,6 +147,7 @@ def test_a_clock_set_back_neither_silences_the_live_callback_nor_its_stop(
     callback.on_train_batch_end(trainer, None, None, "ab", 0)
     monkeypatch.setattr("time.time", lambda: 0.0)
     callback._written -= 1.0  # a second goes by, while the clock goes back by fifty years
+    callback._looked -= 1.0
     trainer.global_step = 2
     stop.touch()
     callback.on_train_batch_end(trainer, None, None, "ab", 1)

@@ -36,27 +36,30 @@ def evaluator() -> Any:
     return module
 
 
-def _outcomes(evaluator: Any, heading: str) -> Any:
+def _scores(evaluator: Any, heading: str, names: list[str]) -> dict[str, Any]:
     import torch
 
     drawn = torch.Generator().manual_seed(0)
-    finite, losses = torch.ones(60, dtype=torch.bool), torch.rand(60, generator=drawn).double()
-    if heading == "For numbers":
+    numbers = heading == "For numbers"
+    task = "regression" if numbers else "classification"
+    judge = evaluator.Judge(dict.fromkeys(names), {"task_type": task}, None, "")
+    if numbers:
         targets = torch.rand(60, generator=drawn).double() + 0.1
-        return evaluator.Outcomes("regression", targets, targets + losses / 9, None, losses, finite, None)
-    targets, chances = (
-        torch.randint(0, 4, (60,), generator=drawn),
-        torch.rand(60, 4, generator=drawn).double().softmax(1),
-    )
-    return evaluator.Outcomes("classification", targets, chances.argmax(1), chances, losses, finite, None)
+        scores = targets + torch.rand(60, generator=drawn).double() / 9
+    else:
+        targets, scores = torch.randint(0, 4, (60,), generator=drawn), torch.randn(60, 4, generator=drawn)
+    judge.see([str(row) for row in range(60)], judge.judged(scores, targets))
+    assert judge.unknown == {}
+    return {score.name: score for score in judge.scores()}
 
 
 def test_the_page_has_both_tables() -> None:
     assert {heading for heading, _, _ in _named()} == {"For classes", "For numbers"} and len(_named()) > 40
 
 
+@pytest.mark.filterwarnings("ignore:Metric .* will save all targets")
 @pytest.mark.parametrize(("heading", "name", "higher"), _named())
 def test_a_metric_of_the_page(evaluator: Any, heading: str, name: str, higher: bool) -> None:
     assert metrics.higher_is_better(name) is higher
-    found = evaluator.score(name, None, _outcomes(evaluator, heading))
+    found = _scores(evaluator, heading, [name])[name]
     assert math.isfinite(found.value) and found.higher_is_better is higher

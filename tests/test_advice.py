@@ -284,9 +284,9 @@ def test_a_draft_is_made_again_token_for_token(waiting: Workspace) -> None:
     assert answer(waiting, "redraft", hint="more regularisation") == 3
     for number in (1, 2):
         found = redo.redo(waiting, "v001", number)
-        assert (found.round, found.differences) == (number, ())
+        assert (found[0], found[2]) == (number, [])
         assert found.author.startswith("progtrain-advisor")
-    assert redo.redo(waiting, "v001").round == 2
+    assert redo.redo(waiting, "v001")[0] == 2
 
 
 def test_a_draft_by_the_rules_is_made_again_too(plain: Workspace, edit_rules: EditRules) -> None:
@@ -294,17 +294,17 @@ def test_a_draft_by_the_rules_is_made_again_too(plain: Workspace, edit_rules: Ed
     edit_rules(plain, advisor_config={"model": "broken.gguf"})
     assert run(plain, autopilot=True, until="analyze") == 0
     found = redo.redo(plain, "v001")
-    assert (found.author, found.differences) == ("rules only", ())
+    assert (found.author, found[2]) == ("rules only", ())
 
 
 def test_what_differs_is_told(waiting: Workspace) -> None:
     path = waiting.drafts("v001").round(1).draft
     text = path.read_text()
     path.write_text(text.replace("# summary\\n", "# summary\\nIndeed. ", 1))
-    (told,) = redo.redo(waiting, "v001", 1).differences
+    (told,) = redo.redo(waiting, "v001", 1)[2]
     assert told.startswith("the model's own words differ from character 11: ")
     path.write_text(text.replace('"seed": 42', '"seed": 43'))
-    assert redo.redo(waiting, "v001", 1).differences
+    assert redo.redo(waiting, "v001", 1)[2]
 
 
 def test_another_model_than_the_one_that_drafted_is_told(plain: Workspace, scripted_model: Callable[..., Path]) -> None:

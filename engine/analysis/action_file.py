@@ -32,59 +32,40 @@ _OPERATION = re.compile(r"^[ \t]*operation[ \t]*:", re.MULTILINE)
 
 @dataclass(frozen=True)
 class ParsedAction:
-    """What the file says. Texts are empty where their section is missing."""
+    """What the file says."""
 
     operation: Operation
     #: version to apply it to, where the block names one
     base: str | None
+    #: empty where its section is missing
     goal: str = ""
-    where: str = ""
-    expected_impact: str = ""
-    risk: str = ""
-    verification: str = ""
-    #: line of the block's first content line, from 1
-    line: int = 1
 
 
-@dataclass(frozen=True)
-class _Block:
-    #: line of its first content line, from 1
-    line: int
-    language: str
-    text: str
+#: line of its first content line, from 1; its text
+_Block = tuple[int, str]
 
 
 def parse_action(text: str, file: Path | str | None = None) -> ParsedAction:
     """Raises `InputError` with line and fix: no operation, two of them, an unknown key, bad YAML."""
     lines = re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff"))
-    blocks = [block for block in _blocks(lines, file) if _is_operation(block)]
+    blocks = list(_blocks(lines, file))
     if not blocks:
         raise InputError("no operation in it", file=file, place=_change_line(lines), fix=_EXAMPLE)
     if len(blocks) > 1:
         raise InputError(
-            f"two operations, in lines {blocks[0].line} and {blocks[1].line}: one action makes one version",
+            f"two operations, in lines {blocks[0][0]} and {blocks[1][0]}: one action makes one version",
             file=file,
-            place=blocks[1].line,
+            place=blocks[1][0],
             fix="delete one of the blocks",
         )
-    block = blocks[0]
-    data = _mapping(block, file)
-    base = _base(data, block, file)
-    operation = parse_operation(data, file=file, place=_place(block, data))
-    sections = _sections(lines)
-    return ParsedAction(
-        operation=operation,
-        base=base,
-        goal=sections.get("goal", ""),
-        where=sections.get("where", ""),
-        expected_impact=sections.get("expected impact", ""),
-        risk=sections.get("risk", ""),
-        verification=sections.get("verification", ""),
-        line=block.line,
-    )
+    data = _mapping(blocks[0], file)
+    base = _base(data, blocks[0], file)
+    operation = parse_operation(data, file=file, place=_place(blocks[0], data))
+    return ParsedAction(operation, base, _section(lines, GOAL))
 
 
 def _blocks(lines: list[str], file: Path | str | None) -> Iterator[_Block]:
+    """Those that hold an operation."""
     opened: tuple[int, str, str] | None = None
     for number, line in enumerate(lines, start=1):
         match = _FENCE.match(line)
@@ -94,7 +75,9 @@ def _blocks(lines: list[str], file: Path | str | None) -> Iterator[_Block]:
             continue
         start, marks, language = opened
         if match and match[1].startswith(marks) and not match[2].strip():
-            yield _Block(start + 1, language, "\n".join(lines[start : number - 1]))
+            text = "\n".join(lines[start : number - 1])
+            if _is_operation(language, text):
+                yield start + 1, text
             opened = None
     if opened:
         raise InputError(
@@ -105,52 +88,52 @@ def _blocks(lines: list[str], file: Path | str | None) -> Iterator[_Block]:
         )
 
 
-def _is_operation(block: _Block) -> bool:
+def _is_operation(language: str, text: str) -> bool:
     """A block in YAML, or without a language but with the key `operation`."""
-    word = block.language.split(" ")[0].strip("{}.")
+    word = language.split(" ")[0].strip("{}.")
     if word in ("yaml", "yml"):
-        return any(line.strip() and not line.strip().startswith("#") for line in block.text.split("\n"))
-    return word in _LABELS and bool(_OPERATION.search(block.text))
+        return any(line.strip() and not line.strip().startswith("#") for line in text.split("\n"))
+    return word in _LABELS and bool(_OPERATION.search(text))
 
 
 def _mapping(block: _Block, file: Path | str | None) -> dict[Any, Any]:
+    line, text = block
     try:
-        documents = [document for document in yaml.load_all(block.text, Loader=_Loader) if document is not None]
+        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
+            _refuse_keys_twice(node)
+        documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = block.line + (mark.line if mark else 0)
         reason = getattr(error, "problem", None) or "it cannot be read"
+        place = line + (mark.line if mark else 0)
         raise InputError(f"not valid YAML: {reason}", file=file, place=place, fix=_EXAMPLE) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not valid YAML: {error}", file=file, place=block.line, fix=_EXAMPLE) from error
+        raise InputError(f"not valid YAML: {error}", file=file, place=line, fix=_EXAMPLE) from error
     if len(documents) > 1 or (documents and isinstance(documents[0], list) and len(documents[0]) > 1):
         raise InputError(
             "two operations in one block: one action makes one version",
             file=file,
-            place=block.line,
+            place=line,
             fix="keep one of them",
         )
     only = documents[0] if documents else None
     if isinstance(only, list) and len(only) == 1:
         only = only[0]
     if not isinstance(only, dict):
-        raise InputError("an operation is a mapping of keys", file=file, place=block.line, fix=_EXAMPLE)
+        raise InputError("an operation is a mapping of keys", file=file, place=line, fix=_EXAMPLE)
     return only
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that comes twice: of two operations in one mapping YAML would keep the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
+def _refuse_keys_twice(node: yaml.Node) -> None:
+    """Of two operations in one mapping YAML would keep the last in silence."""
+    seen: set[str] = set()
+    for child in node.value if isinstance(node, yaml.CollectionNode) else ():
+        key, value = child if isinstance(node, yaml.MappingNode) else (None, child)
+        if key is not None and isinstance(key.value, str):
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key `{key.value}` comes twice", key.start_mark
-                )
-            if isinstance(key.value, str):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+                raise yaml.MarkedYAMLError(problem=f"the key `{key.value}` comes twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        _refuse_keys_twice(value)
 
 
 def _base(data: dict[Any, Any], block: _Block, file: Path | str | None) -> str | None:
@@ -183,10 +166,11 @@ def _place(block: _Block, data: dict[Any, Any]) -> int:
 
 
 def _line_of(block: _Block, key: str) -> int:
-    for number, line in enumerate(block.text.split("\n")):
+    first, text = block
+    for number, line in enumerate(text.split("\n"), start=first):
         if re.match(rf"\s*(- )?['\"]?{re.escape(key)}['\"]?\s*:", line):
-            return block.line + number
-    return block.line
+            return number
+    return first
 
 
 def _change_line(lines: list[str]) -> int:
@@ -198,16 +182,17 @@ def _change_line(lines: list[str]) -> int:
     return 1
 
 
-def _sections(lines: list[str]) -> dict[str, str]:
-    """Heading, lower case -> the text below it up to the next heading; fenced blocks are no headings."""
-    found: dict[str, list[str]] = {}
-    current: list[str] = []
+def _section(lines: list[str], title: str) -> str:
+    """What stands under a heading, up to the next; fenced blocks hold no headings. Empty where there is none."""
+    found: list[str] = []
+    inside = False
     fence: str | None = None
     for line in lines:
         if mark := _FENCE.match(line):
             fence = mark[1] if fence is None else None if mark[1].startswith(fence) else fence
         elif fence is None and (heading := _HEADING.match(line)):
-            current = found.setdefault(heading[2].strip(" *_:").casefold(), [])
+            inside = heading[2].strip(" *_:").casefold() == title.casefold()
             continue
-        current.append(line)
-    return {name: "\n".join(body).strip() for name, body in found.items()}
+        if inside:
+            found.append(line)
+    return "\n".join(found).strip()

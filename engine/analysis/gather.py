@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from progtrain.advisor.interface import Candidate, Tried
 from progtrain.engine import metrics
-from progtrain.engine.analysis.advise.candidates import Ground, back_to, find_candidates, with_way_back
+from progtrain.engine.analysis.advise.candidates import back_to, find_candidates, with_way_back
 from progtrain.engine.analysis.advise.diagnosis import diagnose
+from progtrain.engine.analysis.advise.tuning import Situation
 from progtrain.engine.analysis.compare.deltas import comparer, judge, metric_rows, trade_offs
 from progtrain.engine.analysis.facts import metric_text, signed_text, tell
 from progtrain.engine.analysis.measure.failures import find_flips, find_slices, find_worst
@@ -151,10 +152,10 @@ class _Gathering:
     def _candidates(self, measured: Measurements) -> tuple[Candidate, ...]:
         record = self._record()
         history = [*self.earlier, record]
-        latest = self._ground(measured, record, history)
+        latest = self._situation(measured, record, history)
         if self.best.version == self.version:
             return find_candidates(latest)
-        best = self._best_ground(history)
+        best = self._best_situation(history)
         if best is not None and self.limits.branch_from == "best":
             return find_candidates(best, base=self.best.version)
         own = find_candidates(latest)
@@ -163,18 +164,18 @@ class _Gathering:
         back = back_to(best, self._worse_by(measured))
         return with_way_back(own, back) if back else own
 
-    def _ground(self, measured: Measurements, record: VersionRecord, history: Sequence[VersionRecord]) -> Ground:
+    def _situation(self, measured: Measurements, record: VersionRecord, history: Sequence[VersionRecord]) -> Situation:
         known = frozenset(fact.key for fact in tell(measured))
-        return Ground(record, measured, diagnose(measured, known), self.limits, history)
+        return Situation(record, measured, diagnose(measured, known), self.limits, history)
 
-    def _best_ground(self, history: Sequence[VersionRecord]) -> Ground | None:
+    def _best_situation(self, history: Sequence[VersionRecord]) -> Situation | None:
         """The best version with its own evidence; None when it can no longer be read."""
         try:
             *_, measured = read_version(self.ws, self.best.version, self.best, self.limits, [])
         except InputError as error:
             self.warnings.append(f"{self.best.version}: {error.reason}: nothing is offered on it")
             return None
-        return self._ground(measured, self.best, history)
+        return self._situation(measured, self.best, history)
 
     def _worse_by(self, measured: Measurements) -> str:
         delta = measured.best_delta

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -105,15 +104,17 @@ def redo(ctx: click.Context, version: str, number: int | None, as_json: bool) ->
     from progtrain.engine.drafting.redo import redo as again
 
     ws = workspace(ctx)
-    found = again(ws, chosen_version(ws, version), number)
+    version = chosen_version(ws, version)
+    number, author, differences = again(ws, version, number)
     if as_json:
-        print_json("redo", {**asdict(found), "same": not found.differences})
+        told = {"version": version, "round": number, "author": author, "differences": differences}
+        print_json("redo", {**told, "same": not differences})
     else:
-        say(f"{found.version}, round {found.round}, drafted again by {found.author}")
-        for line in found.differences:
+        say(f"{version}, round {number}, drafted again by {author}")
+        for line in differences:
             say(f"  {line}")
-        say("another draft" if found.differences else "the same draft, token for token", bold=True)
-    return 1 if found.differences else 0
+        say("another draft" if differences else "the same draft, token for token", bold=True)
+    return 1 if differences else 0
 
 
 def _settings(ctx: click.Context, path: Path | None) -> Settings:

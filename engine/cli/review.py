@@ -109,7 +109,7 @@ def hints(ctx: click.Context, as_json: bool) -> None:
         print_json("hints", [{"number": n, "hint": hint} for n, hint in enumerate(found, start=1)])
         return
     for number, hint in enumerate(found, start=1):
-        ruled_out = sorted(veto(hint).locks | veto(hint).candidates)
+        ruled_out = sorted(frozenset.union(*veto(hint)))
         say(f"{number}. {hint}" + (f"  (not offered: {', '.join(ruled_out)})" if ruled_out else ""))
     if not found:
         say("no hints: progtrain review redraft --hint TEXT gives one")

@@ -44,7 +44,7 @@ def with_proposal(
     insight = insight.model_copy(update={"candidates": kept})
     if not context.rules.allow_code_edits or settings.model is None:
         return insight, ()
-    if any(EDITS in veto(hint).candidates for hint in briefing.hints):
+    if any(EDITS in veto(hint)[1] for hint in briefing.hints):
         return insight, ()
     records = history.records(context.ws, context.rules, until=version)
     base = next_script.default_base(context.rules, records, version)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from progtrain.advisor.interface import Candidate
 from progtrain.engine.analysis.types import Insight, VersionRecord
@@ -63,20 +63,8 @@ _BACK = re.compile(r"^(?:undo|undoing|revert\w*|going back|go back|rollback)\b.*
 _NEVER_BACK = re.compile(r"^(?:do not|don't|never) (?:undo|revert|go back)\b.*$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Veto:
-    """What one hint rules out."""
-
-    hint: str
-    locks: frozenset[str]
-    candidates: frozenset[str]
-
-    def __bool__(self) -> bool:
-        return bool(self.locks or self.candidates)
-
-
-def veto(hint: str) -> Veto:
-    """Empty for a hint that rules nothing out, as far as it is understood."""
+def veto(hint: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The settings and the candidates that a hint rules out; none where it rules nothing out, as far as understood."""
     locks: set[str] = set()
     candidates: set[str] = set()
     for clause in _clauses(hint):
@@ -92,7 +80,7 @@ def veto(hint: str) -> Veto:
             found = instruction.read(f"No {rest}." if said else f"{clause}.")
             locks |= found.locked
             candidates |= set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", rest))
-    return Veto(hint, frozenset(locks), frozenset(candidates))
+    return frozenset(locks), frozenset(candidates)
 
 
 def wanted(hint: str, candidates: Sequence[str]) -> tuple[str, ...]:
@@ -138,21 +126,17 @@ def _directions(directed: re.Match[str]) -> Iterator[str]:
 
 def left_out(ws: Workspace, rules: Rules, insight: Insight, hints: Sequence[str]) -> dict[str, str]:
     """Ids of the candidates that hints rule out, each with the hint."""
-    vetoes = [one for hint in hints if (one := veto(hint))]
-    if not vetoes:
+    vetoes = {hint: veto(hint) for hint in hints}
+    if not any(locks or candidates for locks, candidates in vetoes.values()):
         return {}
     records = history.records(ws, rules, until=insight.version)
     found: dict[str, str] = {}
     for candidate in insight.candidates:
         touched = _touched(ws, rules, insight.version, candidate, records)
-        for one in vetoes:
-            if touched & one.locks or any(_named(candidate.id, name) for name in one.candidates):
-                found.setdefault(candidate.id, one.hint)
+        for hint, (locks, names) in vetoes.items():
+            if touched & locks or any(fnmatchcase(candidate.id, name) for name in names):
+                found.setdefault(candidate.id, hint)
     return found
-
-
-def _named(candidate: str, name: str) -> bool:
-    return candidate.startswith(name[:-1]) if name.endswith("*") else candidate == name
 
 
 def _touched(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from progtrain.advisor import process
@@ -18,19 +17,11 @@ from progtrain.engine.script.action.catalogue import with_sentences
 from progtrain.engine.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class Redone:
-    version: str
-    round: int
-    author: str
-    #: what differs, a line each; empty when it came out the same
-    differences: tuple[str, ...]
-
-
-def redo(ws: Workspace, version: str, number: int | None = None) -> Redone:
+def redo(ws: Workspace, version: str, number: int | None = None) -> tuple[int, str, list[str]]:
     """Makes round `number` (by default the newest that the advisor wrote) again. Nothing in the workspace changes.
 
-    Raises `InputError` where something that it was made with is no longer there.
+    Returns the round, its author now, and what differs, a line each; none when it came out the same. Raises
+    `InputError` where something that it was made with is no longer there.
     """
     number = number or _newest(ws, version)
     folder = ws.drafts(version).round(number)
@@ -45,7 +36,7 @@ def redo(ws: Workspace, version: str, number: int | None = None) -> Redone:
     kept = with_sentences(load(folder.briefing, Briefing))
     with tempfile.TemporaryDirectory(prefix="progtrain-") as place:
         again = process.draft(kept, settings, events=Path(place) / "events.jsonl", log=Path(place) / "advisor.log")
-    return Redone(version, number, again.author, tuple(_differences(record.draft, again)))
+    return number, again.author, _differences(record.draft, again)
 
 
 def _newest(ws: Workspace, version: str) -> int:

@@ -32,7 +32,7 @@ def with_rate(lab: Lab, version: str, rate: float) -> str:
 
 
 def test_there_are_more_than_25_kinds_and_each_has_words() -> None:
-    kinds = {tuning.candidate for tuning in TUNINGS} | {info.candidate_id for info in recipes()}
+    kinds = set(TUNINGS) | {info.candidate_id for info in recipes()}
     assert len(kinds) >= 25
     assert kinds <= set(CANDIDATES)
     assert set(FOR) == set(AGAINST) == set(DIAGNOSES)

@@ -13,6 +13,7 @@ from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation
 from progtrain.engine.analysis.measure.failures import Failures
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.measure.shape import Shape
+from progtrain.engine.analysis.types import Limits, VersionRecord
 
 FAILURES = Failures(samples=200, wrong=20, mean_loss=0.9, chance_loss=1.1)
 M = Measurements(
@@ -32,8 +33,12 @@ M = Measurements(
 def size(candidate: str, value: Any, *findings: tuple[str, float], again: str = "", **settings: Any) -> Any:
     measured = replace(M, settings={**M.settings, **settings})
     found = [Finding(id=name, strength=strength, text="", evidence=()) for name, strength in findings]
-    tuning = next(t for t in TUNINGS if t.candidate == candidate)
-    return tuning.size(value, Situation(measured, found, again))
+    setting, _, way = again.rpartition("_")
+    helped = {"operation": "set", "setting": setting, "from": 1.0, "to": 2.0 if way == "up" else 0.5} if again else None
+    record = VersionRecord("v002", "", operation=helped, verdict_previous="better")
+    situation = Situation(record, measured, found, Limits("accuracy", True))
+    assert situation.again == again
+    return TUNINGS[candidate][-1](value, situation)
 
 
 @pytest.mark.parametrize(

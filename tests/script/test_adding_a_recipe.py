@@ -20,7 +20,8 @@ from pathlib import Path
 
 from progtrain.advisor.interface import Briefing, Fact, Finding
 from progtrain.advisor.prose import rules_draft
-from progtrain.engine.analysis.advise.candidates import Ground, find_candidates
+from progtrain.engine.analysis.advise.candidates import find_candidates
+from progtrain.engine.analysis.advise.tuning import Situation
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.errors import InputError
@@ -33,8 +34,8 @@ measured = Measurements(version="v001", metric="loss", higher_is_better=False, b
 
 
 def offered(**limits):
-    ground = Ground(VersionRecord("v001", source), measured, found, Limits("loss", False, **limits), ())
-    return {candidate.id: candidate for candidate in find_candidates(ground)}
+    situation = Situation(VersionRecord("v001", source), measured, found, Limits("loss", False, **limits), ())
+    return {candidate.id: candidate for candidate in find_candidates(situation)}
 
 
 gelu = offered()["use_gelu"]

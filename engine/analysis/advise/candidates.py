@@ -11,16 +11,14 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from progtrain.advisor.interface import Candidate, Finding, Risk
+from progtrain.advisor.interface import Candidate, Risk
 from progtrain.engine import values
 from progtrain.engine.analysis.advise.evidence import FLOOR, circumstances, reasons, rests_on, score
-from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation, nice
-from progtrain.engine.analysis.measure.measurements import Measurements
-from progtrain.engine.analysis.types import Limits, VersionRecord
+from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation, kind_of, nice
+from progtrain.engine.analysis.types import VersionRecord
 from progtrain.engine.analysis.vocabulary import CANDIDATES
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.catalogue import recipes
@@ -35,27 +33,11 @@ _NO_ACTION = frozenset({*FIXED, "val_batch_size", "num_workers", "num_classes"})
 _MEMORY = {"worse": 0.45, "within noise": 0.65, "better": 1.0}
 
 
-@dataclass(frozen=True)
-class Ground:
-    """What candidates are made for: a version's script, what was measured on it, and the past."""
-
-    record: VersionRecord
-    measured: Measurements
-    findings: Sequence[Finding]
-    limits: Limits
-    #: all versions so far, in order
-    history: Sequence[VersionRecord]
-
-    @property
-    def source(self) -> str:
-        return self.record.source
-
-
-def find_candidates(ground: Ground, *, base: str | None = None) -> tuple[Candidate, ...]:
+def find_candidates(s: Situation, *, base: str | None = None) -> tuple[Candidate, ...]:
     """Ranked, the best first; the same input gives the same list. `base` where it is not the latest version."""
-    proposals = [p for p in _proposals(ground) if canonical(p.operation.get("setting", "")) not in _NO_ACTION]
-    legal = [checked for p in proposals if (checked := _checked(p, ground) or _half_way(p, ground)) is not None]
-    weighed = [weighed for p in legal if (weighed := _with_memory(p, ground)) is not None]
+    proposals = [p for p in _proposals(s) if canonical(p.operation.get("setting", "")) not in _NO_ACTION]
+    legal = [checked for p in proposals if (checked := _checked(p, s) or _half_way(p, s)) is not None]
+    weighed = [weighed for p in legal if (weighed := _with_memory(p, s)) is not None]
     note = f"applied to {base}, the best version so far" if base else ""
     return rank(
         candidate.model_copy(update={"score": round(candidate.score, 4), "base": base, "note": note})
@@ -70,59 +52,52 @@ def rank(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(c.model_copy(update={"rank": place}) for place, c in enumerate(ordered, start=1))
 
 
-def _proposals(ground: Ground) -> Iterator[Candidate]:
-    yield from _settings(ground)
-    yield from _recipes(ground)
-    yield from _undos(ground)
+def _proposals(s: Situation) -> Iterator[Candidate]:
+    yield from _settings(s)
+    yield from _recipes(s)
+    yield from _undos(s)
 
 
-def _settings(ground: Ground) -> Iterator[Candidate]:
-    situation = Situation(ground.measured, ground.findings, _just_helped(ground.record))
+def _settings(s: Situation) -> Iterator[Candidate]:
     try:
-        found = find_settings(ground.source)
+        found = find_settings(s.source)
     except InputError:
         return
-    for tuning in TUNINGS:
+    for name, (risk, why, size) in TUNINGS.items():
         try:
-            setting = choose_setting(found, tuning.key)
+            setting = choose_setting(found, name.rpartition("_")[0])
         except InputError:
             # set in two places with different values: which one counts is not ours to guess
             continue
         if setting is None or isinstance(setting.value, bool | str) or setting.value is None:
             continue
-        value = tuning.size(setting.value, situation)
+        value = size(setting.value, s)
         if value is None or value == setting.value:
             continue
-        to = list(value) if isinstance(value, tuple) else value
-        before = list(setting.value) if isinstance(setting.value, tuple) else setting.value
+        before, to = (list(v) if isinstance(v, tuple) else v for v in (setting.value, value))
         operation = {"operation": "set", "setting": setting.key, "from": before, "to": to}
-        yield _proposal(tuning.candidate, operation, tuning.risk, tuning.why, ground)
+        yield _proposal(name, operation, risk, why, s)
 
 
-def _just_helped(record: VersionRecord) -> str | None:
-    return "_".join(kind_of(record.operation)) if record.operation and record.outcome == "better" else None
-
-
-def _recipes(ground: Ground) -> Iterator[Candidate]:
-    situation = Situation(ground.measured, ground.findings)
+def _recipes(s: Situation) -> Iterator[Candidate]:
     for recipe in recipes():
-        if not recipe.suits(ground.measured):
+        if not recipe.suits(s.measured):
             continue
         try:
-            fitted = recipe.fitted(ground.source)
+            fitted = recipe.fitted(s.source)
         except InputError:
             continue
         # written out, so that the document says what the script will say
-        parameters = {**fitted, **recipe.sized(situation)}
+        parameters = {**fitted, **recipe.sized(s)}
         operation: dict[str, Any] = {"operation": "recipe", "recipe": recipe.id}
         if parameters:
             operation["parameters"] = parameters
-        yield _proposal(recipe.candidate_id, operation, recipe.risk, recipe.why, ground)
+        yield _proposal(recipe.candidate_id, operation, recipe.risk, recipe.why, s)
 
 
-def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, ground: Ground) -> Candidate:
-    findings = ground.findings
-    share, least, because = circumstances(name, ground.measured)
+def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, s: Situation) -> Candidate:
+    findings = s.findings
+    share, least, because = circumstances(name, s.measured)
     told = reasons(name, findings) or ("nothing in the evidence speaks for it",)
     if because:
         told = (*told, because)
@@ -141,9 +116,9 @@ def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, ground
     )
 
 
-def _undos(ground: Ground) -> Iterator[Candidate]:
+def _undos(s: Situation) -> Iterator[Candidate]:
     """Actions among the ancestors that brought nothing, or harm, and are still in the script."""
-    for record in reversed(_ancestors([*ground.history, ground.record], ground.record.version)):
+    for record in reversed(_ancestors([*s.history, s.record], s.record.version)):
         if record.operation is None or record.outcome not in ("worse", "within noise"):
             continue
         worse = record.outcome == "worse"
@@ -155,7 +130,7 @@ def _undos(ground: Ground) -> Iterator[Candidate]:
             operation={"operation": "revert", "version": record.version},
             risk="low",
             why="a change that did not help only makes the script harder to understand",
-            evidence=("verdict_previous",) if record.version == ground.record.version else (),
+            evidence=("verdict_previous",) if record.version == s.record.version else (),
             reasons=(f"for: {record.action_text or 'its action'} was {record.outcome} in {record.version}",),
             score=0.6 if worse else 0.15,
         )
@@ -177,35 +152,35 @@ def _ancestors(records: Sequence[VersionRecord], version: str) -> list[VersionRe
 # what may be offered
 
 
-def _checked(proposal: Candidate, ground: Ground) -> Candidate | None:
+def _checked(proposal: Candidate, s: Situation) -> Candidate | None:
     """None where a rule forbids it, it cannot be applied, or its script was trained already."""
-    history = [*ground.history, ground.record]
+    history = [*s.history, s.record]
     try:
         operation = parse_operation(proposal.operation)
-        line = lineage(history, ground.record.version)
-        if ground.limits.refusal(operation.touches(ground.source, line)):
+        line = lineage(history, s.record.version)
+        if s.limits.refusal(operation.touches(s.source, line)):
             return None
     except InputError:
         return None
-    result = _applied(ground.source, operation, line)
+    result = _applied(s.source, operation, line)
     if result is None or state_of(result) in {state_of(record.source) for record in history}:
         return None
-    if _tried_from_here(proposal.operation, ground):
+    if _tried_from_here(proposal.operation, s):
         return None
     return proposal.model_copy(update={"change": operation.describe()})
 
 
-def _half_way(proposal: Candidate, ground: Ground) -> Candidate | None:
+def _half_way(proposal: Candidate, s: Situation) -> Candidate | None:
     """Where the usual step leads to what was trained already: half of it, for settings that are real numbers."""
     before, after = proposal.operation.get("from"), proposal.operation.get("to")
     if not isinstance(before, float) or not isinstance(after, float) or min(before, after) <= 0:
         return None
-    if _tried_from_here(proposal.operation, ground):
+    if _tried_from_here(proposal.operation, s):
         return None
     between = nice(math.sqrt(before * after))
     if between in (before, after):
         return None
-    return _checked(proposal.model_copy(update={"operation": {**proposal.operation, "to": between}}), ground)
+    return _checked(proposal.model_copy(update={"operation": {**proposal.operation, "to": between}}), s)
 
 
 def _applied(source: str, operation: Operation, line: tuple[Lineage, ...]) -> str | None:
@@ -229,17 +204,17 @@ def _rewritten(source: str, operation: str) -> str | None:
         return None
 
 
-def _tried_from_here(operation: dict[str, Any], ground: Ground) -> bool:
+def _tried_from_here(operation: dict[str, Any], s: Situation) -> bool:
     """The same operation was applied to the same script before, whatever came of it but better."""
-    here = state_of(ground.source)
-    sources = {record.version: record.source for record in ground.history}
+    here = state_of(s.source)
+    sources = {record.version: record.source for record in s.history}
     return any(
         record.operation is not None
         and record.outcome != "better"
         and same_operation(record.operation, operation)
         and record.base in sources
         and state_of(sources[record.base]) == here
-        for record in ground.history
+        for record in s.history
     )
 
 
@@ -276,14 +251,14 @@ def _is_version(node: ast.stmt) -> bool:
 # what the past says
 
 
-def _with_memory(proposal: Candidate, ground: Ground) -> Candidate | None:
+def _with_memory(proposal: Candidate, s: Situation) -> Candidate | None:
     """The same kind of change counts for less after it failed, and for more after it helped."""
-    last = ground.record
+    last = s.record
     mine = kind_of(proposal.operation)
     if last.operation and last.outcome == "better" and _is_opposite(mine, kind_of(last.operation)):
         return None
     told, value = list(proposal.reasons), proposal.score
-    for record in ground.history:
+    for record in s.history:
         outcome = record.outcome
         if record.operation is None or outcome not in _MEMORY or kind_of(record.operation) != mine:
             continue
@@ -296,29 +271,11 @@ def _with_memory(proposal: Candidate, ground: Ground) -> Candidate | None:
     return proposal.model_copy(update={"reasons": tuple(told), "score": max(FLOOR / 4, value)})
 
 
-def kind_of(operation: Any) -> tuple[str, str]:
-    """("learning_rate", "down"), ("cosine_schedule", "recipe"), ("v002", "revert")."""
-    kind = operation.get("operation")
-    if kind == "set":
-        before, after = _size(operation.get("from")), _size(operation.get("to"))
-        known = before is not None and after is not None
-        direction = ("up" if after > before else "down") if known else "to"  # type: ignore[operator]
-        return canonical(str(operation.get("setting"))), direction
-    return str(operation.get("recipe") or operation.get("version") or operation.get("function")), str(kind)
-
-
-def _size(value: Any) -> float | None:
-    if isinstance(value, list | tuple):
-        sizes = [_size(item) for item in value]
-        return math.fsum(s for s in sizes if s is not None) if None not in sizes else None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
 def _is_opposite(one: tuple[str, str], other: tuple[str, str]) -> bool:
     return one[0] == other[0] and {one[1], other[1]} == {"up", "down"}
 
 
-def back_to(best: Ground, worse_by: str) -> Candidate | None:
+def back_to(best: Situation, worse_by: str) -> Candidate | None:
     """The best version's own first candidate, for when the latest one is clearly worse; None when it has none."""
     own = find_candidates(best)
     if not own:

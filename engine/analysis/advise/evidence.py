@@ -15,14 +15,11 @@ from progtrain.advisor.interface import Finding
 from progtrain.engine import metrics
 from progtrain.engine.analysis.advise.diagnosis import excess, over_regularised
 from progtrain.engine.analysis.measure.measurements import Measurements
+from progtrain.engine.analysis.vocabulary import DIAGNOSES
 from progtrain.engine.script.action.catalogue import find_recipe, recipes
 
 _MOVES_FOR: dict[str, dict[str, float]] = {
-    "divergence": {
-        "learning_rate_down": 0.95,
-        "gradient_clip_down": 0.75,
-        "warmup_up": 0.5,
-    },
+    "divergence": {"learning_rate_down": 0.95, "gradient_clip_down": 0.75, "warmup_up": 0.5},
     "learning_rate_too_high": {
         "learning_rate_down": 0.95,
         "gradient_clip_down": 0.4,
@@ -65,12 +62,7 @@ _MOVES_FOR: dict[str, dict[str, float]] = {
         "batch_size_down": 0.35,
         "momentum_up": 0.35,
     },
-    "too_little_capacity": {
-        "hidden_size_up": 0.9,
-        "layers_up": 0.75,
-        "dropout_down": 0.55,
-        "weight_decay_down": 0.45,
-    },
+    "too_little_capacity": {"hidden_size_up": 0.9, "layers_up": 0.75, "dropout_down": 0.55, "weight_decay_down": 0.45},
     "too_much_capacity": {
         "hidden_size_down": 0.65,
         "layers_down": 0.55,
@@ -84,26 +76,11 @@ _MOVES_FOR: dict[str, dict[str, float]] = {
         "gradient_clip_down": 0.35,
         "momentum_up": 0.3,
     },
-    "plateau": {
-        "learning_rate_down": 0.45,
-        "hidden_size_up": 0.4,
-        "epochs_down": 0.3,
-        "layers_up": 0.3,
-    },
-    "schedule_missing": {
-        "learning_rate_down": 0.35,
-    },
-    "class_imbalance": {
-        "hidden_size_up": 0.2,
-    },
-    "unscaled_inputs": {
-        "learning_rate_down": 0.2,
-    },
-    "label_noise": {
-        "label_smoothing_up": 0.6,
-        "weight_decay_up": 0.35,
-        "epochs_down": 0.25,
-    },
+    "plateau": {"learning_rate_down": 0.45, "hidden_size_up": 0.4, "epochs_down": 0.3, "layers_up": 0.3},
+    "schedule_missing": {"learning_rate_down": 0.35},
+    "class_imbalance": {"hidden_size_up": 0.2},
+    "unscaled_inputs": {"learning_rate_down": 0.2},
+    "label_noise": {"label_smoothing_up": 0.6, "weight_decay_up": 0.35, "epochs_down": 0.25},
     "healthy": {
         "hidden_size_up": 0.45,
         "epochs_up": 0.4,
@@ -131,17 +108,8 @@ _MOVES_AGAINST: dict[str, dict[str, float]] = {
         "hidden_size_up": 0.4,
         "layers_up": 0.4,
     },
-    "learning_rate_too_low": {
-        "learning_rate_down": 0.9,
-        "batch_size_up": 0.6,
-        "epochs_down": 0.9,
-    },
-    "too_few_epochs": {
-        "epochs_down": 0.9,
-        "learning_rate_down": 0.6,
-        "batch_size_up": 0.4,
-        "dropout_up": 0.4,
-    },
+    "learning_rate_too_low": {"learning_rate_down": 0.9, "batch_size_up": 0.6, "epochs_down": 0.9},
+    "too_few_epochs": {"epochs_down": 0.9, "learning_rate_down": 0.6, "batch_size_up": 0.4, "dropout_up": 0.4},
     "overfitting": {
         "epochs_up": 0.8,
         "hidden_size_up": 0.7,
@@ -158,44 +126,18 @@ _MOVES_AGAINST: dict[str, dict[str, float]] = {
         "layers_down": 0.8,
         "epochs_down": 0.8,
     },
-    "too_little_capacity": {
-        "hidden_size_down": 0.9,
-        "layers_down": 0.9,
-        "dropout_up": 0.7,
-        "weight_decay_up": 0.7,
-    },
-    "too_much_capacity": {
-        "hidden_size_up": 0.8,
-        "layers_up": 0.8,
-        "dropout_down": 0.8,
-        "weight_decay_down": 0.8,
-    },
-    "noisy_gradients": {
-        "batch_size_down": 0.9,
-        "learning_rate_up": 0.6,
-    },
-    "plateau": {
-        "epochs_up": 0.6,
-        "patience_up": 0.6,
-    },
-    "class_imbalance": {},
-    "unscaled_inputs": {},
-    "label_noise": {
-        "epochs_up": 0.4,
-        "hidden_size_up": 0.3,
-        "layers_up": 0.3,
-        "label_smoothing_down": 0.6,
-    },
-    "schedule_missing": {
-        "learning_rate_up": 0.5,
-    },
-    "healthy": {},
+    "too_little_capacity": {"hidden_size_down": 0.9, "layers_down": 0.9, "dropout_up": 0.7, "weight_decay_up": 0.7},
+    "too_much_capacity": {"hidden_size_up": 0.8, "layers_up": 0.8, "dropout_down": 0.8, "weight_decay_down": 0.8},
+    "noisy_gradients": {"batch_size_down": 0.9, "learning_rate_up": 0.6},
+    "plateau": {"epochs_up": 0.6, "patience_up": 0.6},
+    "label_noise": {"epochs_up": 0.4, "hidden_size_up": 0.3, "layers_up": 0.3, "label_smoothing_down": 0.6},
+    "schedule_missing": {"learning_rate_up": 0.5},
 }
 
 
 def _with_recipes(moves: dict[str, dict[str, float]], side: str) -> dict[str, dict[str, float]]:
     """What each recipe says of itself joins the table."""
-    table = {diagnosis: dict(row) for diagnosis, row in moves.items()}
+    table = {diagnosis: dict(moves.get(diagnosis, {})) for diagnosis in DIAGNOSES}
     for recipe in recipes():
         for diagnosis, weight in getattr(recipe, side).items():
             table[diagnosis][recipe.candidate_id] = weight

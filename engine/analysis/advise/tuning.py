@@ -10,6 +10,8 @@ from typing import Any
 from progtrain.advisor.interface import Finding, Risk
 from progtrain.engine.analysis.advise.evidence import strength
 from progtrain.engine.analysis.measure.measurements import Measurements
+from progtrain.engine.analysis.types import Limits, VersionRecord
+from progtrain.engine.script.names import canonical
 
 Value = int | float | tuple[Any, ...]
 _Size = Callable[[Any, "Situation"], Value | None]
@@ -17,26 +19,47 @@ _Size = Callable[[Any, "Situation"], Value | None]
 
 @dataclass(frozen=True)
 class Situation:
-    """What a size may depend on."""
+    """What candidates are made for, and what the size of a step may depend on: a version's script, what was measured
+    on it, and the past."""
 
+    record: VersionRecord
     measured: Measurements
     findings: Sequence[Finding]
-    #: candidate whose like has just made the script better: a second step in the same direction may be longer
-    again: str | None = None
+    limits: Limits
+    #: all versions so far, in order
+    history: Sequence[VersionRecord] = ()
+
+    @property
+    def source(self) -> str:
+        return self.record.source
+
+    @property
+    def again(self) -> str:
+        """The candidate whose like has just made the script better: a second step of that kind may be longer."""
+        helped = self.record.operation and self.record.outcome == "better"
+        return "_".join(kind_of(self.record.operation)) if helped else ""
 
     def strength(self, *ids: str) -> float:
         return strength(self.findings, *ids)
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """One setting in one direction. `size` gives the new value, None where there is no room."""
+def kind_of(operation: Any) -> tuple[str, str]:
+    """("learning_rate", "down"), ("cosine_schedule", "recipe"), ("v002", "revert")."""
+    kind = operation.get("operation")
+    if kind == "set":
+        before, after = _magnitude(operation.get("from")), _magnitude(operation.get("to"))
+        known = before is not None and after is not None
+        direction = ("up" if after > before else "down") if known else "to"  # type: ignore[operator]
+        return canonical(str(operation.get("setting"))), direction
+    return str(operation.get("recipe") or operation.get("version") or operation.get("function")), str(kind)
 
-    candidate: str
-    key: str
-    risk: Risk
-    why: str
-    size: _Size
+
+def _magnitude(value: Any) -> float | None:
+    """Of a list, the sum."""
+    if isinstance(value, list | tuple):
+        sizes = [_magnitude(item) for item in value]
+        return math.fsum(s for s in sizes if s is not None) if None not in sizes else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def nice(value: float) -> float:
@@ -130,6 +153,14 @@ def _narrower(value: Any, s: Situation) -> Value | None:
     return _each(lambda n: n // (factor if n >= 64 else 2))(value, s)
 
 
+def _deeper(value: Any, s: Situation) -> int | None:
+    return value + 1 if isinstance(value, int) and value < 24 else None
+
+
+def _shallower(value: Any, s: Situation) -> int | None:
+    return value - 1 if isinstance(value, int) and value > 1 else None
+
+
 def _more_share(first: float, step: float, most: float, *ids: str) -> _Size:
     """For a rate between 0 and 1: from nothing to `first`, then in steps, twice as large where it is clear."""
 
@@ -186,63 +217,30 @@ def _clip_down(value: float, s: Situation) -> float | None:
     return nice(value / (10 if s.strength("divergence") >= 0.8 else 2)) if value > 0.05 else None
 
 
-TUNINGS: tuple[Tuning, ...] = (
-    Tuning("learning_rate_down", "learning_rate", "low", "smaller steps end closer to a minimum", _rate_down),
-    Tuning("learning_rate_up", "learning_rate", "medium", "larger steps get further in the same time", _rate_up),
-    Tuning("epochs_up", "epochs", "low", "for a validation loss that still falls at the end", _epochs_up),
-    Tuning("epochs_down", "epochs", "low", "the epochs after the best one bring nothing", _epochs_down),
-    Tuning("batch_size_up", "batch_size", "low", "gradients over more samples are less noisy", _batch_up),
-    Tuning(
-        "batch_size_down", "batch_size", "medium", "more steps an epoch, and noise that helps to explore", _batch_down
-    ),
-    Tuning("hidden_size_up", "hidden_size", "medium", "a wider model can express more", _wider),
-    Tuning(
-        "hidden_size_down",
-        "hidden_size",
-        "medium",
-        "a narrower model can memorise less",
-        _at_least(4, _narrower),
-    ),
-    Tuning(
-        "layers_up",
-        "layers",
-        "medium",
-        "a deeper model can express more",
-        lambda n, s: n + 1 if isinstance(n, int) and n < 24 else None,
-    ),
-    Tuning(
-        "layers_down",
-        "layers",
-        "medium",
-        "a shallower model can memorise less",
-        lambda n, s: n - 1 if isinstance(n, int) and n > 1 else None,
-    ),
-    Tuning(
-        "dropout_up",
-        "dropout",
+#: the setting with its direction -> risk, why, and what gives the new value, None where there is no room
+TUNINGS: dict[str, tuple[Risk, str, _Size]] = {
+    "learning_rate_down": ("low", "smaller steps end closer to a minimum", _rate_down),
+    "learning_rate_up": ("medium", "larger steps get further in the same time", _rate_up),
+    "epochs_up": ("low", "for a validation loss that still falls at the end", _epochs_up),
+    "epochs_down": ("low", "the epochs after the best one bring nothing", _epochs_down),
+    "batch_size_up": ("low", "gradients over more samples are less noisy", _batch_up),
+    "batch_size_down": ("medium", "more steps an epoch, and noise that helps to explore", _batch_down),
+    "hidden_size_up": ("medium", "a wider model can express more", _wider),
+    "hidden_size_down": ("medium", "a narrower model can memorise less", _at_least(4, _narrower)),
+    "layers_up": ("medium", "a deeper model can express more", _deeper),
+    "layers_down": ("medium", "a shallower model can memorise less", _shallower),
+    "dropout_up": (
         "low",
         "units that may be missing cannot rely on each other",
         _more_share(0.2, 0.1, 0.6, "overfitting", "too_much_capacity"),
     ),
-    Tuning("dropout_down", "dropout", "low", "less noise lets the model fit more", _less_share(0.2)),
-    Tuning("weight_decay_up", "weight_decay", "low", "smaller weights make smoother functions", _decay_up),
-    Tuning("weight_decay_down", "weight_decay", "low", "weights that may grow fit more", _decay_down),
-    Tuning(
-        "label_smoothing_up",
-        "label_smoothing",
-        "low",
-        "keeps the model from being too sure",
-        _more_share(0.1, 0.05, 0.3, "label_noise"),
-    ),
-    Tuning(
-        "label_smoothing_down",
-        "label_smoothing",
-        "low",
-        "lets the model be as sure as the data allows",
-        _less_share(0.1),
-    ),
-    Tuning("momentum_up", "momentum", "medium", "averages steps over a longer time", _momentum_up),
-    Tuning("warmup_up", "warmup", "low", "keeps early steps small for longer", _double(0.4)),
-    Tuning("patience_up", "patience", "low", "gives validation more time before training stops", _double(200)),
-    Tuning("gradient_clip_down", "gradient_clip", "low", "bounds the step that one bad batch can take", _clip_down),
-)
+    "dropout_down": ("low", "less noise lets the model fit more", _less_share(0.2)),
+    "weight_decay_up": ("low", "smaller weights make smoother functions", _decay_up),
+    "weight_decay_down": ("low", "weights that may grow fit more", _decay_down),
+    "label_smoothing_up": ("low", "keeps the model from being too sure", _more_share(0.1, 0.05, 0.3, "label_noise")),
+    "label_smoothing_down": ("low", "lets the model be as sure as the data allows", _less_share(0.1)),
+    "momentum_up": ("medium", "averages steps over a longer time", _momentum_up),
+    "warmup_up": ("low", "keeps early steps small for longer", _double(0.4)),
+    "patience_up": ("low", "gives validation more time before training stops", _double(200)),
+    "gradient_clip_down": ("low", "bounds the step that one bad batch can take", _clip_down),
+}

@@ -70,6 +70,8 @@ class Candidate(Frozen):
     #: version to apply it to, where that is not the one under analysis
     base: str | None = None
     note: str = ""
+    #: moves of settings that it acts like, and what else it acts on, by the words of `prose/subjects.py`
+    effects: tuple[str, ...] = ()
     #: model and rules together; None before a model has chosen, and where the rules alone drafted
     probability: float | None = None
     #: what may be written about it, by section: goal, impact, risk, verification; empty: the advisor's own sentences

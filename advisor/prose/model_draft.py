@@ -166,7 +166,7 @@ class Drafter:
     def _consistent(self, sections: dict[str, list[str]]) -> dict[str, list[str]]:
         """Without hypotheses that speak against the choice, where that was made after them."""
         lines = sections["hypotheses"]
-        kept = [line for line in lines if not subjects.contradicts(line, self._chosen)]
+        kept = [line for line in lines if not subjects.contradicts(line, self._outline.acts(self._chosen))]
         return {**sections, "hypotheses": kept}
 
     def _tell_what_is_missing(self) -> None:

@@ -56,7 +56,7 @@ class Outline:
         if section == "evidence":
             return self._evidence()
         if section == "hypotheses":
-            return self._by_finding(section, lambda text: not subjects.contradicts(text, chosen))
+            return self._by_finding(section, lambda text: not subjects.contradicts(text, self.acts(chosen)))
         return self._by_finding(section, self._within_reach) if section == "focus" else self._after(section, chosen)
 
     def _summary(self) -> Iterable[Part]:
@@ -126,9 +126,13 @@ class Outline:
     def _true(self, sentences: Iterable[str]) -> tuple[str, ...]:
         return tuple(text for text in sentences if holds(text, self.signals))
 
+    def acts(self, chosen: str) -> set[str]:
+        """The id of a candidate and its effects."""
+        return {chosen}.union(*(option.effects for option in self._briefing.options if option.id == chosen))
+
     def _within_reach(self, matter: str) -> bool:
-        options = {option.id for option in self._briefing.options}
-        return not options or not subjects.out_of_reach(matter, options)
+        options = self._briefing.options
+        return not options or not subjects.out_of_reach(matter, set().union(*(self.acts(o.id) for o in options)))
 
 
 def _own_words(finding: Finding, found: dict[str, str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Frozen, Tried
-from progtrain.engine.script.action.catalogue import find_recipe, with_sentences
+from progtrain.engine.script.action.catalogue import find_recipe, with_words
 
 _PARTS = frozenset({"optimizer", "schedule", "loss", "model", "data", "trainer"})
 
@@ -192,7 +192,7 @@ class Insight(Frozen):
             hints=tuple(hints),
             limits=tuple(limits),
         )
-        return with_sentences(told)
+        return with_words(told)
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2) + "\n"

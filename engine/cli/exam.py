@@ -17,7 +17,7 @@ from progtrain.advisor.check.grounding import Grounding
 from progtrain.advisor.interface import Briefing, Candidate, Draft, Fact, Finding, Frozen, Risk, Settings
 from progtrain.advisor.prose import prompts
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES, FACTS, bucket
-from progtrain.engine.script.action.catalogue import sentences_of
+from progtrain.engine.script.action.catalogue import words_of
 
 Value = float | int | str
 
@@ -223,5 +223,5 @@ def _fact(key: str, value: Value) -> Fact:
 def _option(name: str, rank: int) -> Candidate:
     risk: Risk = "medium" if name in ("learning_rate_up", "hidden_size_up", "add_class_weights") else "low"
     return Candidate(
-        id=name, change=CANDIDATES[name], why=f"{CANDIDATES[name]}.", risk=risk, rank=rank, sentences=sentences_of(name)
+        id=name, change=CANDIDATES[name], why=f"{CANDIDATES[name]}.", risk=risk, rank=rank, **words_of(name)
     )

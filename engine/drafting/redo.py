@@ -13,7 +13,7 @@ from progtrain.engine.drafting.rounds import DraftRecord
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import sha256
 from progtrain.engine.schema import load
-from progtrain.engine.script.action.catalogue import with_sentences
+from progtrain.engine.script.action.catalogue import with_words
 from progtrain.engine.workspace import Workspace
 
 
@@ -33,7 +33,7 @@ def redo(ws: Workspace, version: str, number: int | None = None) -> tuple[int, s
         )
     record = load(folder.draft, DraftRecord)
     settings = _settings(record, folder.draft)
-    kept = with_sentences(load(folder.briefing, Briefing))
+    kept = with_words(load(folder.briefing, Briefing))
     with tempfile.TemporaryDirectory(prefix="progtrain-") as place:
         again = process.draft(kept, settings, events=Path(place) / "events.jsonl", log=Path(place) / "advisor.log")
     return number, again.author, _differences(record.draft, again)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from progtrain.advisor.interface import Briefing
 from progtrain.advisor.prose.prompts import action_slug, by_rank, signals
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES
-from progtrain.engine.script.action.catalogue import with_sentences
+from progtrain.engine.script.action.catalogue import with_words
 
 Array = NDArray[Any]
 
@@ -81,7 +81,7 @@ def read_states(folder: Path = FOLDER) -> list[State]:
         State(
             entry["seed"],
             entry["family"],
-            with_sentences(Briefing.model_validate(entry["briefing"])),
+            with_words(Briefing.model_validate(entry["briefing"])),
             gains.get((entry["seed"], entry["briefing"]["version"]), {}),
         )
         for entry in entries

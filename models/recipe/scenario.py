@@ -24,7 +24,7 @@ from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Risk
 from progtrain.engine.analysis.advise.evidence import FOR, score
 from progtrain.engine.analysis.advise.tuning import TUNINGS
 from progtrain.engine.analysis.vocabulary import CANDIDATES, DIAGNOSES, FACTS, RELATIVE_BUCKETS, bucket
-from progtrain.engine.script.action.catalogue import recipes, sentences_of
+from progtrain.engine.script.action.catalogue import recipes, words_of
 
 
 @dataclass
@@ -288,7 +288,7 @@ def _options(scene: Scenario, tried: tuple[Tried, ...]) -> tuple[Candidate, ...]
             risk=_RISKS.get(c, "low"),
             rank=place,
             score=scores[c],
-            sentences=sentences_of(c),
+            **words_of(c),
         )
         for place, c in enumerate(ordered, 1)
     )

@@ -10,7 +10,7 @@ import pytest
 
 from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Risk, Tried
 from progtrain.advisor.locate import bundled_model
-from progtrain.engine.script.action.catalogue import sentences_of
+from progtrain.engine.script.action.catalogue import words_of
 
 Make = Callable[..., Briefing]
 
@@ -35,7 +35,7 @@ def make_briefing() -> Make:
 
 def option(id: str, change: str, why: str, rank: int, risk: Risk = "low") -> Candidate:
     """With the sentences that it brings along where it is a recipe."""
-    return Candidate(id=id, change=change, why=why, risk=risk, rank=rank, sentences=sentences_of(id))
+    return Candidate(id=id, change=change, why=why, risk=risk, rank=rank, **words_of(id))
 
 
 def briefing(

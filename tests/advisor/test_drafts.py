@@ -17,6 +17,7 @@ from progtrain.advisor.prose import rules_draft, subjects
 from progtrain.advisor.prose.outline import Outline
 from progtrain.advisor.prose.phrasing import spellings
 from progtrain.advisor.prose.prompts import FORMAT_KEY
+from progtrain.engine.script.action.catalogue import with_words
 
 BRIEFINGS = sorted((Path(__file__).parent / "briefings").glob("*.json"))
 #: What the best and the worst of a diagnosis is called in prose.
@@ -32,7 +33,7 @@ Make = Callable[..., Briefing]
 
 @pytest.fixture(params=BRIEFINGS, ids=lambda path: path.stem)
 def briefing(request: pytest.FixtureRequest) -> Briefing:
-    return Briefing.model_validate_json(request.param.read_text(encoding="utf-8"))
+    return with_words(Briefing.model_validate_json(request.param.read_text(encoding="utf-8")))
 
 
 @pytest.fixture(params=["model", "rules"])
@@ -65,10 +66,10 @@ def test_sentences_are_whole_and_every_number_is_a_fact(briefing: Briefing, draf
 
 
 def test_hypotheses_agree_with_the_choice_and_the_focus_with_what_is_on_offer(briefing: Briefing, draft: Draft) -> None:
-    options = {option.id for option in briefing.options}
+    acts = {option.id: {option.id, *option.effects} for option in briefing.options}
     assert draft.prose.hypotheses and draft.prose.next_focus
-    assert [h for h in draft.prose.hypotheses if subjects.contradicts(h, draft.chosen)] == []
-    assert [f for f in draft.prose.next_focus if subjects.out_of_reach(f, options)] == []
+    assert [h for h in draft.prose.hypotheses if subjects.contradicts(h, acts[draft.chosen])] == []
+    assert [f for f in draft.prose.next_focus if subjects.out_of_reach(f, set().union(*acts.values()))] == []
 
 
 def test_the_bundled_model_writes_nothing_but_true_sentences_and_needs_few_notes(

@@ -11,7 +11,7 @@ from progtrain.advisor.interface import Briefing, Finding
 from progtrain.advisor.prose import subjects, wording
 from progtrain.advisor.prose.outline import Outline, compatible, fresh
 from progtrain.advisor.prose.phrasing import KEY, spellings
-from progtrain.engine.script.action.catalogue import recipes
+from progtrain.engine.script.action.catalogue import recipes, words_of
 
 Make = Callable[..., Briefing]
 
@@ -61,7 +61,7 @@ def test_every_sentence_of_the_banks_reads_as_one_in_every_spelling() -> None:
     ],
 )
 def test_a_hypothesis_is_held_against_the_choice(hypothesis: str, option: str, against: bool) -> None:
-    assert subjects.contradicts(hypothesis, option) is against
+    assert subjects.contradicts(hypothesis, {option, *words_of(option).get("effects", ())}) is against
 
 
 def test_focus_names_only_what_a_candidate_can_act_on(make_briefing: Make) -> None:
@@ -71,9 +71,14 @@ def test_focus_names_only_what_a_candidate_can_act_on(make_briefing: Make) -> No
 
 
 def test_every_matter_of_the_banks_is_within_reach_of_some_candidate() -> None:
-    candidates = wording.written_about() | {recipe.candidate_id for recipe in recipes()}
+    effects = {effect for recipe in recipes() for effect in words_of(recipe.id)["effects"]}
     matters = [text for finding in wording.findings().values() for text in finding["focus"]]
-    assert not [text for text in matters if subjects.out_of_reach(text, candidates)]
+    assert not [text for text in matters if subjects.out_of_reach(text, wording.written_about() | effects)]
+
+
+def test_what_a_recipe_acts_on_is_a_word_of_the_subjects() -> None:
+    known = frozenset().union(*(served | against for _, served, against in (*subjects._CAUSES, *subjects._MATTERS)))
+    assert [(r.id, effect) for r in recipes() for effect in r.effects if effect not in known] == []
 
 
 def test_the_summary_must_name_result_and_change(make_briefing: Make) -> None:

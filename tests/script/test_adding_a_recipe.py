@@ -25,7 +25,7 @@ from progtrain.engine.analysis.advise.tuning import Situation
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.action.catalogue import with_sentences
+from progtrain.engine.script.action.catalogue import with_words
 from progtrain.engine.script.action.operations import parse_operation
 
 source = Path(sys.argv[1]).read_text()
@@ -48,7 +48,7 @@ try:
 except InputError as error:
     refused = error.reason
 version = Fact(key="version", display="v001", value="v001", meaning="this version")
-briefing = with_sentences(Briefing(version="v001", facts=(version,), findings=tuple(found), options=(gelu,)))
+briefing = with_words(Briefing(version="v001", facts=(version,), findings=tuple(found), options=(gelu,)))
 print(json.dumps({
     "again": briefing == Briefing.model_validate_json(briefing.model_dump_json()),
     "candidate": gelu.model_dump(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action import recipes as folder
@@ -41,16 +41,17 @@ def get_recipe(name: str) -> Recipe:
     )
 
 
-def sentences_of(candidate: str) -> dict[str, tuple[str, ...]]:
-    """What the advisor may write about a candidate; empty where it has words of its own, as for moves of settings."""
+def words_of(candidate: str) -> dict[str, Any]:
+    """What the advisor must be told about a recipe: the fields `sentences` and `effects` of a candidate. Moves of
+    settings it knows itself."""
     recipe = find_recipe(candidate)
-    return recipe.words() if recipe else {}
+    if recipe is None:
+        return {}
+    like = (recipe.spoken_of_as,) if recipe.spoken_of_as else ()
+    return {"sentences": recipe.words(), "effects": (*like, *recipe.effects)}
 
 
-def with_sentences(briefing: Briefing) -> Briefing:
-    """For one that was kept when the advisor still had the sentences on recipes itself."""
-    options = (
-        option if option.sentences else option.model_copy(update={"sentences": sentences_of(option.id)})
-        for option in briefing.options
-    )
+def with_words(briefing: Briefing) -> Briefing:
+    """With what the advisor must be told about recipes; also for one that was kept when it knew that itself."""
+    options = (option.model_copy(update=words_of(option.id)) for option in briefing.options)
     return briefing.model_copy(update={"options": tuple(options)})

@@ -70,6 +70,7 @@ RECIPE = Recipe(
         "unscaled_inputs": 0.25,
         "healthy": 0.35,
     },
+    effects=("adaptive_steps",),
     sentences="""
         goal: [!optimizer] Give each weight a step size of its own, with decay kept apart from the gradient.
         goal: [optimizer:sgd/rmsprop/other] Speed up optimisation with adaptive steps in place of @optimizer.

@@ -82,8 +82,10 @@ class Recipe:
     #: what the advisor may write about it: `goal: ...`, `impact: ...`, `risk: ...`, `verification: ...`, each as often
     #: as there are ways to say it; other lines go on with the one above
     sentences: str = ""
-    #: the move of a setting whose sentences it shares: "dropout_up"
+    #: the move of a setting that it acts like, and whose sentences it shares: "dropout_up"
     spoken_of_as: str = ""
+    #: what else it acts on, so that hypotheses and the next focus agree with it: words of `advisor/prose/subjects.py`
+    effects: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> dict[str, object]:

@@ -108,6 +108,7 @@ RECIPE = Recipe(
         "healthy": 0.25,
     },
     suits=suits,
+    effects=("input_scale",),
     sentences="""
         goal: Keep hidden activations in a healthy range.
         goal: Make optimisation easier by normalising hidden activations.

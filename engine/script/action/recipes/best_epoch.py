@@ -80,6 +80,7 @@ RECIPE = Recipe(
     brings={"monitor": ("monitor", FITTED)},
     speaks_for={"learning_rate_too_high": 0.35, "overfitting": 0.5, "too_much_capacity": 0.5, "noisy_gradients": 0.45},
     circumstance=circumstance,
+    effects=("best_epoch",),
     sentences="""
         goal: [best_epoch:early/middle] Keep the weights of epoch @best_epoch, the best one, instead of the last
             ones.

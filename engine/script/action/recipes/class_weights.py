@@ -115,6 +115,7 @@ RECIPE = Recipe(
     speaks_for={"class_imbalance": 0.9},
     suits=suits,
     circumstance=circumstance,
+    effects=("rare_classes",),
     sentences="""
         goal: Make errors on @worst_class count.
         goal: Raise the recall of the weak classes, @worst_class first.

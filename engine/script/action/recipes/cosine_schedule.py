@@ -35,6 +35,7 @@ RECIPE = Recipe(
         "healthy": 0.3,
     },
     speaks_against={"learning_rate_too_low": 0.5},
+    effects=("slower_end",),
     sentences="""
         goal: Let the learning rate fall from @learning_rate, so that the loss settles at the end.
         goal: [best_epoch:early/middle] Turn the epochs after @best_epoch into refinement by lowering the step

@@ -38,6 +38,7 @@ RECIPE = Recipe(
     sized=lambda situation: (
         {"patience": int(situation.measured.epochs // 10)} if situation.measured.epochs >= 60 else {}
     ),
+    effects=("shorter_training",),
     sentences="""
         goal: [best_epoch:early/middle] Stop when validation no longer improves, as after epoch @best_epoch.
         goal: [rise:small/moderate/large] Save the epochs after @best_epoch, in which validation only gets

@@ -43,6 +43,7 @@ RECIPE = Recipe(
     speaks_against={"learning_rate_too_low": 0.7, "too_few_epochs": 0.5},
     circumstance=lambda measured: measured.too_short_for(_STEPS),
     sized=lambda situation: {"batches": 4} if situation.strength("noisy_gradients") >= 0.8 else {},
+    effects=("more_samples", "averaging"),
     sentences="""
         goal: Steady the gradients over several batches of @batch_size without more memory.
         goal: Average the gradient over more than @batch_size samples per step.

@@ -31,6 +31,7 @@ RECIPE = Recipe(
     touches=frozenset({"huber_delta", "loss"}),
     brings={"delta": ("huber_delta", 1.0)},
     speaks_for={"label_noise": 0.8},
+    effects=("outliers",),
     sentences="""
         goal: Keep outliers from dominating the fit.
         goal: Let large errors count in proportion instead of squared.

@@ -212,6 +212,7 @@ RECIPE = Recipe(
     touches=frozenset({"inputs", "model"}),
     speaks_for={"divergence": 0.4, "underfitting": 0.5, "unscaled_inputs": 0.95},
     suits=suits,
+    effects=("input_scale",),
     sentences="""
         goal: [input_scale:uneven/very_uneven] Bring all input features to the same scale; now they differ by a
             factor of @input_scale.

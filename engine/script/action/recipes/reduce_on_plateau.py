@@ -51,6 +51,7 @@ RECIPE = Recipe(
     sized=lambda situation: (
         {"patience": int(situation.measured.epochs // 15)} if situation.measured.epochs >= 60 else {}
     ),
+    effects=("slower_end",),
     sentences="""
         goal: [best_epoch:early/middle] Lower the learning rate when validation stalls, as it does after epoch
             @best_epoch.

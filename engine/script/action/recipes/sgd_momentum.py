@@ -52,6 +52,7 @@ RECIPE = Recipe(
     sets=("learning_rate",),
     fit=fit,
     speaks_for={"learning_rate_too_low": 0.6, "too_few_epochs": 0.4, "underfitting": 0.35},
+    effects=("momentum",),
     sentences="""
         goal: [!optimizer] Take plain steps with momentum.
         goal: [optimizer:adam/adamw/rmsprop/other] Look for a flatter minimum with plain steps and momentum.

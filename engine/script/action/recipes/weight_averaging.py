@@ -40,6 +40,7 @@ RECIPE = Recipe(
     speaks_for={"overfitting": 0.3, "noisy_gradients": 0.6, "schedule_missing": 0.4, "healthy": 0.35},
     speaks_against={"learning_rate_too_low": 0.4},
     circumstance=lambda measured: measured.too_short_for(_STEPS),
+    effects=("slower_end", "averaging"),
     sentences="""
         goal: Average out the noise in the weights of the last epochs.
         goal: Take the mean of the weights that now circle the minimum.

@@ -223,14 +223,11 @@ class Grounding:
             value = self._values.get(key)
             if not isinstance(value, (int, float)) or kind not in ("up", "down"):
                 continue
-            way = _OWN_SIGN[key] if value > 0 else "flat" if value == 0 else _turned(_OWN_SIGN[key])
+            rises = (value > 0) == (_OWN_SIGN[key] == "up")
+            way = "flat" if value == 0 else "up" if rises else "down"
             if kind != way and len(keys & set(_OWN_SIGN)) == 1:
                 return f'"{word}" contradicts @{key}'
         return None
-
-
-def _turned(kind: str) -> str:
-    return "down" if kind == "up" else "up"
 
 
 def _claims(sentence: str) -> list[str]:

@@ -1,6 +1,6 @@
 """`result-analysis.md` and `action-extract.md`: tables and lists from the insight, sentences from the draft.
 
-`parse_action` reads the second one back (see `action_file`).
+`action_file` reads the second one back.
 """
 
 from __future__ import annotations
@@ -19,15 +19,11 @@ from progtrain.engine.analysis.action_file import (
     SELECTED,
     VERIFICATION,
     WHERE,
-    ParsedAction,
-    parse_action,
 )
 from progtrain.engine.analysis.facts import metric_text, signed_text
 from progtrain.engine.analysis.types import Comparison, Insight, MetricRow
 from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.text import shortened
-
-__all__ = ["ParsedAction", "parse_action", "render_action", "render_analysis", "with_facts"]
 
 _SHOWN_SLICES = 5
 _SHOWN_SAMPLES = 5

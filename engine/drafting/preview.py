@@ -23,12 +23,12 @@ class Check(NamedTuple):
 def preview(ws: Workspace, version: str, action_text: str, base: str | None = None) -> Check:
     """Never raises for what a user can write: the refusal is the answer."""
     # the app's first frame needs the type above and nothing of these
-    from progtrain.engine.analysis import documents
+    from progtrain.engine.analysis.action_file import parse_action
     from progtrain.engine.drafting import next_script
     from progtrain.engine.rules import rules
 
     try:
-        parsed = documents.parse_action(action_text, ws.drafts(version).action)
+        parsed = parse_action(action_text, ws.drafts(version).action)
         planned = next_script.plan(ws, rules.load(ws), version, parsed.operation, base=base or parsed.base)
     except ProgtrainError as error:
         return Check(problems=(str(error),))

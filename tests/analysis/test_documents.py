@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from progtrain.advisor.interface import Candidate, Draft, Prose, Ranked
+from progtrain.engine.analysis.action_file import parse_action
 from progtrain.engine.analysis.documents import (
     operation_block,
-    parse_action,
     render_action,
     render_analysis,
     with_facts,

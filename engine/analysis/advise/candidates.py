@@ -33,11 +33,11 @@ _NO_ACTION = frozenset({*FIXED, "val_batch_size", "num_workers", "num_classes"})
 _MEMORY = {"worse": 0.45, "within noise": 0.65, "better": 1.0}
 
 
-def find_candidates(s: Situation, *, base: str | None = None) -> tuple[Candidate, ...]:
+def find_candidates(situation: Situation, *, base: str | None = None) -> tuple[Candidate, ...]:
     """Ranked, the best first; the same input gives the same list. `base` where it is not the latest version."""
-    proposals = [p for p in _proposals(s) if canonical(p.operation.get("setting", "")) not in _NO_ACTION]
-    legal = [checked for p in proposals if (checked := _checked(p, s) or _half_way(p, s)) is not None]
-    weighed = [weighed for p in legal if (weighed := _with_memory(p, s)) is not None]
+    proposals = [p for p in _proposals(situation) if canonical(p.operation.get("setting", "")) not in _NO_ACTION]
+    legal = [checked for p in proposals if (checked := _checked(p, situation) or _half_way(p, situation)) is not None]
+    weighed = [weighed for p in legal if (weighed := _with_memory(p, situation)) is not None]
     note = f"applied to {base}, the best version so far" if base else ""
     return rank(
         candidate.model_copy(update={"score": round(candidate.score, 4), "base": base, "note": note})
@@ -52,15 +52,15 @@ def rank(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(c.model_copy(update={"rank": place}) for place, c in enumerate(ordered, start=1))
 
 
-def _proposals(s: Situation) -> Iterator[Candidate]:
-    yield from _settings(s)
-    yield from _recipes(s)
-    yield from _undos(s)
+def _proposals(situation: Situation) -> Iterator[Candidate]:
+    yield from _settings(situation)
+    yield from _recipes(situation)
+    yield from _undos(situation)
 
 
-def _settings(s: Situation) -> Iterator[Candidate]:
+def _settings(situation: Situation) -> Iterator[Candidate]:
     try:
-        found = find_settings(s.source)
+        found = find_settings(situation.source)
     except InputError:
         return
     for name, (risk, why, size) in TUNINGS.items():
@@ -71,33 +71,33 @@ def _settings(s: Situation) -> Iterator[Candidate]:
             continue
         if setting is None or isinstance(setting.value, bool | str) or setting.value is None:
             continue
-        value = size(setting.value, s)
+        value = size(setting.value, situation)
         if value is None or value == setting.value:
             continue
         before, to = (list(v) if isinstance(v, tuple) else v for v in (setting.value, value))
         operation = {"operation": "set", "setting": setting.key, "from": before, "to": to}
-        yield _proposal(name, operation, risk, why, s)
+        yield _proposal(name, operation, risk, why, situation)
 
 
-def _recipes(s: Situation) -> Iterator[Candidate]:
+def _recipes(situation: Situation) -> Iterator[Candidate]:
     for recipe in recipes():
-        if not recipe.suits(s.measured):
+        if not recipe.suits(situation.measured):
             continue
         try:
-            fitted = recipe.fitted(s.source)
+            fitted = recipe.fitted(situation.source)
         except InputError:
             continue
         # written out, so that the document says what the script will say
-        parameters = {**fitted, **recipe.sized(s)}
+        parameters = {**fitted, **recipe.sized(situation)}
         operation: dict[str, Any] = {"operation": "recipe", "recipe": recipe.id}
         if parameters:
             operation["parameters"] = parameters
-        yield _proposal(recipe.candidate_id, operation, recipe.risk, recipe.why, s)
+        yield _proposal(recipe.candidate_id, operation, recipe.risk, recipe.why, situation)
 
 
-def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, s: Situation) -> Candidate:
-    findings = s.findings
-    share, least, because = circumstances(name, s.measured)
+def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, situation: Situation) -> Candidate:
+    findings = situation.findings
+    share, least, because = circumstances(name, situation.measured)
     told = reasons(name, findings) or ("nothing in the evidence speaks for it",)
     if because:
         told = (*told, because)
@@ -116,9 +116,9 @@ def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, s: Sit
     )
 
 
-def _undos(s: Situation) -> Iterator[Candidate]:
+def _undos(situation: Situation) -> Iterator[Candidate]:
     """Actions among the ancestors that brought nothing, or harm, and are still in the script."""
-    for record in reversed(_ancestors([*s.history, s.record], s.record.version)):
+    for record in reversed(_ancestors([*situation.history, situation.record], situation.record.version)):
         if record.operation is None or record.outcome not in ("worse", "within noise"):
             continue
         worse = record.outcome == "worse"
@@ -130,7 +130,7 @@ def _undos(s: Situation) -> Iterator[Candidate]:
             operation={"operation": "revert", "version": record.version},
             risk="low",
             why="a change that did not help only makes the script harder to understand",
-            evidence=("verdict_previous",) if record.version == s.record.version else (),
+            evidence=("verdict_previous",) if record.version == situation.record.version else (),
             reasons=(f"for: {record.action_text or 'its action'} was {record.outcome} in {record.version}",),
             score=0.6 if worse else 0.15,
         )
@@ -152,35 +152,35 @@ def _ancestors(records: Sequence[VersionRecord], version: str) -> list[VersionRe
 # what may be offered
 
 
-def _checked(proposal: Candidate, s: Situation) -> Candidate | None:
+def _checked(proposal: Candidate, situation: Situation) -> Candidate | None:
     """None where a rule forbids it, it cannot be applied, or its script was trained already."""
-    history = [*s.history, s.record]
+    history = [*situation.history, situation.record]
     try:
         operation = parse_operation(proposal.operation)
-        line = lineage(history, s.record.version)
-        if s.limits.refusal(operation.touches(s.source, line)):
+        line = lineage(history, situation.record.version)
+        if situation.limits.refusal(operation.touches(situation.source, line)):
             return None
     except InputError:
         return None
-    result = _applied(s.source, operation, line)
+    result = _applied(situation.source, operation, line)
     if result is None or state_of(result) in {state_of(record.source) for record in history}:
         return None
-    if _tried_from_here(proposal.operation, s):
+    if _tried_from_here(proposal.operation, situation):
         return None
     return proposal.model_copy(update={"change": operation.describe()})
 
 
-def _half_way(proposal: Candidate, s: Situation) -> Candidate | None:
+def _half_way(proposal: Candidate, situation: Situation) -> Candidate | None:
     """Where the usual step leads to what was trained already: half of it, for settings that are real numbers."""
     before, after = proposal.operation.get("from"), proposal.operation.get("to")
     if not isinstance(before, float) or not isinstance(after, float) or min(before, after) <= 0:
         return None
-    if _tried_from_here(proposal.operation, s):
+    if _tried_from_here(proposal.operation, situation):
         return None
     between = nice(math.sqrt(before * after))
     if between in (before, after):
         return None
-    return _checked(proposal.model_copy(update={"operation": {**proposal.operation, "to": between}}), s)
+    return _checked(proposal.model_copy(update={"operation": {**proposal.operation, "to": between}}), situation)
 
 
 def _applied(source: str, operation: Operation, line: tuple[Lineage, ...]) -> str | None:
@@ -204,17 +204,17 @@ def _rewritten(source: str, operation: str) -> str | None:
         return None
 
 
-def _tried_from_here(operation: dict[str, Any], s: Situation) -> bool:
+def _tried_from_here(operation: dict[str, Any], situation: Situation) -> bool:
     """The same operation was applied to the same script before, whatever came of it but better."""
-    here = state_of(s.source)
-    sources = {record.version: record.source for record in s.history}
+    here = state_of(situation.source)
+    sources = {record.version: record.source for record in situation.history}
     return any(
         record.operation is not None
         and record.outcome != "better"
         and same_operation(record.operation, operation)
         and record.base in sources
         and state_of(sources[record.base]) == here
-        for record in s.history
+        for record in situation.history
     )
 
 
@@ -251,14 +251,14 @@ def _is_version(node: ast.stmt) -> bool:
 # what the past says
 
 
-def _with_memory(proposal: Candidate, s: Situation) -> Candidate | None:
+def _with_memory(proposal: Candidate, situation: Situation) -> Candidate | None:
     """The same kind of change counts for less after it failed, and for more after it helped."""
-    last = s.record
+    last = situation.record
     mine = kind_of(proposal.operation)
     if last.operation and last.outcome == "better" and _is_opposite(mine, kind_of(last.operation)):
         return None
     told, value = list(proposal.reasons), proposal.score
-    for record in s.history:
+    for record in situation.history:
         outcome = record.outcome
         if record.operation is None or outcome not in _MEMORY or kind_of(record.operation) != mine:
             continue

@@ -79,7 +79,7 @@ def learning_rate_too_high(m: Measurements) -> tuple[float, str, tuple[str, ...]
             return collapsed, "Steps are too large: since the last change nothing is learned any more", evidence
     rises = ramp(shape.rises, 0.25, 0.5)
     not_learned = 1.0 - ramp(shape.total_drop, 0.3, 0.9)
-    jumps = ramp(_noise(m), 0.1, 0.4) if not shape.stepwise else ramp(shape.roughness, 0.3, 0.9)
+    jumps = ramp(shape.roughness, *((0.3, 0.9) if shape.stepwise else (0.1, 0.4)))
     backwards = ramp(-(shape.first_drop if shape.first_drop is not None else 0.0), 0.05, 0.5)
     ends_high = ramp(shape.end_over_best, 1.3, 2.5)
     strength = max(
@@ -100,11 +100,6 @@ def learning_rate_too_high(m: Measurements) -> tuple[float, str, tuple[str, ...]
         strength = 0.0
     evidence = ("roughness", "first_drop", "total_drop", "learning_rate")
     return strength, "Steps are too large: the training loss jumps instead of falling", evidence
-
-
-def _noise(m: Measurements) -> float | None:
-    """Jumps of the training loss between epochs, over its mean."""
-    return m.shape.roughness if not m.shape.stepwise else None
 
 
 def learning_rate_too_low(m: Measurements) -> tuple[float, str, tuple[str, ...]]:

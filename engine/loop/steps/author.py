@@ -5,7 +5,7 @@ Reads `action-extract.md` as it lies in the version's folder: what the user edit
 
 from __future__ import annotations
 
-from progtrain.engine.analysis import documents
+from progtrain.engine.analysis.action_file import parse_action
 from progtrain.engine.control.context import Context
 from progtrain.engine.drafting import next_script
 from progtrain.engine.files import read_text, write_text
@@ -16,7 +16,7 @@ def run(context: Context, version: str) -> str:
     context.check_stop()
     ws = context.ws
     path = ws.version(version).action
-    parsed = documents.parse_action(read_text(path), path)
+    parsed = parse_action(read_text(path), path)
     planned = next_script.plan(ws, context.rules, version, parsed.operation, base=parsed.base, reason=parsed.goal)
     # the journal first: a script whose origin nobody knows would be worse than an origin without its script
     context.journal.write("version_authored", **planned.origin(parsed.goal))

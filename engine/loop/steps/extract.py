@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from progtrain.engine.analysis import documents
+from progtrain.engine.analysis.action_file import parse_action
 from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control import decisions, marks
 from progtrain.engine.control.context import Context
@@ -109,7 +109,7 @@ def _plan(context: Context, version: str) -> tuple[Planned | None, str]:
     """What the drafted action would do, or why it is refused."""
     path = context.ws.drafts(version).action
     try:
-        parsed = documents.parse_action(read_text(path), path)
+        parsed = parse_action(read_text(path), path)
         reason = parsed.goal
         planned = next_script.plan(
             context.ws, context.rules, version, parsed.operation, base=parsed.base, reason=reason

@@ -283,9 +283,9 @@ def test_what_the_user_chose_against_the_advice_is_told_as_such(waiting: Workspa
 def test_a_draft_is_made_again_token_for_token(waiting: Workspace) -> None:
     assert answer(waiting, "redraft", hint="more regularisation") == 3
     for number in (1, 2):
-        found = redo.redo(waiting, "v001", number)
-        assert (found[0], found[2]) == (number, [])
-        assert found.author.startswith("progtrain-advisor")
+        again, author, differences = redo.redo(waiting, "v001", number)
+        assert (again, differences) == (number, [])
+        assert author.startswith("progtrain-advisor")
     assert redo.redo(waiting, "v001")[0] == 2
 
 
@@ -293,8 +293,8 @@ def test_a_draft_by_the_rules_is_made_again_too(plain: Workspace, edit_rules: Ed
     (plain.root / "broken.gguf").write_bytes(b"GGUF nothing")
     edit_rules(plain, advisor_config={"model": "broken.gguf"})
     assert run(plain, autopilot=True, until="analyze") == 0
-    found = redo.redo(plain, "v001")
-    assert (found.author, found[2]) == ("rules only", ())
+    _, author, differences = redo.redo(plain, "v001")
+    assert (author, differences) == ("rules only", [])
 
 
 def test_what_differs_is_told(waiting: Workspace) -> None:

@@ -38,7 +38,7 @@ def prompt(model: Model, messages: Sequence[Message]) -> Prompt:
     template = model.chat_template
     if template is None:
         note = "the file carries no chat template: the model was asked in plain text"
-        return _joined(model, _plain(messages), messages, note)
+        return _joined(model, _plain_text(messages), messages, note)
     tried = [list(messages)]
     if messages[0]["role"] == "system":
         # several templates know no system role
@@ -50,7 +50,7 @@ def prompt(model: Model, messages: Sequence[Message]) -> Prompt:
         except _RAISED as error:
             reason = str(error)
     note = f"the file's chat template could not be used ({reason}): the model was asked in plain text"
-    return _joined(model, _plain(messages), messages, note)
+    return _joined(model, _plain_text(messages), messages, note)
 
 
 def _rendered(model: Model, template: str, messages: Sequence[Message]) -> str:
@@ -78,7 +78,7 @@ def _rendered(model: Model, template: str, messages: Sequence[Message]) -> str:
     return f"{text.rstrip()}\n\n{_THOUGHT}\n\n" if text.rstrip().endswith(f"<{_THOUGHT[2:]}") else text
 
 
-def _plain(messages: Sequence[Message]) -> str:
+def _plain_text(messages: Sequence[Message]) -> str:
     titles = {"system": "", "user": "### Question\n", "assistant": "### Answer\n"}
     parts = [titles[m["role"]] + _PLACE.format(i) for i, m in enumerate(messages)]
     return "\n\n".join([*parts, titles["assistant"]])

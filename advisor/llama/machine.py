@@ -20,10 +20,10 @@ _CGROUP = Path("/sys/fs/cgroup")
 def free_memory(cgroup: Path = _CGROUP) -> int:
     """Bytes that may still be taken: of the machine, or of the container where that has less."""
     free = psutil.virtual_memory().available
-    limit, used = _number(cgroup / "memory.max"), _number(cgroup / "memory.current")
+    limit, used = _read_number(cgroup / "memory.max"), _read_number(cgroup / "memory.current")
     if limit is not None and used is not None:
         # what files take there is given back when it is needed
-        cached = _field(cgroup / "memory.stat", "inactive_file")
+        cached = _read_field(cgroup / "memory.stat", "inactive_file")
         free = min(free, limit - used + cached)
     return free
 
@@ -58,7 +58,7 @@ def processors(cgroup: Path = _CGROUP) -> int:
         return max(1, cores)
 
 
-def _number(path: Path) -> int | None:
+def _read_number(path: Path) -> int | None:
     """None where there is no such file, or no limit in it."""
     try:
         return int(path.read_text())
@@ -66,7 +66,7 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def _field(path: Path, name: str) -> int:
+def _read_field(path: Path, name: str) -> int:
     try:
         return next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(f"{name} "))
     except (OSError, ValueError, StopIteration):

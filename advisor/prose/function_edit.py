@@ -100,7 +100,7 @@ def _parts(source: str, functions: dict[str, str]) -> Iterator[tuple[str, list[s
 def _messages(briefing: Briefing, names: Iterable[str], shown: str) -> list[chat.Message]:
     question = (
         f"{instruct.render_full(briefing)}\n\nFUNCTIONS THAT MAY BE REWRITTEN\n{', '.join(names)}\n\n"
-        f"SCRIPT\n```python\n{prompts.without_control(shown)}\n```"
+        f"SCRIPT\n```python\n{prompts.clean_text(shown)}\n```"
     )
     return [{"role": "system", "content": _INSTRUCTIONS}, {"role": "user", "content": question}]
 

@@ -63,7 +63,7 @@ class Outline:
         yield Part(self._results(), 1, 1)
         for place, finding in enumerate(self._findings[:2]):
             if place == 0 or finding.strength >= _ALSO_CLEAR:
-                yield Part(self._told(finding, "summary") or _own_words(finding, self.signals), 1, 1)
+                yield Part(self._sentences_on(finding, "summary") or _own_words(finding, self.signals), 1, 1)
         if not self._findings:
             yield Part(self._true(wording.findings()["healthy"]["summary"]), 1, 1)
         behind = self.signals.get("best") in ("earlier", "previous")
@@ -99,7 +99,7 @@ class Outline:
 
     def _by_finding(self, section: str, fits: Callable[[str], bool]) -> Iterable[Part]:
         """Most from the first finding, then one sentence each from the next two."""
-        told = [tuple(filter(fits, self._told(finding, section))) for finding in self._findings[:3]]
+        told = [tuple(filter(fits, self._sentences_on(finding, section))) for finding in self._findings[:3]]
         told = [sentences for sentences in told if sentences]
         if not told:
             told = [tuple(filter(fits, self._true(wording.findings()["healthy"][section])))]
@@ -120,7 +120,7 @@ class Outline:
         own = self._true(wording.about(self._briefing, chosen).get(section, ()))
         yield Part(own or self._true(wording.other()[section]), 1, 1)
 
-    def _told(self, finding: Finding, section: str) -> tuple[str, ...]:
+    def _sentences_on(self, finding: Finding, section: str) -> tuple[str, ...]:
         return self._true(wording.findings().get(finding.id, {}).get(section, ()))
 
     def _true(self, sentences: Iterable[str]) -> tuple[str, ...]:

@@ -80,11 +80,11 @@ _NUMBER = re.compile(r"(?<![A-Za-z_])[-+]?\d[\d.,]*(?:[eE][-+]?\d+)?\s?%?")
 
 def clean(text: str, limit: int = 200) -> str:
     """A line of the user's, of a log or of a data set, without what a model could take for control tokens."""
-    text = " ".join(without_control(text).split())
+    text = " ".join(clean_text(text).split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
-def without_control(text: str) -> str:
+def clean_text(text: str) -> str:
     """Text of several lines, without what a model could take for control tokens."""
     previous = ""
     while previous != text:
@@ -218,15 +218,15 @@ def render(briefing: Briefing) -> str:
         ("facts", " ".join(facts)),
         ("findings", " ".join(f"{f.id}:{strength_word(f.strength)}" for f in findings) or "none"),
         ("tried", " ".join(f"{t.version}:{action_slug(t.action)}:{_tried_verdict(t.verdict)}" for t in briefing.tried)),
-        ("limits", "; ".join(_plain(line) for line in briefing.limits[:6])),
-        ("wishes", "; ".join(_plain(line) for line in briefing.instruction[:6])),
-        ("hint", "; ".join(_plain(line) for line in briefing.hints[-2:])),
+        ("limits", "; ".join(_without_numbers(line) for line in briefing.limits[:6])),
+        ("wishes", "; ".join(_without_numbers(line) for line in briefing.instruction[:6])),
+        ("hint", "; ".join(_without_numbers(line) for line in briefing.hints[-2:])),
         ("options", " ".join(options)),
     ]
     return "\n".join(f"{name} {text}" for name, text in lines if text)
 
 
-def _plain(line: str) -> str:
+def _without_numbers(line: str) -> str:
     return _NUMBER.sub("N ", clean(line, 100)).strip().lower()
 
 

@@ -147,13 +147,13 @@ def sit(settings: Settings, progress: Callable[[str], None] = lambda line: None)
     for question in _QUESTIONS:
         mark = _answered(question, settings)
         marks.append(mark)
-        progress(_told(mark))
+        progress(_describe(mark))
         if not serves(marks):
             break
     return marks
 
 
-def _told(mark: Mark) -> str:
+def _describe(mark: Mark) -> str:
     diagnosis = "understood" if mark.diagnosed else "not understood"
     choice = f"{mark.chosen} ({'good' if mark.chosen_well else 'not what an engineer would do'})"
     return f"{mark.question.replace('_', ' ')}: {diagnosis}, chose {choice}, {mark.seconds:.1f} s"

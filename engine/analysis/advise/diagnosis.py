@@ -30,14 +30,14 @@ def diagnose(m: Measurements, known: frozenset[str]) -> tuple[Finding, ...]:
         strength, text, evidence = rule(m)
         if strength >= TOLD:
             keys = tuple(key for key in evidence if key in known)
-            found.append(Finding(id=name, strength=round(min(1.0, strength), 3), text=_told(text, keys), evidence=keys))
+            found.append(Finding(id=name, strength=round(min(1.0, strength), 3), text=_cite(text, keys), evidence=keys))
     if not found:
         return (_healthy(m, known),)
     order = list(DIAGNOSES)
     return tuple(sorted(found, key=lambda finding: (-finding.strength, order.index(finding.id))))
 
 
-def _told(text: str, keys: tuple[str, ...]) -> str:
+def _cite(text: str, keys: tuple[str, ...]) -> str:
     """`text`, then the evidence by its keys, which whoever shows it fills in."""
     shown = ", ".join(f"{key.replace('_', ' ')} @{key}" for key in keys)
     return f"{text} ({shown})." if shown else f"{text}."
@@ -47,7 +47,7 @@ def _healthy(m: Measurements, known: frozenset[str]) -> Finding:
     """Half sure where there was no curve to look at: nothing stands out, but nothing was seen either."""
     keys = tuple(key for key in ("value", "gap", "rise", "best_epoch", "epochs") if key in known)
     strength = 0.7 if m.shape.epochs >= 3 else 0.5
-    return Finding(id="healthy", strength=strength, text=_told("Nothing stands out", keys), evidence=keys)
+    return Finding(id="healthy", strength=strength, text=_cite("Nothing stands out", keys), evidence=keys)
 
 
 def divergence(m: Measurements) -> tuple[float, str, tuple[str, ...]]:

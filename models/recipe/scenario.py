@@ -255,7 +255,7 @@ def _history(scene: Scenario) -> tuple[Tried, ...]:
 
 _TO_NO_AVAIL = ("worse", "within noise")
 _RISKS: dict[str, Risk] = {
-    **{tuning.candidate: tuning.risk for tuning in TUNINGS},
+    **{candidate: risk for candidate, (risk, _, _) in TUNINGS.items()},
     **{recipe.candidate_id: recipe.risk for recipe in recipes()},
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from progtrain.engine.script.nodes import called
+from progtrain.engine.script.nodes import called, dotted, last_name
 from progtrain.engine.script.settings import OPTIMIZERS, parse_script
 
 SCHEDULERS = frozenset(
@@ -43,7 +43,6 @@ class ScriptFacts:
     schedule: str | None
     #: by its functional name: "cross_entropy", "mse_loss" ...
     loss: str | None
-    has_main_guard: bool
     module_class: str | None
     datamodule_class: str | None
     functions: frozenset[str]
@@ -59,15 +58,16 @@ def describe(source: str) -> ScriptFacts:
     """Raises `InputError` with the line of a syntax error."""
     tree = parse_script(source)
     classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-    module = _only(name for name in classes if _inherits(classes, name, "LightningModule") and _trains(classes, name))
-    path = training_path(tree, classes[module]) if module else frozenset()
+    # the class that is trained, rather than one that another derives from
+    bases = {getattr(base, "id", None) for node in classes.values() for base in node.bases}
+    module = _only(name for name in classes if _inherits(classes, name, "LightningModule") and name not in bases)
+    path = _training_path(tree, classes[module]) if module else frozenset()
     calls = [called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     schedules = [name for name in calls if name in SCHEDULERS]
     return ScriptFacts(
         optimizer=_only(name for name in calls if name in OPTIMIZERS),
         schedule=_only(name for name in schedules if name not in WARMUPS) or _only(schedules),
         loss=_loss(tree, module, path),
-        has_main_guard=any(is_main_guard(statement) for statement in tree.body),
         module_class=module,
         datamodule_class=_only(name for name in classes if _inherits(classes, name, "LightningDataModule")),
         functions=frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef)),
@@ -85,52 +85,26 @@ def _only(names: Iterator[str] | list[str]) -> str | None:
 
 
 def _inherits(classes: dict[str, ast.ClassDef], name: str, base: str, seen: frozenset[str] = frozenset()) -> bool:
-    for expression in classes[name].bases:
-        last = expression.attr if isinstance(expression, ast.Attribute) else getattr(expression, "id", "")
-        if last == base:
-            return True
-        if last in classes and last not in seen | {name} and _inherits(classes, last, base, seen | {name}):
-            return True
-    return False
+    if name not in classes or name in seen:
+        return False
+    above = [last_name(expression) for expression in classes[name].bases]
+    return base in above or any(_inherits(classes, other, base, seen | {name}) for other in above)
 
 
-def _trains(classes: dict[str, ast.ClassDef], name: str) -> bool:
-    """Whether it is the class that is trained, rather than one that another derives from."""
-    derived = any(getattr(base, "id", None) == name for other in classes.values() for base in other.bases)
-    return not derived
-
-
-def methods(node: ast.ClassDef) -> dict[str, ast.FunctionDef]:
-    return {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
-
-
-def training_path(tree: ast.Module, module: ast.ClassDef) -> frozenset[str]:
+def _training_path(tree: ast.Module, module: ast.ClassDef) -> frozenset[str]:
     """What `training_step` runs through: methods called on self, and functions of the script."""
-    own = methods(module)
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    known: dict[str, tuple[str, ast.FunctionDef]] = {}
+    for prefix, body in (("", tree.body), (f"{module.name}.", module.body)):
+        known |= {item.name: (prefix + item.name, item) for item in body if isinstance(item, ast.FunctionDef)}
     reached: set[str] = set()
     waiting = ["training_step"]
     while waiting:
-        name = waiting.pop()
-        if name in own and f"{module.name}.{name}" not in reached:
-            reached.add(f"{module.name}.{name}")
-            waiting += _called_within(own[name])
-        elif name in functions and name not in own and name not in reached:
-            reached.add(name)
-            waiting += _called_within(functions[name])
+        path, function = known.get(waiting.pop(), ("", None))
+        if function and path not in reached:
+            reached.add(path)
+            names = (dotted(call.func) for call in ast.walk(function) if isinstance(call, ast.Call))
+            waiting += ["forward" if name == "self" else name.removeprefix("self.") for name in names]
     return frozenset(reached)
-
-
-def _called_within(function: ast.FunctionDef) -> list[str]:
-    found = []
-    for node in ast.walk(function):
-        if isinstance(node, ast.Call):
-            target = node.func
-            if isinstance(target, ast.Name):
-                found.append("forward" if target.id == "self" else target.id)
-            elif isinstance(target, ast.Attribute) and getattr(target.value, "id", None) == "self":
-                found.append(target.attr)
-    return found
 
 
 def _loss(tree: ast.Module, module: str | None, path: frozenset[str]) -> str | None:

@@ -1,10 +1,11 @@
 """What kind of script it is."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
-from progtrain.engine.script.structure import describe
+from progtrain.engine.script.structure import describe, is_main_guard
 
 STYLES = Path(__file__).parent / "styles"
 
@@ -21,10 +22,11 @@ STYLES = Path(__file__).parent / "styles"
 def test_a_script_is_described(
     style: str, optimizer: str, schedule: str | None, loss: str, module: str, data: str | None
 ) -> None:
-    facts = describe((STYLES / f"{style}.txt").read_text())
+    source = (STYLES / f"{style}.txt").read_text()
+    facts = describe(source)
     assert (facts.optimizer, facts.schedule, facts.loss) == (optimizer, schedule, loss)
     assert (facts.module_class, facts.datamodule_class) == (module, data)
-    assert facts.has_main_guard
+    assert any(map(is_main_guard, ast.parse(source).body))
     assert f"{module}.training_step" in facts.training_path
 
 
@@ -39,7 +41,7 @@ def test_what_is_not_there_is_none() -> None:
     facts = describe("def load_split(split): ...\nprint(1)\n")
     assert facts.module_class is None
     assert facts.optimizer is None
-    assert not facts.has_main_guard
+    assert not any(map(is_main_guard, ast.parse("print(1)\n").body))
     assert facts.functions == {"load_split"}
 
 

@@ -198,6 +198,20 @@ def test_an_earlier_action_that_brought_nothing_can_be_undone(lab: Lab, limits: 
     assert gather(lab.ws, "v003", locked, lab.records).candidate("undo_v002") is None
 
 
+@pytest.mark.parametrize(("later", "offered"), [("gradient_clipping", True), ("warmup", False)])
+def test_an_action_is_offered_to_be_undone_where_that_can_be_checked(
+    lab: Lab, limits: Limits, later: str, offered: bool
+) -> None:
+    """Two schedules stand in one list: one of them taken out cannot be told from another change."""
+    cosine, last = ({"operation": "recipe", "recipe": name} for name in ("cosine_schedule", later))
+    second = parse_operation(cosine).apply(lab.script("v002"))
+    third = parse_operation(last).apply(second).replace("v002", "v003")
+    lab.version("v001")
+    lab.version("v002", source=second, base="v001", operation=cosine, verdict_base="within noise")
+    lab.version("v003", accuracy=0.95, source=third, base="v002", operation=last)
+    assert ("undo_v002" in ids(gather(lab.ws, "v003", limits, lab.records))) is offered
+
+
 def test_a_script_with_the_setting_in_two_places_or_none_still_gets_candidates(lab: Lab, limits: Limits) -> None:
     source = lab.script().replace("LEARNING_RATE = 0.01", "LEARNING_RATE = 0.01\nLR = 0.2")
     lab.version(source=source)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import fnmatch
 import re
 import symtable
 from collections import Counter
@@ -32,10 +31,10 @@ from progtrain.engine.script.nodes import called
 from progtrain.engine.script.settings import parse_script
 from progtrain.engine.script.structure import describe
 
-#: What is measured with, by patterns of names: whoever changes these changes the score, not the model.
-_MEASURES = (
-    *("validation_*", "test_*", "predict_step", "predict_dataloader", "val_dataloader", "test_dataloader"),
-    *("on_validation_*", "on_test_*", "load_split", "load_model", "postprocess", "per_sample_loss", "evaluate*"),
+#: What is measured with, by its names: whoever changes these changes the score, not the model.
+_MEASURES = re.compile(
+    r"(?:on_)?(?:validation|test)_.*|predict_step|predict_dataloader|val_dataloader|load_split|load_model|postprocess"
+    r"|per_sample_loss|evaluate.*"
 )
 #: What these run through counts as well; what others run through is the model itself.
 _READS = ("load_split", "load_model", "postprocess", "per_sample_loss", "val_dataloader", "test_dataloader")
@@ -106,14 +105,10 @@ def editable(source: str) -> tuple[str, ...]:
     """The functions and methods that an edit may be about, in the order of the script."""
     tree = parse_script(source)
     everything = list(functions(tree))
-    measures = {path for path, node in everything if _matches(node.name, _MEASURES)}
+    measures = {path for path, node in everything if _MEASURES.fullmatch(node.name)}
     measures |= _run_through(everything, describe(source).modules)
     counts = Counter(path for path, _ in everything)
     return tuple(path for path, _ in everything if path not in measures and counts[path] == 1)
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _run_through(everything: Sequence[tuple[str, Function]], modules: frozenset[str]) -> set[str]:

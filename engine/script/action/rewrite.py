@@ -246,9 +246,6 @@ class Script:
         first = function.body[0]
         (self.insert_after if is_docstring(first) else self.insert_before)(first, code)
 
-    def insert_at_end(self, function: ast.FunctionDef, code: str) -> None:
-        self.insert_after(function.body[-1], code)
-
     def add_argument(self, call: ast.Call, name: str, code: str) -> None:
         """`name=code` as the last argument. A keyword that is there already is replaced."""
         given = keyword(call, name)

@@ -18,7 +18,7 @@ from progtrain.engine.script.action.edit import replace_literal
 from progtrain.engine.script.editor import Edit, Source
 from progtrain.engine.script.nodes import argument, calls, innermost, keyword
 from progtrain.engine.script.repair.failure import CAUSES, Failure, missing_path
-from progtrain.engine.script.settings import Setting, find_setting
+from progtrain.engine.script.settings import Setting, find_setting, parse_script
 
 #: the repaired script, and on one line what was changed and why
 Repair = tuple[str, str]
@@ -35,9 +35,12 @@ def propose(failure: Failure, source: str, *, locked: Mapping[str, Any], root: P
         return None
     try:
         repair = remedy(_Case(failure, source, frozenset(locked), root))
-    except (InputError, SyntaxError):  # a setting with two values, or a script that is no Python: nothing is certain
+        if repair is not None:
+            parse_script(repair[0])
+    except (InputError, SyntaxError):
+        # a setting with two values, or a script that is no Python, before or after: nothing is certain
         return None
-    return repair if repair is not None and _compiles(repair[0]) else None
+    return repair
 
 
 def advice(failure: Failure, *, locked: Mapping[str, Any]) -> str:
@@ -255,14 +258,6 @@ def _fix_syntax(case: _Case) -> Repair | None:
         lines[line - 1] = f"{code}:{comment}"
         return "".join(lines), f"a colon at the end of line {line}: Python expects one there"
     return None
-
-
-def _compiles(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError):
-        return False
-    return True
 
 
 _REMEDIES: dict[str, Callable[[_Case], Repair | None]] = {

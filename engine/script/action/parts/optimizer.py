@@ -30,13 +30,9 @@ def optimizer_call(script: Script) -> ast.Call:
         raise Refused(f"configure_optimizers makes {len(found)} optimizers")
     if not script.full_name(found[0].func).startswith("torch.optim."):
         raise Refused(f"{script.text(found[0].func)} is not from torch.optim")
-    if _stars(found[0]):
+    if any(isinstance(arg, ast.Starred) for arg in found[0].args) or any(k.arg is None for k in found[0].keywords):
         raise Refused("the optimizer gets arguments that cannot be read (* or **)")
     return found[0]
-
-
-def _stars(call: ast.Call) -> bool:
-    return any(isinstance(arg, ast.Starred) for arg in call.args) or any(k.arg is None for k in call.keywords)
 
 
 def learning_rate(settings: Sequence[Setting]) -> float | None:

@@ -47,7 +47,8 @@ def add_schedule(script: Script, name: str, scheduler: str, options: str, steps:
     method, made = configure_optimizers(script), optimizer_call(script)
     statement, mapping = _returned(script, method, made)
     optimizer, schedules = _read(script, statement, mapping)
-    _check(script, optimizer, method, made)
+    if optimizer is not made and not (isinstance(optimizer, ast.Name) and _holds(method, optimizer.id, made)):
+        raise Refused(f"configure_optimizers returns {script.text(optimizer)}, which cannot be read as its optimizer")
     used = set(identifiers(method))
     name = next(free for free in (name, f"lr_{name}", f"{name}_schedule", f"added_{name}") if free not in used)
     anchor = mapping or statement
@@ -138,12 +139,6 @@ def _from_dict(script: Script, mapping: ast.Dict, in_place: bool) -> tuple[ast.e
 
 def _holds(method: ast.FunctionDef, name: str, made: ast.Call) -> bool:
     return any(dotted(target) == name and value is made for target, value in assignments(method))
-
-
-def _check(script: Script, value: ast.expr, method: ast.FunctionDef, made: ast.Call) -> None:
-    """Whether the expression is the optimizer that the method makes."""
-    if value is not made and not (isinstance(value, ast.Name) and _holds(method, value.id, made)):
-        raise Refused(f"configure_optimizers returns {script.text(value)}, which cannot be read as its optimizer")
 
 
 def _annotate(script: Script, method: ast.FunctionDef) -> None:

@@ -98,7 +98,7 @@ def _wrap_with_module(script: Script, nodes: list[ast.expr], name: str, code: st
         if any(inside.attr == name for inside in walk(owner) if isinstance(inside, ast.Attribute)):
             raise Refused(f"the network uses the name {name} itself")
         if owner not in owners:
-            script.insert_at_end(init, f"self.{name} = {code}")
+            script.insert_after(init.body[-1], f"self.{name} = {code}")
             owners.append(owner)
         script.wrap(node, f"self.{name}")
 

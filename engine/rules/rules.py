@@ -116,11 +116,9 @@ class Rules:
     def check_directions(self, score: EvalScore, path: Path) -> None:
         """A score that says the opposite of the rules is an error."""
         for metric in score.metrics:
-            try:
-                expected = self.higher_is_better(metric.name)
-            except InputError:
-                continue  # the evaluator's own extra metric: it says itself which way it goes
-            if metric.higher_is_better != expected:
+            # None: the evaluator's own extra metric, which says itself which way it goes
+            expected = goal.higher_is_better(self.stated, metric.name)
+            if expected is not None and metric.higher_is_better != expected:
                 raise InputError(
                     f"{metric.name} says higher_is_better {str(metric.higher_is_better).lower()}, "
                     f"the rules and the table of known metrics say {str(expected).lower()}",
@@ -162,13 +160,8 @@ def load(ws: Workspace) -> Rules:
     text = read_text(ws.rules) if has_rules else "{}"
     data = _parse(text, ws.rules)
     if found := _wrong_values(data, ws.rules):
-        first, more = found[0], len(found) - 1
-        raise InputError(
-            f"{first.reason} (and {more} more)" if more else first.reason,
-            file=first.file,
-            place=first.place,
-            fix=first.fix,
-        )
+        first, more = found[0], f" (and {len(found) - 1} more)" if found[1:] else ""
+        raise InputError(first.reason + more, file=first.file, place=first.place, fix=first.fix)
     prose = read_text(ws.instruction) if has_instruction else ""
     rules = Rules(
         path=ws.rules,
@@ -205,12 +198,8 @@ def _parse(text: str, path: Path) -> Any:
         seen: dict[str, Any] = {}
         for key, value in pairs:
             if key in seen:
-                raise InputError(
-                    "the key stands there twice, so one of them would be lost",
-                    file=path,
-                    place=f"key {key}",
-                    fix="keep one of the two",
-                )
+                reason = "the key stands there twice, so one of them would be lost"
+                raise InputError(reason, file=path, place=f"key {key}", fix="keep one of the two")
             seen[key] = value
         return seen
 

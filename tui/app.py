@@ -17,6 +17,7 @@ from textual.widget import Widget
 
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.errors import ProgtrainError
+from progtrain.engine.files import write_text
 from progtrain.engine.status.snapshot import WORKING
 from progtrain.engine.workspace import Workspace
 from progtrain.tui import clipboard, comparing, preferences
@@ -27,8 +28,7 @@ from progtrain.tui.host import Engine, Host
 from progtrain.tui.look import themes, words
 from progtrain.tui.look.filters import OnlyText
 from progtrain.tui.look.sanitize import clean_line, clean_text
-from progtrain.tui.messages import Update
-from progtrain.tui.model import Model
+from progtrain.tui.model import Model, Update
 from progtrain.tui.reading.prefetch import Prefetch
 from progtrain.tui.screens.base import BaseScreen
 from progtrain.tui.screens.table import FIRST, SCREENS, import_screens, screen_bindings, screen_class
@@ -204,11 +204,9 @@ class ProgtrainApp(App[None]):
         def run() -> None:
             try:
                 result = work()
-            except (ProgtrainError, OSError) as error:
-                text = str(error)
-                self.call_later(partial(self.say, text, bad=True))
             except Exception as error:  # noqa: BLE001 - a defect must be told, and must not end the app
-                text = f"{type(error).__name__}: {error}"
+                known = isinstance(error, ProgtrainError | OSError)
+                text = str(error) if known else f"{type(error).__name__}: {error}"
                 self.call_later(partial(self.say, text, bad=True))
             else:
                 self.call_later(done, result)
@@ -311,10 +309,8 @@ class ProgtrainApp(App[None]):
         sequences = clipboard.sequences(text)
         if sequences is not None and self._driver is not None:
             self._driver.write(sequences)
-        folder = preferences.cache_folder()
-        self.in_thread(
-            lambda: clipboard.keep_in_file(text, folder), lambda path: self.say(f"{what} is copied, and lies in {path}")
-        )
+        path = preferences.cache_folder() / "copied.txt"
+        self.in_thread(lambda: write_text(path, text), lambda _: self.say(f"{what} is copied, and lies in {path}"))
 
     def action_leave(self) -> None:
         self.exit()

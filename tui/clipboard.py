@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
-from pathlib import Path
-
-from progtrain.engine.files import write_text
 
 #: terminals drop longer sequences
 _MOST_BYTES = 74_000
@@ -26,9 +23,3 @@ def sequences(text: str, environment: Mapping[str, str] = os.environ) -> str | N
     if environment.get("TERM", "").startswith("screen"):
         return f"\x1bP{plain}\x1b\\"
     return plain
-
-
-def keep_in_file(text: str, folder: Path) -> Path:
-    path = folder / "copied.txt"
-    write_text(path, text)
-    return path

@@ -48,15 +48,12 @@ class Engine(Protocol):
 
     def preview(self, version: str, action_text: str) -> Check:
         """What an action's document would write."""
-        ...
 
     def preview_candidate(self, version: str, candidate: str) -> Check:
         """What a candidate would write if it were accepted."""
-        ...
 
     def check_rules(self, rules: str | None, instruction: str | None) -> RulesCheck:
         """Of the texts as they stand; None for a file that is not there."""
-        ...
 
 
 class Host(Protocol):
@@ -78,15 +75,12 @@ class Host(Protocol):
     @property
     def letters(self) -> bool:
         """Pictures are drawn with letters."""
-        ...
 
     def size_classes(self) -> tuple[str, str]:
         """The style classes for the terminal's width and height."""
-        ...
 
     def catch_up(self) -> None:
         """Before the first frame: what was read ahead meanwhile is drawn with it."""
-        ...
 
     # saying, and working without holding up a key
 
@@ -94,11 +88,9 @@ class Host(Protocol):
 
     def in_thread(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """`work` may wait; `done` gets its result on the app's thread. A failure is said."""
-        ...
 
     def copy(self, text: str, what: str) -> None:
         """To the terminal's clipboard and a file."""
-        ...
 
     # the loop; all of them say so where the app only looks
 
@@ -110,7 +102,6 @@ class Host(Protocol):
 
     def look_now(self) -> None:
         """Something was just done: what changed is read at once."""
-        ...
 
     def want_curves(self, versions: Iterable[str]) -> None: ...
 
@@ -126,7 +117,6 @@ class Host(Protocol):
 
     def action_screen(self, name: str) -> None:
         """To a screen of `screens.table`."""
-        ...
 
     def compare_with_base(self, version: str) -> None: ...
 

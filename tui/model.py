@@ -7,20 +7,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.metrics import same
 from progtrain.engine.workspace import version_number
-from progtrain.tui.messages import Update
-from progtrain.tui.plot.axis import OverTime, seconds_at
+from progtrain.tui.look.colours import version_colour
 from progtrain.tui.plot.chart import Line
-from progtrain.tui.plot.series import Series
+from progtrain.tui.plot.series import OverTime, Series, seconds_at
 from progtrain.tui.reading.curves import LEARNING_RATE, LOSS, SECONDS, CurveKey, CurveRows, Role
 
 if TYPE_CHECKING:
     from progtrain.engine.status.snapshot import Snapshot, VersionView
-    from progtrain.tui.reading.drafts import Documents
+    from progtrain.tui.reading.documents import Documents
+    from progtrain.tui.reading.log import LogRows
     from progtrain.tui.reading.machine import Machine
 
 _LOG_LINES = 5000
@@ -33,6 +33,23 @@ AXES: tuple[Axis, ...] = ("step", "epoch", "time")
 def in_order(versions: Iterable[str]) -> tuple[str, ...]:
     """By their numbers: v1000 after v999."""
     return tuple(sorted(versions, key=lambda version: (version_number(version) or 0, version)))
+
+
+class Update(NamedTuple):
+    """What a look at the disk has found that is new; None or empty where nothing is."""
+
+    snapshot: Snapshot | None = None
+    #: why the workspace cannot be read; "" when it can again
+    problem: str | None = None
+    curves: tuple[CurveRows, ...] = ()
+    #: of each version whose curves are not read to their end yet, the share that is
+    reading: dict[str, float] | None = None
+    log: LogRows | None = None
+    documents: Documents | None = None
+    machine: Machine | None = None
+
+    def __bool__(self) -> bool:
+        return self != Update()
 
 
 @dataclass
@@ -136,9 +153,7 @@ class Model:
             key.version for key, series in self.curves.items() if key.chart == LOSS and series.lost_from() is not None
         )
 
-    def lines(
-        self, chart: str, versions: tuple[str, ...], colour: dict[str, str], *, axis: Axis = "step"
-    ) -> tuple[Line, ...]:
+    def lines(self, chart: str, versions: tuple[str, ...], axis: Axis) -> tuple[Line, ...]:
         roles: tuple[Role, ...] = ("train", "", "val")
         found = [(v, role, s) for v in versions for role in roles if (s := self.curve(v, chart, role))]
         if axis == "time":
@@ -150,7 +165,7 @@ class Model:
             Line(
                 label=f"{version} {role}".strip(),
                 series=series,
-                colour=colour[version],
+                colour=version_colour(version),
                 dashed=both and role == "val",
                 version=version if several else "",
                 unit=(self.steps_per_epoch(version) or 1.0) if axis == "epoch" else 1.0,
@@ -163,7 +178,10 @@ class Model:
         """Where a step of that version is on the axis; None where that is not known."""
         if step is None or axis == "step":
             return step
-        return self.second(version, step) if axis == "time" else step / (self.steps_per_epoch(version) or 1.0)
+        if axis == "epoch":
+            return step / (self.steps_per_epoch(version) or 1.0)
+        times = self.curves.get(CurveKey(version, SECONDS, "", "live"))
+        return seconds_at(times, step) if times is not None else None
 
     def _timed(self, key: CurveKey, series: Series) -> Series | None:
         """None for a version whose times nobody told."""
@@ -174,10 +192,6 @@ class Model:
         if held is None or held.source is not series or held.times is not times:
             held = self._over_time[key] = OverTime(series, times)
         return held.series()
-
-    def second(self, version: str, step: float) -> float | None:
-        times = self.curves.get(CurveKey(version, SECONDS, "", "live"))
-        return seconds_at(times, step) if times is not None else None
 
     def plateau(self, version: str) -> float | None:
         """The step from which the validation loss hardly fell any more, where that was a fifth of the training or more.

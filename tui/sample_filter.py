@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from progtrain.tui.look import words
@@ -39,9 +39,6 @@ class SampleFilter:
             loss=loss if known else None,
             text=told if isinstance(told, str) else "",
         )
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def __bool__(self) -> bool:
         return self != SampleFilter()

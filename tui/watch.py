@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.status.snapshot import WORKING
 from progtrain.engine.workspace import Workspace
-from progtrain.tui.messages import Update
+from progtrain.tui.model import Update
 from progtrain.tui.reading.curves import CurveFeed, CurveRows
 from progtrain.tui.reading.prefetch import Prefetch
 
 if TYPE_CHECKING:
     from progtrain.engine.status.snapshot import Snapshot
-    from progtrain.tui.reading.drafts import DraftReader
+    from progtrain.tui.reading.documents import DraftReader
     from progtrain.tui.reading.log import LogTail
     from progtrain.tui.reading.machine import Machine
 
@@ -71,19 +71,14 @@ class Watcher:
         # not a pool's thread: a look that hangs on a dead network folder must not hold up the app's end
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
-    # what the first frame does not need is imported by the thread
-
     @cached_property
-    def _log(self) -> LogTail:
+    def _readers(self) -> tuple[LogTail, DraftReader, Callable[[], Machine]]:
+        """Imported by the thread, for the first frame needs none of them."""
+        from progtrain.tui.reading.documents import DraftReader
         from progtrain.tui.reading.log import LogTail
+        from progtrain.tui.reading.machine import read_machine
 
-        return LogTail()
-
-    @cached_property
-    def _drafts(self) -> DraftReader:
-        from progtrain.tui.reading.drafts import DraftReader
-
-        return DraftReader(self._workspace)
+        return LogTail(), DraftReader(self._workspace), read_machine
 
     def start(self) -> None:
         if not self._ended.is_set():
@@ -183,12 +178,13 @@ class Watcher:
         steady = snapshot if working else _without_time(snapshot)
         changed = self._shown is None or steady != self._shown
         self._shown = steady
+        log, drafts, machine = self._readers
         wanted = self._wanted & {row.version for row in snapshot.versions}
         return self._read_curves(wanted | ({snapshot.version} if snapshot.version else set()))._replace(
             snapshot=snapshot if changed else None,
-            log=self._try(lambda: self._log.read(snapshot.log), None),
-            documents=self._try(lambda: self._drafts.read(_documented(self._workspace, snapshot)), None),
-            machine=self._try(_machine, None) if working else None,
+            log=self._try(lambda: log.read(snapshot.log), None),
+            documents=self._try(lambda: drafts.read(_documented(self._workspace, snapshot)), None),
+            machine=self._try(machine, None) if working else None,
         )
 
     def _read_curves(self, versions: Collection[str]) -> Update:
@@ -221,12 +217,6 @@ class Watcher:
     def _share(self, version: str) -> float:
         feed = self._feeds.get(version)
         return feed.share if feed is not None else 0.0
-
-
-def _machine() -> Machine:
-    from progtrain.tui.reading.machine import read_machine
-
-    return read_machine()
 
 
 def _documented(workspace: Workspace, snapshot: Snapshot) -> str | None:

@@ -23,8 +23,7 @@ from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.look import words
-from progtrain.tui.messages import Update
-from progtrain.tui.model import Model
+from progtrain.tui.model import Model, Update
 from progtrain.tui.widgets.steps import StepStrip, what_to_do
 from tests.tui.fakes import FakeEngine, fill, settle, snapshot
 from tests.tui.walks import fill_all, shows_review, tell, walk

@@ -17,7 +17,7 @@ from progtrain.engine.status.snapshot import Snapshot, VersionView
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.reading.curves import CurveFeed, CurveKey
-from progtrain.tui.reading.facts import read_facts
+from progtrain.tui.reading.documents import read_facts
 from progtrain.tui.reading.journal import Entry, JournalReader
 from progtrain.tui.reading.sample_files import kept_ids
 from tests.tui.fakes import review

@@ -11,8 +11,7 @@ import pytest
 from rich.console import Console
 
 from progtrain.engine.workspace import Workspace
-from progtrain.tui.messages import Update
-from progtrain.tui.model import Model
+from progtrain.tui.model import Model, Update
 from progtrain.tui.plot.chart import Line, Look, draw, limits, on_log_scale
 from progtrain.tui.plot.series import Series
 from progtrain.tui.reading.curves import CurveFeed, curves_of

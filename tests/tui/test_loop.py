@@ -12,7 +12,6 @@ from progtrain.tui.screens.loop import LoopScreen
 from progtrain.tui.screens.table import SCREENS
 from progtrain.tui.widgets.curve import CurveView
 from progtrain.tui.widgets.log_view import LogView
-from progtrain.tui.widgets.notice import Notice
 from progtrain.tui.widgets.status_bar import StatusBar
 from progtrain.tui.widgets.steps import StepStrip
 from progtrain.tui.widgets.versions import VersionTable
@@ -52,7 +51,7 @@ async def test_every_state_says_what_it_is(
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
         screen = app.screen
-        said = screen.query_one(StepStrip).plain + screen.query_one(Notice).text
+        said = screen.query_one(StepStrip).plain + str(screen.query_one("#notice").render())
         assert words in said
         for line in screen.query_one(StepStrip).plain.splitlines():
             assert len(line) <= size[0]
@@ -294,12 +293,12 @@ async def test_a_workspace_that_vanishes_is_a_state_and_comes_back(ws: Workspace
         await settle(pilot)
         view.now = OSError(5, "Input/output error", str(ws.root))
         await settle(pilot, lambda: bool(app.model.problem))
-        assert "Input/output error" in app.screen.query_one(Notice).text
+        assert "Input/output error" in str(app.screen.query_one("#notice").render())
         view.now = KeyError("a defect")
         await settle(pilot, lambda: "KeyError" in app.model.problem)
         view.now = snapshot(ws.root, "stopped")
         await settle(pilot, lambda: not app.model.problem)
-        assert app.screen.query_one(Notice).text == ""
+        assert str(app.screen.query_one("#notice").render()) == ""
 
 
 @pytest.mark.parametrize("mode", ["1", "2", "3", "4", "5", "6", "r"])

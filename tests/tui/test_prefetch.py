@@ -20,8 +20,7 @@ from progtrain.engine.status.snapshot import Snapshot, StepView, VersionView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.model import Model
-from progtrain.tui.plot.axis import OverTime
-from progtrain.tui.plot.series import Series
+from progtrain.tui.plot.series import OverTime, Series
 from progtrain.tui.preferences import read_view, write_view
 from progtrain.tui.reading.curves import CurveKey
 from progtrain.tui.reading.metrics_file import MetricsFile

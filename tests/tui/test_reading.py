@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from progtrain.engine.workspace import Workspace
-from progtrain.tui.messages import Update
-from progtrain.tui.model import Model
+from progtrain.tui.model import Model, Update
 from progtrain.tui.reading.comparison import differing_settings
 from progtrain.tui.reading.curves import CurveFeed, CurveKey, chart_of
-from progtrain.tui.reading.drafts import DraftReader
+from progtrain.tui.reading.documents import DraftReader
 from progtrain.tui.reading.log import LogTail
 from progtrain.tui.reading.pictures import read_picture
 from progtrain.tui.reading.sample_files import kept_ids, read_kept

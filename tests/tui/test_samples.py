@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_saved_filter_that_means_nothing_shows_all(data: Any) -> None:
 
 def test_a_saved_filter_comes_back() -> None:
     chosen = SampleFilter("wrong", "8", "1", 0.25, "x")
-    assert SampleFilter.from_json(chosen.to_json()) == chosen
+    assert SampleFilter.from_json(asdict(chosen)) == chosen
 
 
 def test_classes_are_counted_in_the_order_of_numbers() -> None:

@@ -18,7 +18,7 @@ from progtrain.engine.workspace import Workspace
 from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.look import colours
 from progtrain.tui.look.themes import DARK_16
-from progtrain.tui.messages import Update
+from progtrain.tui.model import Update
 from progtrain.tui.reading.machine import Machine
 from tests.tui.fakes import FakeEngine, FakeView, fill, settle, snapshot
 

@@ -12,8 +12,8 @@ from textual.app import App, ComposeResult
 from textual.widgets import Static
 
 from progtrain.engine.workspace import Workspace
+from progtrain.tui.look.sanitize import narrowed
 from progtrain.tui.widgets.document import lay_out
-from progtrain.tui.widgets.markdown_elements import fit_columns
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 from tests.tui.fakes import fill, make_app, settle, snapshot, versions
 
@@ -140,4 +140,4 @@ def test_a_table_of_hundreds_of_columns_is_laid_out_at_once() -> None:
     ],
 )
 def test_the_widest_column_gives_way_first(natural: list[int], least: list[int], over: int, widths: list[int]) -> None:
-    assert fit_columns(natural, least, over) == widths
+    assert narrowed(natural, least, over) == widths

@@ -21,7 +21,6 @@ from progtrain.tui.screens.compare import CompareScreen
 from progtrain.tui.screens.edit import EditScreen
 from progtrain.tui.widgets.curve import CurveView
 from progtrain.tui.widgets.log_view import LogView
-from progtrain.tui.widgets.notice import Notice
 from progtrain.tui.widgets.row_list import RowList
 from progtrain.tui.widgets.steps import StepStrip
 from tests.tui.fakes import FakeEngine, settle, write_curves
@@ -78,7 +77,7 @@ async def test_files_of_every_kind_may_be_broken_while_they_are_shown(
         shutil.copytree(copy, ws.root)
         await settle(pilot, lambda: not app.model.problem)
         await shows_review(pilot)
-        assert app.screen.query_one(Notice).text == ""
+        assert str(app.screen.query_one("#notice").render()) == ""
 
 
 def told(app: ProgtrainApp) -> list[str]:
@@ -101,11 +100,11 @@ async def test_a_workspace_that_is_gone_is_told_and_found_again(ws: Workspace) -
         await shows_review(pilot)
         away = ws.root.with_name("away")
         ws.root.rename(away)
-        await settle(pilot, lambda: "this folder is no longer there" in app.screen.query_one(Notice).text)
+        await settle(pilot, lambda: "this folder is no longer there" in str(app.screen.query_one("#notice").render()))
         await walk(pilot)
         assert versions_seen(app) == ["v001", "v002", "v003"], "what was last seen stays"
         away.rename(ws.root)
-        await settle(pilot, lambda: app.screen.query_one(Notice).text == "")
+        await settle(pilot, lambda: str(app.screen.query_one("#notice").render()) == "")
 
 
 async def test_a_version_deleted_by_hand_leaves_the_lists_and_its_curves_are_no_longer_drawn(ws: Workspace) -> None:
@@ -264,11 +263,11 @@ async def test_a_folder_without_permission_is_told_and_read_again_when_it_may_be
         try:
             if os.access(folder, os.R_OK):
                 pytest.skip("this user may read everything")
-            await settle(pilot, lambda: "ermission" in app.screen.query_one(Notice).text)
+            await settle(pilot, lambda: "ermission" in str(app.screen.query_one("#notice").render()))
             await walk(pilot)
         finally:
             folder.chmod(0o755)
-        await settle(pilot, lambda: app.screen.query_one(Notice).text == "")
+        await settle(pilot, lambda: str(app.screen.query_one("#notice").render()) == "")
 
 
 async def test_ten_million_bytes_on_one_line(ws: Workspace) -> None:

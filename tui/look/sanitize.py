@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from progtrain.engine.text import clean_line, clean_text
 
-__all__ = ["as_text", "clean_line", "clean_markdown", "clean_text", "glimpse", "last_overwrite", "shorten"]
+__all__ = ["as_text", "clean_line", "clean_markdown", "clean_text", "glimpse", "last_overwrite", "narrowed", "shorten"]
 
 #: characters of one cell or label: nobody reads more, and a widget would lay out all of it
 _LONGEST_LABEL = 4000
@@ -60,3 +61,14 @@ def shorten(text: str, width: int, dots: str = "…") -> str:
     while cell_len(tail) > room // 2:
         tail = tail[1:]
     return f"{head}{dots}{tail if room // 2 else ''}"
+
+
+def narrowed(widths: Sequence[int], least: Sequence[int], over: int) -> list[int]:
+    """Widths of columns that give up `-over` cells, the widest first, none more than it has to have."""
+    found = list(widths)
+    for _ in range(-over):
+        spare = [place for place, width in enumerate(found) if width > least[place]]
+        if not spare:
+            break
+        found[max(spare, key=found.__getitem__)] -= 1
+    return found

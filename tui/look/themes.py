@@ -19,43 +19,24 @@ LIGHT_16 = "ansi-16-light"
 
 def _variables(ground: str, text: str, quiet: str, accent: str) -> dict[str, str]:
     """What Textual would otherwise mix from the theme's colours: none of it is among the 16."""
-    grounds = ("panel", "surface", "boost", "footer-background", "footer-item-background", "scrollbar-background")
-    texts = ("text", "text-muted", "text-disabled", "foreground-muted", "footer-foreground")
-    return {
-        **dict.fromkeys(grounds, ground),
-        **dict.fromkeys(texts, text),
-        **{
-            f"{name}-{way}-{n}": ground for name in ("surface", "panel") for way in ("lighten", "darken") for n in "123"
-        },
-        "ansi-background": ground,
-        "ansi-foreground": text,
-        # borders
-        "panel-lighten-2": quiet,
-        "border": accent,
-        "border-blurred": quiet,
-        **dict.fromkeys(("link-color", "link-color-hover"), text),
-        **dict.fromkeys(("link-background", "link-background-hover"), ground),
-        **dict.fromkeys(("link-style", "link-style-hover"), "none"),
-        "footer-key-foreground": accent,
-        "footer-key-background": ground,
-        "footer-description-foreground": text,
-        "footer-description-background": ground,
-        "block-cursor-foreground": ground,
-        "block-cursor-background": text,
-        "block-cursor-blurred-foreground": text,
-        "block-cursor-blurred-background": ground,
-        "block-hover-background": ground,
-        "input-cursor-foreground": text,
-        "input-cursor-background": ground,
-        "input-selection-foreground": ground,
-        "input-selection-background": quiet,
-        "screen-selection-foreground": ground,
-        "screen-selection-background": quiet,
-        **dict.fromkeys(("scrollbar", "scrollbar-hover", "scrollbar-active"), quiet),
-        **dict.fromkeys(
-            ("scrollbar-corner-color", "scrollbar-background-hover", "scrollbar-background-active"), ground
-        ),
+    shades = [f"{name}-{way}-{n}" for name in ("surface", "panel") for way in ("lighten", "darken") for n in "123"]
+    painted = {
+        ground: """panel surface boost footer-background footer-item-background footer-key-background
+            footer-description-background ansi-background link-background link-background-hover
+            block-cursor-foreground block-cursor-blurred-background block-hover-background input-cursor-background
+            input-selection-foreground screen-selection-foreground scrollbar-background scrollbar-background-hover
+            scrollbar-background-active scrollbar-corner-color""",
+        text: """text text-muted text-disabled foreground-muted footer-foreground footer-description-foreground
+            ansi-foreground link-color link-color-hover block-cursor-background block-cursor-blurred-foreground
+            input-cursor-foreground""",
+        quiet: """border-blurred input-selection-background screen-selection-background scrollbar scrollbar-hover
+            scrollbar-active""",
+        accent: "border footer-key-foreground",
+        "none": "link-style link-style-hover",
     }
+    found = {name: colour for colour, names in painted.items() for name in names.split()}
+    # borders
+    return {**dict.fromkeys(shades, ground), **found, "panel-lighten-2": quiet}
 
 
 def _theme(name: str, *, dark: bool) -> Theme:

@@ -58,23 +58,15 @@ ASCII = Signs(
     valid=":",
 )
 
+#: states that are not told by their own names
 _HEADLINES: dict[Status, str] = {
-    "not ready": "not ready",
     "not started": "nothing started yet",
-    "starting": "starting",
     "initializing": "looking at rules, data and scripts",
-    "training": "training",
-    "evaluating": "evaluating",
     "analyzing": "working out what the numbers say",
     "drafting": "the advisor drafts",
     "authoring": "writing the next script",
     "reporting": "writing the report",
     "waiting": "waiting for you",
-    "repairing": "repairing",
-    "stopping": "stopping",
-    "stopped": "stopped",
-    "failed": "failed",
-    "finished": "finished",
     "runner gone": "the runner is gone",
     "orphan training": "trains without a runner",
 }
@@ -82,7 +74,7 @@ _HEADLINES: dict[Status, str] = {
 
 def headline(snapshot: Snapshot) -> str:
     """The state in a few words: "v003 training"."""
-    words = _HEADLINES[snapshot.status]
+    words = _HEADLINES.get(snapshot.status, snapshot.status)
     if snapshot.status == "waiting" and snapshot.review:
         kind = {"audit": "fixes of the baseline", "repair": "a repair", "attempts": "attempts used up"}
         words = f"waiting for you: {kind.get(snapshot.review.kind, 'review')}"
@@ -101,12 +93,8 @@ def status_sign(status: Status, signs: Signs) -> str:
 
 
 def step_sign(state: str, signs: Signs) -> str:
-    return {
-        "done": signs.done,
-        "running": signs.running,
-        "waiting": signs.waiting,
-        "failed": signs.failed,
-    }.get(state, signs.pending)
+    """The steps' states have signs of their names."""
+    return str(getattr(signs, state, signs.pending))
 
 
 def change_sign(delta: float | None, verdict: str | None, higher_is_better: bool, signs: Signs) -> str:

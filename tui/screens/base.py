@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -16,8 +17,7 @@ from progtrain.tui.host import Host, host_of
 from progtrain.tui.look import words
 from progtrain.tui.model import Model
 from progtrain.tui.widgets.key_line import KeyLine
-from progtrain.tui.widgets.notice import Notice
-from progtrain.tui.widgets.status_bar import StatusBar
+from progtrain.tui.widgets.status_bar import StatusBar, notice
 
 T = TypeVar("T")
 
@@ -25,6 +25,13 @@ T = TypeVar("T")
 def is_there(screen: Screen[Any]) -> bool:
     """Whether it is made and not on its way out: what a thread has found for it can be shown."""
     return screen.is_mounted and screen.display
+
+
+#: of screens with panes, besides `tab`
+PANE_KEYS = (
+    Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
+    Binding("escape", "back", "Back", show=False, id="back"),
+)
 
 
 class BaseScreen(Screen[None]):
@@ -55,7 +62,7 @@ class BaseScreen(Screen[None]):
         for name in self.host.size_classes():
             self.add_class(name, update=False)
         yield StatusBar(signs=self.host.signs, readonly=self.host.readonly)
-        yield Notice()
+        yield Static("", id="notice", markup=False)
         yield from self.body()
         yield KeyLine()
 
@@ -77,7 +84,9 @@ class BaseScreen(Screen[None]):
             return
         with self.app.batch_update():
             self.query_one(StatusBar).show(self.model)
-            self.query_one(Notice).show(self.model)
+            text = notice(self.model)
+            self.query_one("#notice").display = bool(text)
+            self.tell("notice", text)
             self.show(self.model)
 
     def show(self, model: Model) -> None:
@@ -97,6 +106,15 @@ class BaseScreen(Screen[None]):
                 done(result)
 
         self.host.in_thread(work, if_mounted)
+
+    def ask(self, title: str, help: str, done: Callable[[str], None], value: str = "") -> None:
+        """A line of text for `done`, unless the user goes back."""
+        from progtrain.tui.screens.ask import AskLine
+
+        self.app.push_screen(AskLine(title, help, value), lambda text: None if text is None else done(text))
+
+    def action_back(self) -> None:
+        self.host.action_screen("loop")
 
 
 class PaneScreen(BaseScreen):
@@ -136,6 +154,14 @@ class PaneScreen(BaseScreen):
             self.minimize()
         elif self.focused is not None:
             self.maximize(self.focused)
+
+    def action_back(self) -> None:
+        if self.maximized is not None:
+            self.minimize()
+        elif self.pane:
+            self.show_pane(0)
+        else:
+            super().action_back()
 
     def on_descendant_focus(self) -> None:
         focused = self.focused.id if self.focused else None

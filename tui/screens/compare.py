@@ -18,8 +18,8 @@ from progtrain.tui.look.sanitize import as_text, clean_line
 from progtrain.tui.model import AXES, Axis, Model
 from progtrain.tui.reading.comparison import Differences, Pair, differing_settings, pair
 from progtrain.tui.reading.samples import Outcome
-from progtrain.tui.screens.base import PaneScreen
-from progtrain.tui.widgets.curve import CurveView, curve_marks
+from progtrain.tui.screens.base import PANE_KEYS, PaneScreen
+from progtrain.tui.widgets.curve import CHART_KEYS, CurveView, curve_marks
 from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 
@@ -39,16 +39,9 @@ class CompareScreen(PaneScreen):
         Binding("c,C", "app.choose_versions", "Versions", tooltip="Compare other versions", id="compare"),
         Binding("u", "split", "Split diff", id="diff.split"),
         Binding("tab", "pane(1)", "Next pane", id="pane.next"),
-        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
-        Binding("left_square_bracket", "chart(-1)", "Previous chart", show=False, id="chart.previous"),
-        Binding("right_square_bracket", "chart(1)", "Next chart", show=False, id="chart.next"),
-        Binding("L", "log_scale", "Log scale", show=False, id="chart.log"),
-        Binding("w", "smooth(1)", "Smoothing", show=False, id="chart.smooth"),
-        Binding("W", "smooth(-1)", "Less smoothing", show=False, id="chart.less_smooth"),
-        Binding("x", "axis", "Steps, epochs or time", show=False, id="chart.axis"),
-        Binding("z", "zoom_pane", "Maximise the pane", show=False, id="maximise"),
+        *CHART_KEYS,
         Binding("y", "copy", "Copy the diff", show=False, id="copy"),
-        Binding("escape", "back", "Back", show=False, id="back"),
+        *PANE_KEYS,
     ]
 
     def __init__(self, versions: tuple[str, ...]) -> None:
@@ -130,7 +123,7 @@ class CompareScreen(PaneScreen):
     def _show_curve(self, model: Model) -> None:
         charts = model.charts(self.versions)
         name = charts[self._chart % len(charts)] if charts else ""
-        lines = model.lines(name, self.versions, {v: version_colour(v) for v in self.versions}, axis=self._axis)
+        lines = model.lines(name, self.versions, self._axis)
         marks = curve_marks(model, self.other, self._axis)
         self.query_one("#compare_curve", CurveView).show(name, lines if name else (), axis=self._axis, **marks)
 

@@ -105,25 +105,25 @@ class EditScreen(ModalScreen[str | None]):
 
         self.host.in_thread(lambda: check(text), seen)
 
+    def _say(self, text: str, style: str) -> None:
+        self.query_one("#verdict", Static).update(Text(clean_text(text), style=style))
+
     def _show(self, check: Check) -> None:
-        verdict = self.query_one("#verdict", Static)
         if check.problems:
-            verdict.update(Text("refused: " + clean_text("\n".join(check.problems)), style=BAD))
+            self._say("refused: " + "\n".join(check.problems), BAD)
         else:
             told = f"{check.target}: " if check.target else ""
-            verdict.update(Text(told + (", ".join(check.checks) or "accepted"), style=GOOD))
+            self._say(told + (", ".join(check.checks) or "accepted"), GOOD)
         self.query_one("#edit_diff", DiffView).show(check.diff)
 
     def action_accept(self) -> None:
         if self.host.readonly:
             return
-        verdict = self.query_one("#verdict", Static)
         if self._check is not None and self._last is None:
-            verdict.update(Text("being checked: press it again in a moment", style=NEEDS_YOU))
+            self._say("being checked: press it again in a moment", NEEDS_YOU)
             self._ask_engine()
         elif self._last is not None and self._last.problems:
-            problems = clean_text("\n".join(self._last.problems))
-            verdict.update(Text(f"cannot be accepted: {problems}", style=BAD))
+            self._say("cannot be accepted: " + "\n".join(self._last.problems), BAD)
         else:
             self.dismiss(self.text)
 
@@ -140,7 +140,7 @@ class EditScreen(ModalScreen[str | None]):
     def action_outside(self) -> None:
         """The text in `$EDITOR`, the app suspended meanwhile."""
         if not self._editor:
-            self.query_one("#verdict", Static).update(Text("no $EDITOR is set: edit here", style=QUIET))
+            self._say("no $EDITOR is set: edit here", QUIET)
             return
         try:
             with self.app.suspend():
@@ -148,7 +148,7 @@ class EditScreen(ModalScreen[str | None]):
         except SuspendNotSupported:
             return
         except (OSError, ValueError) as error:
-            self.query_one("#verdict", Static).update(Text(f"{self._editor}: {error}", style=BAD))
+            self._say(f"{self._editor}: {error}", BAD)
             return
         self.query_one(TextArea).text = clean_text(edited)
 

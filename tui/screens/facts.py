@@ -15,7 +15,7 @@ from progtrain.engine.workspace import Workspace
 from progtrain.tui.host import host_of
 from progtrain.tui.look.colours import NEEDS_YOU
 from progtrain.tui.look.sanitize import as_text, clean_line
-from progtrain.tui.reading.facts import read_facts
+from progtrain.tui.reading.documents import read_facts
 from progtrain.tui.screens.base import is_there
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 

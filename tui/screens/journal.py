@@ -13,7 +13,6 @@ from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET, version
 from progtrain.tui.look.sanitize import as_text, clean_line, shorten
 from progtrain.tui.model import Model
 from progtrain.tui.reading.journal import Entry, JournalReader
-from progtrain.tui.screens.ask import AskLine
 from progtrain.tui.screens.base import BaseScreen
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 
@@ -90,12 +89,11 @@ class JournalScreen(BaseScreen):
 
     def action_filter(self) -> None:
         help = "enter filters; empty shows all    esc goes back"
-        self.app.push_screen(AskLine("filter", help, self._filter), self._filtered)
+        self.ask("filter", help, self._filtered, self._filter)
 
-    def _filtered(self, text: str | None) -> None:
-        if text is not None:
-            self._filter = text
-            self._show_rows()
+    def _filtered(self, text: str) -> None:
+        self._filter = text
+        self._show_rows()
 
     def action_copy(self) -> None:
         entry = self._entry(self.query_one("#entries", RowList).key)
@@ -108,7 +106,7 @@ class JournalScreen(BaseScreen):
         if self._filter:
             self._filtered("")
         else:
-            self.host.action_screen("loop")
+            super().action_back()
 
 
 def _searchable(entry: Entry) -> str:

@@ -17,7 +17,6 @@ from progtrain.tui.look import words
 from progtrain.tui.look.colours import QUIET, verdict_colour, version_colour
 from progtrain.tui.look.sanitize import as_text, clean_line, shorten
 from progtrain.tui.model import Model
-from progtrain.tui.screens.ask import AskLine
 from progtrain.tui.screens.base import BaseScreen
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 
@@ -142,12 +141,11 @@ class LeaderboardScreen(BaseScreen):
 
     def action_filter(self) -> None:
         help = "enter filters by version, action or verdict; empty shows all    esc goes back"
-        self.app.push_screen(AskLine("filter", help, self._filter), self._filtered)
+        self.ask("filter", help, self._filtered, self._filter)
 
-    def _filtered(self, text: str | None) -> None:
-        if text is not None:
-            self._filter = text
-            self.refresh_view()
+    def _filtered(self, text: str) -> None:
+        self._filter = text
+        self.refresh_view()
 
     def action_mark(self) -> None:
         key = self.query_one("#board", RowList).key
@@ -180,7 +178,7 @@ class LeaderboardScreen(BaseScreen):
         if self._filter:
             self._filtered("")
         else:
-            self.host.action_screen("loop")
+            super().action_back()
 
 
 def _searchable(row: VersionView) -> str:

@@ -11,10 +11,9 @@ from textual.widgets import Static
 
 from progtrain.engine.status.snapshot import WORKING
 from progtrain.tui.look import words
-from progtrain.tui.look.colours import version_colour
 from progtrain.tui.model import AXES, Axis, Model, in_order
-from progtrain.tui.screens.base import PaneScreen
-from progtrain.tui.widgets.curve import CurveView, curve_marks
+from progtrain.tui.screens.base import PANE_KEYS, PaneScreen
+from progtrain.tui.widgets.curve import CHART_KEYS, CurveView, curve_marks
 from progtrain.tui.widgets.log_view import LogView
 from progtrain.tui.widgets.steps import StepStrip
 from progtrain.tui.widgets.versions import VersionTable, action_note, version_line
@@ -30,19 +29,12 @@ class LoopScreen(PaneScreen):
         Binding("s", "start_or_stop", "Start/stop", id="loop.start_or_stop"),
         Binding("r", "app.screen('review')", "Review", id="review"),
         Binding("tab", "pane(1)", "Next pane", id="pane.next"),
-        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("space", "mark", "Mark", id="mark"),
         Binding("c", "app.compare", "Compare", id="compare"),
         Binding("slash", "search", "Search output", show=False, id="filter"),
-        Binding("left_square_bracket", "chart(-1)", "Previous chart", show=False, id="chart.previous"),
-        Binding("right_square_bracket", "chart(1)", "Next chart", show=False, id="chart.next"),
-        Binding("L", "log_scale", "Log scale", show=False, id="chart.log"),
-        Binding("w", "smooth(1)", "Smoothing", show=False, id="chart.smooth"),
-        Binding("W", "smooth(-1)", "Less smoothing", show=False, id="chart.less_smooth"),
-        Binding("x", "axis", "Steps, epochs or time", show=False, id="chart.axis"),
-        Binding("z", "zoom_pane", "Maximise the pane", show=False, id="maximise"),
+        *CHART_KEYS,
         Binding("enter", "go_on", "Go on", show=False, id="go_on"),
-        Binding("escape", "back", "Back", show=False, id="back"),
+        *PANE_KEYS,
     ]
 
     def __init__(self) -> None:
@@ -102,7 +94,7 @@ class LoopScreen(PaneScreen):
         for offset, view in enumerate(views):
             name = charts[(self._chart + offset) % len(charts)] if offset < len(charts) else ""
             view.set_class(bool(offset) and not name, "-hidden")
-            lines = model.lines(name, versions, {v: version_colour(v) for v in versions}, axis=self._axis)
+            lines = model.lines(name, versions, self._axis)
             shown = {} if offset else marks
             view.show(name, lines if name else (), reading=bool(model.reading), axis=self._axis, **shown)
 
@@ -167,14 +159,9 @@ class LoopScreen(PaneScreen):
         return self.query_one(VersionTable).key
 
     def action_search(self) -> None:
-        from progtrain.tui.screens.ask import AskLine
-
         self.show_pane(self.PANES.index("log"))
-        self.app.push_screen(AskLine("search the output", "enter: last hit, then n and N    esc goes back"), self._find)
-
-    def _find(self, text: str | None) -> None:
-        if text is not None:
-            self.query_one(LogView).find(text)
+        help = "enter: last hit, then n and N    esc goes back"
+        self.ask("search the output", help, self.query_one(LogView).find)
 
     def action_chart(self, by: int) -> None:
         charts = self.model.charts(self.curve_versions())
@@ -209,9 +196,3 @@ class LoopScreen(PaneScreen):
         self._axis = AXES[(AXES.index(self._axis) + 1) % len(AXES)]
         self._remember()
         self._show_curves(self.model)
-
-    def action_back(self) -> None:
-        if self.maximized is not None:
-            self.minimize()
-        elif self.pane:
-            self.show_pane(0)

@@ -10,8 +10,8 @@ from textual.containers import Horizontal, Vertical
 
 from progtrain.tui.look.sanitize import as_text
 from progtrain.tui.model import Model
-from progtrain.tui.reading.reports import read_report, report_names
-from progtrain.tui.screens.base import PaneScreen
+from progtrain.tui.reading.documents import read_report, report_names
+from progtrain.tui.screens.base import PANE_KEYS, PaneScreen
 from progtrain.tui.widgets.document import Document
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 
@@ -21,9 +21,8 @@ class ReportsScreen(PaneScreen):
     PANES: ClassVar[tuple[str, ...]] = ("report", "reports")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "pane(1)", "Reports", id="pane.next"),
-        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("y", "copy", "Copy", tooltip="Copy the leaderboard as CSV", id="copy"),
-        Binding("escape", "back", "Back", show=False, id="back"),
+        *PANE_KEYS,
     ]
 
     def __init__(self) -> None:
@@ -71,9 +70,3 @@ class ReportsScreen(PaneScreen):
 
     def action_copy(self) -> None:
         self.host.copy(self.leaderboard, "the leaderboard")
-
-    def action_back(self) -> None:
-        if self.pane:
-            self.show_pane(0)
-        else:
-            self.host.action_screen("loop")

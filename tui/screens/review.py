@@ -18,8 +18,8 @@ from progtrain.tui.look.colours import GOOD
 from progtrain.tui.look.sanitize import as_text, clean_line
 from progtrain.tui.model import Model
 from progtrain.tui.screens import review_text
-from progtrain.tui.screens.ask import AskLine, Confirm
-from progtrain.tui.screens.base import PaneScreen
+from progtrain.tui.screens.ask import Confirm
+from progtrain.tui.screens.base import PANE_KEYS, PaneScreen
 from progtrain.tui.screens.edit import EditScreen
 from progtrain.tui.screens.facts import FactsScreen
 from progtrain.tui.screens.review_text import name_of
@@ -45,7 +45,6 @@ class ReviewScreen(PaneScreen):
         Binding("t", "answer('retry')", "Try again", id="review.retry"),
         Binding("x", "stop", "Stop", tooltip="Stop the loop", id="review.stop"),
         Binding("tab", "pane(1)", "Pane", tooltip="Next pane", id="pane.next"),
-        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("u", "split", "Unified or split diff", show=False, id="diff.split"),
         Binding("f", "facts", "Facts behind the numbers", show=False, id="review.facts"),
         Binding("E", "edit_analysis", "Edit the analysis", show=False, id="review.edit_analysis"),
@@ -61,7 +60,7 @@ class ReviewScreen(PaneScreen):
             )
             for n in range(1, 10)
         ),
-        Binding("escape", "back", "Back", show=False, id="back"),
+        *PANE_KEYS,
     ]
 
     def __init__(self) -> None:
@@ -324,12 +323,10 @@ class ReviewScreen(PaneScreen):
         return best if self._review and best != self._review.version else None
 
     def action_hint(self) -> None:
-        self.app.push_screen(
-            AskLine("a hint to the advisor; it drafts again", "enter: draft again    esc: go back"), self._hinted
-        )
+        self.ask("a hint to the advisor; it drafts again", "enter: draft again    esc: go back", self._hinted)
 
-    def _hinted(self, hint: str | None) -> None:
-        if hint is not None and self._open:
+    def _hinted(self, hint: str) -> None:
+        if self._open:
             self._send("redraft", hint=clean_line(hint).strip() or None)
 
     def action_stop(self) -> None:

@@ -11,7 +11,7 @@ from progtrain.engine.schema import Review
 from progtrain.engine.status.snapshot import Snapshot
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
 from progtrain.tui.look.sanitize import clean_line, clean_text, glimpse, shorten
-from progtrain.tui.reading.drafts import Documents
+from progtrain.tui.reading.documents import Documents
 
 
 def name_of(candidate: str | None) -> str:

@@ -18,7 +18,7 @@ from progtrain.tui.host import RulesCheck
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, QUIET
 from progtrain.tui.look.sanitize import as_text, clean_line, glimpse
 from progtrain.tui.model import Model
-from progtrain.tui.screens.base import PaneScreen
+from progtrain.tui.screens.base import PANE_KEYS, PaneScreen
 from progtrain.tui.screens.edit import EditScreen
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 
@@ -34,9 +34,8 @@ class RulesScreen(PaneScreen):
         Binding("e", "edit", "Edit rules", id="rules.edit"),
         Binding("i", "edit_instruction", "Edit instruction", id="rules.edit_instruction"),
         Binding("tab", "pane(1)", "Next pane", id="pane.next"),
-        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("y", "copy", "Copy the rules", show=False, id="copy"),
-        Binding("escape", "back", "Back", show=False, id="back"),
+        *PANE_KEYS,
     ]
 
     def __init__(self) -> None:
@@ -149,12 +148,6 @@ class RulesScreen(PaneScreen):
 
     def action_copy(self) -> None:
         self.host.copy(self.rules or "", "the rules")
-
-    def action_back(self) -> None:
-        if self.pane:
-            self.show_pane(0)
-        else:
-            self.host.action_screen("loop")
 
 
 def _as_check(found: RulesCheck) -> Check:

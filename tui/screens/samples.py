@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,8 +22,7 @@ from progtrain.tui.reading.sample_files import Shown, find_raw, kept_ids, read_k
 from progtrain.tui.reading.samples import Outcome, read_outcomes
 from progtrain.tui.sample_filter import OUTCOMES, SHARES, SampleFilter, classes
 from progtrain.tui.screens import sample_text
-from progtrain.tui.screens.ask import AskLine
-from progtrain.tui.screens.base import PaneScreen
+from progtrain.tui.screens.base import PANE_KEYS, PaneScreen
 from progtrain.tui.screens.choose import Choose
 from progtrain.tui.widgets.picture import PictureView, pixel_view
 from progtrain.tui.widgets.row_list import Column, Row, RowList
@@ -35,17 +34,22 @@ class SamplesScreen(PaneScreen):
     AUTO_FOCUS = "#samples"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "outcome", "Outcome", tooltip="All, wrong, right, kept samples", id="samples.outcome"),
-        Binding("t", "truth", "Truth", tooltip="Of one true class", id="samples.truth"),
-        Binding("p", "prediction", "Predicted", tooltip="Of one predicted class", id="samples.prediction"),
+        Binding("t", "of_class('truth')", "Truth", tooltip="Of one true class", id="samples.truth"),
+        Binding(
+            "p",
+            "of_class('prediction')",
+            "Predicted",
+            tooltip="Of one predicted class",
+            id="samples.prediction",
+        ),
         Binding("v", "loss", "Loss", tooltip="By the value of the loss", id="samples.loss"),
         Binding("x", "clear", "All again", tooltip="Clear all filters", id="samples.clear"),
         Binding("slash", "filter", "Filter by words", show=False, id="filter"),
         Binding("left_square_bracket", "version(-1)", "Earlier version", show=False, id="samples.earlier"),
         Binding("right_square_bracket", "version(1)", "Later version", show=False, id="samples.later"),
         Binding("tab", "pane(1)", "Next pane", show=False, id="pane.next"),
-        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("y", "copy", "Copy the sample's id", show=False, id="copy"),
-        Binding("escape", "back", "Back", show=False, id="back"),
+        *PANE_KEYS,
     ]
 
     def __init__(self) -> None:
@@ -157,7 +161,7 @@ class SamplesScreen(PaneScreen):
 
     def _choose(self, chosen: SampleFilter) -> None:
         self._filter = chosen
-        self.host.remember("samples", {"filter": chosen.to_json()})
+        self.host.remember("samples", {"filter": asdict(chosen)})
         self._show_rows()
 
     def _row(self, outcome: Outcome) -> Row:
@@ -230,13 +234,8 @@ class SamplesScreen(PaneScreen):
         place = OUTCOMES.index(self.filter.outcome) + 1
         self._choose(replace(self.filter, outcome=OUTCOMES[place % len(OUTCOMES)]))
 
-    def action_truth(self) -> None:
-        self._ask_class("truth", "samples that truly are")
-
-    def action_prediction(self) -> None:
-        self._ask_class("prediction", "samples that were taken for")
-
-    def _ask_class(self, field: str, title: str) -> None:
+    def action_of_class(self, field: str) -> None:
+        """`field`: "truth" or "prediction"."""
         found = classes(self._outcomes, field)
         if not found:
             self.host.say("these samples have no classes: v filters by the loss, / by words")
@@ -250,11 +249,10 @@ class SamplesScreen(PaneScreen):
         def chosen(keys: tuple[str, ...] | None) -> None:
             if keys:
                 name = keys[0].removeprefix("=") if keys[0] else None
-                self._choose(
-                    replace(self.filter, truth=name) if field == "truth" else replace(self.filter, prediction=name)
-                )
+                self._choose(SampleFilter(**asdict(self.filter) | {field: name}))
 
-        now = self.filter.truth if field == "truth" else self.filter.prediction
+        title = "samples that truly are" if field == "truth" else "samples that were taken for"
+        now = getattr(self.filter, field)
         self.app.push_screen(Choose(title, rows, at="" if now is None else f"={now}"), chosen)
 
     def action_loss(self) -> None:
@@ -273,11 +271,11 @@ class SamplesScreen(PaneScreen):
     def _loss_chosen(self, keys: tuple[str, ...] | None) -> None:
         if keys and keys[0] == "value":
             help = "enter shows samples whose loss is at least that    esc goes back"
-            self.app.push_screen(AskLine("loss from", help), self._loss_typed)
+            self.ask("loss from", help, self._loss_typed)
         elif keys:
             self._choose(replace(self.filter, loss=keys[0] or None))
 
-    def _loss_typed(self, text: str | None) -> None:
+    def _loss_typed(self, text: str) -> None:
         if not text:
             return
         try:
@@ -300,11 +298,7 @@ class SamplesScreen(PaneScreen):
 
     def action_filter(self) -> None:
         help = "enter filters by id, truth or prediction; empty shows all    esc goes back"
-        self.app.push_screen(AskLine("filter", help, self.filter.text), self._filtered)
-
-    def _filtered(self, text: str | None) -> None:
-        if text is not None:
-            self._choose(replace(self.filter, text=text))
+        self.ask("filter", help, lambda text: self._choose(replace(self.filter, text=text)), self.filter.text)
 
     def on_row_list_selected(self) -> None:
         self.show_pane(1)
@@ -314,9 +308,7 @@ class SamplesScreen(PaneScreen):
             self.host.copy(key, "the sample's id")
 
     def action_back(self) -> None:
-        if self.pane:
-            self.show_pane(0)
-        elif self.filter:
+        if not self.pane and self.filter:
             self.action_clear()
         else:
-            self.host.action_screen("loop")
+            super().action_back()

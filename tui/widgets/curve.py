@@ -23,6 +23,17 @@ from progtrain.tui.plot.chart import Line, Look, draw, limits, on_log_scale
 
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.9, 0.97)
 
+#: of screens that show charts
+CHART_KEYS = (
+    Binding("left_square_bracket", "chart(-1)", "Previous chart", show=False, id="chart.previous"),
+    Binding("right_square_bracket", "chart(1)", "Next chart", show=False, id="chart.next"),
+    Binding("L", "log_scale", "Log scale", show=False, id="chart.log"),
+    Binding("w", "smooth(1)", "Smoothing", show=False, id="chart.smooth"),
+    Binding("W", "smooth(-1)", "Less smoothing", show=False, id="chart.less_smooth"),
+    Binding("x", "axis", "Steps, epochs or time", show=False, id="chart.axis"),
+    Binding("z", "zoom_pane", "Maximise the pane", show=False, id="maximise"),
+)
+
 
 class CurveView(Widget, can_focus=True):
     PANE: ClassVar[str] = "curve"
@@ -173,10 +184,7 @@ class CurveView(Widget, can_focus=True):
             self.change(cursor=span[end])
 
     def action_zoom(self, factor: float) -> None:
-        span, whole = (
-            limits(self.lines, self.look),
-            limits(self.lines, self.look._replace(left=None, right=None)),
-        )
+        span, whole = limits(self.lines, self.look), self._whole()
         if span is None or whole is None:
             return
         left, right = span
@@ -187,15 +195,15 @@ class CurveView(Widget, can_focus=True):
         self._frame(fixed - (fixed - left) * factor, fixed + (right - fixed) * factor, whole)
 
     def action_pan(self, share: float) -> None:
-        span, whole = (
-            limits(self.lines, self.look),
-            limits(self.lines, self.look._replace(left=None, right=None)),
-        )
+        span, whole = limits(self.lines, self.look), self._whole()
         if span is None or whole is None or self.look.left is None:
             return
         by = (span[1] - span[0]) * share
         by = max(whole[0] - span[0], min(whole[1] - span[1], by))
         self._frame(span[0] + by, span[1] + by, whole)
+
+    def _whole(self) -> tuple[float, float] | None:
+        return limits(self.lines, self.look._replace(left=None, right=None))
 
     def _frame(self, left: float, right: float, whole: tuple[float, float]) -> None:
         if right - left >= whole[1] - whole[0]:

@@ -14,6 +14,8 @@ from rich.style import Style
 from rich.table import Column, Table
 from rich.text import Text
 
+from progtrain.tui.look.sanitize import narrowed
+
 #: two cells between columns, one before the first and one behind the last
 _EDGE = 2
 
@@ -67,22 +69,10 @@ def _set_widths(group: list[Column], room: int) -> int:
     least, edges = _least(group), _EDGE * len(group)
     longest = [max(map(cell_len, _cells(column))) for column in group]
     natural = [max(word, min(cell, room)) for word, cell in zip(least, longest, strict=True)]
-    widths = fit_columns(natural, least, room - edges - sum(natural))
+    widths = narrowed(natural, least, room - edges - sum(natural))
     for column, width in zip(group, widths, strict=True):
         column.width = width
     return edges + sum(widths)
-
-
-def fit_columns(natural: list[int], least: list[int], over: int) -> list[int]:
-    """Widths that give up `-over` cells, the widest column first, none more than it has to have."""
-    widths = list(natural)
-    while over < 0:
-        spare = [(width, place) for place, width in enumerate(widths) if width > least[place]]
-        if not spare:
-            break
-        widths[max(spare)[1]] -= 1
-        over += 1
-    return widths
 
 
 def _least(group: list[Column]) -> list[int]:

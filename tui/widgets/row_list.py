@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from progtrain.tui.look.sanitize import shorten
+from progtrain.tui.look.sanitize import narrowed, shorten
 from progtrain.tui.widgets.line_view import LineView
 
 _NARROWEST = 5
@@ -83,10 +83,6 @@ class RowList(LineView):
         def __init__(self, rows: RowList, key: str | None) -> None:
             super().__init__()
             self.rows, self.key = rows, key
-
-        @property
-        def control(self) -> RowList:
-            return self.rows
 
     class Selected(Highlighted):
         """Enter on a row."""
@@ -240,7 +236,6 @@ class RowList(LineView):
             if column.stretch and wanted[index]:
                 wanted[index] = max(_NARROWEST_STRETCH, wanted[index] + free)
         # long names lose their middle before the columns behind them lose their place
-        while sum(wanted) + len([w for w in wanted if w]) > width and max(wanted) > _NARROWEST:
-            wanted[wanted.index(max(wanted))] -= 1
-        self._widths = {width: tuple(wanted)}
+        over = width - sum(wanted) - len([w for w in wanted if w])
+        self._widths = {width: tuple(narrowed(wanted, [_NARROWEST] * len(wanted), over))}
         return self._widths[width]

@@ -1,4 +1,4 @@
-"""The top line of every screen: where we are, what runs, and whether the user is wanted."""
+"""The top of every screen: where we are, what runs, whether the user is wanted, and what is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textual.widget import Widget
 from progtrain.engine.status.snapshot import WORKING
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
-from progtrain.tui.look.sanitize import clean_line, shorten
+from progtrain.tui.look.sanitize import clean_line, glimpse, shorten
 from progtrain.tui.model import Model
 
 
@@ -101,3 +101,15 @@ def _machine(model: Model) -> str:
         return ""
     gpu = f"gpu {max(machine.gpus):.0f}%  " if machine.gpus else ""
     return f"{gpu}cpu {machine.cpu_percent:.0f}%  mem {words.size_of(machine.memory_used)}  "
+
+
+def notice(model: Model) -> Text:
+    """What is wrong and how to fix it, where it cannot be overlooked: below the status line. Empty where nothing is."""
+    snapshot = model.snapshot
+    parts = []
+    if model.problem:
+        parts = [model.problem, "Shown is what was last seen; it is looked for again every second."]
+    elif snapshot is not None and snapshot.status in {"failed", "not ready", "repairing"}:
+        parts = [snapshot.reason, f"fix: {snapshot.fix}" if snapshot.fix else ""]
+    first, _, rest = glimpse("\n".join(filter(None, parts))).partition("\n")
+    return Text(first, style=f"bold {BAD}").append(f"\n{rest}" if rest else "", style=NEEDS_YOU)

@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
-from progtrain.tui.look.sanitize import clean_line, clean_text, shorten
+from progtrain.tui.look.sanitize import clean_line, clean_text, narrowed, shorten
 
 _MOST_ROWS = 40
 _NARROWEST = 5
@@ -61,11 +61,7 @@ def fit(wanted: list[int], width: int) -> list[int]:
     count = len(wanted)
     while count > 1 and sum(min(w, _NARROWEST) for w in wanted[:count]) + 2 * (count - 1) > width:
         count -= 1
-    widths = wanted[:count]
-    free = width - 2 * (count - 1)
-    while sum(widths) > free and max(widths) > 1:
-        widths[widths.index(max(widths))] -= 1
-    return widths
+    return narrowed(wanted[:count], [1] * count, width - 2 * (count - 1) - sum(wanted[:count]))
 
 
 def _cell(text: str, width: int) -> str:

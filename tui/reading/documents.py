@@ -1,18 +1,19 @@
-"""The documents of the version under review: as drafted, as accepted, or as far as the advisor has come."""
+"""What was written of versions and loops: drafts as far as the advisor has come, facts, reports."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
 
-from progtrain.engine.files import LineReader
+from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.workspace import Workspace
-from progtrain.tui.reading.text import beginning
 
 _MOST = 400_000
 
 
 class Documents(NamedTuple):
+    """Of the version under review: as drafted, as accepted, or as far as the advisor has come."""
+
     version: str
     analysis: str = ""
     action: str = ""
@@ -62,7 +63,7 @@ class DraftReader:
             return False
         self._signature = signature
         self._documents = self._documents._replace(
-            analysis=beginning(paths[0]), action=beginning(paths[1]), drafted=paths[1] == drafts.action
+            analysis=_beginning(paths[0]), action=_beginning(paths[1]), drafted=paths[1] == drafts.action
         )
         return True
 
@@ -89,3 +90,37 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size
+
+
+def read_facts(workspace: Workspace, version: str) -> tuple[dict[str, str], ...]:
+    """Each with `key`, `display`, `meaning` and `source`. Empty where there are none, or while they are written."""
+    data = try_read_json(workspace.insight(version))
+    found = data.get("facts") if isinstance(data, dict) else None
+    return tuple(
+        {name: str(fact.get(name) or "") for name in ("key", "display", "meaning", "source")}
+        for fact in (found if isinstance(found, list) else [])
+        if isinstance(fact, dict)
+    )
+
+
+def report_names(workspace: Workspace) -> tuple[str, ...]:
+    """The newest first."""
+    try:
+        return tuple(sorted((p.name for p in workspace.reports.iterdir() if p.is_dir()), reverse=True))
+    except OSError:
+        return ()
+
+
+def read_report(workspace: Workspace, name: str) -> tuple[str, str]:
+    """Its analysis, and its leaderboard as CSV."""
+    folder = workspace.reports / name
+    return _beginning(folder / "final-analysis.md"), _beginning(folder / "leaderboard.csv")
+
+
+def _beginning(path: Path) -> str:
+    """Empty where nothing can be read. Bytes that are not UTF-8 show as `�`."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_MOST).decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -10,7 +10,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.widget import Widget
 
 from progtrain.tui.actions import MOVING, AvailableAction, available_actions
-from progtrain.tui.host import Host, host_of
+from progtrain.tui.host import host_of
 from progtrain.tui.look.sanitize import clean_line
 from progtrain.tui.screens.table import SCREENS, binding_id
 
@@ -23,12 +23,8 @@ _APP_COMMANDS = (
 
 
 class Commands(Provider):
-    @property
-    def host(self) -> Host:
-        return host_of(self.screen)
-
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
-        host = self.host
+        host = host_of(self.screen)
         found: list[tuple[str, str, Callable[[], object]]] = []
         if not host.readonly:
             found.append((START, "start the loop, or go on with it (?dataset_id=... names the data)", host.start_loop))
@@ -50,11 +46,11 @@ class Commands(Provider):
 
     async def search(self, query: str) -> Hits:
         dataset = dataset_of(query)
-        if dataset is not None and not self.host.readonly:
+        if dataset is not None and not host_of(self.screen).readonly:
             yield Hit(
                 1.0,
                 f"{START}?dataset_id={clean_line(dataset)}".replace("[", "("),
-                lambda: self.host.start_loop(dataset),
+                lambda: host_of(self.screen).start_loop(dataset),
                 help="start the loop with this data",
             )
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -62,11 +61,9 @@ class Model:
     problem: str = ""
     documents: Documents | None = None
     machine: Machine | None = None
-    log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
+    log: tuple[str, ...] = ()
     log_open: str = ""
     log_path: Path | None = None
-    #: lines ever appended since the log was begun: tells how many of `log` are new
-    log_count: int = 0
     marked: set[str] = field(default_factory=set)
     curves: dict[CurveKey, Series] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
@@ -85,17 +82,11 @@ class Model:
             self.documents = update.documents
         if update.machine is not None:
             self.machine = update.machine
-        if update.log is not None:
-            if update.log.fresh:
-                self.log.clear()
-                self.log_count = 0
-                self.log_path = update.log.path
-                if update.log.skipped:
-                    self.log.append(f"… {update.log.skipped:,} bytes before this are in {update.log.path.name}")
-                    self.log_count += 1
-            self.log.extend(update.log.lines)
-            self.log_count += len(update.log.lines)
-            self.log_open = update.log.open_line
+        if (log := update.log) is not None:
+            kept = () if log.fresh else self.log
+            if log.fresh and log.skipped:
+                kept = (f"… {log.skipped:,} bytes before this are in {log.path.name}",)
+            self.log, self.log_open, self.log_path = (*kept, *log.lines)[-_LOG_LINES:], log.open_line, log.path
         if update.reading is not None:
             self.reading = update.reading
         for rows in update.curves:

@@ -145,7 +145,7 @@ async def test_help_lists_the_keys_of_the_screen_below(ws: Workspace) -> None:
             "Leaderboard",
             "Quit; the loop goes on by itself",
         ):
-            assert word in app.screen.plain
+            assert word in app.screen._text().plain
         await pilot.press("escape")
         assert not isinstance(app.screen, HelpScreen)
 

@@ -47,7 +47,7 @@ async def test_the_app_opens_and_goes_on_at_any_time(ws: Workspace, jump: timede
         moments.append(NOON + jump)
         tell(ws, {"event": "runner_started"}, {"event": "step_started", "version": "v003", "step": "train"})
         await settle(pilot, lambda: app.model.snapshot is not None and app.model.snapshot.status == "runner gone")
-        assert "--:--" not in app.screen.query_one(StepStrip).plain
+        assert "--:--" not in app.screen.query_one(StepStrip).render().plain
         await walk(pilot)
 
 

@@ -84,7 +84,7 @@ def test_epochs_of_versions_with_other_batches_lie_over_each_other(ws: Workspace
     other = model(ws, [1.0, 0.4, 0.1], "v002", per_epoch=10)
     found.curves |= other.curves
     found.epochs |= other.epochs
-    lines = found.lines(LOSS, ("v001", "v002"), {"v001": "#ffffff", "v002": "#000000"}, axis="epoch")
+    lines = found.lines(LOSS, ("v001", "v002"), "epoch")
     assert [line.unit for line in lines] == [100.0, 10.0]
     assert [round(line.series.xs[-1] / line.unit, 1) for line in lines] == [3.0, 2.9]
     steps = found.lines(LOSS, ("v001", "v002"), {"v001": "#ffffff", "v002": "#000000"})

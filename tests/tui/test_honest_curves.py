@@ -66,7 +66,7 @@ def test_a_loss_that_came_back_is_not_lost() -> None:
 def test_the_legend_says_since_when() -> None:
     view = CurveView()
     view.lines = (Line("v004 train", series(DIVERGED), "red"),)
-    assert "train nan not finite from step 120" in view.reading()
+    assert "train nan not finite from step 120" in view._legend("named").plain
 
 
 @pytest.mark.parametrize(

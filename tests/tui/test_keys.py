@@ -39,7 +39,7 @@ async def test_the_footer_has_a_handful_of_keys_and_fits_80_columns(ws: Workspac
     app = make_app(ws, snapshot(ws.root, "waiting"), readonly=readonly)
     async with app.run_test(size=(80, 24)) as pilot:
         await go(pilot, keys)
-        line = app.screen.query_one(KeyLine).plain.rstrip()
+        line = app.screen.query_one(KeyLine).render().plain.rstrip()
         shown = [action for action in available_actions(app.screen, {}) if action.in_footer]
         assert len(line) <= 80 and line.endswith("? Keys") and 2 <= len(shown) <= 8, line
 
@@ -48,7 +48,7 @@ async def shown_by_help(app: ProgtrainApp, pilot: Any) -> str:
     await pilot.press("question_mark")
     await pilot.pause()
     assert isinstance(app.screen, HelpScreen)
-    plain = app.screen.plain
+    plain = app.screen._text().plain
     await pilot.press("escape")
     await pilot.pause()
     return plain
@@ -153,7 +153,7 @@ async def test_other_keys_show_in_footer_help_and_palette(ws: Workspace) -> None
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, lambda: bool(app.model.curves))
         await pilot.pause(0.2)
-        assert "f5 Compare" in app.screen.query_one(KeyLine).plain
+        assert "f5 Compare" in app.screen.query_one(KeyLine).render().plain
         plain = await shown_by_help(app, pilot)
         assert "f5  Compare" in plain and "up k p  Up" in plain and "f6  Zoom in" in plain
         assert "key f6" in str((await hits(app))["curve: zoom in"].help)

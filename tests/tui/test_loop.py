@@ -51,9 +51,9 @@ async def test_every_state_says_what_it_is(
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
         screen = app.screen
-        said = screen.query_one(StepStrip).plain + str(screen.query_one("#notice").render())
+        said = screen.query_one(StepStrip).render().plain + str(screen.query_one("#notice").render())
         assert words in said
-        for line in screen.query_one(StepStrip).plain.splitlines():
+        for line in screen.query_one(StepStrip).render().plain.splitlines():
             assert len(line) <= size[0]
 
 
@@ -199,7 +199,7 @@ async def test_curve_keys(ws: Workspace) -> None:
         await pilot.press("w")
         assert curve.look.smoothing == 0.3
         await pilot.press("left", "h")
-        assert curve.look.cursor is not None and "step" in curve.reading()
+        assert curve.look.cursor is not None and "step" in curve._legend("named").plain
         await pilot.press("plus")
         assert curve.look.left is not None
         left = curve.look.left

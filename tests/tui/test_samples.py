@@ -262,4 +262,4 @@ async def test_a_table_beside_a_sample_is_lined_up(ws: Workspace) -> None:
         screen = await kept(app, pilot)
         await pilot.press("enter")
         await pilot.pause()
-        assert screen.query_one(TableView).plain == "feature  value\nalcohol  13.2\nash      2.1"
+        assert screen.query_one(TableView).render().plain == "feature  value\nalcohol  13.2\nash      2.1"

@@ -105,7 +105,7 @@ async def test_samples_are_browsed_by_outcome_version_and_words(ws: Workspace) -
         await pilot.press("o", "o")
         await settle(pilot, lambda: keys_of(samples) == ["valid-001"])
         await settle(pilot, lambda: len(app.screen.query(PictureView)) == 1)
-        assert "▀" in app.screen.query_one(PictureView).plain
+        assert "▀" in app.screen.query_one(PictureView).render().plain
         await pilot.press("left_square_bracket")
         await settle(pilot, lambda: str(samples.border_title).startswith("v002"))
         await pilot.press("o", "slash")

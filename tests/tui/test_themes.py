@@ -181,7 +181,7 @@ async def test_without_colours_on_few_there_are_none_and_pictures_are_letters(
         for segment in cells(app):
             for colour in (segment.style.color, segment.style.bgcolor) if segment.style else ():
                 assert colour is None or colour.is_default, segment
-        assert "▀" not in app.screen.query_one(PictureView).plain
+        assert "▀" not in app.screen.query_one(PictureView).render().plain
         # the cursor is still seen
         assert any(segment.style and segment.style.reverse for segment in cells(app))
 

@@ -389,7 +389,7 @@ async def test_a_runner_killed_in_mid_training_is_told_and_the_training_is_taken
         os.kill(started[-1]["pid"], signal.SIGKILL)
         await settle(pilot, lambda: status() == "orphan training", seconds=30)
         strip = app.screen.query_one(StepStrip)
-        assert "goes on without a runner: enter takes it over" in strip.plain
+        assert "goes on without a runner: enter takes it over" in strip.render().plain
         await walk(pilot)
         await pilot.press("enter")
         await settle(pilot, lambda: status() == "waiting", seconds=90)

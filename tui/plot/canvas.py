@@ -19,17 +19,10 @@ class Canvas:
     def __init__(self, width: int, height: int, *, braille: bool = True) -> None:
         self.width, self.height = width, height
         self._across, self._down = (2, 4) if braille else (1, 1)
+        self.dots_across, self.dots_down = width * self._across, height * self._down
         self._bits = [[0] * width for _ in range(height)]
         self._chars: list[list[str]] = [[""] * width for _ in range(height)]
         self._styles: list[list[Style | None]] = [[None] * width for _ in range(height)]
-
-    @property
-    def dots_across(self) -> int:
-        return self.width * self._across
-
-    @property
-    def dots_down(self) -> int:
-        return self.height * self._down
 
     def dot(self, x: int, y: int, style: Style, char: str = "*") -> None:
         if not (0 <= x < self.dots_across and 0 <= y < self.dots_down):

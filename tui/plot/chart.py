@@ -40,6 +40,12 @@ class Line(NamedTuple):
     #: share of the log that has been read
     read: float = 1.0
 
+    def columns(
+        self, left: float, right: float, count: int, look: Look
+    ) -> Iterator[tuple[int, float, float, float, float]]:
+        """`Series.columns` of a range of the axis."""
+        return self.series.columns(left * self.unit, right * self.unit, count, look.smoothing)
+
 
 class Look(NamedTuple):
     """How the user wants to see a chart; every x is one of the axis."""
@@ -102,12 +108,9 @@ class _Scale(NamedTuple):
 
     @classmethod
     def of(cls, lines: tuple[Line, ...], look: Look, left: float, right: float) -> _Scale:
-        seen = [
-            e
-            for line in lines
-            if (e := line.series.extremes(left * line.unit, right * line.unit, look.smoothing)) is not None
-        ]
-        low, high = (min(e[0] for e in seen), max(e[1] for e in seen)) if seen else (0.0, 1.0)
+        found = [line.series.extremes(left * line.unit, right * line.unit, look.smoothing) for line in lines]
+        seen = [end for ends in found if ends is not None for end in ends] or [0.0, 1.0]
+        low, high = min(seen), max(seen)
         log = look.log and low >= 0 < high
         if log:
             # a zero lies at the bottom, and adds no decades
@@ -150,7 +153,7 @@ def on_log_scale(lines: tuple[Line, ...], look: Look) -> bool:
 def _positive(lines: tuple[Line, ...], look: Look, left: float, right: float) -> Iterator[float]:
     """Values above zero near the bottom of each column."""
     for line in lines:
-        for column in line.series.columns(left * line.unit, right * line.unit, _FINE, look.smoothing):
+        for column in line.columns(left, right, _FINE, look):
             yield from (value for value in column[1:] if value > 0)
 
 
@@ -189,7 +192,7 @@ def _draw_line(canvas: Canvas, line: Line, look: Look, left: float, right: float
     char = ":" if line.dashed else "*"
 
     before: tuple[int, int] | None = None
-    for place, *values in line.series.columns(left * line.unit, right * line.unit, canvas.dots_across, look.smoothing):
+    for place, *values in line.columns(left, right, canvas.dots_across, look):
         first, low, high, last = (_dot_row(canvas, scale, value) for value in values)
         if before is not None:
             canvas.line(before, (place, first), style, gap=2 if line.dashed else 0, char=char)
@@ -204,7 +207,7 @@ def _draw_line_marks(
     style = Style(color=line.colour, bold=True)
     mark = version_mark(line.version, ascii_only=look.ascii)
     wanted = 2 + place * 3 % _MARK_EVERY
-    for column, *_, last in line.series.columns(left * line.unit, right * line.unit, canvas.width, look.smoothing):
+    for column, *_, last in line.columns(left, right, canvas.width, look):
         if column >= wanted:
             canvas.put(column, _dot_row(canvas, scale, last) * canvas.height // canvas.dots_down, mark, style)
             wanted = column + _MARK_EVERY
@@ -231,13 +234,9 @@ def _x_axis(left: float, right: float, margin: int, width: int, time: bool) -> s
     for value in (first + place * step for place in range(_MOST_TICKS)):
         if value > right + step * 1e-9:
             break
-        text = (
-            words.clock(value)
-            if time
-            else words.big(value)
-            if step >= 1
-            else f"{value:.{min(9, max(0, -math.floor(math.log10(step))))}f}"
-        )
+        text = words.clock(value) if time else words.big(value)
+        if not time and step < 1:
+            text = f"{value:.{min(9, max(0, -math.floor(math.log10(step))))}f}"
         if len(text) > width:
             continue
         at = margin + _cell(value, left, right, width)

@@ -109,7 +109,7 @@ class CurveFeed:
             fresh = set(self._last)
             self._last = {}
         for line in self._live.read():
-            epochs = max(epochs, _int(line.get("epoch")))
+            epochs = max(epochs, epoch if isinstance(epoch := line.get("epoch"), int) else 0)
             for key, x, y in self._live_points(line):
                 before = self._last.get(key)
                 if before is not None and x < before[0]:
@@ -202,7 +202,3 @@ def _quantity(name: str) -> str:
 
 
 _STEP_OR_EPOCH = re.compile(r"[_/\s.-](?:step|epoch)$", re.IGNORECASE)
-
-
-def _int(value: object) -> int:
-    return value if isinstance(value, int) else 0

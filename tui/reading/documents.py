@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +20,6 @@ class Documents(NamedTuple):
     action: str = ""
     #: what the advisor has written up to now, while it drafts
     stream: str = ""
-    section: str = ""
-    notes: tuple[str, ...] = ()
     #: read from the drafts: nobody has accepted them yet
     drafted: bool = True
 
@@ -43,15 +42,10 @@ class DraftReader:
             self._version, self._signature = version, ()
             self._documents = Documents(version)
             self._events = LineReader(self._workspace.drafts(version).events)
-        streamed = self._read_events()
-        changed = self._read_files(version)
-        return self._documents if streamed or changed else None
-
-    def _read_events(self) -> bool:
         events = self._events.read() if self._events else []
-        for event in events:
-            self._documents = _with_event(self._documents, event)
-        return bool(events)
+        self._documents = reduce(_with_event, events, self._documents)
+        changed = self._read_files(version)
+        return self._documents if events or changed else None
 
     def _read_files(self, version: str) -> bool:
         drafts, accepted = self._workspace.drafts(version), self._workspace.version(version)
@@ -71,17 +65,12 @@ class DraftReader:
 def _with_event(documents: Documents, event: dict[str, object]) -> Documents:
     kind, text = event.get("event"), str(event.get("text") or event.get("name") or "")
     if kind == "start":
-        return documents._replace(stream="", section="", notes=())
+        return documents._replace(stream="")
     if kind == "section":
-        heading = text.replace("_", " ").strip()
-        return documents._replace(
-            section=heading, stream=f"{documents.stream}\n\n## {heading.capitalize()}\n\n"[-_MOST:]
-        )
-    if kind == "text":
-        return documents._replace(stream=(documents.stream + text)[-_MOST:])
-    if kind == "note":
-        return documents._replace(notes=(*documents.notes, text)[-20:])
-    return documents
+        text = f"\n\n## {text.replace('_', ' ').strip().capitalize()}\n\n"
+    elif kind != "text":
+        return documents
+    return documents._replace(stream=(documents.stream + text)[-_MOST:])
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

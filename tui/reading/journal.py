@@ -55,7 +55,11 @@ def _entry(number: int, line: dict[str, Any]) -> Entry:
         version=str(line.get("version") or ""),
         text=_words(event, line),
         command=" ".join(map(str, command)) if isinstance(command, list) else str(command),
-        details=tuple((key, _short(value)) for key, value in line.items() if key not in {"event", "at"}),
+        details=tuple(
+            (key, value if isinstance(value, str) else repr(value))
+            for key, value in line.items()
+            if key not in {"event", "at"}
+        ),
     )
 
 
@@ -90,7 +94,3 @@ def _words(event: str, line: dict[str, Any]) -> str:
             return f"from {get('base')}: {get('action')}" if get("base") else str(get("action") or "")
         case _:
             return str(get("text") or "")
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)

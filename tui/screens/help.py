@@ -35,10 +35,6 @@ class HelpScreen(ModalScreen[None]):
         with VerticalScroll(classes="dialog tall"):
             yield Static(self._text(), markup=False)
 
-    @property
-    def plain(self) -> str:
-        return self._text().plain
-
     def _text(self) -> Text:
         text = Text("keys of this screen        esc goes back\n", style="bold")
         for title, lines in key_lines(self._actions):

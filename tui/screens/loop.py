@@ -62,7 +62,10 @@ class LoopScreen(PaneScreen):
         super().on_mount()
         for number in _SMALL:
             self.query_one(f"#curve_{number}").can_focus = False
-        self._recall()
+        seen = self.host.recalled("loop")
+        self._axis = next((axis for axis in AXES if axis == seen.get("axis")), "step")
+        for view in self.query(CurveView):
+            view.recall(seen)
 
     # showing
 
@@ -78,9 +81,8 @@ class LoopScreen(PaneScreen):
         """The current version and the marked ones."""
         model = self.model
         current = model.snapshot.version if model.snapshot else None
-        with_rows = [v.version for v in model.snapshot.versions] if model.snapshot else []
-        if current is None and with_rows:
-            current = with_rows[-1]
+        if current is None and model.snapshot and model.snapshot.versions:
+            current = model.snapshot.versions[-1].version
         return in_order({*model.marked, *([current] if current else [])})
 
     def _show_curves(self, model: Model) -> None:
@@ -114,14 +116,8 @@ class LoopScreen(PaneScreen):
             return
         if snapshot.running or snapshot.status in WORKING - {"orphan training"}:
             about = f"{snapshot.version} is {words.headline(snapshot).removeprefix(f'{snapshot.version} ')}."
-            self.app.push_screen(
-                Confirm(
-                    f"Stop the loop? {about}\nIt ends after the batch that runs; what is finished is kept.",
-                    "stop it",
-                    "go on",
-                ),
-                self._stop,
-            )
+            question = f"Stop the loop? {about}\nIt ends after the batch that runs; what is finished is kept."
+            self.app.push_screen(Confirm(question, "stop it", "go on"), self._stop)
         elif snapshot.status == "waiting":
             self.host.action_screen("review")
         else:
@@ -169,28 +165,19 @@ class LoopScreen(PaneScreen):
             self._chart = (self._chart + by) % len(charts)
             self._show_curves(self.model)
 
-    def _views(self) -> list[CurveView]:
-        return list(self.query(CurveView))
-
     def action_log_scale(self) -> None:
-        for view in self._views():
+        for view in self.query(CurveView):
             view.change(log=not view.look.log)
         self._remember()
 
     def action_smooth(self, by: int) -> None:
-        for view in self._views():
+        for view in self.query(CurveView):
             view.next_smoothing(by)
         self._remember()
 
     def _remember(self) -> None:
         look = self.query_one("#curve", CurveView).look
         self.host.remember("loop", {"axis": self._axis, "log": look.log, "smoothing": look.smoothing})
-
-    def _recall(self) -> None:
-        seen = self.host.recalled("loop")
-        self._axis = next((axis for axis in AXES if axis == seen.get("axis")), "step")
-        for view in self._views():
-            view.recall(seen)
 
     def action_axis(self) -> None:
         self._axis = AXES[(AXES.index(self._axis) + 1) % len(AXES)]

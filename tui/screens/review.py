@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -27,6 +28,16 @@ from progtrain.tui.widgets.candidates import COLUMNS, CandidateList, candidate_r
 from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.document import Document
 from progtrain.tui.widgets.row_list import RowList
+
+#: action -> the answer that it gives, which must be among those of the open question
+_ANSWERS = {
+    "edit": "edit",
+    "edit_analysis": "edit",
+    "choose": "choose",
+    "back_to_best": "choose",
+    "hint": "redraft",
+    "stop": "stop",
+}
 
 
 class ReviewScreen(PaneScreen):
@@ -173,9 +184,8 @@ class ReviewScreen(PaneScreen):
             return
         writing = self._review is None and model.snapshot is not None and model.snapshot.status == "drafting"
         streamed = writing and bool(documents.stream)
-        self.query_one("#analysis", Document).show(
-            documents.stream if streamed else documents.analysis, follow=streamed
-        )
+        text = documents.stream if streamed else documents.analysis
+        self.query_one("#analysis", Document).show(text, follow=streamed)
         state = "being written" if writing else "drafted" if documents.drafted else "accepted"
         titles = {
             "#analysis_pane": ("result-analysis.md", documents.analysis),
@@ -223,16 +233,7 @@ class ReviewScreen(PaneScreen):
     # keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        wanted = {
-            "edit": "edit",
-            "edit_analysis": "edit",
-            "choose": "choose",
-            "hint": "redraft",
-            "stop": "stop",
-            "back_to_best": "choose",
-        }.get(action)
-        if action == "answer":
-            wanted = str(parameters[0])
+        wanted = str(parameters[0]) if action == "answer" else _ANSWERS.get(action)
         if action == "back_to_best" and not (self._way_back() or self._best()):
             return False
         if action == "highlight":
@@ -330,9 +331,8 @@ class ReviewScreen(PaneScreen):
             self._send("redraft", hint=clean_line(hint).strip() or None)
 
     def action_stop(self) -> None:
-        self.app.push_screen(
-            Confirm("Stop the loop here?\nThe draft stays; start goes on from it.", "stop", "go on"), self._stop
-        )
+        question = "Stop the loop here?\nThe draft stays; start goes on from it."
+        self.app.push_screen(Confirm(question, "stop", "go on"), self._stop)
 
     def _stop(self, yes: bool | None) -> None:
         if yes and self._open:
@@ -347,14 +347,8 @@ class ReviewScreen(PaneScreen):
             name = name_of(self._candidates.key)
             self.host.say(f"{name} is not drafted yet: enter in the list of candidates drafts it, then edit it")
             return
-        version = review.version
-        screen = EditScreen(
-            "action-extract.md",
-            documents.action,
-            lambda edited: self.host.engine.preview(version, edited),
-            suffix=".md",
-        )
-        self.app.push_screen(screen, self._edited)
+        check = partial(self.host.engine.preview, review.version)
+        self.app.push_screen(EditScreen("action-extract.md", documents.action, check, suffix=".md"), self._edited)
 
     def _edited(self, text: str | None) -> None:
         if text is not None and self._open:

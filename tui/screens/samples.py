@@ -62,7 +62,8 @@ class SamplesScreen(PaneScreen):
         self._kept: dict[str, Path] = {}
         #: None: what was remembered is not looked up yet
         self._filter: SampleFilter | None = None
-        self._state: tuple[object, ...] = ()
+        #: versions that were evaluated at the last look
+        self._known: list[str] = []
         self._round = 0
 
     def body(self) -> ComposeResult:
@@ -91,18 +92,14 @@ class SamplesScreen(PaneScreen):
 
     def show(self, model: Model) -> None:
         evaluated = self._evaluated(model)
-        state = tuple(evaluated)
-        if state == self._state:
+        if evaluated == self._known:
             return
-        self._state = state
-        if self.version is None or self.version not in evaluated:
-            if evaluated:
-                self._load(evaluated[-1])
-            elif self.version is not None:
-                self.version = None
-                self._loaded(None, (), {})
-        else:
-            self._load(self.version)
+        self._known = evaluated
+        if evaluated:
+            self._load(self.version if self.version in evaluated else evaluated[-1])
+        elif self.version is not None:
+            self.version = None
+            self._loaded(None, (), {})
 
     @staticmethod
     def _evaluated(model: Model) -> list[str]:

@@ -107,13 +107,11 @@ class CurveView(Widget, can_focus=True):
             text = "no curve yet: it is drawn as soon as the script logs something"
             if self._reading:
                 text = "the log is being read"
-            return self._message(text if y == height // 2 else "", width)
+            shown = text[:width].center(width) if y == height // 2 else " " * width
+            return Strip([Segment(shown, Style(dim=True))]).apply_style(self._ground)
         if y >= len(self._drawing):
             return Strip.blank(width, self._ground)
         return Strip(self._drawing[y]).adjust_cell_length(width).apply_style(self._ground)
-
-    def _message(self, text: str, width: int) -> Strip:
-        return Strip([Segment(text[:width].center(width), Style(dim=True))]).apply_style(self._ground)
 
     def _say_title(self) -> None:
         parts = [self.chart or "curves"]
@@ -134,12 +132,9 @@ class CurveView(Widget, can_focus=True):
         room = self.size.width - 2 if self.size.width else titles[0].cell_len  # not laid out yet
         self.border_title = next((title for title in titles if title.cell_len <= room), brief)
 
-    def reading(self) -> str:
-        """What stands under the cursor, or last: "step 812  v003 train 0.1213 val 0.1302"."""
-        return self._legend("named").plain
-
     def _legend(self, values: Literal["named", "bare", "none"]) -> Text:
-        """Each version in its colour, with its mark where there are several, and its `values` where there is room."""
+        """What stands under the cursor, or last: each version in its colour, with its mark where there are several,
+        and its `values` where there is room."""
         parts: dict[str, Text] = {}
         at = self.look.cursor
         if at is not None:

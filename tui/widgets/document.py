@@ -7,7 +7,7 @@ Markdown has it, takes a second for an analysis.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.console import Console
 from rich.segment import Segment
@@ -19,9 +19,6 @@ from progtrain.tui.host import host_of
 from progtrain.tui.look.colours import NOW, QUIET
 from progtrain.tui.look.sanitize import clean_markdown
 from progtrain.tui.widgets.line_view import LineView
-
-if TYPE_CHECKING:
-    from rich.markdown import Markdown
 
 #: characters that are laid out between two keys without anybody noticing; more of them in a thread
 _AT_ONCE = 20_000
@@ -99,8 +96,11 @@ class Document(LineView):
 def lay_out(source: str, width: int) -> list[Text]:
     if not source.strip():
         return []
+    from progtrain.tui.widgets.markdown_elements import PlainMarkdown
+
+    markdown = PlainMarkdown(source, hyperlinks=False, code_theme="ansi_dark")
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system="truecolor", theme=_THEME)
-    segments = console.render(_markdown(source), console.options.update(width=width))
+    segments = console.render(markdown, console.options.update(width=width))
     lines: list[Text] = []
     after = "start"
     for row in Segment.split_lines(segments):
@@ -119,9 +119,3 @@ def _joined(row: list[Segment]) -> Text:
     for segment in row:
         line.append(segment.text, segment.style and segment.style.clear_meta_and_links())
     return line
-
-
-def _markdown(source: str) -> Markdown:
-    from progtrain.tui.widgets.markdown_elements import PlainMarkdown
-
-    return PlainMarkdown(source, hyperlinks=False, code_theme="ansi_dark")

@@ -24,10 +24,6 @@ class KeyLine(Widget):
     def _changed(self, screen: Screen[object]) -> None:
         self.refresh()
 
-    @property
-    def plain(self) -> str:
-        return self.render().plain
-
     def render(self) -> Text:
         style = self.get_component_rich_style("key-line--key", partial=True)
         line = Text(no_wrap=True, overflow="crop")

@@ -28,7 +28,7 @@ class LogView(LineView):
     def __init__(self, *, id: str | None = None, signs: words.Signs = words.UNICODE) -> None:
         super().__init__(id=id)
         self.border_title = "output"
-        self.lines: list[str] = []
+        self.lines: tuple[str, ...] = ()
         self.follow = True
         self.search = ""
         self._signs = signs
@@ -40,12 +40,12 @@ class LogView(LineView):
         return max(1, len(self.lines))
 
     def show(self, model: Model) -> None:
-        seen = (model.log_path, model.log_count, model.log_open)
+        seen = (model.log_path, model.log, model.log_open)
         if seen == self._seen:
             return
         self._seen = seen
         self._path = model.log_path
-        self.lines = [*model.log, model.log_open] if model.log_open else list(model.log)
+        self.lines = (*model.log, model.log_open) if model.log_open else model.log
         self.content_width = max(map(len, self.lines), default=0)
         self._say_title()
         self.renew()

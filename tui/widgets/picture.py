@@ -21,10 +21,6 @@ class PictureView(Widget):
         self._picture = picture
         self._letters = letters
 
-    @property
-    def plain(self) -> str:
-        return self.render().plain
-
     def render(self) -> Text:
         if self._picture.problem:
             return Text(clean_line(self._picture.problem), style="dim")

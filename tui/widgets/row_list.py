@@ -59,8 +59,6 @@ class Row:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Row) and self.key == other.key and self.source == other.source
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 class RowList(LineView):
     PANE: ClassVar[str] = "list"

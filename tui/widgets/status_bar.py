@@ -64,10 +64,8 @@ class StatusBar(Widget):
             text.append("\x00").append(f" data {shorten(clean_line(snapshot.dataset_id), 16)} ", style="")
         locks = len(snapshot.locks)
         text.append("\x00").append(f" {locks} lock{'' if locks == 1 else 's'}" if locks else " no locks", style=QUIET)
-        if snapshot.warnings:
-            text.append("\x00").append(
-                f"  {len(snapshot.warnings)} warning{'' if len(snapshot.warnings) == 1 else 's'}", NEEDS_YOU
-            )
+        if warnings := len(snapshot.warnings):
+            text.append("\x00").append(f"  {warnings} warning{'' if warnings == 1 else 's'}", NEEDS_YOU)
         return text
 
     def _compose_right(self, model: Model) -> Text:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widget import Widget
 
-from progtrain.engine.status.snapshot import STEP_NAMES
+from progtrain.engine.status.snapshot import STEP_NAMES, StepView
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
 from progtrain.tui.look.sanitize import clean_line
@@ -39,10 +39,6 @@ class StepStrip(Widget):
             self._snapshot, self._since = model.snapshot, model.since
             self.refresh()
 
-    @property
-    def plain(self) -> str:
-        return self.render().plain
-
     def render(self) -> Text:
         width = max(20, self.content_size.width)
         if self._snapshot is None:
@@ -56,25 +52,20 @@ class StepStrip(Widget):
     def step_line(self, snapshot: Snapshot, width: int) -> Text:
         line = Text(no_wrap=True)
         line.append(f" {snapshot.version or 'v001'} of {snapshot.max_versions} ", style="bold")
-        steps: list[tuple[int, str, str, float | None]]
-        steps = [(s.number, clean_line(s.name), s.state, s.seconds) for s in snapshot.steps]
-        steps = steps or [(i, name, "pending", None) for i, name in enumerate(STEP_NAMES)]
-        for number, name, state, seconds in steps:
-            line.append(" " if width < _WIDE else "  ")
-            line.append_text(self._step(number, name, state, seconds, width))
+        for step in snapshot.steps or [StepView(i, name, "pending") for i, name in enumerate(STEP_NAMES)]:
+            line.append(" " if width < _WIDE else "  ").append_text(self._step(step, width))
         return line
 
-    def _step(self, number: int, name: str, state: str, seconds: float | None, width: int) -> Text:
-        sign = words.step_sign(state, self._signs)
-        style = _STYLE.get(state, QUIET)
+    def _step(self, step: StepView, width: int) -> Text:
+        sign, name, timed = words.step_sign(step.state, self._signs), clean_line(step.name), step.seconds is not None
         if width >= _WIDE:
-            text = f"{sign} {number} {name}"
-            timed = seconds is not None and (state == "running" or width >= 150)
-            return Text(f"{text} {words.clock(seconds)}" if timed else text, style=style)
-        if state in {"running", "waiting", "failed"}:
-            text = f"{sign}{number} {_SHORT.get(name, name)}"
-            return Text(f"{text} {words.clock(seconds)}" if seconds is not None else text, style=style)
-        return Text(f"{sign}{number}", style=style)
+            text = f"{sign} {step.number} {name}"
+            timed = timed and (step.state == "running" or width >= 150)
+        elif step.state in {"running", "waiting", "failed"}:
+            text = f"{sign}{step.number} {_SHORT.get(name, name)}"
+        else:
+            text, timed = f"{sign}{step.number}", False
+        return Text(f"{text} {words.clock(step.seconds)}" if timed else text, style=_STYLE.get(step.state, QUIET))
 
     def progress_line(self, snapshot: Snapshot, width: int) -> Text:
         if snapshot.progress is not None and snapshot.status in {"training", "stopping"}:

@@ -23,10 +23,6 @@ class TableView(Widget):
         super().__init__()
         self._rows, self._more = read_rows(text, delimiter)
 
-    @property
-    def plain(self) -> str:
-        return self.render().plain
-
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(table_lines(self._rows, self._more, width))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -15,8 +16,6 @@ from progtrain.tui.widgets.row_list import Column, Row, RowList
 
 if TYPE_CHECKING:
     from progtrain.engine.status.snapshot import Snapshot, VersionView
-
-_SHORT_VERDICT = {"within noise": "noise"}
 
 
 class VersionTable(RowList):
@@ -55,44 +54,43 @@ def version_columns(snapshot: Snapshot) -> list[Column]:
 
 def version_rows(snapshot: Snapshot, marked: set[str], signs: words.Signs, diverged: Collection[str] = ()) -> list[Row]:
     """The newest first. `diverged`: versions whose newest loss is not finite."""
-    up = snapshot.higher_is_better
-    return [
-        _row(view, up, view.version in marked, signs, view.version in diverged) for view in reversed(snapshot.versions)
-    ]
+    rows = []
+    for view in reversed(snapshot.versions):
+        source = (view, snapshot.higher_is_better, view.version in marked, view.version in diverged)
+        rows.append(Row(view.version, source=source, make=partial(_cells, *source, signs)))
+    return rows
 
 
-def _row(view: VersionView, up: bool, marked: bool, signs: words.Signs, diverged: bool) -> Row:
-    source = (view, up, marked, diverged)
-    return Row(view.version, source=source, make=lambda: _cells(view, up, marked, signs, diverged))
-
-
-def _cells(view: VersionView, up: bool, marked: bool, signs: words.Signs, diverged: bool) -> tuple[Text, ...]:
+def _cells(view: VersionView, up: bool, marked: bool, diverged: bool, signs: words.Signs) -> tuple[Text, ...]:
     colour = version_colour(view.version)
     verdict = view.verdict_previous
-    shown = _SHORT_VERDICT.get(verdict or "", verdict or "")
-    if not shown:
-        shown = (
-            "first" if view.base is None and view.value is not None else "" if view.value is not None else view.state
-        )
+    shown, style = "noise" if verdict == "within noise" else verdict or "", verdict_colour(verdict)
+    if not shown and view.value is not None:
+        shown = "first" if view.base is None else ""
+    elif view.value is None:
+        shown, style = shown or view.state, _state_style(view)
+    if diverged:
+        shown, style = "diverged", f"bold {verdict_colour('worse')}"
     return (
         version_mark(view, marked, signs),
         as_text(view.version, f"bold {colour}"),
         as_text(words.metric_value(view.value, signs)),
         _change(view.delta_previous, verdict, up, signs),
         _change(view.delta_best, view.verdict_best, up, signs),
-        as_text("diverged", f"bold {verdict_colour('worse')}")
-        if diverged
-        else as_text(shown, _state_style(view) if view.value is None else verdict_colour(verdict)),
+        as_text(shown, style),
         as_text(view.action, QUIET),
     )
 
 
 def version_mark(view: VersionView, marked: bool, signs: words.Signs) -> Text:
-    sign = signs.best if view.is_best else ""
-    if not sign:
-        sign = {"waiting": signs.waiting, "failed": signs.failed, "done": " ", "pending": signs.pending}.get(
-            view.state, signs.running if view.state not in {"stopped"} else signs.off
-        )
+    known = {
+        "waiting": signs.waiting,
+        "failed": signs.failed,
+        "done": " ",
+        "pending": signs.pending,
+        "stopped": signs.off,
+    }
+    sign = signs.best if view.is_best else known.get(view.state, signs.running)
     return Text(f"{signs.marked if marked else ' '}{sign}", style=_state_style(view), end="")
 
 

@@ -32,18 +32,21 @@ import io
 import json
 import math
 import os
+import pickle
 import random
 import re
 import runpy
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -66,6 +69,13 @@ TRAINERS = {
     "transformers.trainer": "train",
 }
 TARGETS = ("label", "labels", "target", "targets", "y", "mask", "masks")
+LIMIT = 600  # seconds that a model from elsewhere has to start, and for each answer
+TO_WRITE = "`def predict(raw)` that returns a label, a class's index, or scores"
+ADDS = ("add_argument", "option", "argument")
+INLETS = ("--input", "--text", "--image", "--audio", "--file", "--path", "--data", "-i")
+OUTLETS = ("--output", "--out", "-o")
+SAYS = ("prediction", "label", "class", "pred", "class_name", "class_id", "index")
+SCORES = ("logits", "scores", "probabilities", "probs")
 REPORTED = "reported by the script, not measured"
 
 
@@ -199,28 +209,6 @@ class TrainedModel:
         return [Answer(row, self.postprocess(row)) for row in scores]
 
 
-class ExternalModel:
-    """A model from elsewhere: predict(raw) gives scores, a label, a number, or a dict with these."""
-
-    def __init__(self, module: ModuleType) -> None:
-        if not callable(getattr(module, "predict", None)):
-            raise EvalError(f"{Path(str(module.__file__)).relative_to(ROOT)} offers no predict(raw)")
-        self.predict, self.device, self.settings = module.predict, "not known", dict[str, Any]()
-        getattr(module, "load", lambda: None)()
-
-    def answer(self, raws: Sequence[Any]) -> list[Answer]:
-        return [self.read(self.predict(raw)) for raw in raws]
-
-    def read(self, output: Any) -> Answer:
-        prediction = None
-        if isinstance(output, Mapping):
-            prediction = next((output[k] for k in ("prediction", "label", "class") if k in output), None)
-            output = next((output[k] for k in ("logits", "scores", "probabilities") if k in output), prediction)
-        if isinstance(output, (str, int, np.integer)):
-            return Answer(None, output)
-        return Answer(torch.as_tensor(np.asarray(output)).float(), prediction)
-
-
 def all_answers(model: TrainedModel | ExternalModel, raws: Sequence[Any]) -> list[Answer]:
     try:
         answers = [a for n in range(0, len(raws), BATCH) for a in model.answer(raws[n : n + BATCH])]
@@ -235,7 +223,7 @@ def median_latency(model: TrainedModel | ExternalModel, raws: list[Any]) -> floa
     for raw in [*raws[:WARM_UP], *raws[:LATENCY_SAMPLES]]:
         start = time.perf_counter()
         model.answer([raw])
-        times.append((time.perf_counter() - start) * 1000)
+        times.append(getattr(model, "took", time.perf_counter() - start) * 1000)
     return statistics.median(times[len(raws[:WARM_UP]) :])
 
 
@@ -1378,6 +1366,8 @@ class Evaluation:
     shown: dict[str, tuple[Any, Seen, Any]] = field(default_factory=dict)
     data_sha256: str = ""
     reported: bool = False
+    #: what a model from elsewhere was taken for
+    external_as: str = ""
 
 
 def as_number(value: Any, index: Mapping[str, int], what: str) -> Tensor:
@@ -1464,6 +1454,332 @@ def evaluate_samples(
     return Evaluation(judge, judge.scores(), latency, str(model.device), model.settings, shown)
 
 
+# ---- a model from elsewhere: in a process of its own, by its own interpreter
+
+
+def packed(value: Any) -> Any:
+    """Arrays, tensors and pictures as plain values, which an interpreter without these packages can unpickle."""
+    if hasattr(value, "detach"):
+        return {"__kind": "tensor", "of": packed(value.detach().cpu().numpy())}
+    value = value.to_numpy() if hasattr(value, "to_numpy") else value
+    if hasattr(value, "dtype") and hasattr(value, "tobytes"):
+        if not value.shape or value.dtype.kind not in "biuf":
+            return packed(value.tolist())
+        return {"__kind": "array", "type": value.dtype.str, "shape": value.shape, "data": value.tobytes()}
+    if hasattr(value, "tobytes") and hasattr(value, "mode"):
+        return {"__kind": "image", "mode": value.mode, "size": value.size, "data": value.tobytes()}
+    if hasattr(value, "items"):
+        return {key if type(key) in (int, bool) else str(key): packed(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [packed(item) for item in value] if isinstance(value, list) else tuple(packed(item) for item in value)
+    return value if value is None or type(value) in (bool, int, float, str, bytes) else str(value)
+
+
+def unpacked(value: Any) -> Any:
+    """What `packed` was given; nested lists for arrays where there is no numpy."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(unpacked(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("__kind")
+    if kind == "image":
+        return importlib.import_module("PIL.Image").frombytes(value["mode"], value["size"], value["data"])
+    if kind == "tensor":
+        try:
+            return importlib.import_module("torch").from_numpy(unpacked(value["of"]))
+        except ImportError:
+            return unpacked(value["of"])
+    if kind == "array":
+        try:
+            flat = importlib.import_module("numpy").frombuffer(value["data"], value["type"])
+            return flat.reshape(value["shape"]).copy()
+        except ImportError:
+            letters = {"f4": "f", "f8": "d", "i8": "q", "i4": "i", "i2": "h", "i1": "b", "u1": "B", "b1": "?"}
+            return memoryview(value["data"]).cast(letters[value["type"][1:]], value["shape"]).tolist()
+    return {key: unpacked(item) for key, item in value.items()}
+
+
+def find_predictor(module: Any) -> Any:
+    """What answers, and its name. None: there is no such thing."""
+    names = ("predict", "infer", "inference")
+    for name in names:
+        if callable(getattr(module, name, None)):
+            return getattr(module, name), f"{name}()"
+    for cls in list(vars(module).values()):
+        name = next((n for n in names if callable(getattr(cls, n, None))), None)
+        if isinstance(cls, type) and cls.__module__ == module.__name__ and name:
+            return getattr(cls(), name), f"{cls.__name__}().{name}()"
+    return None, ""
+
+
+def ask(call: Any, raws: Any, way: str) -> Any:
+    """An answer a sample. Raises what the model raises, and `ValueError` where answers are not what they have to be."""
+    if way == "one sample a call":
+        answers = [call(raw) for raw in raws]
+        whole = [a for a in answers if isinstance(a, (list, tuple))]
+        letters = all(isinstance(r, str) and len(a) == len(r) > 1 for r, a in zip(raws, whole))
+        if any(len(a) > 1 and isinstance(a[0], str) for a in whole) or (whole and letters):
+            raise ValueError("one sample gives several answers")
+        return answers
+    several = list(raws)
+    if way == "an array of samples a call":
+        package = "torch" if hasattr(raws[0], "detach") else "numpy"
+        several = importlib.import_module(package).stack(several)
+    answers = call(several)
+    if hasattr(answers, "items") or not hasattr(answers, "__len__") or len(answers) != len(raws):
+        raise ValueError(f"{len(raws)} samples do not give as many answers")
+    return list(answers)
+
+
+def find_way(call: Any, raws: Any) -> str:
+    """Whether it takes one sample or several, by what it calls its parameter and by trying. Raises its first error."""
+    ways = ["one sample a call", "a list of samples a call", "an array of samples a call"]
+    with suppress(TypeError, ValueError):
+        first = next(iter(inspect.signature(call).parameters.values()))
+        usual = r"^(?:texts|inputs|images|samples|sentences|batch|items|raws|xs|documents|audios)$"
+        if re.search(usual, first.name) or re.search(r"list|sequence|iterable", str(first.annotation), re.IGNORECASE):
+            ways = [*ways[1:], ways[0]]
+    errors = []
+    for way in ways:
+        try:
+            ask(call, raws, way)
+        except Exception as error:  # noqa: BLE001 - it is the user's code
+            errors.append(error)
+        else:
+            return way
+    raise errors[0]
+
+
+def serve() -> None:
+    """The child: imports the file, then answers one request after the other. What the model prints goes to stderr."""
+    inlet, outlet = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    path = sys.argv[1]
+    sys.argv, sys.path[0] = [path], os.path.dirname(path)  # noqa: PTH120 - any Python runs this
+
+    def send(*content: Any) -> None:
+        data = pickle.dumps(content, 4)
+        outlet.write(len(data).to_bytes(8, "big") + data)
+        outlet.flush()
+
+    def told(error: BaseException) -> str:
+        lines = [line for name, line, _, _ in traceback.extract_tb(error.__traceback__) if name == path]
+        place = f" (inference_sample.py, line {lines[-1]})" if lines else ""
+        return f"{type(error).__name__}: {error}{place}"
+
+    spec = importlib.util.spec_from_file_location("inference_sample", path)
+    module: Any = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    sys.modules["inference_sample"] = module
+    call, name, way, problem = None, "", "", ""
+    try:
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a demo at its end may fail and harm nothing
+        problem = told(error)
+    try:
+        call, name = find_predictor(module)
+        if hasattr(module, "load"):
+            module.load()
+        send(name, problem)
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        send("", problem or told(error))
+    while size := inlet.read(8):
+        raws = unpacked(pickle.loads(inlet.read(int.from_bytes(size, "big"))))
+        try:
+            way = way or find_way(call, raws)
+            began = time.perf_counter()
+            answers = ask(call, raws, way)
+            send(way, packed(answers), time.perf_counter() - began)
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            send("", problem or told(error))
+
+
+CHILD = """from __future__ import annotations
+import importlib, importlib.util, inspect, os, pickle, re, sys, time, traceback
+from contextlib import suppress
+"""
+
+
+class ExternalModel:
+    """Models/external/NAME: a function, a class or a command line, asked in its own folder."""
+
+    def __init__(self, folder: Path, names: list[str] | None) -> None:
+        self.folder, self.script, self.names = folder, folder / "inference_sample.py", names or []
+        self.device, self.settings, self.command = "not known", {}, []
+        here = folder.relative_to(ROOT)
+        if not self.script.is_file():
+            beside = ", ".join(sorted(p.name for p in folder.glob("*.py"))) or "no other"
+            raise EvalError(f"{here} has no inference_sample.py (there is: {beside}): write one with {TO_WRITE}")
+        own = [folder / env / part for env in (".venv", "venv") for part in ("bin/python", "Scripts/python.exe")]
+        self.python = next((str(p) for p in own if p.is_file()), sys.executable)
+        self.by = "" if self.python == sys.executable else f", run by {Path(self.python).relative_to(folder)}"
+        parts = (packed, unpacked, find_predictor, ask, find_way, serve)
+        source = CHILD + "\n\n".join(inspect.getsource(part) for part in parts) + "\n\nserve()\n"
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the model
+        self.child = subprocess.Popen(
+            [self.python, "-c", source, str(self.script)], cwd=folder, stderr=self.said, stdin=-1, stdout=-1,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+        try:
+            self.taken_as, problem = self.receive()
+            if not self.taken_as:
+                self.taken_as, self.command = self.command_line(problem), [self.python, self.script.name]
+        except EvalError:
+            self.close()
+            raise
+
+    def receive(self) -> tuple[Any, ...]:
+        """The child's next message. Raises `EvalError` where it ends or takes too long."""
+        pipe, late, began = self.child.stdout, threading.Timer(LIMIT, self.child.kill), time.monotonic()
+        late.start()
+        size = pipe.read(8)
+        data = pipe.read(int.from_bytes(size, "big"))
+        late.cancel()
+        if data:
+            return pickle.loads(data)
+        if time.monotonic() - began >= LIMIT:
+            raise EvalError(f"{self.script.relative_to(ROOT)} gave no answer within {LIMIT} s")
+        self.said.seek(0)
+        raise EvalError(f"{self.script.relative_to(ROOT)} ended: {last_line(self.said.read())}")
+
+    def answer(self, raws: Sequence[Any]) -> list[Answer]:
+        if self.command:
+            return [self.read(self.run(raw)) for raw in raws]
+        data = pickle.dumps(packed(list(raws)), 4)
+        try:
+            self.child.stdin.write(len(data).to_bytes(8, "big") + data)
+            self.child.stdin.flush()
+        except OSError:
+            pass  # it has ended: receive() says how
+        way, answers, *took = self.receive()
+        if not way:
+            raise ExternalError(f"{self.script.relative_to(ROOT)}: {answers}{self.fix(answers)}")
+        self.taken_as, self.took = f"{self.taken_as.split(', ')[0]}, {way}{self.by}", took[0]
+        return [self.read(unpacked(answer)) for answer in answers]
+
+    def fix(self, problem: str) -> str:
+        if "ModuleNotFoundError" not in problem or self.by:
+            return ""
+        needs = " -r requirements.txt" if (self.folder / "requirements.txt").is_file() else " ..."
+        return f"; give it an environment of its own, in {self.folder.relative_to(ROOT)}: " \
+            f"python -m venv .venv && .venv/bin/pip install{needs}"  # fmt: skip
+
+    def command_line(self, problem: str) -> str:
+        """Takes the file for a command line, by the arguments that its source adds. Returns what it is taken for."""
+        tree = ast.parse(self.script.read_bytes()) if not problem.startswith("SyntaxError") else ast.parse("")
+        calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") in ADDS]
+        said = [
+            ([a.value for a in c.args if isinstance(a, ast.Constant) and isinstance(a.value, str)], c) for c in calls
+        ]
+        options = {n: any(k.arg == "required" for k in c.keywords) for names, c in said for n in names}
+        needed = [n for n, required in options.items() if required or not n.startswith("-")]
+        self.inlet = next((n for n in INLETS if n in options), needed[0] if len(needed) == 1 else None)
+        self.outlet = next((n for n in OUTLETS if n in options), None)
+        if not self.inlet:
+            where = self.script.relative_to(ROOT)
+            raise EvalError(f"{where}: {problem}{self.fix(problem)}" if problem else f"{where} offers no {TO_WRITE}")
+        return f"a script with {self.inlet}{f' and {self.outlet}' if self.outlet else ''}, one sample a run{self.by}"
+
+    def run(self, raw: Any) -> Any:
+        """One run of the command line: JSON, .npy or a label, from the file it writes or the last line it prints."""
+        with tempfile.TemporaryDirectory() as place:
+            given: list[str] = [self.inlet] if self.inlet.startswith("-") else []
+            given.append(write_input(Path(place), raw, self.script.read_text(encoding="utf-8", errors="replace")))
+            file = Path(place) / "output.json"
+            given += [self.outlet, str(file)] if self.outlet else []
+            began = time.perf_counter()
+            try:
+                done = subprocess.run(
+                    [*self.command, *given], cwd=self.folder, capture_output=True, timeout=LIMIT, stdin=-3
+                )
+            except subprocess.TimeoutExpired:
+                raise EvalError(f"{self.script.relative_to(ROOT)} gave no answer within {LIMIT} s") from None
+            self.took = time.perf_counter() - began
+            if done.returncode:
+                line = last_line(done.stderr)
+                raise EvalError(f"{self.script.relative_to(ROOT)}, run with {self.inlet}: {line}{self.fix(line)}")
+            data = file.read_bytes() if file.is_file() else (done.stdout.strip().splitlines() or [b""])[-1]
+        if data.startswith(b"\x93NUMPY"):
+            return np.load(io.BytesIO(data))
+        text = data.decode("utf-8", "replace").strip()
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    def read(self, output: Any) -> Answer:
+        """Scores, a label in any case, an index, a number, a dict with these, or a pipeline's list of dicts."""
+        output = output.tolist() if isinstance(output, np.ndarray) and output.dtype.kind in "iubUO" else output
+        while isinstance(output, list) and len(output) == 1 and not isinstance(output[0], float):
+            output = output[0]
+        if isinstance(output, list) and output and isinstance(output[0], Mapping) and "label" in output[0]:
+            output = {str(part["label"]): float(part.get("score", 0)) for part in output}
+            if len(output) != len(self.names) or None in map(self.index, output):
+                output = max(output, key=output.__getitem__)
+        prediction = None
+        if isinstance(output, Mapping) and "boxes" in output:
+            return Answer({key: torch.as_tensor(value) for key, value in output.items()})
+        if isinstance(output, Mapping):
+            by_class = {self.index(str(key)): value for key, value in output.items()}
+            prediction = next((output[k] for k in SAYS if k in output), None)
+            scores = next((output[k] for k in SCORES if k in output), prediction)
+            output = [by_class[n] for n in sorted(by_class)] if set(by_class) == set(range(len(self.names))) else scores
+        prediction = self.label(prediction)
+        if isinstance(output, (str, int)):
+            return Answer(None, self.label(output))
+        if output is None:
+            raise EvalError(f"{self.script.relative_to(ROOT)}: {self.taken_as.split(', ')[0]} answers with nothing")
+        return Answer(torch.as_tensor(np.asarray(output)).float(), prediction)
+
+    def index(self, name: str) -> int | None:
+        """Of a class by its name, in any case, or as transformers counts them."""
+        plain = [known.strip().casefold() for known in self.names]
+        if name in self.names:
+            return self.names.index(name)
+        if plain.count(name.strip().casefold()) == 1:
+            return plain.index(name.strip().casefold())
+        counted = re.fullmatch(r"LABEL_(\d+)", name)
+        return int(counted[1]) if counted else None
+
+    def label(self, value: Any) -> Any:
+        number = self.index(value) if isinstance(value, str) else None
+        return value if number is None else number
+
+    def close(self) -> None:
+        self.child.kill()
+        for pipe in (self.child.stdin, self.child.stdout, self.said):
+            with suppress(OSError):
+                pipe.close()
+        self.child.wait()
+
+
+class ExternalError(EvalError, ValueError):
+    """A model from elsewhere does not take these samples together."""
+
+
+def last_line(said: bytes) -> str:
+    return (said.decode("utf-8", "replace").strip().splitlines() or ["it printed nothing"])[-1].strip()[:300]
+
+
+def write_input(place: Path, raw: Any, source: str) -> str:
+    """A sample as a file of the kind that fits it; a text itself for a script that reads no file. Returns the word."""
+    raw = np.asarray(raw) if isinstance(raw, Tensor) else raw
+    if isinstance(raw, str):
+        if not re.search(r"open\(|read_text|read_bytes|Path\(|load\(", source):
+            return raw
+        (place / "input.txt").write_text(raw, encoding="utf-8")
+        return str(place / "input.txt")
+    picture = None if isinstance(raw, np.ndarray) and (raw.dtype != np.uint8 or "np.load" in source) else as_image(raw)
+    if picture is not None:
+        picture.save(place / "input.png")
+        return str(place / "input.png")
+    if isinstance(raw, np.ndarray) and "json.load" not in source:
+        np.save(place / "input.npy", raw)
+        return str(place / "input.npy")
+    write(place / "input.json", raw)
+    return str(place / "input.json")
+
+
 # ---- what is written
 
 
@@ -1515,7 +1831,7 @@ def sha256(path: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         name = file.relative_to(path).as_posix()
-        if not name.startswith(("_eval/", "infer_samples/", "eval_score.json", "__pycache__/")):
+        if not name.startswith(("_eval/", "infer_samples/", "eval_score.json", "__pycache__/", ".venv/", "venv/")):
             digest.update(f"{name}\0{sha256(file)}\n".encode())
     return digest.hexdigest()
 
@@ -1762,9 +2078,14 @@ def evaluate(args: argparse.Namespace) -> None:
     if samples is not None:
         print(f"{name}: {len(samples.ids)} samples of {dataset_id}, split {args.split}", flush=True)
         with calling(f"inference with {name}"):
-            external = ExternalModel(import_file(home / "inference_sample.py")) if args.external else None
-            model = external or TrainedModel(script, checkpoint, samples)  # type: ignore[arg-type]
-            e = evaluate_samples(model, samples, script, judge, set(drawn(samples.ids, seed, shown)))
+            if args.external:
+                with closing(ExternalModel(home, judge.names)) as model:
+                    e = evaluate_samples(model, samples, script, judge, set(drawn(samples.ids, seed, shown)))
+                    e.external_as = model.taken_as
+                print(f"  taken for: {e.external_as}", flush=True)
+            else:
+                model = TrainedModel(script, checkpoint, samples)
+                e = evaluate_samples(model, samples, script, judge, set(drawn(samples.ids, seed, shown)))
     else:
         e = evaluate_script(path, home, args, rules, judge, seed, shown)
         print(f"{name}: {len(judge.rows)} samples of {dataset_id}, split {args.split}", flush=True)
@@ -1794,6 +2115,8 @@ def write_results(
     protocol |= {"seed": seed, "split": split, "num_samples": count, "created_at": timestamp()}
     protocol |= {"class_names": e.judge.names, "task": e.judge.task or "not known", "reported": e.reported}
     protocol["sources"] = {s.name: s.source for s in e.scores}
+    if e.external_as:
+        protocol["external_as"] = e.external_as
     about = {"version": name, "dataset_id": dataset_id, "split": split, "seed": seed}
     about["conditions"] = {"batch": 1, "device": e.device, "torch": torch.__version__}
     about["config"] = {"script": inputs["script"].name, "task": e.judge.task, **e.settings}

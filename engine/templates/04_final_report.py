@@ -118,7 +118,7 @@ def sha256(path: Path) -> str:
     digest = hashlib.sha256()
     for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
         name = file_path.relative_to(path).as_posix()
-        if not name.startswith(("_eval/", "infer_samples/", "eval_score.json", "__pycache__/")):
+        if not name.startswith(("_eval/", "infer_samples/", "eval_score.json", "__pycache__/", ".venv/", "venv/")):
             digest.update(f"{name}\0{sha256(file_path)}\n".encode())
     return digest.hexdigest()
 

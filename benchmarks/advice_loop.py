@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from progtrain.engine.jobs.began import began
 
 from benchmarks.advice_tasks import Cell
 from benchmarks.advice_trials import Trial
@@ -32,17 +33,16 @@ from progtrain.engine.analysis.advise import evidence
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.control.journal import Journal
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import LineReader, read_text, write_json
-from progtrain.engine.jobs.began import began
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.loop import runner, sequence
 from progtrain.engine.rules import rules
 from progtrain.engine.schema import JobRequest, load
 from progtrain.engine.script.settings import find_setting
-from progtrain.engine.workspace import JobFolder, Workspace
+from progtrain.engine.workspace import JobFolder, Workspace, version_id
 
 Adviser = Callable[[Briefing], Draft]
 
@@ -88,7 +88,7 @@ class LoopContext(Context):
 
     def check_stop(self) -> None:
         super().check_stop()
-        if marks.read(self.ws, self.last_version, "evaluate") is not None:
+        if marks.read(self.ws, version_id(self.rules.max_versions), "evaluate") is not None:
             raise Stopped("all versions are measured")
 
     def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from progtrain.engine import examples
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.loop import runner
 from progtrain.engine.workspace import Workspace
 

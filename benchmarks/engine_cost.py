@@ -8,7 +8,7 @@ import sys
 import time
 
 from benchmarks.common import alternate, copy, example, seconds, told, verdict
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.loop import runner
 from progtrain.engine.loop.steps import evaluate
 from progtrain.engine.workspace import Workspace

@@ -14,7 +14,7 @@ from pathlib import Path
 from progtrain.engine import examples
 from progtrain.engine.clock import now
 from progtrain.engine.control import decisions
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.loop import runner
 from progtrain.engine.schema import Decision
 from progtrain.engine.status.snapshot import Snapshot

@@ -37,7 +37,18 @@ def write(name: str, directory: Path) -> list[Path]:
     source = folder() / name
     files = {path.name: path for path in sorted(source.iterdir()) if path.is_file()}
     files.setdefault(Workspace(directory).rules.name, complete_rules())
-    return _copy(files, directory)
+    there = [name for name in files if (directory / name).exists()]
+    others = [name for name in there if (directory / name).read_bytes() != files[name].read_bytes()]
+    if others:
+        raise InputError(
+            f"the folder has {', '.join(others)} already",
+            file=directory,
+            fix="name an empty or new folder: nothing is overwritten",
+        )
+    missing = [name for name in files if name not in there]
+    for name in missing:
+        write_bytes(directory / name, files[name].read_bytes())
+    return [directory / name for name in missing]
 
 
 def write_empty(directory: Path) -> list[Path]:
@@ -57,18 +68,3 @@ def write_empty(directory: Path) -> list[Path]:
         write_text(ws.instruction, instruction.TEMPLATE)
         written.append(ws.instruction)
     return written
-
-
-def _copy(files: dict[str, Path], directory: Path) -> list[Path]:
-    there = [name for name in files if (directory / name).exists()]
-    others = [name for name in there if (directory / name).read_bytes() != files[name].read_bytes()]
-    if others:
-        raise InputError(
-            f"the folder has {', '.join(others)} already",
-            file=directory,
-            fix="name an empty or new folder: nothing is overwritten",
-        )
-    missing = [name for name in files if name not in there]
-    for name in missing:
-        write_bytes(directory / name, files[name].read_bytes())
-    return [directory / name for name in missing]

@@ -12,33 +12,24 @@ from typing import Any
 
 from progtrain.engine.errors import InputError, StorageError
 
+_FREE = "free some space and start again: nothing that was finished is lost"
+_PERMISSION = ("no permission to write", "give yourself write permission on the workspace, or look with --readonly")
 _STORAGE = {
-    errno.ENOSPC: ("the disk is full", "free some space and start again: nothing that was finished is lost"),
-    errno.EDQUOT: (
-        "the disk quota is used up",
-        "free some space and start again: nothing that was finished is lost",
-    ),
+    errno.ENOSPC: ("the disk is full", _FREE),
+    errno.EDQUOT: ("the disk quota is used up", _FREE),
     errno.EFBIG: (
         "the file would become larger than is allowed here",
         "raise the limit (ulimit -f) and start again: nothing that was finished is lost",
     ),
-    errno.EROFS: (
-        "the file system is read-only",
-        "use a workspace that can be written, or look at it with --readonly",
-    ),
-    errno.EACCES: (
-        "no permission to write",
-        "give yourself write permission on the workspace, or look with --readonly",
-    ),
-    errno.EPERM: (
-        "no permission to write",
-        "give yourself write permission on the workspace, or look with --readonly",
-    ),
+    errno.EROFS: ("the file system is read-only", "use a workspace that can be written, or look with --readonly"),
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
 }
 
 
 def full_disk(path: Path) -> StorageError:
-    return StorageError(_STORAGE[errno.ENOSPC][0], file=path, fix=_STORAGE[errno.ENOSPC][1])
+    reason, fix = _STORAGE[errno.ENOSPC]
+    return StorageError(reason, file=path, fix=fix)
 
 
 @contextmanager
@@ -138,8 +129,8 @@ def parse_json(text: str, path: Path, pairs: Callable[[list[tuple[str, Any]]], A
 def try_read_json(path: Path) -> Any:
     """None when it is missing or torn: for files that another process may be writing."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return _value(path.read_bytes())
+    except OSError:
         return None
 
 
@@ -184,18 +175,18 @@ def _objects(lines: list[bytes]) -> list[dict[str, Any]]:
         # all at once takes a quarter of the time
         values = json.loads(b"[" + b",".join(lines) + b"]")
     except (ValueError, RecursionError):
-        values = None
-    if values is None or len(values) != len(lines):
-        values = [_object(line) for line in lines]
+        values = []
+    if len(values) != len(lines):
+        values = [_value(line) for line in lines]
     return [value for value in values if isinstance(value, dict)]
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
+def _value(line: bytes) -> Any:
+    """None for what is no JSON."""
     try:
-        value = json.loads(line)
+        return json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
 
 
 def sha256_text(text: str) -> str:

@@ -142,6 +142,12 @@ def finite(value: object) -> float | None:
         return None
 
 
+def count(value: object) -> int | None:
+    """How many; None for what is no number of things."""
+    found = finite(value)
+    return int(found) if found is not None and found >= 0 else None
+
+
 def higher_is_better(name: str) -> bool | None:
     """From the table of well-known names; None for a name that is not in it."""
     return _DIRECTION.get(_of_any_set(name))

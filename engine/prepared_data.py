@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from progtrain.engine import metrics
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_json, sha256
 from progtrain.engine.workspace import Workspace
@@ -55,11 +55,11 @@ def _count(stats: Any, split: str) -> int | None:
     spelled = re.compile(rf"(?:(?:{counts})_)?(?:{names})(?:_(?:{counts}))?")
     for name, value in walk(stats):
         if spelled.fullmatch(name):
-            if (whole := _whole(value)) is not None:
+            if (whole := metrics.count(value)) is not None:
                 return whole
             if isinstance(value, dict):
                 inner = {plain_name(str(k)): v for k, v in value.items()}
-                if (found := next((_whole(inner[k]) for k in _COUNTS if k in inner), None)) is not None:
+                if (found := next((metrics.count(inner[k]) for k in _COUNTS if k in inner), None)) is not None:
                     return found
     return None
 
@@ -84,11 +84,6 @@ def walk(value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
 
 def plain_name(name: str) -> str:
     return re.sub(r"[\s\-]+", "_", name.strip()).casefold()
-
-
-def _whole(value: Any) -> int | None:
-    is_count = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return int(value) if is_count and value >= 0 else None
 
 
 def fingerprint(ws: Workspace, dataset_id: str) -> str:

@@ -26,6 +26,8 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"
     "\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
+#: those that move or turn what stands around them, wherever they are drawn
+_COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NEWLINES = re.compile("\r\n|\r|\x85|\u2028|\u2029")
 _PLAIN = re.compile(r"[\n\x20-\x7e]*")
 #: more marks than this on one letter climb out of their line in some terminals
@@ -49,6 +51,11 @@ def clean_line(value: object) -> str:
     """One line: line breaks become spaces. Values that are not text are shown as Python writes them."""
     text = clean_text(value if isinstance(value, str | bytes) else str(value))
     return text.replace("\n", " ") if "\n" in text else text
+
+
+def blank_control(cells: str) -> str:
+    """For what is laid out already: as wide as it was, with a space for each control character."""
+    return _COMMANDS.sub(" ", cells)
 
 
 def _limit_marks(text: str) -> str:

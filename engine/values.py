@@ -20,7 +20,7 @@ def same(one: object, other: object) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    return bool(one == other) or _same_numbers(_number(one), _number(other))
+    return bool(one == other) or _same_numbers(number(one), number(other))
 
 
 def _same_numbers(one: float | None, other: float | None) -> bool:
@@ -29,7 +29,8 @@ def _same_numbers(one: float | None, other: float | None) -> bool:
     return math.isclose(one, other, rel_tol=_RELATIVE) or (math.isnan(one) and math.isnan(other))
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
+    """What a number or a text spells; None for what is no number."""
     try:
         return float(value) if isinstance(value, int | float | str) else None
     except (ValueError, OverflowError):

@@ -15,7 +15,7 @@ import pytest
 
 from progtrain.engine.clock import now
 from progtrain.engine.control import decisions
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.drafting import redo
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import LineReader

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
+from progtrain.engine import metrics
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {"tui": {"tui", "engine", "advisor"}, "engine": {"engine", "advisor"}, "advisor": {"advisor"}}
@@ -109,6 +113,70 @@ def test_modules_and_functions_have_a_size_to_read() -> None:
         and (node.end_lineno or 0) - node.lineno + 1 > LINES_OF_A_FUNCTION
     }
     assert (long_modules, long_functions) == (set(), set())
+
+
+#: each stands alone: copied into a workspace, run in the user's interpreter, or without anything of the engine's
+STAND_ALONE = ("engine/templates/", "engine/live/", "advisor/")
+
+
+def _calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in names:
+            yield node
+
+
+def _compared(tree: ast.AST) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            yield from (node.left, *node.comparators)
+
+
+def _text_cleaned(tree: ast.AST) -> Iterator[ast.AST]:
+    """Control characters are looked for, one by one or with a pattern."""
+    yield from _calls(tree, "isprintable", "translate", "category")
+    patterns = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node).startswith("re."))
+    for call in patterns:
+        texts = [c.value for c in ast.walk(call) if isinstance(c, ast.Constant) and isinstance(c.value, str)]
+        if any(re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\\x[0189]|\\u20[026]|\\033", text) for text in texts):
+            yield call
+
+
+def _metric_names_compared(tree: ast.AST) -> Iterator[ast.AST]:
+    """A metric's name is written in lower case to be compared, or one of its other spellings is known."""
+    for call in _calls(tree, "casefold", "lower"):
+        if "metric" in ast.unparse(call.func) and any(call in ast.walk(side) for side in _compared(tree)):
+            yield call
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in metrics._USUAL:
+            yield node
+
+
+def _values_compared(tree: ast.AST) -> Iterator[ast.AST]:
+    """Numbers within rounding, or anything by what it is written as."""
+    yield from _calls(tree, "isclose", "allclose")
+    sides = list(_compared(tree))
+    yield from (call for call in _calls(tree, "dumps", "repr", "literal_eval") if call in sides)
+
+
+@pytest.mark.parametrize(
+    ("home", "copies"),
+    [
+        ("engine/text.py", _text_cleaned),
+        ("engine/metrics.py", _metric_names_compared),
+        ("engine/values.py", _values_compared),
+    ],
+)
+def test_text_metric_names_and_values_have_one_home(home: str, copies: Callable[[ast.AST], Iterable[ast.AST]]) -> None:
+    """What is harmless, which names mean one metric, and which values are equal is decided in one module each."""
+    places = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in _modules()}
+    assert list(copies(places.pop(home)))
+    found = [
+        f"{place}:{node.lineno}: {ast.unparse(node)}"  # type: ignore[attr-defined]
+        for place, tree in places.items()
+        if not place.startswith(STAND_ALONE)
+        for node in copies(tree)
+    ]
+    assert found == []
 
 
 def test_status_imports_nothing_heavy(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from progtrain.engine.cli.main import progtrain
 from progtrain.engine.clock import now
 from progtrain.engine.control import decisions
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.files import LineReader
 from progtrain.engine.loop import runner

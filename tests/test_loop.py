@@ -17,7 +17,7 @@ import pytest
 
 from progtrain.engine.clock import now
 from progtrain.engine.control import decisions, launch, lock, marks
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import Busy
 from progtrain.engine.files import LineReader, sha256_text

@@ -28,7 +28,7 @@ class EngineClient:
 
     def start(self, dataset_id: str | None = None) -> None:
         from progtrain.engine.control import launch
-        from progtrain.engine.control.options import Options
+        from progtrain.engine.control.launch import Options
 
         self._keep(launch.start(self._workspace, Options(dataset_id=dataset_id)))
 

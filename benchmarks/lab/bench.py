@@ -15,7 +15,7 @@ from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.measure.samples import read_per_sample
 from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control.journal import Journal
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.drafting import history, next_script
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import write_text

@@ -23,7 +23,7 @@ from progtrain.engine.analysis.action_file import (
 from progtrain.engine.analysis.facts import metric_text, signed_text
 from progtrain.engine.analysis.types import Comparison, Insight, MetricRow
 from progtrain.engine.script.action.operations import parse_operation
-from progtrain.engine.text import shortened
+from progtrain.engine.text import clean_text, shortened
 
 _SHOWN_SLICES = 5
 _SHOWN_SAMPLES = 5
@@ -289,7 +289,7 @@ def _footer(insight: Insight, draft: Draft) -> str:
 def prose_text(text: str) -> str:
     """Sentences of a draft: whatever they hold, they are no heading and no operation."""
     lines = (re.sub(r"^\s*(#+|`{3,}|~{3,})\s*", "", line).replace("```", "'''") for line in text.splitlines())
-    return "\n".join("".join(c for c in line if c == "\t" or c.isprintable()) for line in lines).strip()
+    return clean_text("\n".join(lines)).strip()
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -85,16 +85,11 @@ class _Gathering:
 
     def _samples_of(self, *records: VersionRecord | None) -> dict[str, PerSample | None]:
         found: dict[str, PerSample | None] = {}
-        for record in records:
-            if record is None or record.version in found:
-                continue
-            if record.comparable:
-                found[record.version] = read_samples(self.ws, record.version, self.warnings)
-            else:
-                found[record.version] = None
-                self.warnings.append(
-                    f"{record.version} was scored by another evaluator or on other data: it is not compared"
-                )
+        for version, record in {record.version: record for record in records if record}.items():
+            found[version] = read_samples(self.ws, version, self.warnings) if record.comparable else None
+            if not record.comparable:
+                reason = "was scored by another evaluator or on other data: it is not compared"
+                self.warnings.append(f"{version} {reason}")
         return found
 
     def _samples(self, record: VersionRecord | None) -> PerSample | None:

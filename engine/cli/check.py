@@ -22,7 +22,7 @@ from progtrain.engine.cli.output import print_json, say, shell
 from progtrain.engine.clock import now
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.journal import Journal
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.drafting import rounds
 from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.files import read_text, try_read_json

@@ -16,7 +16,7 @@ from progtrain.engine.workspace import Workspace, version_number
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from progtrain.engine.control.options import Options
+    from progtrain.engine.control.launch import Options
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -57,7 +57,7 @@ def run_options(function: _Command) -> _Command:
 
 def options_of(python: str | None, model: str | None, dataset_id: str | None, **others: object) -> Options:
     """Raises `InputError` when the interpreter cannot be run, or the model is not there: the loop would keep them."""
-    from progtrain.engine.control.options import Options
+    from progtrain.engine.control.launch import Options
 
     path = None if model is None else str(model_file(Path(model), "--model"))
     chosen = {"python": interpreter(python), "model": path, "dataset_id": dataset_id, **others}

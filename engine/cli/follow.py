@@ -5,11 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from progtrain.engine.cli.output import overwrite, print_json, say
-from progtrain.engine.errors import Busy, StorageError
+from progtrain.engine.errors import Busy, ProgtrainError, StorageError
 from progtrain.engine.files import LineReader, full_disk
 from progtrain.engine.status.snapshot import Snapshot
 from progtrain.engine.status.view import WorkspaceView
@@ -74,39 +73,28 @@ def progress_line(snapshot: Snapshot) -> str:
     return f"      {share}{epoch}step {progress.step}/{progress.steps or '?'}  {left}"
 
 
+_LINES = {
+    "attempt_failed": "{version}  attempt {attempt} failed: {summary}",
+    "repair_applied": "{version}  repaired: {summary}",
+    "warning": "warning: {text}",
+    "note": "      {text}",
+    "loop_waiting": "waiting: {reason}\n  progtrain review shows it",
+    "loop_stopped": "stopped; progtrain run goes on where it stopped",
+    "loop_finished": "finished: the report is in {report}",
+}
+
+
 def told(event: dict[str, Any]) -> str | None:
     """One event as a line, None for those that a person need not read."""
-    kind = event.get("event")
-    version, step = event.get("version"), event.get("step")
+    kind, version, step = event.get("event"), event.get("version"), event.get("step")
     if kind == "step_started":
         return f"{version}  {step} …" if step in {"train", "evaluate", "analyze", "report"} else None
     if kind == "step_done":
-        text = clean_line(event.get("text", ""))
-        return f"{version}  {step}: {text}"
-    if kind == "attempt_failed":
-        return f"{version}  attempt {event['attempt']} failed: {event['summary']}"
-    if kind == "repair_applied":
-        return f"{version}  repaired: {event['summary']}"
+        return f"{version}  {step}: {clean_line(event.get('text', ''))}"
     if kind == "version_authored" and event.get("base"):
         return f"{version}  is {event['base']} with one change: {event['action']}"
-    if kind == "warning":
-        return f"warning: {event['text']}"
-    if kind == "note":
-        return f"      {event['text']}"
-    if kind in _ENDS:
-        return _ENDS[kind](event)
-    return None
-
-
-def _failed(event: dict[str, Any]) -> str:
-    where = ", ".join(str(event[key]) for key in ("file", "place") if event.get(key))
-    fix = f"\n  fix: {event['fix']}" if event.get("fix") else ""
-    return f"failed: {where}{': ' if where else ''}{event['reason']}{fix}"
-
-
-_ENDS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "loop_failed": _failed,
-    "loop_waiting": lambda event: f"waiting: {event['reason']}\n  progtrain review shows it",
-    "loop_stopped": lambda event: "stopped; progtrain run goes on where it stopped",
-    "loop_finished": lambda event: f"finished: the report is in {event['report']}",
-}
+    if kind == "loop_failed":
+        where = {key: event.get(key) for key in ("file", "place", "fix")}
+        return f"failed: {ProgtrainError(event['reason'], **where)}"
+    line = _LINES.get(str(kind))
+    return line.format(**event) if line else None

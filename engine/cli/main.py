@@ -121,9 +121,8 @@ def _told(error: Exception) -> int:
         say(f"progtrain: {error}", error=True)
         return error.exit_code
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        say(f"progtrain: {where}{error.strerror or error}\n  fix: see that it can be read and written", error=True)
-        return StorageError.exit_code
+        reason, fix = error.strerror or str(error), "see that it can be read and written"
+        return _told(StorageError(reason, file=error.filename, fix=fix))
     say(
         f"progtrain: an error in progtrain itself: {type(error).__name__}: {error}\n"
         "  fix: please report it, with what `progtrain --debug ...` shows",

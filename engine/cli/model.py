@@ -57,7 +57,7 @@ def check(ctx: click.Context, path: Path | None, as_json: bool) -> int:
     found = process.inspect(settings.model or bundled_model())
     if not as_json:
         _tell(found, False)
-    marks = () if found.problems else exam.sit(settings, (lambda line: None) if as_json else _progress)
+    marks = () if found.problems else exam.sit(settings, lambda line: None if as_json else say(f"  {line}"))
     if as_json:
         told = [mark.model_dump(mode="json") for mark in marks]
         sat = {"marks": told, "line": exam.line(marks)} if marks else None
@@ -69,10 +69,6 @@ def check(ctx: click.Context, path: Path | None, as_json: bool) -> int:
         say(exam.pace(marks))
         say(exam.verdict(marks), bold=True)
     return 0 if marks and exam.serves(marks) else 1
-
-
-def _progress(line: str) -> None:
-    say(f"  {line}")
 
 
 @command.command("bench")

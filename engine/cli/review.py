@@ -76,16 +76,15 @@ def edit(ctx: click.Context, analysis: Path | None, action: Path | None) -> int:
     """Edit the drafts in $EDITOR (or take them from files), and see what the engine would do with them."""
     ws = workspace(ctx)
     review = _open(ws)
-    drafts = ws.drafts(review.version)
+    text = read_text(action) if action else None
     if analysis is None and action is None:
-        new = click.edit(read_text(drafts.action), extension=".md")
-        if new is None:
+        text = click.edit(read_text(ws.drafts(review.version).action), extension=".md")
+        if text is None:
             say("nothing was changed")
             return 0
-        return _edited(ws, review, None, new)
-    return _edited(
-        ws, review, None if analysis is None else read_text(analysis), None if action is None else read_text(action)
-    )
+    if text is not None:
+        say(_what_it_does(ws, review, text, "edit again; nothing was taken over"))
+    return _answer(ws, review, answer="edit", analysis=read_text(analysis) if analysis else None, action=text)
 
 
 @command.command("redraft")
@@ -156,9 +155,8 @@ def _asked(ws: Workspace) -> Review | None:
 def _open(ws: Workspace) -> Review:
     review = _asked(ws)
     if review is None:
-        raise InputError(
-            "nothing is asked at present", file=ws.root, fix="progtrain status shows where the loop stands"
-        )
+        fix = "progtrain status shows where the loop stands"
+        raise InputError("nothing is asked at present", file=ws.root, fix=fix)
     return review
 
 
@@ -170,37 +168,27 @@ def _known(review: Review, candidate: str) -> None:
 
 def _refuse_what_cannot_be_done(ws: Workspace, review: Review) -> None:
     """Here already, so that whoever edited the file sees line and fix at once."""
-    from progtrain.engine.drafting.preview import preview
-
     path = ws.drafts(review.version).action
     if not path.is_file():
         raise InputError("the drafted action is gone", file=path, fix="progtrain review redraft makes another")
-    found = preview(ws, review.version, read_text(path), None)
-    if found.problems:
-        raise _refused(found.problems[0], "edit the draft, or choose another candidate")
+    _what_it_does(ws, review, read_text(path), "edit the draft, or choose another candidate")
 
 
-def _refused(problem: str, otherwise: str) -> InputError:
-    """A problem as the engine told it; most say themselves what fixes them, and one fix is enough."""
-    return InputError(problem, fix=None if "\n  fix: " in problem else otherwise)
-
-
-def _edited(ws: Workspace, review: Review, analysis: str | None, action: str | None) -> int:
+def _what_it_does(ws: Workspace, review: Review, action: str, otherwise: str) -> str:
+    """The diff of an action's text. Raises `InputError` with what is wrong with it."""
     from progtrain.engine.drafting.preview import preview
 
-    if action is not None:
-        found = preview(ws, review.version, action, None)
-        if found.problems:
-            raise _refused(found.problems[0], "edit again; nothing was taken over")
-        say(found.diff)
-    return _answer(ws, review, answer="edit", analysis=analysis, action=action)
+    found = preview(ws, review.version, action, None)
+    for problem in found.problems:
+        # most say themselves what fixes them, and one fix is enough
+        raise InputError(problem, fix=None if "\n  fix: " in problem else otherwise)
+    return found.diff
 
 
 def _answer(ws: Workspace, review: Review, **fields: object) -> int:
     if fields["answer"] not in review.answers:
-        raise InputError(
-            f"{fields['answer']} is no answer to this question", fix=f"answer one of: {', '.join(review.answers)}"
-        )
+        fix = f"answer one of: {', '.join(review.answers)}"
+        raise InputError(f"{fields['answer']} is no answer to this question", fix=fix)
     decision = Decision.model_validate({"question": review.question, "at": now(), **fields})
     events = events_from_now(ws)
     runner = launch.answer(ws, decision)
@@ -220,9 +208,8 @@ def _show(ws: Workspace, as_json: bool) -> None:
             say("nothing is asked at present; progtrain status shows where the loop stands")
         return
     drafts = ws.drafts(review.version)
-    documents = {
-        p.name: read_text(p) for p in (drafts.analysis, drafts.action) if review.kind == "review" and p.is_file()
-    }
+    paths = (drafts.analysis, drafts.action) if review.kind == "review" else ()
+    documents = {path.name: read_text(path) for path in paths if path.is_file()}
     if as_json:
         print_json("review", {**review.model_dump(mode="json"), "documents": documents})
         return

@@ -9,7 +9,7 @@ from progtrain.engine.cli.common import options_of, run_options, workspace
 from progtrain.engine.cli.follow import events_from_now, until_end
 from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.control import launch, lock
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.errors import Busy
 from progtrain.engine.status.snapshot import STEP_NAMES
 from progtrain.engine.status.view import WorkspaceView
@@ -27,22 +27,21 @@ from progtrain.engine.workspace import Workspace
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     autopilot: bool,
     dry_run: bool,
     max_versions: int | None,
     until: str | None,
     detach: bool,
     as_json: bool,
-    python: str | None,
-    model: str | None,
-    dataset_id: str | None,
+    **chosen: str | None,
 ) -> int:
     """Run the loop until it needs your decision, or to its end.
 
     It goes on where it stopped. The work is done by a process of its own: closing this terminal does not end it.
     """
     ws = workspace(ctx)
-    options = options_of(python, model, dataset_id, autopilot=autopilot, max_versions=max_versions, until=until)
+    options = options_of(**chosen, autopilot=autopilot, max_versions=max_versions, until=until)
     if dry_run:
         return _dry_run(ws, options, as_json)
     if lock.running(ws):
@@ -65,14 +64,8 @@ def command(
 
 def _outcome(ws: Workspace) -> dict[str, object]:
     snapshot = WorkspaceView(ws.root).snapshot()
-    return {
-        "status": snapshot.status,
-        "reason": snapshot.reason,
-        "fix": snapshot.fix,
-        "version": snapshot.version,
-        "question": snapshot.review.question if snapshot.review else None,
-        "report": snapshot.report,
-    }
+    told = {name: getattr(snapshot, name) for name in ("status", "reason", "fix", "version", "report")}
+    return told | {"question": snapshot.review.question if snapshot.review else None}
 
 
 def _dry_run(ws: Workspace, options: Options, as_json: bool) -> int:

@@ -10,6 +10,7 @@ import click
 from progtrain.engine.cli.common import chosen_version, json_option, version_option, workspace
 from progtrain.engine.cli.output import print_json, say, table
 from progtrain.engine.errors import InputError
+from progtrain.engine.values import number
 
 
 @click.command("samples")
@@ -33,13 +34,13 @@ def command(
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             rows = list(csv.DictReader(file))
     except FileNotFoundError as error:
-        raise InputError(
-            f"{version} has not been evaluated yet", file=path, fix=f"progtrain step evaluate --version {version}"
-        ) from error
-    rows = [
-        r for r in rows if not (wrong and r.get("correct") != "0") and (of_class is None or r.get("truth") == of_class)
-    ]
-    rows.sort(key=lambda r: (r.get("correct") != "0", -_number(r.get("loss"))))
+        fix = f"progtrain step evaluate --version {version}"
+        raise InputError(f"{version} has not been evaluated yet", file=path, fix=fix) from error
+    if wrong:
+        rows = [row for row in rows if row.get("correct") == "0"]
+    if of_class is not None:
+        rows = [row for row in rows if row.get("truth") == of_class]
+    rows.sort(key=lambda row: (row.get("correct") != "0", -_loss(row)))
     total, rows = len(rows), rows[:count]
     if as_json:
         print_json("samples", {"version": version, "total": total, "rows": rows})
@@ -47,18 +48,14 @@ def command(
     if not rows:
         say("no such samples")
         return
-    columns = [
-        name for name in ("sample_id", "truth", "prediction", "correct", "loss", "confidence") if name in rows[0]
-    ]
-    say(table(columns, [[r.get(c, "") for c in columns] for r in rows]))
+    known = ("sample_id", "truth", "prediction", "correct", "loss", "confidence")
+    columns = [name for name in known if name in rows[0]]
+    say(table(columns, [[row.get(name, "") for name in columns] for row in rows]))
     if total > count:
         say(f"… and {total - count} more (-n)")
 
 
-def _number(text: str | None) -> float:
-    """NaN counts as worst."""
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        value = math.nan
-    return math.inf if math.isnan(value) else value
+def _loss(row: dict[str, str]) -> float:
+    """What is no number counts as worst."""
+    value = number(row.get("loss"))
+    return math.inf if value is None or math.isnan(value) else value

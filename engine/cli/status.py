@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 import click
@@ -44,13 +43,15 @@ def command(ctx: click.Context, as_json: bool, watch: bool, interval: float) -> 
 
 
 def as_dict(snapshot: Snapshot) -> dict[str, object]:
-    data = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)}
-    data["review"] = snapshot.review.model_dump(mode="json") if snapshot.review else None
-    for name in ("steps", "versions"):
-        data[name] = [dataclasses.asdict(row) for row in getattr(snapshot, name)]
-    data["progress"] = dataclasses.asdict(snapshot.progress) if snapshot.progress else None
-    data["locks"] = dict(snapshot.locks)
-    return data
+    rows = {name: [vars(row) for row in getattr(snapshot, name)] for name in ("steps", "versions")}
+    review, progress = snapshot.review, snapshot.progress
+    return {
+        **vars(snapshot),
+        **rows,
+        "review": review.model_dump(mode="json") if review else None,
+        "progress": vars(progress) if progress else None,
+        "locks": dict(snapshot.locks),
+    }
 
 
 def described(snapshot: Snapshot) -> str:

@@ -16,15 +16,7 @@ from progtrain.engine.status.snapshot import STEP_NAMES
 @click.option("--yes", "-y", "autopilot", is_flag=True, help="Accept what is proposed.")
 @run_options
 @click.pass_context
-def command(
-    ctx: click.Context,
-    name: str,
-    version: str | None,
-    autopilot: bool,
-    python: str | None,
-    model: str | None,
-    dataset_id: str | None,
-) -> None:
+def command(ctx: click.Context, /, name: str, version: str | None, autopilot: bool, **chosen: str | None) -> None:
     """Run one step by itself, whether or not it was done before.
 
     STEP: initialize, train, evaluate, analyze, extract, check, author or report.
@@ -34,14 +26,10 @@ def command(
     from progtrain.engine.loop import runner, sequence
 
     ws = workspace(ctx)
-    options = options_of(python, model, dataset_id, autopilot=autopilot)
-
-    def listener(event: dict[str, object]) -> None:
-        if line := told(event):
-            say(line)
+    options = options_of(**chosen, autopilot=autopilot)
 
     with lock.hold(ws):
-        context = runner.prepare(ws, options, listener=listener)
+        context = runner.prepare(ws, options, listener=lambda event: say(line) if (line := told(event)) else None)
         try:
             sequence.do_step(context, name, version)  # type: ignore[arg-type]
         except Stopped:

@@ -24,7 +24,7 @@ from progtrain.engine.workspace import JobFolder, Workspace
 
 _LIVE = Path(__file__).parents[1] / "live"
 #: Seconds that a script gets to end by itself when a stop is asked for.
-STOP_GRACE_SECONDS = 20.0
+_STOP_GRACE_SECONDS = 20.0
 
 
 class Stopped(Exception):
@@ -53,9 +53,6 @@ class Context:
     autopilot: bool = False
     #: only looks: nothing is written
     dry_run: bool = False
-    #: the last version that the loop will make
-    last_version: str = ""
-    stop_grace_seconds: float = STOP_GRACE_SECONDS
     #: where scripts run
     executor: Executor = field(default_factory=Local)
 
@@ -83,14 +80,8 @@ class Context:
                 fix="progtrain review shows it; progtrain review accept goes on",
             )
         self.ws.drafts(review.version).review.unlink(missing_ok=True)
-        self.journal.write(
-            "decision",
-            question=review.question,
-            answer=answered.answer,
-            candidate=answered.candidate,
-            by=answered.by,
-            version=review.version,
-        )
+        said = answered.model_dump(include={"question", "answer", "candidate", "by"})
+        self.journal.write("decision", version=review.version, **said)
         if answered.answer in {"stop", "skip"}:
             # not for ever: when the loop comes here again, the question is asked again
             decisions.withdraw(self.ws, review.question)
@@ -107,7 +98,17 @@ class Context:
         folder = self.ws.job(name)
         state = self.executor.look(folder)
         if state is None or state.ended_by == LOST:
-            self._submit(folder, name, arguments, live_version)
+            environment = {"PYTHONUNBUFFERED": "1", "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg")}
+            if live_version:
+                environment |= self._live_environment(live_version)
+            request = JobRequest(
+                name=name,
+                command=[self.python, *arguments],
+                cwd=str(self.ws.root),
+                environment=environment,
+                timeout_seconds=self.rules.timeout_seconds,
+            )
+            self.executor.submit(folder, request)
         else:
             self.journal.write("note", text=f"attached to {name}, which was started before")
         ended = self.executor.wait(folder, self._stopper(folder, live_version))
@@ -117,29 +118,14 @@ class Context:
             raise Stopped
         return ended
 
-    def _submit(self, folder: JobFolder, name: str, arguments: list[str], live_version: str | None) -> None:
-        environment = {"PYTHONUNBUFFERED": "1", "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg")}
-        if live_version:
-            live, stop = self.ws.live(live_version), self.ws.live_stop(live_version)
-            live.parent.mkdir(parents=True, exist_ok=True)
-            live.unlink(missing_ok=True)
-            stop.unlink(missing_ok=True)
-            path = [str(_LIVE), os.environ.get("PYTHONPATH", "")]
-            environment |= {
-                "PYTHONPATH": os.pathsep.join(part for part in path if part),
-                "PROGTRAIN_LIVE_FILE": str(live),
-                "PROGTRAIN_STOP_FILE": str(stop),
-            }
-        self.executor.submit(
-            folder,
-            JobRequest(
-                name=name,
-                command=[self.python, *arguments],
-                cwd=str(self.ws.root),
-                environment=environment,
-                timeout_seconds=self.rules.timeout_seconds,
-            ),
-        )
+    def _live_environment(self, version: str) -> dict[str, str]:
+        """What has a training tell how it goes, and listen for a stop."""
+        live, stop = self.ws.live(version), self.ws.live_stop(version)
+        live.parent.mkdir(parents=True, exist_ok=True)
+        live.unlink(missing_ok=True)
+        stop.unlink(missing_ok=True)
+        path = os.pathsep.join(filter(None, (str(_LIVE), os.environ.get("PYTHONPATH"))))
+        return {"PYTHONPATH": path, "PROGTRAIN_LIVE_FILE": str(live), "PROGTRAIN_STOP_FILE": str(stop)}
 
     def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:
         """Who drafts: the advisor in a process of its own. Raises `Stopped` when the user asked for it."""
@@ -164,7 +150,7 @@ class Context:
                     self.ws.live_stop(live_version).touch()
                 else:
                     self.executor.cancel(folder)
-            elif now - asked_at > self.stop_grace_seconds:
+            elif now - asked_at > _STOP_GRACE_SECONDS:
                 self.executor.cancel(folder)
 
         return check

@@ -67,10 +67,7 @@ class Journal:
 
     def note_once(self, texts: Iterable[str]) -> None:
         """Those that were not said before: a loop is taken up again many times."""
-        said = {e.get("text") for e in self.events() if e.get("event") == "note"}
+        said = {e.get("text") for e in LineReader(self.path).read() if e.get("event") == "note"}
         for text in texts:
             if text not in said:
                 self.write("note", text=text)
-
-    def events(self) -> list[dict[str, Any]]:
-        return LineReader(self.path).read()

@@ -5,34 +5,43 @@ from __future__ import annotations
 import subprocess
 import time
 
+from pydantic import BaseModel
+
 from progtrain.engine.control import decisions
 from progtrain.engine.control.lock import running
-from progtrain.engine.control.options import Options
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import storage_errors
 from progtrain.engine.jobs.detached import spawn
-from progtrain.engine.schema import Decision
+from progtrain.engine.schema import Decision, StepName
 from progtrain.engine.workspace import Workspace
 
 
-def start(ws: Workspace, options: Options | None = None, *, autopilot: bool = False) -> subprocess.Popen[bytes]:
+class Options(BaseModel):
+    """How a loop is to be run. What is None is taken from the open loop, else from rules and defaults."""
+
+    autopilot: bool = False
+    dataset_id: str | None = None
+    max_versions: int | None = None
+    until: StepName | None = None
+    python: str | None = None
+    model: str | None = None
+
+
+def start(ws: Workspace, options: Options) -> subprocess.Popen[bytes]:
     """Starts a detached runner: it survives this process, its terminal and the line.
 
     Raises `StorageError` when the workspace cannot be written. That another runner is at work already shows in the
     exit code of this one.
     """
-    options = options or Options(autopilot=autopilot)
     with storage_errors(ws.own):
         ws.own.mkdir(parents=True, exist_ok=True)
         return spawn("progtrain.engine.loop.runner", [str(ws.root), options.model_dump_json()], ws.runner_log)
 
 
-def answer(ws: Workspace, decision: Decision, *, autopilot: bool = False) -> subprocess.Popen[bytes] | None:
+def answer(ws: Workspace, decision: Decision) -> subprocess.Popen[bytes] | None:
     """Writes the answer and starts the loop again, except where the answer is to stop or a runner is there."""
     decisions.decide(ws, decision)
-    if running(ws):
-        return None
-    return start(ws, autopilot=autopilot)
+    return None if running(ws) else start(ws, Options())
 
 
 def stop(ws: Workspace) -> None:

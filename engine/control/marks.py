@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from progtrain.engine.clock import Clock
@@ -22,7 +22,7 @@ def write(
     seconds: float = 0.0,
     inputs: Mapping[str, str] | None = None,
     adopted: bool = False,
-) -> Mark:
+) -> None:
     mark = Mark(
         step=step,
         version=version,
@@ -33,7 +33,6 @@ def write(
         adopted=adopted,
     )
     write_text(ws.mark(version, step), mark.model_dump_json(indent=2) + "\n")
-    return mark
 
 
 def read(ws: Workspace, version: str, step: StepName) -> Mark | None:
@@ -52,14 +51,22 @@ def remove(ws: Workspace, version: str, *steps: StepName) -> None:
         ws.mark(version, step).unlink(missing_ok=True)
 
 
-def why_not_done(ws: Workspace, version: str, step: StepName, *, by_hand: frozenset[str] = frozenset()) -> list[str]:
+def why_not_done(
+    ws: Workspace,
+    version: str,
+    step: StepName,
+    *,
+    by_hand: frozenset[str] = frozenset(),
+    adopt: Callable[[], bool] = lambda: False,
+) -> list[str]:
     """Reasons why the step must run, empty when it is done.
 
-    Outputs named in `by_hand` are the user's to edit: they must be there, whatever their content.
+    Outputs named in `by_hand` are the user's to edit: they must be there, whatever their content. `adopt` takes over
+    what lies there finished without a mark, where it can.
     """
     mark = read(ws, version, step)
     if mark is None:
-        return ["it has not been done yet"]
+        return [] if adopt() else ["it has not been done yet"]
     reasons = []
     for name, digest in mark.outputs.items():
         path = ws.root / name

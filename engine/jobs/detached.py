@@ -1,10 +1,15 @@
-"""Starting a process that outlives this one, its terminal and the line."""
+"""Processes that outlive this one, its terminal and the line: starting them, and knowing them again.
+
+Light: the guard imports it.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+import psutil
 
 #: Started from here and perhaps still at work: kept so that they can be reaped once they have ended.
 _children: list[subprocess.Popen[bytes]] = []
@@ -14,6 +19,15 @@ def children() -> list[subprocess.Popen[bytes]]:
     """Those that have not ended yet."""
     _children[:] = [child for child in _children if child.poll() is None]
     return list(_children)
+
+
+def began(process: psutil.Process) -> float:
+    """Seconds from the machine's start to the process's: they stay the same when somebody sets the clock.
+
+    Raises `psutil.NoSuchProcess`.
+    """
+    boot = psutil.boot_time()
+    return process.create_time() - boot
 
 
 def spawn(module: str, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from progtrain.engine.jobs.began import began
+from progtrain.engine.jobs.detached import began
 
 #: Seconds between asking a process to end and ending it.
 GRACE_SECONDS = 3.0

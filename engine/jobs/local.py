@@ -9,8 +9,7 @@ import psutil
 
 from progtrain.engine.files import storage_errors, try_read_json, write_json
 from progtrain.engine.jobs.base import LOST, Executor
-from progtrain.engine.jobs.began import began
-from progtrain.engine.jobs.detached import spawn
+from progtrain.engine.jobs.detached import began, spawn
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.workspace import JobFolder
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from progtrain.engine.control.context import Context
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.sequence import Next

@@ -21,13 +21,13 @@ from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import decisions, lock
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.control.journal import Journal
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.errors import DecisionNeeded, InputError, ProgtrainError, StorageError
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.steps import check, initialize
 from progtrain.engine.rules import goal, rules
 from progtrain.engine.rules.rules import Rules
-from progtrain.engine.workspace import Workspace, version_id, version_number
+from progtrain.engine.workspace import Workspace, version_number
 
 #: Exit code of a runner that was stopped: neither an error nor finished.
 STOPPED = 0
@@ -45,17 +45,12 @@ def prepare(
 ) -> Context:
     """Rules and options as one context. Writes nothing."""
     present = rules.load(ws)
-    opened = sequence.open_loop(ws)
-    fixed = opened.get("dataset_id") if opened else None
-    stored = opened or {}
-    dataset_id = initialize.dataset_id(options.dataset_id, present.dataset_id, fixed)
+    stored = sequence.last_loop(ws)[0] or {}
+    dataset_id = initialize.dataset_id(options.dataset_id, present.dataset_id, stored.get("dataset_id"))
     python = options.python or stored.get("python") or sys.executable
     present = _with_options(present, options, stored)
-    last = version_id(present.max_versions)
     journal = Journal(ws.journal, clock, listener, silent=dry_run)
-    return Context(
-        ws, present, dataset_id, python, journal, clock, options.autopilot, dry_run=dry_run, last_version=last
-    )
+    return Context(ws, present, dataset_id, python, journal, clock, options.autopilot, dry_run=dry_run)
 
 
 def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> Rules:
@@ -122,7 +117,7 @@ def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, liste
     except StorageError:
         raise
     except ProgtrainError as error:
-        journal.write("loop_failed", **described(error))
+        journal.write("loop_failed", **vars(error), exit_code=error.exit_code)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - whatever it is, the journal must say that the loop ended
         traceback.print_exc()
@@ -136,23 +131,12 @@ def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, liste
     return 0
 
 
-def described(error: ProgtrainError) -> dict[str, Any]:
-    return {
-        "reason": error.reason,
-        "file": error.file,
-        "place": error.place,
-        "fix": error.fix,
-        "exit_code": error.exit_code,
-    }
-
-
 def _finished(context: Context) -> str:
     """What to say where the last loop is finished and nothing asks for another one; empty where there is work."""
     ws, limit = context.ws, context.rules.max_versions
-    versions, done = ws.versions(), sequence.finished_at(ws)
-    if sequence.open_loop(ws) is not None or done is None or not versions:
-        return ""
-    if version_number(versions[-1]) != done or not check.is_last(context, versions[-1]):
+    latest = next(reversed(ws.versions()), "")
+    opened, done = sequence.last_loop(ws)
+    if opened is not None or done is None or version_number(latest) != done or not check.is_last(context, latest):
         return ""
     return (
         f"the loop is finished: {done} of {limit} versions are made and reported\n"
@@ -162,7 +146,7 @@ def _finished(context: Context) -> str:
 
 def _begin(context: Context, options: Options) -> None:
     """Opens a loop, or goes on with the open one."""
-    if sequence.open_loop(context.ws) is not None:
+    if sequence.last_loop(context.ws)[0] is not None:
         return
     context.journal.write(
         "loop_started",

@@ -67,7 +67,6 @@ def run(context: Context, until: StepName | None = None) -> str:
     for warning in context.rules.warnings:
         context.journal.warn(warning)
     while True:
-        context.check_stop()
         chosen = select(context)
         _stop_where_done(context, chosen, until)
         if chosen.step in {"author", "report"}:
@@ -101,6 +100,7 @@ def do_step(context: Context, name: StepName, version: str | None) -> str:
 
 
 def _do(context: Context, chosen: Next) -> str:
+    context.check_stop()
     step, version = chosen.step, chosen.version
     context.journal.write("step_started", version=version, step=step, reasons=list(chosen.reasons))
     begun = time.monotonic()
@@ -123,18 +123,13 @@ def _stop_where_done(context: Context, chosen: Next, until: StepName | None) -> 
         raise Stopped(f"until {until}, which is done for {chosen.version}")
 
 
-def open_loop(ws: Workspace) -> dict[str, Any] | None:
-    """The `loop_started` event of the loop that has not been finished, from the journal."""
+def last_loop(ws: Workspace) -> tuple[dict[str, Any] | None, int | None]:
+    """Of the journal: how the loop was started that is not finished, and with how many versions the last one ended."""
     opened: dict[str, Any] | None = None
+    finished: int | None = None
     for event in LineReader(ws.journal).read():
         if event.get("event") == "loop_started":
             opened = event
         elif event.get("event") == "loop_finished":
-            opened = None
-    return opened
-
-
-def finished_at(ws: Workspace) -> int | None:
-    """Number of versions at the end of the last finished loop; None when no loop was finished."""
-    done = [e for e in LineReader(ws.journal).read() if e.get("event") == "loop_finished"]
-    return int(done[-1]["versions"]) if done else None
+            opened, finished = None, int(event["versions"])
+    return opened, finished

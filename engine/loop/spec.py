@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,8 @@ from progtrain.engine.script.settings import find_settings
 from progtrain.engine.workspace import VersionFolder
 
 #: Keys of spec.json under which scripts put their settings.
-_SETTING_GROUPS = (
-    "settings",
-    "hparams",
-    "hyperparameters",
-    "hyper_parameters",
-    "config",
-    "params",
-    "training_config",
-)
+_SETTING_GROUPS = "settings hparams hyperparameters hyper_parameters config params training_config"
+_TUPLE, _LIST = "tag:yaml.org,2002:python/tuple", "tag:yaml.org,2002:seq"
 
 
 def complete(context: Context, version: str, *, started_at: datetime) -> None:
@@ -103,23 +97,20 @@ def _from_hparams(folder: VersionFolder) -> Iterator[tuple[str, Any, Path]]:
     if path is None or not path.is_file():
         return
     try:
-        saved = yaml.load(read_text(path), Loader=_PlainLoader)
+        loader = yaml.SafeLoader(read_text(path))
+        saved = loader.get_single_node()
     except yaml.YAMLError as error:
         raise InputError(f"not valid YAML: {error}", file=path, fix="let CSVLogger write it") from error
-    for name, value in saved.items() if isinstance(saved, dict) else ():
-        yield str(name), value, path
+    for name, node in saved.value if isinstance(saved, yaml.MappingNode) else ():
+        # a tuple has a tag of Python's own; other objects are left out: nothing of a file is ever executed
+        node.tag = _LIST if node.tag == _TUPLE else node.tag
+        with suppress(yaml.constructor.ConstructorError):
+            yield str(name.value), loader.construct_object(node, deep=True), path
 
 
 def _from_spec(folder: VersionFolder) -> Iterator[tuple[str, Any, Path]]:
     spec = read_json(folder.spec)
-    for group in (spec, *(spec.get(name) for name in _SETTING_GROUPS)):
+    for group in (spec, *(spec.get(name) for name in _SETTING_GROUPS.split())):
         for name, value in group.items() if isinstance(group, dict) else ():
             if not isinstance(value, dict):
                 yield str(name), value, folder.spec
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Reads what Lightning saved, objects of unknown classes as None: nothing of a file is ever executed."""
-
-
-_PlainLoader.add_multi_constructor("", lambda loader, suffix, node: None)

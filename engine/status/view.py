@@ -34,8 +34,8 @@ class WorkspaceView:
         self._journal = LineReader(self.ws.journal)
         self._live: dict[str, LineReader] = {}
         self._progress: dict[str, Progress] = {}
-        self._cached: dict[Path, tuple[tuple[int, int], Any]] = {}
-        self._rules_held: tuple[object, Rules | InputError, Any] | None = None
+        #: files -> how they were when they were read, and what was made of them
+        self._cached: dict[tuple[Path, ...], tuple[object, Any]] = {}
 
     def snapshot(self) -> Snapshot:
         """Never raises for what lies in the workspace: what is broken becomes a state with a reason."""
@@ -97,16 +97,16 @@ class WorkspaceView:
         return "not started", "", ""
 
     def _rules(self) -> tuple[Rules | InputError, Any]:
-        """The rules, or what is wrong with them, and the plain JSON; read again only when a file has changed."""
-        key = (_stamp(self.ws.rules), _stamp(self.ws.instruction))
-        if self._rules_held is None or self._rules_held[0] != key:
-            loaded: Rules | InputError
+        """The rules, or what is wrong with them, and the plain JSON."""
+
+        def load() -> tuple[Rules | InputError, Any]:
             try:
-                loaded = rules_module.load(self.ws)
+                return rules_module.load(self.ws), goal.read(self.ws)
             except InputError as error:
-                loaded = error
-            self._rules_held = (key, loaded, goal.read(self.ws))
-        return self._rules_held[1:]
+                return error, goal.read(self.ws)
+
+        found: tuple[Rules | InputError, Any] = self._held(load, self.ws.rules, self.ws.instruction)
+        return found
 
     def _orphan(self, state: LoopState) -> bool:
         """Whether a script is at work that no runner waits for."""
@@ -159,23 +159,21 @@ class WorkspaceView:
             yield f"{version} was scored by another {self.ws.eval_script.name}: not comparable until evaluated again"
 
     def _evaluator(self) -> str | None:
-        """Hash of the evaluator that lies there, worked out again only when the file has changed."""
+        """Hash of the evaluator that lies there."""
         path = self.ws.eval_script
-        stamp = _stamp(path)
-        held = self._cached.get(path)
-        if held is None or held[0] != stamp:
-            held = (stamp, sha256(path) if path.is_file() else None)
-            self._cached[path] = held
-        found: str | None = held[1]
+        found: str | None = self._held(lambda: sha256(path) if path.is_file() else None, path)
         return found
 
     def _read(self, path: Path, convert: Callable[[Any], Any]) -> Any:
-        """A JSON file through `convert`, again only when it has changed; None where it is missing or wrong."""
-        stamp = _stamp(path)
-        held = self._cached.get(path)
-        if held is None or held[0] != stamp:
-            held = (stamp, rows.read_once(path, convert))
-            self._cached[path] = held
+        """A JSON file through `convert`; None where it is missing or wrong."""
+        return self._held(lambda: rows.read_once(path, convert), path)
+
+    def _held(self, make: Callable[[], Any], *paths: Path) -> Any:
+        """What is made of files, made again only when one of them has changed."""
+        stamps = tuple(map(_stamp, paths))
+        held = self._cached.get(paths)
+        if held is None or held[0] != stamps:
+            held = self._cached[paths] = (stamps, make())
         return held[1]
 
 
@@ -201,11 +199,6 @@ def _progress_in(line: dict[str, Any]) -> Progress:
     numbers = {k: v for k, v in told.items() if metrics.finite(v) is not None} if isinstance(told, dict) else {}
     if isinstance(rates, list) and rates and metrics.finite(rates[0]) is not None:
         numbers["learning_rate"] = rates[0]
-    counts: dict[str, Any] = {key: _count(line.get(key)) for key in ("epoch", "epochs", "step", "steps")}
+    counts: dict[str, Any] = {key: metrics.count(line.get(key)) for key in ("epoch", "epochs", "step", "steps")}
     times: dict[str, Any] = {k: metrics.finite(line.get(k)) for k in ("samples_per_second", "seconds_left", "seconds")}
     return Progress(**counts, **times, metrics=numbers)
-
-
-def _count(value: object) -> int | None:
-    found = metrics.finite(value)
-    return int(found) if found is not None and found >= 0 else None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.failures import chance, find_failures, find_flips, find_slices, find_worst
 from progtrain.engine.analysis.measure.samples import read_per_sample
 from progtrain.engine.errors import InputError
@@ -24,7 +25,7 @@ def test_parts_missing_values_and_a_torn_line_are_understood(tmp_path: Path) -> 
     assert samples.ids == ["a", "b"]
     assert samples.correct == [True, False]
     assert samples.loss == [0.1, None]
-    assert samples.part("Accuracy") == [1.0, 0.0]
+    assert metrics.value_of("Accuracy", samples.parts) == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.loop import runner
 from progtrain.engine.workspace import Workspace
 from tests.conftest import prepare_plain

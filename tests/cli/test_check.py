@@ -46,7 +46,7 @@ def test_a_model_that_is_not_there_is_told_once(plain: Workspace, edit_rules: Ed
     edit_rules(plain, advisor_config={"model": "nowhere.gguf"}, loop_config={"max_versions": 2})
     assert progtrain(plain, "check").stdout.count("nowhere.gguf") == 1
     done = progtrain(plain, "run", "--yes")
-    assert done.returncode == 0 and (done.stdout + done.stderr).count("nowhere.gguf") == 1
+    assert done.returncode == 0 and (done.stdout + done.stderr).count("nowhere.gguf: ") == 1
     assert "until it is there, the rules alone draft" in done.stderr
 
 

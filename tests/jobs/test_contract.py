@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from progtrain.engine.control.options import Options
+from progtrain.engine.control.launch import Options
 from progtrain.engine.jobs.base import Executor
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.loop import runner, sequence

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
 from progtrain.engine.schema import EvalScore, Protocol, load
 from progtrain.engine.workspace import Workspace
@@ -58,7 +59,7 @@ def test_per_sample_table_has_a_row_a_sample_and_parts_whose_mean_is_the_metric(
     rows = samples_of(toy)
     assert len(rows) == 12
     assert rows.correct.count(False) == 2
-    part = rows.part("accuracy")
+    part = metrics.value_of("accuracy", rows.parts)
     assert part is not None and sum(p or 0 for p in part) / 12 == pytest.approx(score_of(toy)["accuracy"])
     assert sum(loss or 0 for loss in rows.loss) / 12 == pytest.approx(score_of(toy)["loss"])
     assert all(c is not None and 0.9 < c < 1 for c in rows.confidence)

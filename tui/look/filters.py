@@ -3,7 +3,6 @@ colours as they read on the theme's ground."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Mapping
 
@@ -14,7 +13,7 @@ from rich.style import Style
 from textual.color import Color
 from textual.filter import LineFilter
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from progtrain.engine.text import blank_control
 
 _PLAIN = {
     **dict.fromkeys("─━┄┈╌═▁▂▔▀", "-"),
@@ -40,7 +39,7 @@ class OnlyText(LineFilter):
         return [Segment(text if control else self._clean(text), style, control) for text, style, control in segments]
 
     def _clean(self, text: str) -> str:
-        text = _CONTROL.sub(" ", text)
+        text = blank_control(text)
         return "".join(map(_plain, text)) if self._ascii_only and not text.isascii() else text
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from progtrain.engine.files import LineReader
-from progtrain.engine.metrics import finite
+from progtrain.engine.metrics import canonical, finite
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.plot.series import Series
 from progtrain.tui.reading.metrics_file import EPOCH, STEP, MetricsFile
@@ -167,7 +167,7 @@ def chart_of(name: str) -> tuple[str, Role]:
     chart = " ".join(rest) or name
     if chart == LOSS and not role:
         role = "train"
-    return {"acc": "accuracy"}.get(chart, chart), role
+    return canonical(chart) if len(rest) == 1 else chart, role
 
 
 def curves_of(names: Iterable[str], known: Mapping[str, tuple[str, Role]] | None = None) -> dict[str, tuple[str, Role]]:

@@ -74,17 +74,11 @@ def _row(
 
 
 def _latency_row(latency: float, previous: VersionRecord | None, best: VersionRecord | None) -> MetricRow:
-    before = previous.latency_ms if previous else None
-    of_best = best.latency_ms if best else None
-    return MetricRow(
-        name="latency_ms",
-        higher_is_better=False,
-        value=latency,
-        previous=before,
-        best=of_best,
-        delta_previous=difference(latency, before),
-        delta_best=difference(latency, of_best),
-    )
+    more: dict[str, Any] = {}
+    for name, record in (("previous", previous), ("best", best)):
+        value = record.latency_ms if record else None
+        more |= {name: value, f"delta_{name}": difference(latency, value)}
+    return MetricRow(name="latency_ms", higher_is_better=False, value=latency, **more)
 
 
 def trade_offs(rows: Sequence[MetricRow]) -> tuple[str, ...]:

@@ -47,13 +47,7 @@ _MAX_CLASSES = 200
 
 
 def compare(
-    a: PerSample,
-    b: PerSample,
-    metric: str,
-    higher_is_better: bool,
-    seed: int,
-    *,
-    against: str = "",
+    a: PerSample, b: PerSample, metric: str, higher_is_better: bool, seed: int, *, against: str = ""
 ) -> Comparison | None:
     """`b` against `a` (the earlier one): `delta` is b minus a over the common samples.
 
@@ -68,7 +62,8 @@ def compare(
         return None
     statistic = _statistic(a, b, pairs, metric)
     if statistic is None:
-        statistic, higher_is_better = _loss(a, b, pairs, metric), False
+        how = f"{_HOW}, of the loss: {metric} does not come from single samples"
+        statistic, higher_is_better = _mean(a.loss, b.loss, pairs, "loss", how, rooted=False), False
     if statistic is None:
         return None
     metric, columns, counts, function, method = statistic
@@ -125,7 +120,7 @@ def _resample(columns: Array, counts: Array, function: Function, seed: int) -> A
 
 def _statistic(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str) -> Statistic | None:
     name = metrics.canonical(metric)
-    parts = a.part(metric), b.part(metric)
+    parts = metrics.value_of(metric, a.parts), metrics.value_of(metric, b.parts)
     if parts[0] is not None and parts[1] is not None:
         rooted = name in _ROOTED
         how = "root of the mean of" if rooted else "mean of"
@@ -141,11 +136,6 @@ def _statistic(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric:
 
 
 _HOW = f"paired bootstrap, {RESAMPLES} resamples"
-
-
-def _loss(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str) -> Statistic | None:
-    method = f"{_HOW}, of the loss: {metric} does not come from single samples"
-    return _mean(a.loss, b.loss, pairs, "loss", method, rooted=False)
 
 
 def _mean(
@@ -184,19 +174,14 @@ def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric
     truth = np.array([b.numbers[0][j] for _, j in pairs])
     errors = np.array([[a.numbers[1][i] for i, _ in pairs], [b.numbers[1][j] for _, j in pairs]]) - truth
     method = f"{_HOW}, {metric} from truth and prediction"
-    if name in ("mae", "l1"):
-        return _of_errors(np.abs(errors), metric, method, rooted=False)
-    if name in ("mse", "l2", "rmse"):
-        return _of_errors(errors**2, metric, method, rooted=name in _ROOTED)
+    if name in ("mae", "l1", "mse", "l2", "rmse"):
+        parts = np.abs(errors) if name in ("mae", "l1") else errors**2
+        rows = [(i, i) for i in range(len(truth))]
+        return _mean(list(parts[0]), list(parts[1]), rows, metric, method, rooted=name in _ROOTED)
     if name in ("r2", "r2score"):
         columns = np.column_stack([errors[0] ** 2, errors[1] ** 2, truth, truth**2])
         return metric, columns, np.ones(len(columns)), _r2, method
     return None
-
-
-def _of_errors(errors: Array, metric: str, method: str, *, rooted: bool) -> Statistic | None:
-    rows: list[tuple[int, int]] = [(i, i) for i in range(errors.shape[1])]
-    return _mean(list(errors[0]), list(errors[1]), rows, metric, method, rooted=rooted)
 
 
 def _r2(sums: Array, n: int) -> tuple[Array, Array]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.values import number
 
 _STEP = ("step", "global_step", "iteration", "iter")
 _EPOCH = ("epoch", "epochs")
@@ -143,7 +144,7 @@ def _columns(rows: Iterator[list[str]]) -> dict[str, Points]:
         step = count if step is None else step
         count += 1
         for index, points in values:
-            if index < len(row) and row[index] and (value := _number(row[index])) is not None:
+            if index < len(row) and row[index] and (value := number(row[index])) is not None:
                 points.append((step, epoch, value))
     return {name: points for name, points in columns.items() if points}
 
@@ -164,14 +165,7 @@ def _find(wanted: Sequence[str], names: Sequence[str]) -> int | None:
 def _is_header(row: list[str]) -> bool:
     """No cell is a number, and one says step or epoch."""
     lowered = {cell.strip().casefold() for cell in row}
-    return bool(lowered & {*_STEP, *_EPOCH}) and all(_number(cell) is None for cell in row)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None
+    return bool(lowered & {*_STEP, *_EPOCH}) and all(number(cell) is None for cell in row)
 
 
 def _whole(row: list[str], index: int | None) -> int | None:
@@ -179,5 +173,5 @@ def _whole(row: list[str], index: int | None) -> int | None:
     try:
         return int(cell)
     except ValueError:
-        value = _number(cell)
+        value = number(cell)
         return int(value) if value is not None and math.isfinite(value) else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from progtrain.engine.files import try_read_json
+from progtrain.engine.metrics import finite
 from progtrain.engine.prepared_data import counts_in, plain_name, task_in, walk
 from progtrain.engine.workspace import Workspace
 
@@ -58,7 +59,7 @@ def _scale_in_stats(stats: Any) -> tuple[float, float] | None:
     found: dict[str, list[float]] = {}
     for name, value in walk(stats):
         kind = next((k for k in ("mean", "std") if k in name.split("_") or name == f"{k}s"), None)
-        if kind and isinstance(value, list) and value and all(_is_number(item) for item in value):
+        if kind and isinstance(value, list) and value and None not in map(finite, value):
             found.setdefault(kind, [float(item) for item in value])
     means, spreads = found.get("mean", []), found.get("std", [])
     alive = [(m, s) for m, s in zip(means, spreads, strict=False) if s > 0]
@@ -74,10 +75,6 @@ def _feature_names(stats: Any) -> frozenset[str]:
         if name in ("features", "feature_names", "input_features", "inputs") and isinstance(value, dict | list):
             return frozenset(item for item in value if isinstance(item, str))
     return frozenset()
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _input_scale(folder: Path, features: frozenset[str]) -> tuple[float, float, Path] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from progtrain.engine.analysis.types import SampleRow, Slice
 #: probability from which a model is called sure
 SURE = 0.9
 _SHOWN = 10
+_OUTCOME = ("truth", "prediction", "loss", "confidence")
 #: classes smaller than this do not decide which one is worst, unless all are
 _FEW = 3
 
@@ -157,17 +158,16 @@ def find_slices(samples: PerSample, previous: PerSample | None) -> tuple[Slice, 
 
 def _class_slices(samples: PerSample, previous: PerSample | None) -> tuple[Slice, ...]:
     before = _class_rights(previous) if previous and previous.is_classification else {}
-    losses: dict[str, list[float]] = {}
+    losses: defaultdict[str, list[float]] = defaultdict(list)
     for truth, loss in zip(samples.truth, samples.loss, strict=True):
-        if loss is not None:
-            losses.setdefault(truth, []).append(loss)
+        losses[truth] += [] if loss is None else [loss]
     slices = [
         Slice(
             name=name,
             kind="class",
             samples=count,
             right=right,
-            mean_loss=statistics.fmean(losses[name]) if name in losses else None,
+            mean_loss=statistics.fmean(losses[name]) if losses[name] else None,
             right_previous=before[name][1] if name in before else None,
         )
         for name, (count, right) in _class_rights(samples).items()
@@ -197,21 +197,12 @@ def _target_slices(samples: PerSample) -> tuple[Slice, ...]:
 
 
 def find_worst(samples: PerSample) -> tuple[SampleRow, ...]:
-    """The samples with the highest loss, wrong ones before right ones."""
-    order = sorted(
-        range(len(samples)),
-        key=lambda i: (samples.correct[i] is True, -(samples.loss[i] or 0.0), samples.ids[i]),
-    )
+    """Those with the highest loss that are not right."""
+    wrong = [i for i, correct in enumerate(samples.correct) if correct is not True]
+    wrong.sort(key=lambda i: (-(samples.loss[i] or 0.0), samples.ids[i]))
     return tuple(
-        SampleRow(
-            sample_id=samples.ids[i],
-            truth=samples.truth[i],
-            prediction=samples.prediction[i],
-            loss=samples.loss[i],
-            confidence=samples.confidence[i],
-        )
-        for i in order[:_SHOWN]
-        if samples.correct[i] is not True
+        SampleRow(sample_id=samples.ids[i], **{name: getattr(samples, name)[i] for name in _OUTCOME})
+        for i in wrong[:_SHOWN]
     )
 
 

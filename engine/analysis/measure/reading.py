@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,12 @@ def _from_script(ws: Workspace, record: VersionRecord, warnings: list[str]) -> d
     except InputError as error:
         warnings.append(f"{ws.relative(ws.script(record.version))}: {error.reason}")
         return {}
-    settings = {key: one for key in _SETTINGS if (one := _chosen(found, key)) is not None}
+    settings: dict[str, Setting] = {}
+    for key in _SETTINGS:
+        # set in two places with different values: neither is a fact
+        with suppress(InputError):
+            if (setting := choose_setting(found, key)) is not None:
+                settings[key] = setting
     return {
         "settings": {key: one.value for key, one in settings.items()},
         "lines": {key: one.line for key, one in settings.items()},
@@ -141,14 +146,6 @@ def _from_script(ws: Workspace, record: VersionRecord, warnings: list[str]) -> d
         "loss": script.loss,
         "standardised": puts_on_one_scale(record.source),
     }
-
-
-def _chosen(found: Sequence[Setting], key: str) -> Setting | None:
-    try:
-        return choose_setting(found, key)
-    except InputError:
-        # set in two places with different values: neither is a fact
-        return None
 
 
 def _sources(ws: Workspace, folder: VersionFolder, log: str) -> dict[str, str]:

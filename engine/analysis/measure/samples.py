@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from progtrain.engine import metrics
+from progtrain.engine import metrics, values
 from progtrain.engine.errors import InputError
 
 _FIX = "run `python 03_eval.py --version ...` again"
@@ -48,14 +46,11 @@ class PerSample:
     @cached_property
     def numbers(self) -> tuple[list[float], list[float]] | None:
         """Truth and prediction as numbers; None when one of them is not."""
-        try:
-            pair = [float(t) for t in self.truth], [float(p) for p in self.prediction]
-        except ValueError:
-            return None
-        return pair if all(math.isfinite(v) for column in pair for v in column) else None
-
-    def part(self, metric: str) -> list[float | None] | None:
-        return metrics.value_of(metric, self.parts)
+        truth, prediction = (
+            [value for cell in column if (value := metrics.finite(values.number(cell))) is not None]
+            for column in (self.truth, self.prediction)
+        )
+        return (truth, prediction) if len(truth) == len(prediction) == len(self) else None
 
 
 def read_per_sample(path: Path) -> PerSample:
@@ -70,7 +65,8 @@ def read_per_sample(path: Path) -> PerSample:
             reader.fieldnames = names
             if "sample_id" not in names:
                 raise InputError("no column sample_id", file=path, place=1, fix=_FIX)
-            rows = list(_whole_rows(reader, names[-1]))
+            # DictReader fills missing cells with None: such a line was cut off
+            rows = [row for row in reader if row.get("sample_id") and row.get(names[-1]) is not None]
     except FileNotFoundError as error:
         raise InputError("the file does not exist", file=path, fix=_FIX) from error
     except (OSError, csv.Error) as error:
@@ -80,19 +76,12 @@ def read_per_sample(path: Path) -> PerSample:
     return _columns(rows, names)
 
 
-def _whole_rows(reader: csv.DictReader[str], last: str) -> Iterator[dict[str, str]]:
-    for row in reader:
-        # DictReader fills missing cells with None: such a line was cut off
-        if row.get("sample_id") and row.get(last) is not None:
-            yield row
-
-
 def _columns(rows: list[dict[str, str]], names: list[str]) -> PerSample:
     def texts(name: str) -> list[str]:
         return [(row.get(name) or "").strip() for row in rows]
 
     def numbers(name: str) -> list[float | None]:
-        return [_number(row.get(name)) for row in rows]
+        return [metrics.finite(values.number(row.get(name))) for row in rows]
 
     return PerSample(
         ids=texts("sample_id"),
@@ -103,14 +92,6 @@ def _columns(rows: list[dict[str, str]], names: list[str]) -> PerSample:
         confidence=numbers("confidence"),
         parts={name.removeprefix(_PART): numbers(name) for name in names if name.startswith(_PART)},
     )
-
-
-def _number(cell: str | None) -> float | None:
-    try:
-        value = float(cell or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def _truth(cell: str | None) -> bool | None:

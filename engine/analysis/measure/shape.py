@@ -62,7 +62,7 @@ def summarise(curves: Curves) -> Shape:
     steps = curves.series(steps_name)[1] if steps_name else []
     losses = {name for name in (train_name, val_name, steps_name) if name}
     best_epoch = _best_epoch(val or train)
-    train_best, val_best = _at(train, best_epoch), _at(val, best_epoch)
+    train_best, val_best = dict(train).get(best_epoch or 0), dict(val).get(best_epoch or 0)
     final_train, final_val = _last(train), _last(val)
     rough, stepwise = _rough(steps, train)
     return Shape(
@@ -97,10 +97,6 @@ def _finite(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
 def _best_epoch(points: Sequence[tuple[int, float]]) -> int | None:
     """The first of the lowest."""
     return min(points, key=lambda point: (point[1], point[0]))[0] if points else None
-
-
-def _at(points: Sequence[tuple[int, float]], epoch: int | None) -> float | None:
-    return next((value for e, value in points if e == epoch), None)
 
 
 def _last(points: Sequence[tuple[int, float]]) -> float | None:

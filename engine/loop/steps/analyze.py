@@ -27,7 +27,6 @@ def reasons(context: Context, version: str) -> list[str]:
 
 
 def run(context: Context, version: str) -> str:
-    context.check_stop()
     begun = time.monotonic()
     insight = look(context, version)
     facts_seconds = time.monotonic() - begun
@@ -46,7 +45,8 @@ def tell_of_missing_model(context: Context) -> Path | None:
     model = rounds.settings(context.rules, context.ws, seed=0).model
     if model is None or model.is_file():
         return None
-    context.journal.warn(f"there is no model {model}; until it is there, the rules alone draft")
+    text = f"{model.name}: the model file does not exist ({model}); until it is there, the rules alone draft"
+    context.journal.warn(text)
     return model
 
 

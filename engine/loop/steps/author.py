@@ -13,7 +13,6 @@ from progtrain.engine.files import read_text, write_text
 
 def run(context: Context, version: str) -> str:
     """Raises `InputError` with line and fix when the action file says nothing that may be done."""
-    context.check_stop()
     ws = context.ws
     path = ws.version(version).action
     parsed = parse_action(read_text(path), path)

@@ -34,15 +34,11 @@ def tell_if_written(context: Context, script: Path) -> None:
 
 
 def reasons(context: Context, version: str) -> list[str]:
-    found = marks.why_not_done(context.ws, version, "evaluate")
-    if found and marks.read(context.ws, version, "evaluate") is None and _adopt(context, version):
-        return []
-    return found
+    return marks.why_not_done(context.ws, version, "evaluate", adopt=lambda: _adopt(context, version))
 
 
 def run(context: Context, version: str) -> str:
     """Raises `StepFailed` when the evaluation fails, `InputError` when what it wrote is wrong."""
-    context.check_stop()
     ws = context.ws
     tell_if_written(context, ws.eval_script)
     job = ws.job(f"{version}-evaluate")

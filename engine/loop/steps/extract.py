@@ -16,7 +16,7 @@ from progtrain.engine.drafting.next_script import Planned
 from progtrain.engine.drafting.rounds import DraftRecord
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, sha256_text, write_text
-from progtrain.engine.loop.steps import analyze
+from progtrain.engine.loop.steps import analyze, check
 from progtrain.engine.schema import Decision, Review
 
 
@@ -26,7 +26,6 @@ def reasons(context: Context, version: str) -> list[str]:
 
 def run(context: Context, version: str) -> str:
     """Asks until something is accepted. Raises `DecisionNeeded`, `InputError`, `Stopped`."""
-    context.check_stop()
     record, insight = _draft_under_present_rules(context, version)
     while True:
         review, planned = _review(context, version, record, insight)
@@ -40,8 +39,8 @@ def run(context: Context, version: str) -> str:
         elif _texts(decision):
             rounds.write_edit(context, version, record, decision.analysis, decision.action)
         else:
-            insight = _draft_as_asked(context, version, insight, decision)
-        record = _present(context, version)
+            _draft_as_asked(context, version, insight, decision)
+        record, insight = _present(context, version)
         if decision.answer == "accept":
             planned = _plan(context, version)[0]
             if planned and _is_shown(planned, decision):
@@ -51,7 +50,7 @@ def run(context: Context, version: str) -> str:
                 context.journal.write("warning", text=text)
 
 
-def _draft_as_asked(context: Context, version: str, insight: Insight, decision: Decision) -> Insight:
+def _draft_as_asked(context: Context, version: str, insight: Insight, decision: Decision) -> None:
     """Another round. An answer that cannot be followed is taken back, so that the question is asked again."""
     begun, before = time.monotonic(), insight
     notes: tuple[str, ...] = ()
@@ -73,27 +72,24 @@ def _draft_as_asked(context: Context, version: str, insight: Insight, decision: 
     except InputError:
         decisions.withdraw(context.ws, decision.question)
         raise
-    return insight
 
 
 def _draft_under_present_rules(context: Context, version: str) -> tuple[DraftRecord, Insight]:
     """The draft that lies there; drafted anew when the rules have changed since."""
-    insight = history.read_insight(context.ws, version)
+    found = _present(context, version)
     mark = marks.read(context.ws, version, "analyze")
-    if insight is None or rounds.current(context.ws, version) is None:
-        raise InputError("there is no draft yet", fix=f"progtrain step analyze --version {version}")
-    if mark is not None and mark.inputs.get("rules") != context.rules.sha256:
-        context.journal.write("note", text=f"{version}: rules or instruction changed since the draft: drafted anew")
-        analyze.run(context, version)
-        insight = history.read_insight(context.ws, version) or insight
-    return _present(context, version), insight
+    if mark is None or mark.inputs.get("rules") == context.rules.sha256:
+        return found
+    context.journal.write("note", text=f"{version}: rules or instruction changed since the draft: drafted anew")
+    analyze.run(context, version)
+    return _present(context, version)
 
 
-def _present(context: Context, version: str) -> DraftRecord:
-    record = rounds.current(context.ws, version)
-    if record is None:
+def _present(context: Context, version: str) -> tuple[DraftRecord, Insight]:
+    insight, record = history.read_insight(context.ws, version), rounds.current(context.ws, version)
+    if insight is None or record is None:
         raise InputError("there is no draft yet", fix=f"progtrain step analyze --version {version}")
-    return record
+    return record, insight
 
 
 def _texts(decision: Decision) -> bool:
@@ -110,13 +106,10 @@ def _plan(context: Context, version: str) -> tuple[Planned | None, str]:
     path = context.ws.drafts(version).action
     try:
         parsed = parse_action(read_text(path), path)
-        reason = parsed.goal
-        planned = next_script.plan(
-            context.ws, context.rules, version, parsed.operation, base=parsed.base, reason=reason
-        )
+        base, reason = parsed.base, parsed.goal
+        return next_script.plan(context.ws, context.rules, version, parsed.operation, base=base, reason=reason), ""
     except InputError as error:
         return None, str(error)
-    return planned, ""
 
 
 def _review(context: Context, version: str, record: DraftRecord, insight: Insight) -> tuple[Review, Planned | None]:
@@ -125,7 +118,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
     digest = sha256_text(record.analysis_sha256 + record.action_sha256 + str(record.draft.seconds))[:6]
     probability = {r.id: r.probability for r in record.draft.ranking}
     by_model = record.draft.model_sha256 is not None
-    last = version == context.last_version
+    last = check.is_last(context, version)
     review = Review(
         question=f"{version}-review-{record.round}-{digest}",
         kind="review",

@@ -17,7 +17,6 @@ from progtrain.engine.text import last_line, tail
 
 def run(context: Context, version: str) -> str:
     """Raises `StepFailed` when the report script fails."""
-    context.check_stop()
     ws = context.ws
     evaluate.ensure_script(ws.eval_script)
     evaluate.tell_if_written(context, ws.report_script)

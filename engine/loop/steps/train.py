@@ -29,10 +29,7 @@ _WORTH_REPEATING = {"signal", "guard lost"}
 
 def reasons(context: Context, version: str) -> list[str]:
     """Why the version must be trained; empty when a finished, valid training is there."""
-    found = marks.why_not_done(context.ws, version, "train")
-    if found and marks.read(context.ws, version, "train") is None and _adopt(context, version):
-        return []
-    return found
+    return marks.why_not_done(context.ws, version, "train", adopt=lambda: _adopt(context, version))
 
 
 def run(context: Context, version: str) -> str:

@@ -45,7 +45,7 @@ def tell_of_missing_model(context: Context) -> Path | None:
     model = rounds.settings(context.rules, context.ws, seed=0).model
     if model is None or model.is_file():
         return None
-    text = f"{model.name}: the model file does not exist ({model}); until it is there, the rules alone draft"
+    text = f"{model.name}: the model file does not exist: {model}; until it is there, the rules alone draft"
     context.journal.warn(text)
     return model
 

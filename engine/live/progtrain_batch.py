@@ -13,8 +13,14 @@ _MOST_ELEMENTS = 1_000_000
 
 @quietly
 def batch_facts(loader, seconds):
-    """The structure of a first batch, of as many of its samples as can be read in `seconds`, at least one."""
-    batch, samples = _first_batch(loader, time.monotonic() + seconds)
+    """The structure of a first batch, of as many of its samples as can be read in `seconds`, at least one.
+
+    An error of the data set is told: the training would end with it.
+    """
+    try:
+        batch, samples = _first_batch(loader, time.monotonic() + seconds)
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"[:500]}
     return {"samples_read": samples, "structure": structure(batch)}
 
 

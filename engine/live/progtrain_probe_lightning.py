@@ -89,13 +89,13 @@ def _skipped(method, name):
 
 def _prepare(trainer, package, stop):
     """For the set-up: loggers that log nothing, no search for settings, and the stop. Gives the script's own."""
-    own = {"callbacks": list(trainer.callbacks), "loggers": list(trainer.loggers)}
+    own = {"searches": [], "loggers": list(trainer.loggers)}
     trainer.loggers = [_quiet(logger, package) for logger in trainer.loggers]
     kept = []
     for callback in trainer.callbacks:
         decided = [_TUNERS[kind.__name__] for kind in type(callback).__mro__ if kind.__name__ in _TUNERS]
         probe.found["decided_at_run_time"] += decided
-        kept += [] if decided else [callback]
+        (own["searches"] if decided else kept).append(callback)
 
     class Stop(sys.modules[f"{package}.callbacks"].Callback):
         def on_train_start(self, trainer, pl_module):
@@ -153,12 +153,8 @@ def _tell(trainer, own):
     module, found = trainer.lightning_module, probe.found
     given = dict(getattr(trainer, "_progtrain_given", {}))
     _load_validation(trainer)
-    # those of the module have come on top
-    callbacks = own["callbacks"] + [
-        callback
-        for callback in trainer.callbacks
-        if all(callback is not other for other in own["callbacks"]) and type(callback).__name__ != "Stop"
-    ]
+    # those of the module have come, and may have taken the place of others
+    callbacks = own["searches"] + [callback for callback in trainer.callbacks if type(callback).__name__ != "Stop"]
     found["given"] = {name: _given(value) for name, value in given.items()}
     found.update(lightning_facts(trainer, module, callbacks, own["loggers"]))
     found["trainer"] = _as_given(trainer, found["trainer"] or {}, given)
@@ -202,10 +198,11 @@ def _checkpoint(callback, trainer):
 @quietly
 def _load_validation(trainer):
     """Lightning sets the loaders up in the first epoch that validates."""
-    if trainer.val_dataloaders is None:
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    if trainer.val_dataloaders is None and loop._data_source.is_defined():
         trainer.validating = True
         try:
-            trainer.fit_loop.epoch_loop.val_loop.setup_data()
+            loop.setup_data()
         finally:
             trainer.training = True
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from textual.events import Key
+from textual.pilot import Pilot
 from textual.widgets import Static, TextArea
 
 from progtrain.engine.drafting.preview import Check
@@ -56,18 +59,23 @@ def only_decision(engine: FakeEngine) -> Decision:
     return decision
 
 
-def opened(ws: Workspace, engine: FakeEngine, **changes: object) -> ProgtrainApp:
+@asynccontextmanager
+async def opened(
+    ws: Workspace, engine: FakeEngine, *, size: tuple[int, int] = (80, 24), **changes: object
+) -> AsyncIterator[tuple[ProgtrainApp, Pilot[None]]]:
+    """The app on the screen of an open review, which has `changes`."""
     fill(ws)
-    return make_app(ws, snapshot(ws.root, "waiting", review=review(**changes)), engine=engine)
+    app = make_app(ws, snapshot(ws.root, "waiting", review=review(**changes)), engine=engine)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot, lambda: app.model.documents is not None)
+        await pilot.press("r")
+        await pilot.pause(0.1)
+        yield app, pilot
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_a_review_shows_all_that_is_needed(ws: Workspace, size: tuple[int, int]) -> None:
-    app = opened(ws, FakeEngine())
-    async with app.run_test(size=size) as pilot:
-        await settle(pilot, lambda: app.model.documents is not None)
-        await pilot.press("r")
-        await pilot.pause(0.2)
+    async with opened(ws, FakeEngine(), size=size) as (app, _pilot):
         screen = app.screen
         assert "weight_decay=1e-3" in screen.query_one("#diff", DiffView).source
         assert "Accuracy rose" in screen.query_one("#analysis", Document).source
@@ -90,11 +98,7 @@ async def test_a_review_shows_all_that_is_needed(ws: Workspace, size: tuple[int,
 )
 async def test_answers_by_key(ws: Workspace, keys: list[str], answer: str, candidate: str | None) -> None:
     engine = FakeEngine()
-    app = opened(ws, engine)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine) as (_app, pilot):
         await pilot.press(*keys)
         await settle(pilot, lambda: bool(engine.asked))
         decision = only_decision(engine)
@@ -105,11 +109,7 @@ async def test_answers_by_key(ws: Workspace, keys: list[str], answer: str, candi
 async def test_what_is_shown_is_accepted(ws: Workspace, size: tuple[int, int], keys: list[str]) -> None:
     """The title says which candidate, the diff is its own, and so is the decision."""
     engine = FakeEngine()
-    app = opened(ws, engine)
-    async with app.run_test(size=size) as pilot:
-        await settle(pilot, lambda: app.model.documents is not None)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine, size=size) as (app, pilot):
         diff, question = app.screen.query_one("#diff", DiffView), app.screen.query_one("#question", Static)
         assert "a accepts add_weight_decay" in str(question.render())
         await pilot.press(*keys)
@@ -127,11 +127,7 @@ async def test_what_is_shown_is_accepted(ws: Workspace, size: tuple[int, int], k
 
 async def test_back_on_the_draft_it_is_the_draft_that_is_accepted(ws: Workspace) -> None:
     engine = FakeEngine()
-    app = opened(ws, engine)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, lambda: app.model.documents is not None)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine, size=(120, 40)) as (app, pilot):
         await pilot.press("3")
         diff = app.screen.query_one("#diff", DiffView)
         await settle(pilot, lambda: "learning_rate_down" in diff.source)
@@ -144,11 +140,7 @@ async def test_back_on_the_draft_it_is_the_draft_that_is_accepted(ws: Workspace)
 
 async def test_a_candidate_is_not_accepted_before_its_change_is_shown(ws: Workspace) -> None:
     engine = SlowEngine()
-    app = opened(ws, engine)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine, size=(120, 40)) as (app, pilot):
         await pilot.press("3", "a")
         await settle(pilot, lambda: any("being worked out" in n.message for n in app._notifications))
         diff = app.screen.query_one("#diff", DiffView)
@@ -162,11 +154,7 @@ async def test_a_candidate_is_not_accepted_before_its_change_is_shown(ws: Worksp
 
 async def test_a_candidate_that_cannot_be_applied_is_not_accepted(ws: Workspace) -> None:
     engine = RefusingEngine()
-    app = opened(ws, engine)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine, size=(120, 40)) as (app, pilot):
         await pilot.press("2")
         question = app.screen.query_one("#question", Static)
         await settle(pilot, lambda: "dropout_up cannot be accepted" in str(question.render()))
@@ -179,11 +167,7 @@ async def test_a_candidate_that_cannot_be_applied_is_not_accepted(ws: Workspace)
 async def test_a_draft_by_hand_is_shown_before_any_candidate(ws: Workspace) -> None:
     """It is none of those on offer: the cursor must not stand on one that nobody has asked for."""
     engine = FakeEngine()
-    app = opened(ws, engine, chosen=None)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine, chosen=None, size=(120, 40)) as (app, pilot):
         assert "a accepts the draft" in str(app.screen.query_one("#question", Static).render())
         await pilot.press("1")
         diff = app.screen.query_one("#diff", DiffView)
@@ -195,11 +179,7 @@ async def test_a_draft_by_hand_is_shown_before_any_candidate(ws: Workspace) -> N
 
 async def test_enter_chooses_only_from_a_list_that_is_seen_and_has_the_focus(ws: Workspace) -> None:
     engine = FakeEngine()
-    app = opened(ws, engine)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine) as (app, pilot):
         assert not app.screen.query_one("#candidates", RowList).region.area
         await pilot.press("3")  # a screen, as everywhere: no list is seen
         await pilot.pause(0.1)
@@ -219,11 +199,7 @@ async def test_enter_chooses_only_from_a_list_that_is_seen_and_has_the_focus(ws:
 
 
 async def test_the_draft_is_not_edited_under_the_name_of_another_candidate(ws: Workspace) -> None:
-    app = opened(ws, FakeEngine())
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, lambda: app.model.documents is not None)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, FakeEngine(), size=(120, 40)) as (app, pilot):
         await pilot.press("3", "e")
         await settle(pilot, lambda: any("not drafted yet" in n.message for n in app._notifications))
         assert isinstance(app.screen, ReviewScreen)
@@ -231,11 +207,7 @@ async def test_the_draft_is_not_edited_under_the_name_of_another_candidate(ws: W
 
 async def test_a_question_is_answered_once(ws: Workspace) -> None:
     engine = FakeEngine()
-    app = opened(ws, engine)
-    async with app.run_test() as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine) as (_app, pilot):
         await pilot.press("a")
         await settle(pilot, lambda: bool(engine.asked))
         await pilot.press("r")
@@ -247,11 +219,7 @@ async def test_a_question_is_answered_once(ws: Workspace) -> None:
 
 async def test_a_hint_asks_the_advisor_again(ws: Workspace) -> None:
     engine = FakeEngine()
-    app = opened(ws, engine)
-    async with app.run_test() as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine) as (app, pilot):
         await pilot.press("h")
         await pilot.pause()
         assert isinstance(app.screen, AskLine)
@@ -263,11 +231,7 @@ async def test_a_hint_asks_the_advisor_again(ws: Workspace) -> None:
 
 async def test_stopping_asks_first_and_no_leaves_all_as_it_was(ws: Workspace) -> None:
     engine = FakeEngine()
-    app = opened(ws, engine)
-    async with app.run_test() as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine) as (app, pilot):
         await pilot.press("x")
         assert isinstance(app.screen, Confirm)
         await pilot.press("escape")
@@ -275,11 +239,7 @@ async def test_stopping_asks_first_and_no_leaves_all_as_it_was(ws: Workspace) ->
 
 
 async def test_looking_at_a_candidate_shows_what_it_would_change(ws: Workspace) -> None:
-    app = opened(ws, FakeEngine())
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, FakeEngine(), size=(120, 40)) as (app, pilot):
         await pilot.press("3")
         diff = app.screen.query_one("#diff", DiffView)
         await settle(pilot, lambda: "learning_rate_down" in diff.source)
@@ -289,11 +249,7 @@ async def test_looking_at_a_candidate_shows_what_it_would_change(ws: Workspace) 
 
 
 async def test_unified_and_split_diff(ws: Workspace) -> None:
-    app = opened(ws, FakeEngine())
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, FakeEngine(), size=(120, 40)) as (app, pilot):
         diff = app.screen.query_one("#diff", DiffView)
         await pilot.press("u")
         assert diff.split
@@ -314,11 +270,7 @@ def test_split_lines_stand_beside_each_other() -> None:
 async def test_an_edit_is_checked_as_it_is_typed_and_accepted(ws: Workspace) -> None:
     """What the engine would do with it, or why it refuses."""
     engine = FakeEngine()
-    app = opened(ws, engine)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, lambda: app.model.documents is not None)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine) as (app, pilot):
         await pilot.press("e")
         await pilot.pause()
         screen = app.screen
@@ -340,11 +292,7 @@ async def test_an_edit_is_checked_as_it_is_typed_and_accepted(ws: Workspace) -> 
 
 
 async def test_dropping_an_edit_asks_first(ws: Workspace) -> None:
-    app = opened(ws, FakeEngine())
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, lambda: app.model.documents is not None)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, FakeEngine()) as (app, pilot):
         await pilot.press("e")
         await pilot.pause()
         await pilot.press("escape")
@@ -365,10 +313,7 @@ async def test_dropping_an_edit_asks_first(ws: Workspace) -> None:
 
 async def test_keys_that_come_in_one_packet_act_in_their_order(ws: Workspace) -> None:
     """Over a slow line arrows, backspace and letters arrive at once."""
-    app = opened(ws, FakeEngine())
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, lambda: app.model.documents is not None)
-        await pilot.press("r")
+    async with opened(ws, FakeEngine()) as (app, pilot):
         await pilot.press("e")
         await settle(pilot, lambda: isinstance(app.screen, EditScreen))
         area = app.screen.query_one(TextArea)
@@ -388,11 +333,7 @@ def test_the_users_editor_gets_the_text_and_gives_it_back(tmp_path: Path) -> Non
 
 async def test_an_edited_analysis_is_kept_as_a_new_round(ws: Workspace) -> None:
     engine = FakeEngine()
-    app = opened(ws, engine)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot, lambda: app.model.documents is not None)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine) as (_app, pilot):
         await pilot.press("E")
         await pilot.pause()
         await pilot.press(*"My view. ", "f2")
@@ -402,11 +343,7 @@ async def test_an_edited_analysis_is_kept_as_a_new_round(ws: Workspace) -> None:
 
 
 async def test_facts_are_one_key_away(ws: Workspace) -> None:
-    app = opened(ws, FakeEngine())
-    async with app.run_test() as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, FakeEngine()) as (app, pilot):
         await pilot.press("f")
         await pilot.pause(0.1)
         assert isinstance(app.screen, FactsScreen)
@@ -419,11 +356,7 @@ async def test_facts_are_one_key_away(ws: Workspace) -> None:
 
 async def test_an_action_that_cannot_be_applied_is_not_accepted(ws: Workspace) -> None:
     engine = FakeEngine()
-    app = opened(ws, engine, problems=["learning_rate is locked"], diff="", checks=[])
-    async with app.run_test() as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(ws, engine, problems=["learning_rate is locked"], diff="", checks=[]) as (app, pilot):
         assert "learning_rate is locked" in str(app.screen.query_one("#checks", Static).render())
         await pilot.press("a")
         await pilot.pause(0.1)
@@ -443,11 +376,9 @@ async def test_other_questions_are_answered_too(
 ) -> None:
     """Fixes and repairs are shown as a diff before they run."""
     engine = FakeEngine()
-    app = opened(ws, engine, kind=kind, answers=answers, candidates=[], chosen=None, title="A fix is proposed")
-    async with app.run_test() as pilot:
-        await settle(pilot)
-        await pilot.press("r")
-        await pilot.pause(0.1)
+    async with opened(
+        ws, engine, kind=kind, answers=answers, candidates=[], chosen=None, title="A fix is proposed"
+    ) as (app, pilot):
         assert "AdamW" in app.screen.query_one("#diff", DiffView).source
         await pilot.press("h")
         assert isinstance(app.screen, ReviewScreen)

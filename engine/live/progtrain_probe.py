@@ -134,6 +134,11 @@ def _end_children():
 
 
 def _ended():
+    # where the script, or a package of it, has put its own hook in place of ours
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    if error is not None:
+        note_exception(error)
+        finish("exception", 1)
     finish("ended", _state["exit_code"] or 0)
 
 

@@ -75,6 +75,14 @@ import surely_not_there
     assert "No module named 'surely_not_there'" in done.stderr and "progtrain" not in done.stderr
 
 
+def test_an_error_is_told_where_the_script_has_its_own_hook_for_it(tmp_path: Path) -> None:
+    text = "import sys\nsys.excepthook = lambda *error: print('mine', error[1])\nraise KeyError('epochs')\n"
+    done = python(tmp_path, text, PROGTRAIN_PROBE_FILE=str(tmp_path / "probe.json"))
+    found = json.loads((tmp_path / "probe.json").read_text())
+    assert (done.returncode, done.stdout, found["reached"]) == (1, "mine 'epochs'\n", "exception")
+    assert (found["exception"]["type"], found["exception"]["line"]) == ("KeyError", 3)
+
+
 def test_a_child_of_the_script_is_not_probed(tmp_path: Path) -> None:
     text = """
 import os, subprocess, sys

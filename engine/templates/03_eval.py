@@ -905,9 +905,24 @@ def tensors(value: Any) -> list[Tensor]:
     return found
 
 
+def leaves(value: Any) -> Iterator[tuple[Any, Any]]:
+    """The named parts of nested dicts, and of a tuple with such, or the parts of a list by their places."""
+    if isinstance(value, (list, tuple, Mapping)):
+        for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if isinstance(part, Mapping) and not isinstance(value, list) and key not in TARGETS:
+                yield from leaves(part)
+            else:
+                yield key, part
+
+
 def batch_size(batch: Any) -> int:
-    """Of the first tensor, or of the first list of samples."""
-    first = next((t for t in tensors(batch) if t.dim()), None)
+    """Of its first tensor, or of its first list: (images, boxes) as `tuple(zip(*samples))` gives them."""
+    parts = [part for _, part in leaves(batch)]
+    first = next((part for part in parts if isinstance(part, Tensor) and part.dim()), None)
+    if first is None and isinstance(batch, (tuple, Mapping)):
+        first = next((part for part in parts if isinstance(part, (list, tuple))), None)
+    if first is None and not (isinstance(batch, list) and batch and isinstance(batch[0], (tuple, Mapping))):
+        first = next((part for part in tensors(batch) if part.dim()), None)
     return len(first) if first is not None else len(batch) if isinstance(batch, Sequence) else 0
 
 
@@ -963,12 +978,11 @@ def target_in(batch: Any, said: Any, inputs: list[Tensor], scores: Any) -> Any:
     first part of the batch that the model was not given. A model whose output looks like its input restores it.
     """
     for place in (said, batch):
-        if isinstance(place, Mapping):
-            key = next((k for k in TARGETS if k in place), None)
-            if key is not None:
-                return place[key]
+        named = {key: value for key, value in leaves(place) if key in TARGETS}
+        if named:
+            return next(named[key] for key in TARGETS if key in named)
     seen = {t.data_ptr() for t in inputs}
-    parts = list(batch.values()) if isinstance(batch, Mapping) else batch if isinstance(batch, (list, tuple)) else []
+    parts = [part for _, part in leaves(batch)]
     rest = [part for part in parts if not any(t.data_ptr() in seen for t in tensors(part))]
     target = rest[0] if rest and len(rest) < len(parts) else None
     fits = isinstance(target, Tensor) and isinstance(scores, Tensor) and can_compare(scores, target)

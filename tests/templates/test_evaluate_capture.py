@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import runpy
 import shutil
 import sys
@@ -349,3 +350,292 @@ def test_a_plain_script_gives_what_it_reported(lab: Workspace, evaluated: Run, t
     assert not lab.version("v001").per_sample.exists()
     protocol = json.loads(lab.version("v001").protocol.read_text())
     assert protocol["reported"] is True
+
+
+STEP = """        out = self(batch[0])
+        self.log("val/loss", F.cross_entropy(out, batch[1]))
+        self.log("val/acc", (out.argmax(1) == batch[1]).float().mean())
+"""
+DATA = """    x = torch.randn(count, 4, generator=g)
+    return x, (x[:, 0] > 0).long() + (x[:, 1] > 0).long()
+"""
+OPTIMIZERS = "        return torch.optim.Adam(self.parameters(), lr=self.rate)\n"
+TRAINS = "        return F.cross_entropy(self(batch[0]), batch[1])\n"
+ACC = "(out.argmax(1) == batch[1]).float().mean()"
+
+#: Ways of writing, each as pieces of SCRIPT that differ.
+WAYS: dict[str, list[tuple[str, str]]] = {
+    "two optimizers by hand": [
+        ("        self.rate = rate\n", "        self.rate = rate\n        self.automatic_optimization = False\n"
+         "        self.critic = torch.nn.Linear(3, 1)\n"),
+        (TRAINS, "        for optimizer in self.optimizers():\n"
+         "            loss = F.cross_entropy(self(batch[0]), batch[1]) - self.critic(self(batch[0])).mean() * 0.01\n"
+         "            optimizer.zero_grad()\n            self.manual_backward(loss)\n            optimizer.step()\n"),
+        (OPTIMIZERS, "        return [torch.optim.Adam(self.net.parameters(), lr=self.rate),\n"
+         "                torch.optim.SGD(self.critic.parameters(), lr=0.1)]\n"),
+    ],
+    "a list that is logged at the epoch's end": [
+        (STEP, "        out = self(batch[0])\n        self.seen.append((out, batch[1]))\n"
+         "    def on_validation_epoch_start(self):\n        self.seen = []\n"
+         "    def on_validation_epoch_end(self):\n"
+         "        out, y = (torch.cat(part) for part in zip(*self.seen))\n"
+         "        self.log('val/loss', F.cross_entropy(out, y))\n"
+         "        self.log('val/acc', (out.argmax(1) == y).float().mean())\n"),
+    ],
+    "metric objects that are only updated": [
+        ("import torch\n", "import torch, torchmetrics\n"),
+        ("        self.rate = rate\n", "        self.rate = rate\n"
+         "        self.acc = torchmetrics.Accuracy('multiclass', num_classes=3)\n"),
+        ('self.log("val/acc", ' + ACC + ")",
+         'self.acc.update(out, batch[1])\n        self.log("val/acc", self.acc, on_epoch=True)'),
+    ],
+    "a MetricCollection in log_dict": [
+        ("import torch\n", "import torch, torchmetrics\n"),
+        ("        self.rate = rate\n", "        self.rate = rate\n"
+         "        self.scores = torchmetrics.MetricCollection({'acc': torchmetrics.Accuracy('multiclass', "
+         "num_classes=3, average='micro')}, prefix='val/')\n"),
+        ('self.log("val/acc", ' + ACC + ")", "self.log_dict(self.scores(out, batch[1]))"),
+    ],
+    "a dict of predictions and targets": [
+        (STEP, STEP + "        return {'preds': out, 'target': batch[1]}\n"),
+    ],
+    "log in a helper": [
+        (STEP, "        self.shared(batch, 'val')\n    def shared(self, batch, stage):\n"
+         + STEP.replace("val/", "' + stage + '/").replace('"', "'")),
+    ],
+    "configure_model": [
+        ("        self.net = torch.nn.Seq", "        self.width, self.net = width, None\n"
+         "    def configure_model(self):\n        if self.net is not None: return\n"
+         "        self.net = torch.nn.Seq"),
+        ("Linear(4, width)", "Linear(4, self.width)"), ("Linear(width, 3)", "Linear(self.width, 3)"),
+    ],
+    "a subset of one data set": [
+        ("loader(1, 96), loader(2, 50))", "*parts())"),
+        ("def main():", "def parts():\n    whole = TensorDataset(*points(1, 146))\n"
+         "    g = torch.Generator().manual_seed(3)\n"
+         "    return [DataLoader(p, batch_size=16) for p in torch.utils.data.random_split(whole, [96, 50], g)]\n"
+         "def main():"),
+    ],
+    "nested dicts": [
+        ("TensorDataset(*points(seed, count))",
+         "[{'in': {'x': x, 'n': 1}, 'out': {'y': y}} for x, y in zip(*points(seed, count))]"),
+        ("self(batch[0]), batch[1])", "self(batch['in']['x']), batch['out']['y'])"),
+        ("out = self(batch[0])", "out = self(batch['in']['x'])"), ("out, batch[1]", "out, batch['out']['y']"),
+        ("== batch[1]", "== batch['out']['y']"),
+    ],
+    "example_input_array": [
+        ("        self.rate = rate\n",
+         "        self.rate = rate\n        self.example_input_array = torch.zeros(2, 4)\n"),
+    ],
+    "what is not a number in one logged value": [
+        (STEP, STEP + "        self.log('val/ratio', out.sum() * float('nan'))\n"),
+    ],
+    "a script that catches everything": [
+        ("    " + FIT, "    try:\n        " + FIT + "\n    except BaseException as e:\n        print(e)\n"
+         "    if not t.callback_metrics:\n        raise SystemExit"),
+    ],
+    "chdir": [
+        ("    t = trainer()", "    os.makedirs('work', exist_ok=True)\n    os.chdir('work')\n    t = trainer()"),
+        ('OUT = "Models', 'OUT = str(Path.cwd()) + "/Models'), ("Path(\"seen.json\")", "Path(\"../seen.json\")"),
+    ],
+    "one-hot targets": [
+        (DATA, DATA.replace("return x, ", "return x, F.one_hot(").replace(".long()\n", ".long(), 3).float()\n")),
+        (ACC, "(out.argmax(1) == batch[1].argmax(1)).float().mean()"),
+    ],
+    "a package": [
+        ("import argparse,", "import sys; sys.path.insert(0, '.')\nimport argparse,"),
+        ("import torch.nn.functional as F\n", "import torch.nn.functional as F\n"
+         "os.makedirs('src', exist_ok=True); Path('src/__init__.py').touch()\n"
+         "Path('src/parts.py').write_text('import torch\\ndef head(n):\\n    return torch.nn.Linear(n, 3)\\n')\n"
+         "from src.parts import head\n"),
+        ("torch.nn.Linear(width, 3)", "head(width)"),
+    ],
+    "a compiled model": [
+        ("    t.fit(Net", "    import types\n    t.fit(Net"),
+        ("    Path(", "    best = OUT + '/best.ckpt'\n    state = torch.load(best, weights_only=False)\n"
+         "    state['state_dict'] = {'_orig_mod.' + k: v for k, v in state['state_dict'].items()}\n"
+         "    torch.save(state, best)\n    Path("),
+    ],
+    "EMA": [
+        ("callbacks=[checkpoint]", "callbacks=[EMAWeightAveraging(), checkpoint]"),
+        ("callbacks import ModelCheckpoint", "callbacks import EMAWeightAveraging, ModelCheckpoint"),
+    ],
+    "two fits of different models": [
+        ("    " + FIT, "    other = L.Trainer(max_epochs=1, logger=False, enable_checkpointing=False,\n"
+         "        accelerator='cpu', enable_progress_bar=False, enable_model_summary=False)\n"
+         "    other.fit(Net(width + 3, rate=0.01), loader(5, 32), loader(6, 20))\n    " + FIT),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_of_writing(lab: Workspace, evaluated: Run, trained: Run, way: str) -> None:
+    seen = trained(*WAYS[way])
+    found = checked(lab, evaluated)
+    assert found["loss"] == pytest.approx(seen["val/loss"], rel=1e-5)
+    assert found["accuracy"] == pytest.approx(seen["val/acc"], rel=1e-5)
+    assert len(read_per_sample(lab.version("v001").per_sample)) == 50
+
+
+#: Tasks, as pieces of SCRIPT, the metrics of the rules, the task that is found, and what else the training logged.
+TASKS: dict[str, tuple[list[tuple[str, str]], list[str], str, dict[str, str]]] = {
+    "several labels at once, with pos_weight": (
+        [(DATA, "    x = torch.randn(count, 4, generator=g)\n    return x, (x[:, :3] > 0).float()\n"),
+         ("F.cross_entropy(", "F.binary_cross_entropy_with_logits("),
+         ("(out, batch[1]))", "(out, batch[1], pos_weight=torch.tensor([1., 2., 3.])))"),
+         (ACC, "((out > 0) == (batch[1] > 0.5)).float().mean()")],
+        ["accuracy", "f1"], "multilabel", {"accuracy": "val/acc"},
+    ),
+    "token tags": (
+        [(DATA, "    x = torch.randint(0, 9, (count, 6), generator=g)\n    y = x % 3\n    y[:, 4:] = -100\n"
+          "    return x, y\n"),
+         ("torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.ReLU(), torch.nn.Linear(width, 3))",
+          "torch.nn.Sequential(torch.nn.Embedding(9, width), torch.nn.Linear(width, 3))"),
+         ("self(batch[0]), batch[1])", "self(batch[0]).flatten(0, 1), batch[1].flatten())"),
+         ("(out, batch[1]))", "(out.flatten(0, 1), batch[1].flatten()))"),
+         (ACC, "(out.argmax(2) == batch[1])[batch[1] >= 0].float().mean()")],
+        ["accuracy", "f1"], "tokens", {"accuracy": "val/acc"},
+    ),
+    "waveforms": (
+        [(DATA, "    x = torch.randn(count, 1, 256, generator=g)\n    return x + 0.3, x\n"),
+         ("torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.ReLU(), torch.nn.Linear(width, 3))",
+          "torch.nn.Conv1d(1, 1, 3, padding=1)"),
+         ("F.cross_entropy", "F.l1_loss"), (ACC, "out.mean()")],
+        ["si_sdr", "mae"], "regression", {"mae": "val/loss"},
+    ),
+    "images that are made": (
+        [(DATA, "    x = torch.rand(count, 1, 16, 16, generator=g)\n    return x, x.mean((1, 2, 3))\n"),
+         ("torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.ReLU(), torch.nn.Linear(width, 3))",
+          "torch.nn.Conv2d(1, 1, 3, padding=1)"),
+         ("batch[0]), batch[1])", "batch[0]), batch[0])"), ("(out, batch[1])", "(out, batch[0])"),
+         ("F.cross_entropy", "F.mse_loss"), (ACC, "out.mean()")],
+        ["psnr", "mse"], "regression", {"mse": "val/loss"},
+    ),
+    "boxes, by what the module logs": (
+        [("return DataLoader(TensorDataset(*points(seed, count)), batch_size=16, **more)",
+          "data = [(x, {'boxes': torch.tensor([[0., 0., 2., 2.]]), 'labels': y[None]})\n"
+          "            for x, y in zip(*points(seed, count))]\n"
+          "    return DataLoader(data, batch_size=16, collate_fn=lambda b: tuple(zip(*b)))"),
+         ("        return self.net(x)", "        out = self.net(torch.stack(x))\n        if self.training: return out\n"
+          "        return [{'boxes': torch.tensor([[0., 0., 2., 2.]]), 'scores': o.softmax(0).max(0, True).values,\n"
+          "                 'labels': o.argmax(0, True)} for o in out]"),
+         ("self(batch[0]), batch[1])", "self(batch[0]), torch.cat([t['labels'] for t in batch[1]]))"),
+         (STEP, "        out = self(batch[0])\n"
+          "        hits = [float(o['labels'] == t['labels']) for o, t in zip(out, batch[1])]\n"
+          "        self.log('val/hits', sum(hits) / len(hits), batch_size=len(hits))\n"
+          "        self.log('val/loss', 1 - sum(hits) / len(hits), batch_size=len(hits))\n")],
+        ["hits"], "detection", {"hits": "val/hits"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_tasks(lab: Workspace, evaluated: Run, trained: Run, task: str) -> None:
+    pieces, metrics, name, logged = TASKS[task]
+    wanted(lab, *metrics)
+    seen = trained(*pieces)
+    found = checked(lab, evaluated)
+    assert load(lab.version("v001").protocol, Protocol).task == name
+    assert found["loss"] == pytest.approx(seen["val/loss"], rel=1e-4)
+    assert {key: found[key] for key in logged} == pytest.approx({key: seen[n] for key, n in logged.items()}, rel=1e-3)
+    assert set(metrics) <= set(found), "none is empty"
+    assert len(read_per_sample(lab.version("v001").per_sample)) == 50
+
+
+CLI = SCRIPT.replace("def __init__(self, width, rate):", "def __init__(self, width: int = 8, rate: float = 0.01):")
+FIGURES = "Path('seen.json').write_text(json.dumps({k: float(v) for k, v in %s.callback_metrics.items()}))"
+
+
+def test_a_script_of_LightningCLI(lab: Workspace, evaluated: Run, trained: Run) -> None:
+    pytest.importorskip("jsonargparse")
+    main = CLI.index("def main():"), CLI.index("if __name__")
+    script = CLI[: main[0]] + (
+        "class Data(L.LightningDataModule):\n"
+        "    def train_dataloader(self): return loader(1, 96)\n    def val_dataloader(self): return loader(2, 50)\n"
+        "def main():\n    from lightning.pytorch.cli import LightningCLI\n    L.seed_everything(0, verbose=False)\n"
+        "    best = ModelCheckpoint(OUT, 'best', enable_version_counter=False)\n"
+        "    cli = LightningCLI(Net, Data, args=['fit'], save_config_callback=None,\n"
+        "        trainer_defaults={'logger': False,\n"
+        "        'max_epochs': 1, 'accelerator': 'cpu', 'callbacks': [best], 'enable_progress_bar': False})\n"
+        "    " + FIGURES % "cli.trainer" + "\n" + CLI[main[1] :]
+    )
+    seen = trained(script=script)
+    found = checked(lab, evaluated)
+    assert found["loss"] == pytest.approx(seen["val/loss"], rel=1e-5)
+    assert found["accuracy"] == pytest.approx(seen["val/acc"], rel=1e-5)
+
+
+@pytest.mark.parametrize("package", ["hydra", "omegaconf"])
+def test_a_script_with_a_configuration(lab: Workspace, evaluated: Run, trained: Run, package: str) -> None:
+    pytest.importorskip(package)
+    (lab.root / "conf").mkdir()
+    (lab.root / "conf" / "config.yaml").write_text("width: 12\nrate: 0.02\n")
+    head = "import argparse, hydra" if package == "hydra" else "import argparse, omegaconf"
+    pieces = [("import argparse", head), (FIT, FIT.replace("rate=0.01", "rate=c.rate"))]
+    if package == "hydra":
+        pieces += [("def main():",
+                    "@hydra.main(version_base=None, config_path='conf', config_name='config')\ndef main(c):"),
+                   ("    p = argparse.ArgumentParser()\n", ""),
+                   ('    p.add_argument("--width", type=int, default=8)\n', ""),
+                   ("p.parse_args().width", "c.width")]  # fmt: skip
+    else:
+        pieces += [("p.parse_args().width", "c.width"),
+                   ("    p = argparse",
+                    "    c = omegaconf.OmegaConf.load('conf/config.yaml')\n    p = argparse")]  # fmt: skip
+    seen = trained(*pieces)
+    found = checked(lab, evaluated)
+    assert found["loss"] == pytest.approx(seen["val/loss"], rel=1e-5)
+    assert found["accuracy"] == pytest.approx(seen["val/acc"], rel=1e-5)
+
+
+HF = """
+import json, torch
+from pathlib import Path
+from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
+from transformers import Trainer, TrainingArguments
+OUT = Path("Models/Artifacts/v001")
+torch.manual_seed(0)
+SMALL = dict(vocab_size=20, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+def rows(count, seed):
+    ids = torch.randint(1, 20, (count, 7), generator=torch.Generator().manual_seed(seed))
+    return [{"input_ids": i, "labels": LABELS} for i in ids]
+def metrics(p):
+    return {"acc": float((p.predictions.argmax(-1) == p.label_ids).mean())}
+model = MODEL
+args = TrainingArguments(str(OUT / "out"), max_steps=3, per_device_eval_batch_size=4, report_to=[], save_strategy="no",
+                         use_cpu=True, disable_tqdm=True)
+t = Trainer(model, args, train_dataset=rows(16, 1), eval_dataset=rows(10, 2), compute_metrics=METRICS)
+t.train()
+seen = t.evaluate()
+OUT.mkdir(parents=True, exist_ok=True)
+torch.save(t.model.state_dict(), OUT / "best.ckpt")
+Path("seen.json").write_text(json.dumps({k: v for k, v in seen.items() if isinstance(v, float)}))
+"""
+BERT = "BertForSequenceClassification(BertConfig(**SMALL, num_labels=3))"
+LORA = (
+    "__import__('peft').get_peft_model(" + BERT + ", __import__('peft').LoraConfig(task_type='SEQ_CLS', r=2, "
+    "target_modules=['query', 'value']))"
+)
+GPT = "GPT2LMHeadModel(GPT2Config(vocab_size=20, n_embd=16, n_layer=1, n_head=2, n_positions=16))"
+
+
+@pytest.mark.parametrize(
+    ("model", "labels", "measure", "metric"),
+    [(BERT, "int(i[0]) % 3", "metrics", "accuracy"), (LORA, "int(i[0]) % 3", "metrics", "accuracy"),
+     (GPT, "i", "None", "perplexity")],
+    ids=["classes", "LoRA", "a language model"],
+)  # fmt: skip
+def test_a_script_of_transformers(
+    lab: Workspace, evaluated: Run, trained: Run, model: str, labels: str, measure: str, metric: str
+) -> None:
+    pytest.importorskip("transformers")
+    if model == LORA:
+        pytest.importorskip("peft")
+    wanted(lab, metric)
+    seen = trained(script=HF.replace("MODEL", model).replace("LABELS", labels).replace("METRICS", measure))
+    found = checked(lab, evaluated)
+    assert found["loss"] == pytest.approx(seen["eval_loss"], rel=1e-4)
+    # this Trainer divides the loss of 6 guesses by 7 labels
+    expected = seen["eval_acc"] if metric == "accuracy" else math.exp(seen["eval_loss"] * 7 / 6)
+    assert found[metric] == pytest.approx(expected, rel=1e-3)
+    assert len(read_per_sample(lab.version("v001").per_sample)) == 10

@@ -183,7 +183,7 @@ def missing_path(message: str) -> str | None:
 
 _FRAME = re.compile(r'^\s*(?:\[rank\d+\]: ?)?\s*File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
 _EXCEPTION = re.compile(r"^(?:\[rank\d+\]: ?)?(?P<name>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
-_FOREIGN = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python\d|^<|[/\\]progtrain_live\.py$")
+_FOREIGN = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python\d|^<|[/\\]progtrain_\w+\.py$")
 
 
 def _clean_lines(text: str) -> list[str]:

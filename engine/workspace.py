@@ -180,6 +180,19 @@ class Workspace:
     def live_stop(self, version: str) -> Path:
         return self.own / "live" / f"{version}.stop"
 
+    def record(self, version: str) -> Path:
+        """What the hooks in a training tell of it; beside it its curve and, where nothing else has them, weights."""
+        return self.own / "live" / version / "record.json"
+
+    def curve(self, version: str) -> Path:
+        return self.record(version).with_name("curve.csv")
+
+    def saves(self, version: str) -> Path:
+        return self.record(version).with_name("saves.jsonl")
+
+    def weights(self, version: str) -> Path:
+        return self.record(version).with_name("weights")
+
     def relative(self, path: Path) -> str:
         """For messages: a path as the user would type it in the workspace."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)

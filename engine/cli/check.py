@@ -30,6 +30,7 @@ from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.steps import initialize
 from progtrain.engine.rules import instruction, rules
 from progtrain.engine.rules.rules import Rules
+from progtrain.engine.script import probe as probing
 from progtrain.engine.workspace import Workspace
 
 _LOW_DISK_BYTES = 1024**3
@@ -48,14 +49,20 @@ Item = tuple[Area, State, str, str]
 @json_option
 @run_options
 @click.pass_context
-def command(ctx: click.Context, as_json: bool, python: str | None, model: str | None, dataset_id: str | None) -> int:
+def command(
+    ctx: click.Context, as_json: bool, python: str | None, model: str | None, dataset_id: str | None, probe: bool
+) -> int:
     """Is everything ready: workspace, rules, scripts, machine, model, terminal?
 
-    Everything that is wrong is listed. Nothing is run or written.
+    Everything that is wrong is listed. The training script is run up to the point where its training would begin;
+    nothing is trained, and what it writes by then is taken back.
     """
     ws = workspace(ctx)
     options = Options(
-        python=from_here(python), model=model and str(Path(model).expanduser().absolute()), dataset_id=dataset_id
+        python=from_here(python),
+        model=model and str(Path(model).expanduser().absolute()),
+        dataset_id=dataset_id,
+        probe=probe,
     )
     items = list(check(ws, options))
     errors = sum(state == "error" for _, state, _, _ in items)
@@ -78,8 +85,12 @@ def check(ws: Workspace, options: Options) -> Iterator[Item]:
     if not os.access(ws.root, os.W_OK):
         yield "workspace", "error", f"{ws.root} cannot be written", "give yourself write permission there"
     context = yield from _context(ws, options, present)
-    if context.dataset_id:
-        yield from _workspace(context)
+    whole = True
+    for item in _workspace(context) if context.dataset_id else ():
+        whole &= item[1] != "error"
+        yield item
+    if not whole:
+        context.probes = False  # what it would stumble over is told already
     yield from _scripts(context)
     yield from _model(ws, context.rules, options)
     yield from _machine(ws)
@@ -136,7 +147,7 @@ def _context(ws: Workspace, options: Options, present: Rules | None) -> Generato
                 told.add(error.reason)
     known = present or Rules(ws.rules, {}, instruction.read(""), False, False, "", ())
     python = options.python or sys.executable
-    return Context(ws, known, guess, python, Journal(ws.journal, silent=True), now, dry_run=True)
+    return Context(ws, known, guess, python, Journal(ws.journal, silent=True), now, dry_run=True, probes=options.probe)
 
 
 def _dataset(ws: Workspace, options: Options) -> str:
@@ -166,14 +177,29 @@ def _scripts(context: Context) -> Iterator[Item]:
     versions = ws.versions()
     if versions:
         yield "scripts", "ok", f"versions {versions[0]} to {versions[-1]}", ""
-        yield from _missing(context, ws.script(versions[-1]))
+        yield from _run_up(context, ws.script(versions[-1]))
     elif not ws.baseline_script.is_file():
         fix = "put your training script there, or try: progtrain init --example digits DIR"
         yield "scripts", "error", f"there is no {ws.baseline_script.name}, and no version", fix
     else:
-        if context.dataset_id:
-            yield from _audit(ws, context.dataset_id, context.rules)
-        yield from _missing(context, ws.baseline_script)
+        items = list(_audit(ws, context.dataset_id, context.rules)) if context.dataset_id else []
+        yield from items
+        yield from _run_up(context, ws.baseline_script, audited=any(" monitors " in text for _, _, text, _ in items))
+
+
+def _run_up(context: Context, script: Path, *, audited: bool = False) -> Iterator[Item]:
+    """What the script sets up, by running it to its training; without that, which modules it lacks."""
+    lacking = list(_missing(context, script))
+    yield from lacking
+    if lacking or not context.probes or shutil.which(context.python) is None or not probing.can_be_probed(script):
+        return
+    seconds = context.rules.timeout_seconds or probing.SECONDS
+    found = probing.run(context.python, script, context.rules.training_args, root=context.ws.root, seconds=seconds)
+    # the audit sets the baseline to what the rules say before it trains
+    locked = context.rules.locked if script != context.ws.baseline_script else {}
+    for state, text, fix in probing.remarks(found, script.name, locked):
+        if not (audited and text.startswith("the checkpoint keeps")):
+            yield "scripts", state, text, fix
 
 
 def _missing(context: Context, training: Path) -> Iterator[Item]:

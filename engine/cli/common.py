@@ -50,17 +50,24 @@ def run_options(function: _Command) -> _Command:
             help="The advisor's model; by default the one that comes along.",
         ),
         click.option("--dataset-id", metavar="ID", shell_complete=datasets, help="Folder below dataset/prepdata/."),
+        click.option(
+            "--no-probe",
+            "probe",
+            flag_value=False,
+            default=True,
+            help="Do not run the script up to its training to see what it sets up.",
+        ),
     ):
         function = option(function)
     return function
 
 
-def options_of(python: str | None, model: str | None, dataset_id: str | None, **others: object) -> Options:
+def options_of(python: str | None, model: str | None, dataset_id: str | None, probe: bool, **others: object) -> Options:
     """Raises `InputError` when the interpreter cannot be run, or the model is not there: the loop would keep them."""
     from progtrain.engine.control.launch import Options
 
     path = None if model is None else str(model_file(Path(model), "--model"))
-    chosen = {"python": interpreter(python), "model": path, "dataset_id": dataset_id, **others}
+    chosen = {"python": interpreter(python), "model": path, "dataset_id": dataset_id, "probe": probe, **others}
     return Options.model_validate(chosen)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from progtrain.engine.cli import leaderboard
@@ -34,7 +36,7 @@ def command(
     until: str | None,
     detach: bool,
     as_json: bool,
-    **chosen: str | None,
+    **chosen: Any,
 ) -> int:
     """Run the loop until it needs your decision, or to its end.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from progtrain.engine.cli.common import options_of, run_options, version_option, workspace
@@ -16,7 +18,7 @@ from progtrain.engine.status.snapshot import STEP_NAMES
 @click.option("--yes", "-y", "autopilot", is_flag=True, help="Accept what is proposed.")
 @run_options
 @click.pass_context
-def command(ctx: click.Context, /, name: str, version: str | None, autopilot: bool, **chosen: str | None) -> None:
+def command(ctx: click.Context, /, name: str, version: str | None, autopilot: bool, **chosen: Any) -> None:
     """Run one step by itself, whether or not it was done before.
 
     STEP: initialize, train, evaluate, analyze, extract, check, author or report.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from progtrain.advisor import process
 from progtrain.advisor.interface import Briefing, Draft, Settings
+from progtrain.engine import hooks
 from progtrain.engine.clock import Clock
 from progtrain.engine.control import decisions
 from progtrain.engine.control.journal import Journal
@@ -22,7 +23,6 @@ from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Decision, JobRequest, JobState, Review
 from progtrain.engine.workspace import JobFolder, Workspace
 
-_LIVE = Path(__file__).parents[1] / "live"
 #: Seconds that a script gets to end by itself when a stop is asked for.
 _STOP_GRACE_SECONDS = 20.0
 
@@ -53,6 +53,8 @@ class Context:
     autopilot: bool = False
     #: only looks: nothing is written
     dry_run: bool = False
+    #: whether scripts are run up to their training before changes to them are proposed
+    probes: bool = True
     #: where scripts run
     executor: Executor = field(default_factory=Local)
 
@@ -119,13 +121,13 @@ class Context:
         return ended
 
     def _live_environment(self, version: str) -> dict[str, str]:
-        """What has a training tell how it goes, and listen for a stop."""
-        live, stop = self.ws.live(version), self.ws.live_stop(version)
-        live.parent.mkdir(parents=True, exist_ok=True)
-        live.unlink(missing_ok=True)
-        stop.unlink(missing_ok=True)
-        path = os.pathsep.join(filter(None, (str(_LIVE), os.environ.get("PYTHONPATH"))))
-        return {"PYTHONPATH": path, "PROGTRAIN_LIVE_FILE": str(live), "PROGTRAIN_STOP_FILE": str(stop)}
+        """What has a training tell how it goes, keep a record, and listen for a stop."""
+        record = self.ws.record(version)
+        shutil.rmtree(record.parent, ignore_errors=True)
+        record.parent.mkdir(parents=True)
+        self.ws.live(version).unlink(missing_ok=True)
+        self.ws.live_stop(version).unlink(missing_ok=True)
+        return hooks.of_training(self.ws, version)
 
     def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:
         """Who drafts: the advisor in a process of its own. Raises `Stopped` when the user asked for it."""

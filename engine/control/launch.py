@@ -25,6 +25,8 @@ class Options(BaseModel):
     until: StepName | None = None
     python: str | None = None
     model: str | None = None
+    #: whether the baseline is run up to its training before changes to it are proposed
+    probe: bool = True
 
 
 def start(ws: Workspace, options: Options) -> subprocess.Popen[bytes]:

@@ -96,6 +96,11 @@ def install():
         progtrain_probe.install(probe)
     else:
         when_imported("transformers.trainer", _follow_transformers)
+        saves = os.environ.pop("PROGTRAIN_SAVES_FILE", None)
+        if saves:
+            import progtrain_saves
+
+            progtrain_saves.install(saves)
 
 
 def _follow_transformers(module):

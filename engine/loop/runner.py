@@ -50,7 +50,9 @@ def prepare(
     python = options.python or stored.get("python") or sys.executable
     present = _with_options(present, options, stored)
     journal = Journal(ws.journal, clock, listener, silent=dry_run)
-    return Context(ws, present, dataset_id, python, journal, clock, options.autopilot, dry_run=dry_run)
+    return Context(
+        ws, present, dataset_id, python, journal, clock, options.autopilot, dry_run=dry_run, probes=options.probe
+    )
 
 
 def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> Rules:

@@ -14,6 +14,8 @@ from progtrain.engine import prepared_data, values
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed, in_file
 from progtrain.engine.files import LineReader, read_json, read_text, sha256, write_json
+from progtrain.engine.loop.collect import record_of
+from progtrain.engine.script import probe
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.settings import find_settings
 from progtrain.engine.workspace import VersionFolder
@@ -65,6 +67,12 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
 def check_locks(context: Context, version: str) -> None:
     """Every locked setting must be what the training really used. Raises `StepFailed` with both values."""
     folder = context.ws.version(version)
+    for name, value, wanted in probe.broken_locks(record_of(context.ws, version), context.rules.locked):
+        raise StepFailed(
+            f"{name} was {value!r} in the training, the rules say {wanted!r}",
+            file=context.ws.script(version),
+            fix=f"let the script use the value of training_config.{name}, or change the rule",
+        )
     used = [*_from_hparams(folder), *_from_spec(folder)]
     for key, wanted in context.rules.locked.items():
         for name, value, path in used:
@@ -88,7 +96,8 @@ def _log_dir(folder: VersionFolder) -> str | None:
 
 def _not_required(folder: VersionFolder) -> list[str]:
     assets = folder.additional_assets
-    return [] if assets.is_dir() and any(assets.iterdir()) else ["additional_assets"]
+    spared = [] if assets.is_dir() and any(assets.iterdir()) else ["additional_assets"]
+    return spared if folder.last_checkpoint.exists() else [*spared, "last.ckpt"]
 
 
 def _from_hparams(folder: VersionFolder) -> Iterator[tuple[str, Any, Path]]:

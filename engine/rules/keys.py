@@ -63,6 +63,11 @@ def _or_null(check: Check) -> Check:
     return lambda value: None if value is None else check(value)
 
 
+def _arguments(value: Any) -> str | None:
+    listed = isinstance(value, list) and all(isinstance(word, str | int | float) for word in value)
+    return None if listed else 'a list of words belongs here, such as ["--config", "small.yaml"]'
+
+
 #: key -> (what may stand there, default)
 KEYS: dict[str, tuple[Check, Any]] = {
     "seed": (_whole(0), 42),
@@ -72,6 +77,7 @@ KEYS: dict[str, tuple[Check, Any]] = {
     "loop_config.step_timeout_minutes": (_or_null(_above_zero), None),
     "dataset_config.dataset_id": (_or_null(_folder), None),
     "training_config": (_object, {}),
+    "training_args": (_arguments, []),
     "eval_config.primary_metric": (_or_null(_words), None),
     "eval_config.metrics": (_is(list, "a list in [ ]"), []),
     "eval_config.infer_samples": (_whole(0), 10),

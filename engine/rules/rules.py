@@ -74,6 +74,11 @@ class Rules:
         return dict(self.value("training_config"))
 
     @property
+    def training_args(self) -> list[str]:
+        """What a script is started with."""
+        return [str(word) for word in self.value("training_args")]
+
+    @property
     def allow_code_edits(self) -> bool:
         return bool(self.value("advisor_config.allow_code_edits"))
 

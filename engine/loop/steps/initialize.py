@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from progtrain.engine import prepared_data
-from progtrain.engine.control import marks
+from progtrain.engine.control import decisions, marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json, write_text
 from progtrain.engine.loop.steps import analyze
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Review
+from progtrain.engine.script import probe
 from progtrain.engine.script.baseline.audit import audit, patch_report
 from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.header import set_version, with_header
@@ -92,6 +94,8 @@ def run(context: Context, version: str) -> str:
         raise InputError(first.problem + more, file=first.file, place=first.line, fix=first.fix)
     files = found.changed
     diff = "".join(unified_diff(found.sources[path], text, ws.relative(path)) for path, text in files.items())
+    if diff and decisions.answer_to(ws, _question(diff)) is None:
+        _see_that_it_runs(context, files)
     if diff and not _allowed(context, version, found, diff):
         raise InputError(
             "without these changes the versions would overwrite each other's files",
@@ -135,10 +139,49 @@ def first_version() -> str:
     return version_id(1)
 
 
+def _question(diff: str) -> str:
+    return f"baseline-audit-{sha256_text(diff)[:6]}"
+
+
+def _see_that_it_runs(context: Context, files: dict[Path, str]) -> None:
+    """Runs the changed script up to its training: what breaks it is not proposed. Raises `InputError`."""
+    ws = context.ws
+    if not context.probes or set(files) != {ws.baseline_script} or shutil.which(context.python) is None:
+        return
+    if not probe.can_be_probed(ws.baseline_script):
+        return
+    # beside the others: a script finds its modules and its data by where it lies
+    changed = ws.root / f".{ws.baseline_script.name}"
+    write_text(changed, files[ws.baseline_script])
+    try:
+        found = _probe(context, changed)
+    finally:
+        changed.unlink(missing_ok=True)
+    if probe.trains(found) or found["reached"] == "time":
+        if probe.trains(found):
+            context.journal.write("note", text=f"tried up to its training: {probe.described(found)}")
+        return
+    before = _probe(context, ws.baseline_script)
+    name, now_fails = ws.baseline_script.name, probe.trains(before)
+    _, text, fix = next(probe.remarks(found if now_fails else before, name, {}))
+    text = text.replace(changed.name, name)
+    raise InputError(
+        f"the changes that the loop needs would break the script: {text}" if now_fails else text,
+        file=ws.baseline_script,
+        fix="make them by hand (progtrain check lists them)" if now_fails else fix or "mend it there",
+    )
+
+
+def _probe(context: Context, script: Path) -> dict[str, Any]:
+    arguments = context.rules.training_args
+    seconds = context.rules.timeout_seconds or probe.SECONDS
+    return probe.run(context.python, script, arguments, root=context.ws.root, seconds=seconds, tick=context.check_stop)
+
+
 def _allowed(context: Context, version: str, found: Desk, diff: str) -> bool:
     problems = "\n".join(f"- {finding.problem}" for finding in found.findings)
     review = Review(
-        question=f"baseline-audit-{sha256_text(diff)[:6]}",
+        question=_question(diff),
         kind="audit",
         version=version,
         title="the baseline needs small changes before the loop can begin",

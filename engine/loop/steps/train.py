@@ -16,6 +16,7 @@ from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, storage_errors, try_read_json, write_text
 from progtrain.engine.jobs.base import LOST
 from progtrain.engine.loop import attempts, spec
+from progtrain.engine.loop.collect import collect
 from progtrain.engine.schema import Review
 from progtrain.engine.script.repair.failure import Failure, explain
 from progtrain.engine.script.repair.repairs import advice, propose
@@ -73,7 +74,7 @@ def _outputs(ws: Workspace, version: str) -> list[Path]:
 def _attempt(context: Context, version: str, name: str) -> Failure | None:
     """One training. None when it is whole and valid."""
     script = context.ws.script(version)
-    state = context.run_script(name, [script.name], live_version=version)
+    state = context.run_script(name, [script.name, *context.rules.training_args], live_version=version)
     output = tail(context.executor.log(context.ws.job(name)))
     if state.ended_by == LOST:
         return Failure(
@@ -84,7 +85,8 @@ def _attempt(context: Context, version: str, name: str) -> Failure | None:
     if state.exit_code != 0 or state.ended_by:
         return explain(output, state.exit_code, state.ended_by)
     try:
-        _check_outputs(context.ws.version(version))
+        spared = _collect(context, version)
+        _check_outputs(context.ws.version(version), spared)
         spec.complete(context, version, started_at=state.started_at)
         spec.check_locks(context, version)
     except (InputError, StepFailed) as error:
@@ -96,9 +98,17 @@ def _attempt(context: Context, version: str, name: str) -> Failure | None:
     return None
 
 
-def _check_outputs(folder: VersionFolder) -> None:
+def _collect(context: Context, version: str) -> list[str]:
+    """Brings what the script has written elsewhere. Returns what a training of this kind does not make."""
+    brought, spared = collect(context.ws, version)
+    if brought:
+        context.journal.write("note", text=f"{version}: {'; '.join(brought)}")
+    return spared
+
+
+def _check_outputs(folder: VersionFolder, not_made: list[str]) -> None:
     stated = try_read_json(folder.spec)
-    spared = set(stated.get("not_required", [])) if isinstance(stated, dict) else set()
+    spared = {*not_made, *(stated.get("not_required", []) if isinstance(stated, dict) else ())}
     for path in (folder.eval_score, folder.infer_samples):
         if path.exists():
             raise StepFailed(

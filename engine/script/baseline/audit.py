@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.baseline.checks import apply_settings, before, evaluation
+from progtrain.engine.script.baseline.checks import apply_settings, guard, shared_modules
 from progtrain.engine.script.baseline.constants import dataset_and_version
-from progtrain.engine.script.baseline.datapaths import follow
 from progtrain.engine.script.baseline.desk import Desk, Finding
-from progtrain.engine.script.baseline.outputs import check_outputs
-from progtrain.engine.script.baseline.wiring import wire
+from progtrain.engine.script.baseline.results import follow_version, monitored_rightly
 from progtrain.engine.workspace import Workspace
 
 
@@ -35,13 +33,12 @@ def audit(
     if not script.is_file():
         raise InputError("there is no baseline script", file=script, fix="put your training script there")
     desk = Desk(ws, script, dataset_id)
-    before(desk)
+    guard(desk)
     dataset_and_version(desk)
-    follow(desk)
-    wire(desk)
-    check_outputs(desk)
+    follow_version(desk)
+    monitored_rightly(desk)
     apply_settings(desk, settings, locked)
-    evaluation(desk)
+    shared_modules(desk)
     return desk
 
 

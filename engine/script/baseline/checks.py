@@ -1,11 +1,11 @@
-"""What else the audit looks at: the main guard, arguments, the rules' settings, and what the evaluation needs."""
+"""What else the audit looks at: the main guard, the rules' settings, and files that all versions share."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from progtrain.engine import values
@@ -13,32 +13,20 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, try_read_json
 from progtrain.engine.script.action.edit import replace_literal
 from progtrain.engine.script.baseline.desk import Desk
-from progtrain.engine.script.baseline.paths import Module
-from progtrain.engine.script.baseline.wiring import save_hyperparameters
+from progtrain.engine.script.baseline.modules import Module
 from progtrain.engine.script.names import canonical
-from progtrain.engine.script.nodes import argument, called, calls, text_of
+from progtrain.engine.script.nodes import called, calls
 from progtrain.engine.script.settings import Setting, choose_setting, duplicates, find_settings, refuse_value, suggest
 from progtrain.engine.script.structure import describe, is_main_guard
 
 # --- before anything is changed -----------------------------------------------------------------------------------
 
 
-def before(desk: Desk) -> None:
-    _guard(desk)
-    for call in calls(desk.main.tree, "add_argument"):
-        flag = next((text for a in call.args if (text := text_of(a)) is not None), "")
-        required = argument(call, "required")
-        needed = isinstance(required, ast.Constant) and required.value is True
-        positional = not flag.startswith("-") and argument(call, "nargs") is None and argument(call, "default") is None
-        if needed or positional:
-            problem = f"the script does not run without the argument {flag}; versions are run without arguments"
-            desk.problem("arguments", desk.main, call.lineno, problem, f"give {flag} a default")
-
-
-def _guard(desk: Desk) -> None:
-    """Importing a script, as the evaluation does, must train nothing."""
+def guard(desk: Desk) -> None:
+    """Importing a script that offers load_split, as the evaluation does, must train nothing."""
     main = desk.main
-    if any(map(is_main_guard, main.tree.body)):
+    offers = {node.name for node in main.tree.body if isinstance(node, ast.FunctionDef)} | set(main.names)
+    if any(map(is_main_guard, main.tree.body)) or not ("load_split" in offers or main.imported_name("load_split")):
         return
     trains = [n for n in main.tree.body if not isinstance(n, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)]
     running = [n for n in trains if any(called(c) in {"fit", "backward", "Trainer"} for c in calls(n))]
@@ -181,53 +169,10 @@ def _optimal_batch_size(desk: Desk, settings: dict[str, Any], locked: frozenset[
     _set(desk, module, setting, optimal, said, f"{optimal}, as the smoke test found")
 
 
-# --- what the evaluation needs ------------------------------------------------------------------------------------
+# --- files of the user's own ----------------------------------------------------------------------------------------
 
 
-def evaluation(desk: Desk) -> None:
-    """03_eval.py imports the script: it needs a model to load and samples to ask for."""
-    main, facts = desk.main, describe(desk.main.text)
-    if desk.ws.eval_script.is_file():
-        _shared_modules(desk)
-        return  # the user's own, and its needs are theirs
-    others = [describe(module.text) for module in desk.modules[1:]]
-    others = [describe(module.text) for module in desk.modules[1:]]
-    names = facts.functions | {name for other in others for name in other.functions if main.imported_name(name)}
-
-    def imports_one(names: Iterable[str | None]) -> bool:
-        return any(name and main.imported_name(name) for name in names)
-
-    if not (facts.module_class or imports_one(o.module_class for o in others) or "load_model" in names):
-        problem = "03_eval.py would find no model: there is no LightningModule and no function load_model"
-        fix = "offer load_model(checkpoint_path), which returns the trained model"
-        desk.advise("evaluation", main, None, problem, fix)
-    loads = "load_split" in names or any(calls(main.tree, "DataLoader"))
-    if not (facts.datamodule_class or imports_one(o.datamodule_class for o in others) or loads):
-        problem = "03_eval.py would find no samples: there is no function load_split and no LightningDataModule"
-        fix = "offer load_split(split), which returns the raw samples of a split as (id, raw, target)"
-        desk.advise("evaluation", main, None, problem, fix)
-    if facts.module_class:
-        _hyperparameters(desk, facts.module_class)
-    _shared_modules(desk)
-
-
-def _shared_modules(desk: Desk) -> None:
+def shared_modules(desk: Desk) -> None:
     if len(desk.modules) > 1:
         shared = ", ".join(desk.name(module.path) for module in desk.modules[1:])
         desk.notes.append(f"all versions share {shared}: an action can only change settings in the script itself")
-
-
-def _hyperparameters(desk: Desk, name: str) -> None:
-    """Without them a checkpoint does not say how its model was made."""
-    owner = next(n for n in ast.walk(desk.main.tree) if isinstance(n, ast.ClassDef) and n.name == name)
-    init = next((n for n in owner.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-    if init is None or any(calls(init, "save_hyperparameters")):
-        return
-    needed = [a.arg for a in init.args.args[1 : len(init.args.args) - len(init.args.defaults)]]
-    if not needed or "load_model" in describe(desk.main.text).functions:
-        return
-    problem = f"{name} takes {', '.join(needed)}, which its checkpoints do not hold: 03_eval.py could not load it"
-    if save_hyperparameters(desk, desk.main, name, problem):
-        return
-    fix = "call self.save_hyperparameters() in __init__, or offer load_model(checkpoint_path)"
-    desk.advise("hyperparameters", desk.main, init.lineno, problem, fix)

@@ -6,7 +6,7 @@ import ast
 from itertools import takewhile
 
 from progtrain.engine.script.baseline.desk import Desk
-from progtrain.engine.script.baseline.paths import Module
+from progtrain.engine.script.baseline.modules import Module
 from progtrain.engine.script.editor import Edit
 from progtrain.engine.script.nodes import dotted, text_of
 
@@ -49,8 +49,8 @@ def _version(desk: Desk) -> None:
         add(desk, main, {"VERSION": BASELINE})
         return
     value = main.names["VERSION"][-1]
-    statement = main.parents[value]
-    if len(main.names["VERSION"]) > 1 or main.parents.get(statement) is not main.tree:
+    at_top = any(value in ast.walk(node) for node in main.tree.body if isinstance(node, ast.Assign | ast.AnnAssign))
+    if len(main.names["VERSION"]) > 1 or not at_top:
         problem = "VERSION is set in several places, or inside a block"
         desk.problem("version", main, value.lineno, problem, f'keep one line at the top: VERSION = "{BASELINE}"')
     elif text_of(value) is None:

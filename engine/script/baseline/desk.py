@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from progtrain.engine.script.baseline.modules import load_modules
-from progtrain.engine.script.baseline.paths import Module
+from progtrain.engine.script.baseline.modules import Module, load_modules
 from progtrain.engine.script.editor import Edit
 from progtrain.engine.workspace import Workspace
 

@@ -4,12 +4,51 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from progtrain.engine.errors import in_file
 from progtrain.engine.files import read_text
-from progtrain.engine.script.baseline.paths import Module
+from progtrain.engine.script.editor import Source
+from progtrain.engine.script.nodes import assignments
 from progtrain.engine.script.settings import parse_script
+
+
+@dataclass(eq=False)
+class Module:
+    """One file of the user's own."""
+
+    path: Path
+    source: Source
+    #: module name -> module, for those that lie in the workspace
+    imported: dict[str, Module] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        return self.source.text
+
+    @property
+    def tree(self) -> ast.Module:
+        return self.source.tree
+
+    @cached_property
+    def names(self) -> dict[str, list[ast.expr]]:
+        """What is assigned to names at module level, `if` blocks included."""
+        found: dict[str, list[ast.expr]] = {}
+        for target, value in assignments(self.tree):
+            if isinstance(target, ast.Name):
+                found.setdefault(target.id, []).append(value)
+        return found
+
+    def imported_name(self, name: str) -> tuple[Module, str] | None:
+        """The module of the user's own that it comes from, and its name there."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom) and node.module in self.imported:
+                for alias in node.names:
+                    if (alias.asname or alias.name) == name:
+                        return self.imported[node.module], alias.name
+        return None
 
 
 def load_modules(script: Path, texts: Mapping[Path, str] | None = None) -> list[Module]:
@@ -19,10 +58,7 @@ def load_modules(script: Path, texts: Mapping[Path, str] | None = None) -> list[
     """
     found: dict[Path, Module] = {}
     _load(script, script.parent, found, texts or {})
-    family = list(found.values())
-    for module in family:
-        module.family = family
-    return family
+    return list(found.values())
 
 
 def _load(path: Path, root: Path, found: dict[Path, Module], texts: Mapping[Path, str]) -> Module:
@@ -31,7 +67,7 @@ def _load(path: Path, root: Path, found: dict[Path, Module], texts: Mapping[Path
     text = texts[path] if path in texts else read_text(path)
     with in_file(path):
         parse_script(text)
-    module = found[path] = Module(path, text)
+    module = found[path] = Module(path, Source(text))
     for name in _imported_names(module.tree):
         for folder in (root, path.parent):
             stem = folder / name.replace(".", "/")

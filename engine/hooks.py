@@ -1,0 +1,37 @@
+"""The environment that lets our hooks (`engine/live`) look into a user's script."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from progtrain.engine.workspace import Workspace
+
+_LIVE = Path(__file__).parent / "live"
+
+
+def of_training(ws: Workspace, version: str) -> dict[str, str]:
+    """It tells how far it is, ends when it is asked to, and keeps a record."""
+    return _hooked() | {
+        "PROGTRAIN_LIVE_FILE": str(ws.live(version)),
+        "PROGTRAIN_STOP_FILE": str(ws.live_stop(version)),
+        "PROGTRAIN_RECORD_FILE": str(ws.record(version)),
+        "PROGTRAIN_CURVE_FILE": str(ws.curve(version)),
+        "PROGTRAIN_SAVES_FILE": str(ws.saves(version)),
+        "PROGTRAIN_WEIGHTS_DIR": str(ws.weights(version)),
+    }
+
+
+def of_probe(path: Path) -> dict[str, str]:
+    """It ends where its training would begin, and says in `path` what it has set up by then."""
+    return _hooked() | {"PROGTRAIN_PROBE_FILE": str(path)}
+
+
+def _hooked() -> dict[str, str]:
+    path = [str(_LIVE), os.environ.get("PYTHONPATH", "")]
+    return {
+        "PYTHONPATH": os.pathsep.join(part for part in path if part),
+        "PYTHONUNBUFFERED": "1",
+        # windows that nobody sees
+        "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg"),
+    }

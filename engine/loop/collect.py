@@ -1,0 +1,150 @@
+"""What a training left where it likes, brought to where the convention wants it.
+
+The live hooks keep a record of each training (`engine/live/progtrain_record.py`): where its checkpoint callbacks and
+loggers have written, and a curve of all that the module logged. What is missing in the version's folder is copied from
+there, never moved; what the script put there itself stays as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from progtrain.engine.files import LineReader, read_text, storage_errors, try_read_json, write_text
+from progtrain.engine.script import probe
+from progtrain.engine.script.settings import find_settings
+from progtrain.engine.workspace import VersionFolder, Workspace
+
+#: in the names of files
+_BEST = re.compile(r"best", re.IGNORECASE)
+_LAST = re.compile(r"last|final|latest", re.IGNORECASE)
+
+
+def record_of(ws: Workspace, version: str) -> dict[str, Any]:
+    """What the hooks told of the training; empty where they saw none (a loop of the script's own)."""
+    found = try_read_json(ws.record(version))
+    return found if isinstance(found, dict) else {}
+
+
+def collect(ws: Workspace, version: str) -> tuple[list[str], list[str]]:
+    """Fills the version's folder. Gives what was brought there, and which files this training does not make.
+
+    Raises `StorageError` when the disk is full.
+    """
+    folder, record = ws.version(version), record_of(ws, version)
+    brought: list[str] = []
+    with storage_errors(folder.path):
+        for name, found in (_checkpoints(ws, version, record) if record else _saved(ws, version)).items():
+            target = folder.path / name
+            if not target.exists() and found is not None:
+                _copy(found, target)
+                brought.append(f"{name} from {ws.relative(found)}")
+        if not _has_log(folder, "metrics.csv"):
+            brought += _curve(ws, version, folder, record) or _table(ws, version, folder)
+        if not _has_log(folder, "hparams.yaml"):
+            brought += _settings(ws, version, folder, record)
+    there = folder.best_checkpoint.exists()
+    spared = [name for name in ("last.ckpt",) if there and not (folder.path / name).exists()]
+    # a loop of the script's own may keep its numbers to itself
+    spared += [name for name in ("metrics.csv",) if there and not record and not _has_log(folder, name)]
+    return brought, spared
+
+
+def _checkpoints(ws: Workspace, version: str, record: dict[str, Any]) -> dict[str, Path | None]:
+    """The best one is that of the callback that monitors something; the last of several such is the script's."""
+    listed = [c for c in record.get("checkpoints") or [] if isinstance(c, dict)]
+    listed.sort(key=lambda c: c.get("monitor") is not None)
+    weights = ws.weights(version)
+    best, last = weights / "best.ckpt", weights / "last.ckpt"
+    found = {
+        "best.ckpt": best if best.is_file() else None,
+        "last.ckpt": last if last.is_file() else None,
+    }
+    for callback in listed:
+        for name, key in (("best.ckpt", "best_model_path"), ("last.ckpt", "last_model_path")):
+            path = ws.root / str(callback.get(key) or "")
+            if callback.get(key) and path.is_file():
+                found[name] = path
+    return found
+
+
+def _saved(ws: Workspace, version: str) -> dict[str, Path | None]:
+    """What a loop of the script's own saved: by what the files are called, else the one saved last."""
+    told = [line for line in LineReader(ws.saves(version)).read() if line.get("kind") == "weights"]
+    paths = [path for line in told if (path := Path(str(line.get("path")))).is_file()]
+    paths = list(dict.fromkeys(reversed(paths)))
+    best = next((path for path in paths if _BEST.search(path.name)), None)
+    last = next((path for path in paths if _LAST.search(path.name)), None)
+    others = [path for path in paths if path != best]
+    final = last or (others[0] if others else None)
+    return {"best.ckpt": best or final, "last.ckpt": final}
+
+
+def _table(ws: Workspace, version: str, folder: VersionFolder) -> list[str]:
+    """A curve that a loop of the script's own writes: a table with a loss, or lines of JSON."""
+    told = [line for line in LineReader(ws.saves(version)).read() if line.get("kind") == "table"]
+    for line in reversed(told):
+        path = Path(str(line.get("path")))
+        if path.suffix == ".csv" and path.is_file() and _is_curve(path):
+            _copy(path, folder.logs / "version_0" / "metrics.csv")
+            return [f"metrics.csv from {ws.relative(path)}"]
+    return []
+
+
+def _is_curve(path: Path) -> bool:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        names = next(csv.reader(file), [])
+    return any("loss" in name.casefold() for name in names) and _has_rows(path)
+
+
+def _curve(ws: Workspace, version: str, folder: VersionFolder, record: dict[str, Any]) -> list[str]:
+    for logger in record.get("loggers") or []:
+        path = ws.root / str(logger.get("log_dir") or "") / "metrics.csv"
+        if logger.get("log_dir") and path.is_file():
+            _copy(path, folder.logs / "version_0" / "metrics.csv")
+            return [f"metrics.csv from {ws.relative(path)}"]
+    curve = ws.curve(version)
+    if not curve.is_file() or not _has_rows(curve):
+        return []
+    _copy(curve, folder.logs / "version_0" / "metrics.csv")
+    return ["metrics.csv from what the module logged"]
+
+
+def _has_rows(path: Path) -> bool:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        return sum(1 for _, row in zip(range(2), csv.reader(file), strict=False) if row) == 2
+
+
+def _settings(ws: Workspace, version: str, folder: VersionFolder, record: dict[str, Any]) -> list[str]:
+    target = folder.log_dirs()[-1] if folder.log_dirs() else folder.logs / "version_0"
+    for logger in record.get("loggers") or []:
+        path = ws.root / str(logger.get("log_dir") or "") / "hparams.yaml"
+        if logger.get("log_dir") and path.is_file() and path.stat().st_size > len("{}\n"):
+            _copy(path, target / "hparams.yaml")
+            return [f"hparams.yaml from {ws.relative(path)}"]
+    written = {s.name: s.value for s in find_settings(read_text(ws.script(version)))}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in written.items()}
+    used = probe.used(record) if record else plain
+    write_text(target / "hparams.yaml", yaml.safe_dump(used, sort_keys=False, allow_unicode=True))
+    return [f"hparams.yaml from what the {'training used' if record else 'script says'}"]
+
+
+def _has_log(folder: VersionFolder, name: str) -> bool:
+    return any((log / name).is_file() for log in folder.log_dirs())
+
+
+def _copy(source: Path, target: Path) -> None:
+    """All of it or nothing. No hard link: a script that saves there again writes into the same file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

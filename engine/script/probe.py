@@ -1,0 +1,225 @@
+"""The probe: a script is run up to the point where its training would begin, and says what it has set up by then.
+
+What it tells is certain, where reading the source only guesses. Nothing is trained, and what the script writes on its
+way is taken back (`engine/live/progtrain_probe.py` does that, within the script's own process).
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from progtrain.engine import hooks, metrics, values
+from progtrain.engine.files import try_read_json
+from progtrain.engine.script.baseline.modules import load_modules
+from progtrain.engine.script.names import canonical
+from progtrain.engine.text import clean_line, last_line, tail
+
+#: Seconds that a script gets to reach its training.
+SECONDS = 300.0
+_GRACE = 5.0
+_STOPPABLE = frozenset({"torch", "lightning", "pytorch_lightning", "transformers", "trl", "accelerate"})
+#: what stops a script before its training is not the script's fault alone
+Severity = Literal["ok", "note", "warning", "error"]
+#: severity, text, fix
+Remark = tuple[Severity, str, str]
+
+
+def run(
+    python: str,
+    script: Path,
+    arguments: Sequence[str] = (),
+    *,
+    root: Path,
+    seconds: float = SECONDS,
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Runs a script up to its training. `tick` is called meanwhile; what it raises ends the script.
+
+    `reached` of what is returned: "fit" (Lightning), "train" (transformers), "step" (a loop of the script's own),
+    "ended" (it does not train), "exception", "time" (it did not come that far), or None (it was killed from outside).
+    Raises `OSError` when the interpreter cannot be run.
+    """
+    with tempfile.TemporaryDirectory(prefix="progtrain-probe-") as folder:
+        told, log = Path(folder) / "probe.json", Path(folder) / "log"
+        environment = os.environ | hooks.of_probe(told)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [python, script.name, *arguments],
+                cwd=root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            in_time = _wait(process, seconds, tick)
+        found = try_read_json(told)
+        found = found if isinstance(found, dict) else {"reached": None}
+        if not in_time:
+            found["reached"] = "time"
+        return {**found, "output": tail(log), "seconds_allowed": seconds}
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float, tick: Callable[[], None]) -> bool:
+    """Whether it ended by itself within its time; it has ended in any case."""
+    began = time.monotonic()
+    try:
+        while process.poll() is None and time.monotonic() - began < seconds:
+            tick()
+            time.sleep(0.02)
+        return process.poll() is not None
+    finally:
+        if process.poll() is None:
+            # asked first: it takes back what it has written
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+# ---- what it says
+
+
+def can_be_probed(script: Path) -> bool:
+    """Whether a script or a module of the user's own imports what the probe can stop: all else would train to its end.
+
+    Raises `InputError` for a file that is no Python.
+    """
+    trees = [module.tree for module in load_modules(script)]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return not _STOPPABLE.isdisjoint(name.partition(".")[0] for name in names)
+
+
+def trains(probe: Mapping[str, Any]) -> bool:
+    """Whether the script came to its training."""
+    return probe.get("reached") in ("fit", "train", "step")
+
+
+def used(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a training runs with, of a probe or of a training's record: those of its Trainer, optimizer and
+    loader, under the names that the field uses, then the module's own hyperparameters.
+    """
+    trainer = record.get("trainer") or {}
+    names = ("max_epochs", "max_steps", "precision", "accumulate_grad_batches", "gradient_clip_val")
+    found = {name: trainer.get(name) for name in names}
+    if found["max_steps"] == -1:
+        found["max_steps"] = None
+    found["batch_size"] = _first(record.get("loaders"), "train").get("batch_size")
+    optimizer = _first(record, "optimizers")
+    if optimizer:
+        found["optimizer"] = str(optimizer.get("class", "")).rpartition(".")[2]
+        defaults = optimizer.get("defaults") or {}
+        found |= {"learning_rate": defaults.get("lr"), "weight_decay": defaults.get("weight_decay")}
+    own = {**((record.get("data") or {}).get("hparams") or {}), **(record.get("hparams") or {})}
+    return {name: value for name, value in found.items() if value is not None} | own
+
+
+def _first(holder: Any, name: str) -> Mapping[str, Any]:
+    listed = holder.get(name) if isinstance(holder, Mapping) else None
+    return listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], Mapping) else {}
+
+
+def broken_locks(record: Mapping[str, Any], locked: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """(name, value used, value of the rules) of settings that are not what the rules say.
+
+    Numbers alone: how a script names its optimizer is not how the rules do.
+    """
+    several = len(record.get("optimizers") or []) > 1
+    for name, value in used(record).items():
+        wanted = locked.get(canonical(name))
+        number = isinstance(value, int | float) and isinstance(wanted, int | float)
+        if number and not values.same(value, wanted) and not (several and name in ("learning_rate", "weight_decay")):
+            yield name, value, wanted
+
+
+def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) -> Iterator[Remark]:
+    """What a user should know of it, the worst included."""
+    if not trains(probe):
+        yield _stopped(probe, script)
+        return
+    if probe["reached"] == "step":
+        yield (
+            "ok",
+            f"{script} runs: a training loop of its own ({probe.get('seconds', 0):.1f} s up to its first step)",
+            "",
+        )
+        return
+    yield "ok", f"{script} runs up to its training: {described(probe)}", ""
+    if not (probe.get("loaders") or {}).get("val"):
+        fix = "give fit() a validation loader (Trainer an eval_dataset): nothing can be compared without"
+        yield "error", f"{script} trains without validation data", fix
+    elif not (probe.get("model") or {}).get("validation_step", True):
+        yield "note", "the module has no validation_step: its forward alone is evaluated", ""
+    for callback in probe.get("checkpoints") or []:
+        monitor, mode = callback.get("monitor"), callback.get("mode")
+        higher = metrics.higher_is_better(monitor) if isinstance(monitor, str) else None
+        if higher is not None and mode in ("min", "max") and (mode == "max") is not higher:
+            right = "max" if higher else "min"
+            yield "warning", f"the checkpoint keeps the worst {monitor}: mode={mode!r}", f'give it mode="{right}"'
+    for name in dict.fromkeys(probe.get("decided_at_run_time") or []):
+        yield "note", f"{name} is decided at run time (lr_find, scale_batch_size): no action changes it", ""
+    for name, value, wanted in broken_locks(probe, locked):
+        fix = f"let the script use the value of training_config.{name}, or change the rule"
+        yield "error", f"{script} would train with {name} {value!r}, the rules say {wanted!r}", fix
+
+
+def described(probe: Mapping[str, Any]) -> str:
+    """One line: framework, model, data, settings."""
+    model, settings = probe.get("model") or {}, used(probe)
+    train, val = _first(probe.get("loaders"), "train"), (probe.get("loaders") or {}).get("val") or []
+    parts = [f"{probe.get('framework')} {probe.get('version')}"]
+    parts.append(
+        f"{str(model.get('class', '')).rpartition('.')[2]} with {model.get('trainable_parameters', 0):,} parameters"
+    )
+    counts = [loader.get("samples") for loader in val if isinstance(loader, Mapping)]
+    known = [count for count in counts if isinstance(count, int)]
+    data = f"{train.get('samples') or 'a stream of'} training samples in batches of {train.get('batch_size')}"
+    parts.append(f"{data}, {sum(known) if known else 'some'} for validation" if val else data)
+    if "max_epochs" in settings:
+        parts.append(f"{settings['max_epochs']} epochs")
+    if "optimizer" in settings:
+        parts.append(f"{settings['optimizer']} at {settings.get('learning_rate')}")
+    return clean_line("; ".join(parts))
+
+
+def _stopped(probe: Mapping[str, Any], script: str) -> Remark:
+    """Why it did not come to its training."""
+    if probe.get("reached") == "time":
+        seconds = probe.get("seconds_allowed", SECONDS)
+        return "warning", f"{script} did not begin to train within {seconds:.0f} s: it was not looked at further", ""
+    error = probe.get("exception") or {}
+    line = f", line {error['line']}" if error.get("line") else ""
+    where = f"{error.get('file') or script}{line}"
+    if "argument_error" in probe:
+        fix = 'give it defaults, or name its arguments in the rules: "training_args": ["--data", "..."]'
+        return "error", f"{script} does not run as it is started: {clean_line(probe['argument_error'])}", fix
+    if "asked" in probe:
+        return (
+            "error",
+            f"{where}: the script asks for input, and nobody is there to answer",
+            "take the value from a setting",
+        )
+    if error.get("module"):
+        fix = "install the package that has it into the interpreter of the scripts, or name another with --python"
+        return "error", f"{where}: there is no module {error['module']}", fix
+    if error:
+        text = clean_line(f"{error.get('type')}: {error.get('message')}")
+        return "error", f"{where}: {text}", "mend it there: the script stops before it trains"
+    last = clean_line(str(probe.get("exit_message") or last_line(str(probe.get("output", "")))))
+    said = f" (exit code {probe['exit_code']})" if probe.get("exit_code") else ""
+    shown = f"; the last that it printed: {last}" if last else ""
+    if probe.get("reached") == "ended":
+        return "error", f"{script} ends without training{said}{shown}", "let it train when it is run by itself"
+    return "warning", f"{script} was ended from outside before its training{shown}", ""

@@ -314,12 +314,18 @@ def _break(ws: Workspace, code: str) -> None:
     )
 
 
+def test_a_loop_of_its_own_that_keeps_no_curve_goes_on(plain: Workspace) -> None:
+    """Nothing that can be measured without it is refused."""
+    _break(plain, "(ARTIFACTS / 'logs' / 'version_0' / 'metrics.csv').unlink()")
+    assert run(plain, autopilot=True, until="evaluate") == 0
+    assert plain.version("v001").eval_score.is_file()
+
+
 @pytest.mark.parametrize(
     ("code", "summary"),
     [
         ("raise ValueError('bad shape here')", "bad shape here"),
         ("(ARTIFACTS / 'best.ckpt').unlink()", "best.ckpt"),
-        ("(ARTIFACTS / 'logs' / 'version_0' / 'metrics.csv').unlink()", "metrics.csv"),
         ("(ARTIFACTS / '_'.join(['eval', 'score.json'])).write_text('{}')", "eval_score.json"),
         ("(ARTIFACTS / '_'.join(['infer', 'samples'])).mkdir()", "infer_samples"),
         ("(ARTIFACTS / 'spec.json').write_text('nonsense')", "not valid JSON"),

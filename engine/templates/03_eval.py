@@ -44,8 +44,9 @@ import tempfile
 import threading
 import time
 import traceback
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,7 +58,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, RandomSampler, default_collate
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Subset, default_collate
 
 ROOT = Path(__file__).resolve().parent
 BATCH = 64  # for the metrics of load_split's samples; the latency is measured one sample at a time
@@ -398,6 +399,19 @@ class Seen:
     finite: Tensor  # (n,), False: the model's answer is not a number
 
 
+@dataclass
+class Row:
+    """Of one sample, in the table. Slots, since there may be many."""
+
+    __slots__ = ("confidence", "correct", "loss", "prediction", "sample_id", "truth")
+    sample_id: str
+    truth: str
+    prediction: str
+    correct: bool | None
+    loss: float
+    confidence: float | None
+
+
 class Judge:
     """Takes what a model said, batch by batch, and keeps of it a row a sample and what the metrics need."""
 
@@ -409,7 +423,8 @@ class Judge:
         ignored = re.search(r"ignore_index\s*=\s*(-?\d+)", source)
         self.ignored = int(ignored[1]) if ignored else -100
         self.wanted = {name: better for name, better in wanted.items() if name != "loss"}
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Row] = []
+        self.parts: dict[str, array[float]] = {}  # metric -> what each row contributes
         self.metrics: dict[str, Metric] = {}
         self.unknown: dict[str, str] = {}  # metric -> why it cannot be worked out from outputs and targets
         self.classes = 0
@@ -427,21 +442,16 @@ class Judge:
                     self.unknown[name] = str(error)
         for metric in self.metrics.values():
             metric.update(seen)
-        parts = {name: metric.parts(seen) for name, metric in self.metrics.items()}
+        for name, metric in self.metrics.items():
+            values = metric.parts(seen)
+            if values is not None:
+                self.parts.setdefault(name, array("d")).extend(values.tolist())
         self.not_finite += int((~seen.finite).sum())
-        for row, sample_id in enumerate(ids):
-            said = self.named(seen.predictions[row]) if bool(seen.finite[row]) else "nan"
-            self.rows.append(
-                {
-                    "sample_id": sample_id,
-                    "truth": self.named(seen.targets[row]),
-                    "prediction": said,
-                    "correct": self.correct(seen, row),
-                    "loss": float(seen.losses[row]),
-                    "confidence": self.confidence(seen, row),
-                    "parts": {name: float(values[row]) for name, values in parts.items() if values is not None},
-                }
-            )
+        losses, finite = seen.losses.tolist(), seen.finite.tolist()
+        for n, sample_id in enumerate(ids):
+            said = self.named(seen.predictions[n]) if finite[n] else "nan"
+            sure = self.confidence(seen, n)
+            self.rows.append(Row(sample_id, self.named(seen.targets[n]), said, self.correct(seen, n), losses[n], sure))
 
     def judged(self, scores: Tensor | None, targets: Tensor, predictions: Tensor | None = None) -> Seen:
         """Tensors of one batch, brought into the metrics' shapes. The first batch decides the task."""
@@ -522,7 +532,7 @@ class Judge:
 
     def scores(self, loss: float | None = None) -> list[Score]:
         """The loss, and each metric that is wanted and known here."""
-        losses = [row["loss"] for row in self.rows]
+        losses = [row.loss for row in self.rows]
         mean = statistics.fmean(losses) if losses and loss is None else loss
         found = [Score("loss", math.nan if mean is None else mean, False, "validation loss of each sample")]
         for name, metric in self.metrics.items():
@@ -598,7 +608,7 @@ class Metric:
     def __init__(self, name: str, better: bool | None, judge: Judge) -> None:
         self.name, self.task = name, judge.task
         self.key, self.average, self.top = metric_key(name)
-        self.better = not any(word in self.key for word in LOWER) if better is None else better
+        self.better = is_better(name, better)
         self.losses: list[float] = []
         self.exact: list[float] = []
         self.problem = ""
@@ -704,6 +714,11 @@ def parameters(made: Any) -> set[str]:
     return set(inspect.signature(made.__new__).parameters) | set(inspect.signature(made.__init__).parameters)
 
 
+def is_better(name: str, better: bool | None) -> bool:
+    """Whether more of a metric is better: what the rules say, else what its name means."""
+    return not any(word in metric_key(name)[0] for word in LOWER) if better is None else better
+
+
 def unknown_metric(name: str, task: str) -> str:
     near = difflib.get_close_matches(name.lower(), [*ALIASES, *ON_LABELS, *known_metrics()], n=3, cutoff=0.4)
     return f"no metric {name!r} for {task}; the nearest names: {', '.join(near or ALIASES)}"
@@ -785,7 +800,7 @@ class Run:
         self.path, self.arguments, self.take = path, arguments, take
         self.patched: list[tuple[type, str, Any]] = []
         self.error: BaseException | None = None
-        self.taken = self.trains_itself = False
+        self.taken = False
 
     def __call__(self) -> bool:
         """False: it ends, or takes its first training step, without a Trainer. Raises `EvalError` for its errors."""
@@ -848,7 +863,6 @@ class Run:
         return fit
 
     def plain_step(self, *_: Any) -> None:
-        self.trains_itself = True
         raise Halt
 
 
@@ -1009,6 +1023,7 @@ class Steps:
         self.judge, self.seed, self.shown_count = judge, seed, shown
         self.loader = 0
         self.counts: dict[int, int] = {}
+        self.numbers: dict[int, list[int]] = {}  # loader -> the samples of its data set that go one by one
         self.batches = 0
         self.logged: dict[str, float] = {}  # of the whole set, by the module's own names
         self.loss_sum = self.loss_weight = 0.0  # of what steps return
@@ -1052,10 +1067,19 @@ class Steps:
 
     def draw(self) -> None:
         """Which samples go through the step one by one, and which of them are shown. By id and seed alone."""
-        ids = sorted(row["sample_id"] for row in self.judge.rows)
+        ids = sorted(row.sample_id for row in self.judge.rows)
         self.chosen = set(random.Random(self.seed).sample(ids, min(SINGLES, len(ids))))
         self.to_show = set(random.Random(self.seed).sample(ids, min(self.shown_count, len(ids))))
         self.counts = {}
+
+    def few(self, loader: Any, place: int = 0) -> Any:
+        """Only the samples that go one by one, so that the others are not read a second time; all, if it is no list."""
+        usual = isinstance(loader, DataLoader) and isinstance(loader.sampler, SequentialSampler) and loader.batch_size
+        if not usual or len(loader.dataset) <= SINGLES:
+            return loader
+        asked = self.chosen | self.to_show
+        self.numbers[place] = [n for n in range(len(loader.dataset)) if self.id_of(place, n) in asked]
+        return like(loader, Subset(loader.dataset, self.numbers[place]))
 
     def one_by_one(
         self, batch: Any, loader: int, outputs: Outputs, step: Callable[[Any, dict[str, float]], Any]
@@ -1063,8 +1087,8 @@ class Steps:
         size = batch_size(batch)
         begin = self.counts.get(loader, 0)
         self.counts[loader] = begin + size
-        for row in range(size):
-            sample_id = self.id_of(loader, begin + row)
+        for row, number in enumerate(self.numbers.get(loader, range(begin + size))[begin : begin + size]):
+            sample_id = self.id_of(loader, number)
             if not self.problem and (sample_id in self.chosen or sample_id in self.to_show):
                 self.alone(sample_id, single(batch, row, size), outputs, step)
 
@@ -1094,8 +1118,8 @@ class Steps:
         own = loss_name(self.logged)
         loss = self.logged[own] if own else self.loss_sum / self.loss_weight if self.loss_weight else None
         for row in self.judge.rows:
-            told = self.singles.get(row["sample_id"], {})
-            row["loss"] = told.get(own or RETURNED, row["loss"] if loss is None else math.nan)
+            told = self.singles.get(row.sample_id, {})
+            row.loss = told.get(own or RETURNED, row.loss if loss is None else math.nan)
         by_judge = {score.name: score for score in self.judge.scores(loss)}
         if math.isnan(by_judge["loss"].value) and not self.judge.not_finite and loss is None:
             raise EvalError("validation_step neither logs nor returns a loss, and its outputs tell none: log one")
@@ -1106,15 +1130,13 @@ class Steps:
             if named is None and metric in by_judge:
                 found += [by_judge[metric]] if metric != "loss" else []
                 continue
-            named = named or next((n for n in self.logged if without_prefix(n) == without_prefix(metric)), None)
+            named = named or find_name(metric, self.logged)
             if named is None:
                 known = ", ".join(self.logged) or "nothing"
                 raise EvalError(
                     f"{self.judge.unknown.get(metric, f'no metric {metric!r}')}; validation_step logs: {known}"
                 )
-            lower = any(word in metric_key(metric)[0] for word in LOWER)
-            value = self.logged[named]
-            found.append(Score(metric, value, not lower if better is None else better, f"validation_step: {named}"))
+            found.append(Score(metric, self.logged[named], is_better(metric, better), f"validation_step: {named}"))
             self.keep_parts(metric, named)
         return found
 
@@ -1124,8 +1146,7 @@ class Steps:
         if len(values) != len(self.judge.rows):
             return
         if math.isclose(statistics.fmean(values.values()), self.logged[named], rel_tol=1e-3, abs_tol=1e-4):
-            for row in self.judge.rows:
-                row["parts"][metric] = values[row["sample_id"]]
+            self.judge.parts[metric] = array("d", [values[row.sample_id] for row in self.judge.rows])
 
 
 def texts_in(value: Any) -> list[str]:
@@ -1144,6 +1165,12 @@ def without_prefix(name: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
     name = re.sub(r"^(?:val|valid|validation|eval|dev)_|_epoch$|_dataloader_idx_\d+$", "", name)
     return "loss" if name == "loss" else "_".join(word for word in (metric_key(name)[1], metric_key(name)[0]) if word)
+
+
+def find_name(metric: str, names: Iterable[str]) -> str | None:
+    """The metric among names, under that very name or another prefix."""
+    alike = (n for n in names if without_prefix(n) == without_prefix(metric) and not re.match(r"train|test", n))
+    return metric if metric in names else next(alike, None)
 
 
 def loss_name(logged: Mapping[str, float]) -> str | None:
@@ -1170,8 +1197,13 @@ def in_order(loader: Any) -> Any:
         return loader
     if not isinstance(loader.sampler, RandomSampler) and not loader.drop_last:
         return loader
-    how = {name: getattr(loader, name) for name in ("batch_size", "collate_fn", "num_workers", "pin_memory")}
-    return DataLoader(loader.dataset, worker_init_fn=loader.worker_init_fn, **how)
+    return like(loader, loader.dataset)
+
+
+def like(loader: Any, dataset: Any) -> Any:
+    """A loader of another data set in its order, else the same."""
+    same = ("batch_size", "collate_fn", "num_workers", "pin_memory", "worker_init_fn")
+    return DataLoader(dataset, **{name: getattr(loader, name) for name in same})
 
 
 def lightning_data(split: str, model: Any, given: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -1242,8 +1274,16 @@ def take_lightning(
         data.val_dataloader = lambda: loaders
     base = importlib.import_module(package).LightningModule.validation_step
     real = model.validation_step if type(model).validation_step is not base else functools.partial(forward_alone, model)
-    given = {"datamodule": data} if data is not None else {"dataloaders": loaders}
-    validate_twice(steps, model, real, functools.partial(evaluator.validate, model, verbose=False, **given))
+
+    def validate() -> None:
+        nonlocal loaders
+        if hasattr(steps, "chosen"):
+            several = isinstance(loaders, (list, tuple))
+            loaders = [steps.few(part, n) for n, part in enumerate(loaders)] if several else steps.few(loaders)
+        given = {"datamodule": data} if data is not None else {"dataloaders": loaders}
+        evaluator.validate(model, verbose=False, **given)
+
+    validate_twice(steps, model, real, validate)
     return model
 
 
@@ -1317,7 +1357,7 @@ def take_transformers(steps: Steps, checkpoint: Path, split: str, trainer: Any, 
         aside = r"_(?:runtime|per_second|time|mem\w*)$|^epoch$"
         steps.logged = {name: number_of(value) for name, value in logged.items() if not re.search(aside, name)}
         steps.draw()
-        for batch in trainer.get_eval_dataloader():
+        for batch in steps.few(trainer.get_eval_dataloader()):
             ready = trainer._prepare_inputs(batch)
             steps.one_by_one(ready, 0, outputs, lambda one, _: told(trainer.model, one)[1])
     finally:
@@ -1352,17 +1392,10 @@ def reported(home: Path, wanted: Mapping[str, bool | None]) -> list[Score]:
     best = min(known, key=lambda cells: cells[str(loss)])
     found = [Score("loss", best[str(loss)], False, f"{REPORTED}: {loss}")]
     for metric, better in wanted.items():
-        named = (
-            metric if metric in best else next((n for n in names if without_prefix(n) == without_prefix(metric)), None)
-        )
         if metric != "loss":
-            lower = any(word in metric_key(metric)[0] for word in LOWER)
-            value = best.get(named, math.nan) if named else math.nan
-            found.append(
-                Score(
-                    metric, value, not lower if better is None else better, f"{REPORTED}: {named or 'not in its log'}"
-                )
-            )
+            named = find_name(metric, best)
+            source = f"{REPORTED}: {named or 'not in its log'}"
+            found.append(Score(metric, best.get(named, math.nan), is_better(metric, better), source))
     return found
 
 
@@ -1836,14 +1869,12 @@ def write(path: Path, content: Any) -> None:
 
 def sha256(path: Path) -> str:
     """Of a file, or of the names and contents of a folder, without what this script writes there."""
-    if path.is_file():
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+    if path.is_file():
+        with path.open("rb") as content:
+            while block := content.read(1 << 20):
+                digest.update(block)
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else ():
         name = file.relative_to(path).as_posix()
         if not name.startswith(("_eval/", "infer_samples/", "eval_score.json", "__pycache__/", ".venv/", "venv/")):
             digest.update(f"{name}\0{sha256(file)}\n".encode())
@@ -1904,11 +1935,11 @@ def draw_sound(place: Path, raw: Any, rate: int) -> None:
     picture.save(place / "viz.png")
 
 
-def write_sample(place: Path, shown: tuple[Any, Seen, Any], row: Mapping[str, Any], e: Evaluation, meta: Any) -> None:
+def write_sample(place: Path, shown: tuple[Any, Seen, Any], row: Row, e: Evaluation, meta: Any) -> None:
     """One folder of infer_samples/: input, output, truth, and what became of it."""
     place.mkdir(parents=True)
     raw, seen, scores = shown
-    correct, said, truth = row["correct"], row["prediction"], row["truth"]
+    correct, said, truth = row.correct, row.prediction, row.truth
     image, array = as_image(raw), np.asarray(raw) if isinstance(raw, (np.ndarray, Tensor)) else np.zeros(0)
     colour = {True: "green", False: "red", None: "gray"}[correct]
     sound = meta["sample_rate"] and image is None and array.size == max((0, *array.shape))
@@ -1929,30 +1960,30 @@ def write_sample(place: Path, shown: tuple[Any, Seen, Any], row: Mapping[str, An
     else:
         write(place / ("input.txt" if isinstance(raw, str) else "input.json"), raw)
     chances = seen.probabilities[0] if seen.probabilities is not None else None
-    output = {"prediction": said, "confidence": row["confidence"], "probabilities": chances, "scores": scores}
+    output = {"prediction": said, "confidence": row.confidence, "probabilities": chances, "scores": scores}
     small = {k: None if isinstance(v, Tensor) and v.numel() > 4096 else v for k, v in output.items()}
     write(place / "output.json", small)
     write(place / "gt.json", {"truth": truth})
     if e.judge.task == "text":
         write(place / "output.txt", f"{said}\n")
         write(place / "gt.txt", f"{truth}\n")
-    write(place / "meta.json", {**meta, "correct": correct, "loss": row["loss"]})
+    write(place / "meta.json", {**meta, "correct": correct, "loss": row.loss})
     verdict = {True: "right", False: "wrong", None: "answer"}[correct]
-    sure = "" if row["confidence"] is None else f" with confidence {row['confidence']:.3f}"
-    write(place / "summary.txt", f"{verdict}: {said}{sure}, truth {truth}, loss {row['loss']:.4g}\n")
+    sure = "" if row.confidence is None else f" with confidence {row.confidence:.3f}"
+    write(place / "summary.txt", f"{verdict}: {said}{sure}, truth {truth}, loss {row.loss:.4g}\n")
 
 
 def per_sample_csv(e: Evaluation) -> str:
-    columns = list(dict.fromkeys(n for row in e.judge.rows for n in row["parts"]))
-    sure = ["confidence"] if any(row["confidence"] is not None for row in e.judge.rows) else []
+    parts = e.judge.parts
+    sure = ["confidence"] if any(row.confidence is not None for row in e.judge.rows) else []
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(["sample_id", "truth", "prediction", "correct", "loss", *sure, *(f"part__{c}" for c in columns)])
-    for row in e.judge.rows:
-        numbers = [row["loss"], *(row[name] for name in sure), *(row["parts"].get(c) for c in columns)]
+    table.writerow(["sample_id", "truth", "prediction", "correct", "loss", *sure, *(f"part__{c}" for c in parts)])
+    for n, row in enumerate(e.judge.rows):
+        numbers = [row.loss, *(getattr(row, name) for name in sure), *(values[n] for values in parts.values())]
         cells = ["" if v is None or not math.isfinite(v) else repr(v) for v in numbers]
-        correct = "" if row["correct"] is None else int(row["correct"])
-        table.writerow([row["sample_id"], row["truth"], row["prediction"], correct, *cells])
+        correct = "" if row.correct is None else int(row.correct)
+        table.writerow([row.sample_id, row.truth, row.prediction, correct, *cells])
     return out.getvalue()
 
 
@@ -2005,7 +2036,7 @@ def write_samples(folder: Path, e: Evaluation, about: Any) -> None:
     fresh = folder / ".infer_samples.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    rows = {row["sample_id"]: row for row in e.judge.rows}
+    rows = {row.sample_id: row for row in e.judge.rows}
     for place, sample_id in enumerate(drawn(list(rows), about["seed"], len(e.shown)), start=1):
         meta = {"sample_id": sample_id, **about}
         write_sample(fresh / f"{place:04d}", e.shown[sample_id], rows[sample_id], e, meta)

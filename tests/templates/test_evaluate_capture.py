@@ -542,6 +542,33 @@ def test_tasks(lab: Workspace, evaluated: Run, trained: Run, task: str) -> None:
     assert len(read_per_sample(lab.version("v001").per_sample)) == 50
 
 
+def test_of_many_samples_some_go_one_by_one_and_only_these_are_read_again(
+    lab: Workspace, evaluated: Run, trained: Run
+) -> None:
+    """The same ones for each version; each with the loss that it has among all."""
+    read = lab.root.parent / "read.txt"
+    trained(
+        ("def loader(", "class Rows(TensorDataset):\n    def __getitem__(self, n):\n"
+         f"        if len(self) == 50:\n            open({str(read)!r}, 'a').write('.')\n"
+         "        return super().__getitem__(n)\n\ndef loader("),
+        ("TensorDataset(*points(", "Rows(*points("),
+    )  # fmt: skip
+    checked(lab, evaluated)
+    whole = read_per_sample(lab.version("v001").per_sample)
+    text = lab.eval_script.read_text()
+    assert "\nSINGLES = 2000" in text
+    lab.eval_script.write_text(text.replace("\nSINGLES = 2000", "\nSINGLES = 12"))
+    read.unlink()
+    checked(lab, evaluated)
+    table = read_per_sample(lab.version("v001").per_sample)
+    told = {i: loss for i, loss in zip(table.ids, table.loss, strict=True) if loss is not None}
+    assert len(table) == 50
+    assert len(told) == 12
+    losses = dict(zip(whole.ids, whole.loss, strict=True))
+    assert told == pytest.approx({i: losses[i] for i in told}, rel=1e-4)
+    assert len(read.read_text()) == 50 + 12
+
+
 CLI = SCRIPT.replace("def __init__(self, width, rate):", "def __init__(self, width: int = 8, rate: float = 0.01):")
 FIGURES = "Path('seen.json').write_text(json.dumps({k: float(v) for k, v in %s.callback_metrics.items()}))"
 

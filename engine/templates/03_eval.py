@@ -77,6 +77,7 @@ INLETS = ("--input", "--text", "--image", "--audio", "--file", "--path", "--data
 OUTLETS = ("--output", "--out", "-o")
 SAYS = ("prediction", "label", "class", "pred", "class_name", "class_id", "index")
 SCORES = ("logits", "scores", "probabilities", "probs")
+PREFIXES = ("", "make_", "get_", "build_")  # of a function that makes a loader
 REPORTED = "reported by the script, not measured"
 
 
@@ -137,9 +138,7 @@ def import_file(path: Path) -> ModuleType:
 def model_classes(script: ModuleType) -> list[Any]:
     """The LightningModules of the script, without those that others inherit from."""
     found = [v for v in vars(script).values() if isinstance(v, type) and hasattr(v, "load_from_checkpoint")]
-    found = [
-        c for c in found if hasattr(c, "training_step") and not c.__module__.startswith(("lightning.", "pytorch_l"))
-    ]
+    found = [c for c in found if hasattr(c, "training_step") and "lightning" not in c.__module__.split(".")[0]]
     return [c for c in found if not any(c is not other and issubclass(other, c) for other in found)]
 
 
@@ -254,7 +253,7 @@ def load_samples(script: ModuleType, split: str) -> Samples:
             samples = from_split(script.load_split(split))
         else:
             name_of = "val_dataloader" if split == "valid" else f"{split}_dataloader"
-            names = [prefix + name_of for prefix in ("", "make_", "get_", "build_")]
+            names = [prefix + name_of for prefix in PREFIXES]
             make = next((getattr(script, n) for n in names if callable(getattr(script, n, None))), None)
             if make is None:
                 raise EvalError(f"{name} offers neither load_split(split) nor {name_of}()")
@@ -743,14 +742,8 @@ class Untouched:
         sys.addaudithook(self.audit)
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
-        if not self.active or event not in (
-            "open",
-            "os.remove",
-            "os.rename",
-            "os.mkdir",
-            "os.truncate",
-            "shutil.rmtree",
-        ):
+        told = ("open", "os.remove", "os.rename", "os.mkdir", "os.truncate", "shutil.rmtree")
+        if not self.active or event not in told:
             return
         if event == "open" and not (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)):
             return
@@ -913,10 +906,14 @@ def tree(function: Callable[[Any], Any], value: Any) -> Any:
     return function(value)
 
 
-def tensors(value: Any) -> list[Tensor]:
-    found: list[Tensor] = []
-    tree(lambda item: found.append(item) if isinstance(item, Tensor) else None, value)
+def of_kind(kind: type, value: Any) -> list[Any]:
+    found: list[Any] = []
+    tree(lambda item: found.append(item) if isinstance(item, kind) else None, value)
     return found
+
+
+def tensors(value: Any) -> list[Tensor]:
+    return of_kind(Tensor, value)
 
 
 def leaves(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -1021,10 +1018,8 @@ class Steps:
 
     def __init__(self, judge: Judge, seed: int, shown: int) -> None:
         self.judge, self.seed, self.shown_count = judge, seed, shown
-        self.loader = 0
         self.counts: dict[int, int] = {}
         self.numbers: dict[int, list[int]] = {}  # loader -> the samples of its data set that go one by one
-        self.batches = 0
         self.logged: dict[str, float] = {}  # of the whole set, by the module's own names
         self.loss_sum = self.loss_weight = 0.0  # of what steps return
         self.singles: dict[str, dict[str, float]] = {}
@@ -1036,11 +1031,15 @@ class Steps:
     def id_of(self, loader: int, number: int) -> str:
         return f"{number:06d}" if loader == 0 else f"{loader}-{number:06d}"
 
-    def batch(self, batch: Any, said: Any, outputs: Outputs, loader: int) -> None:
-        size = batch_size(batch)
-        begin = self.counts.get(loader, 0)
+    def ids_of(self, batch: Any, loader: int) -> list[str]:
+        size, begin = batch_size(batch), self.counts.get(loader, 0)
         self.counts[loader] = begin + size
-        ids = [self.id_of(loader, begin + row) for row in range(size)]
+        numbers = self.numbers.get(loader, range(begin + size))
+        return [self.id_of(loader, number) for number in numbers[begin : begin + size]]
+
+    def batch(self, batch: Any, said: Any, outputs: Outputs, loader: int) -> None:
+        ids = self.ids_of(batch, loader)
+        size = len(ids)
         loss = loss_in(said)
         if loss is not None:
             self.loss_sum, self.loss_weight = self.loss_sum + loss * size, self.loss_weight + size
@@ -1058,8 +1057,7 @@ class Steps:
         if isinstance(scores, list) and isinstance(target, (list, tuple)) and self.judge.task in ("", "detection"):
             self.judge.task = "detection"
             plain = [
-                tree(lambda v: v.detach().cpu() if isinstance(v, Tensor) else v, part)
-                for part in (scores, list(target))
+                tree(lambda v: v.detach().cpu() if isinstance(v, Tensor) else v, list(p)) for p in (scores, target)
             ]
             return Seen(plain[1], plain[0], None, losses, finite)
         self.judge.task = self.judge.task or "not known"
@@ -1067,9 +1065,9 @@ class Steps:
 
     def draw(self) -> None:
         """Which samples go through the step one by one, and which of them are shown. By id and seed alone."""
-        ids = sorted(row.sample_id for row in self.judge.rows)
-        self.chosen = set(random.Random(self.seed).sample(ids, min(SINGLES, len(ids))))
-        self.to_show = set(random.Random(self.seed).sample(ids, min(self.shown_count, len(ids))))
+        ids = [row.sample_id for row in self.judge.rows]
+        self.to_show = set(drawn(ids, self.seed, self.shown_count))
+        self.chosen = {*drawn(ids, self.seed, SINGLES), *self.to_show}
         self.counts = {}
 
     def few(self, loader: Any, place: int = 0) -> Any:
@@ -1077,22 +1075,16 @@ class Steps:
         usual = isinstance(loader, DataLoader) and isinstance(loader.sampler, SequentialSampler) and loader.batch_size
         if not usual or len(loader.dataset) <= SINGLES:
             return loader
-        asked = self.chosen | self.to_show
-        self.numbers[place] = [n for n in range(len(loader.dataset)) if self.id_of(place, n) in asked]
+        self.numbers[place] = [n for n in range(len(loader.dataset)) if self.id_of(place, n) in self.chosen]
         return like(loader, Subset(loader.dataset, self.numbers[place]))
 
-    def one_by_one(
-        self, batch: Any, loader: int, outputs: Outputs, step: Callable[[Any, dict[str, float]], Any]
-    ) -> None:
-        size = batch_size(batch)
-        begin = self.counts.get(loader, 0)
-        self.counts[loader] = begin + size
-        for row, number in enumerate(self.numbers.get(loader, range(begin + size))[begin : begin + size]):
-            sample_id = self.id_of(loader, number)
-            if not self.problem and (sample_id in self.chosen or sample_id in self.to_show):
-                self.alone(sample_id, single(batch, row, size), outputs, step)
+    def one_by_one(self, batch: Any, loader: int, outputs: Outputs, step: Callable[..., Any]) -> None:
+        ids = self.ids_of(batch, loader)
+        for row, sample_id in enumerate(ids):
+            if not self.problem and sample_id in self.chosen:
+                self.alone(sample_id, single(batch, row, len(ids)), outputs, step)
 
-    def alone(self, sample_id: str, one: Any, outputs: Outputs, step: Callable[[Any, dict[str, float]], Any]) -> None:
+    def alone(self, sample_id: str, one: Any, outputs: Outputs, step: Callable[..., Any]) -> None:
         outputs.calls.clear()
         logged: dict[str, float] = {}
         try:
@@ -1107,7 +1099,7 @@ class Steps:
             scores, inputs = outputs.of(1, said)
             seen = self.seen(scores, target_in(one, said, inputs, scores), 1)
             # words where there are some, else the numbers that the model was given
-            words = next(iter(texts_in(one)), None)
+            words = next(iter(of_kind(str, one)), None)
             given = inputs[0][0].detach().cpu() if inputs and inputs[0].dim() else None
             self.shown[sample_id] = (words or given, seen, scores)
 
@@ -1132,10 +1124,8 @@ class Steps:
                 continue
             named = named or find_name(metric, self.logged)
             if named is None:
-                known = ", ".join(self.logged) or "nothing"
-                raise EvalError(
-                    f"{self.judge.unknown.get(metric, f'no metric {metric!r}')}; validation_step logs: {known}"
-                )
+                problem = self.judge.unknown.get(metric, f"no metric {metric!r}")
+                raise EvalError(f"{problem}; validation_step logs: {', '.join(self.logged) or 'nothing'}")
             found.append(Score(metric, self.logged[named], is_better(metric, better), f"validation_step: {named}"))
             self.keep_parts(metric, named)
         return found
@@ -1147,12 +1137,6 @@ class Steps:
             return
         if math.isclose(statistics.fmean(values.values()), self.logged[named], rel_tol=1e-3, abs_tol=1e-4):
             self.judge.parts[metric] = array("d", [values[row.sample_id] for row in self.judge.rows])
-
-
-def texts_in(value: Any) -> list[str]:
-    found: list[str] = []
-    tree(lambda item: found.append(item) if isinstance(item, str) else None, value)
-    return found
 
 
 def loss_in(said: Any) -> float | None:
@@ -1435,16 +1419,12 @@ def judge_answers(judge: Judge, answers: list[Answer], samples: Samples, script:
     losses = torch.full((len(answers),), math.nan, dtype=torch.float64)
     if told is not None:
         losses = torch.tensor([float(told(a.scores, t)) for a, t in zip(answers, samples.targets)], dtype=torch.float64)
-    done = [a.prediction for a in answers]
-    texts = all(isinstance(value, str) for value in (*samples.targets, *done))
-    if texts and not set(samples.targets) <= set(index):
-        judge.task = "text"
-        together = [Seen(list(samples.targets), done, None, losses, torch.ones(len(done), dtype=torch.bool))]
-    elif isinstance(samples.targets[0], Mapping):
-        judge.task = "detection"
-        together = [
-            Seen(samples.targets, [a.scores for a in answers], None, losses, torch.ones(len(done), dtype=torch.bool))
-        ]
+    done, targets = [a.prediction for a in answers], samples.targets
+    all_finite = torch.ones(len(done), dtype=torch.bool)
+    if all(isinstance(value, str) for value in (*targets, *done)) and not set(targets) <= set(index):
+        judge.task, together = "text", [Seen(list(targets), done, None, losses, all_finite)]
+    elif isinstance(targets[0], Mapping):
+        judge.task, together = "detection", [Seen(targets, [a.scores for a in answers], None, losses, all_finite)]
     else:
         together = judge_numbers(judge, answers, samples, index, losses)
     begin = 0
@@ -1485,19 +1465,17 @@ def one_of(seen: Seen, row: int) -> Seen:
 
 
 def evaluate_samples(
-    model: TrainedModel | ExternalModel, samples: Samples, script: ModuleType | None, judge: Judge, to_show: set[str]
+    model: TrainedModel | ExternalModel, samples: Samples, script: ModuleType | None, judge: Judge, job: Job
 ) -> Evaluation:
+    to_show = set(drawn(samples.ids, job.seed, job.shown))
     with torch.inference_mode():
         answers = all_answers(model, samples.raws)
         latency = median_latency(model, samples.raws)
         seen = judge_answers(judge, answers, samples, script)
     if judge.unknown:
         raise EvalError(next(iter(judge.unknown.values())))
-    shown = {
-        i: (raw, one, answer.scores)
-        for i, raw, one, answer in zip(samples.ids, samples.raws, seen, answers)
-        if i in to_show
-    }
+    told = zip(samples.ids, samples.raws, seen, answers)
+    shown = {i: (raw, one, answer.scores) for i, raw, one, answer in told if i in to_show}
     return Evaluation(judge, judge.scores(), latency, str(model.device), model.settings, shown)
 
 
@@ -2048,132 +2026,132 @@ def drawn(ids: list[str], seed: int, count: int) -> list[str]:
     return random.Random(seed).sample(sorted(ids), min(count, len(ids)))
 
 
-def evaluate_script(
-    path: Path, home: Path, args: argparse.Namespace, rules: Any, judge: Judge, seed: int, shown: int
-) -> Evaluation:
-    """A script without load_split: by its Trainer, its loader, or its log."""
-    names = offered(path)
-    makers = {f"{prefix}val_dataloader" for prefix in ("", "make_", "get_", "build_")}
-    if "load_model" in names and names & makers:
-        script = import_file(path)
-        samples = load_samples(script, args.split)
-        to_show = set(drawn(samples.ids, seed, shown))
-        with calling(f"inference with {args.version}"):
-            return evaluate_samples(TrainedModel(script, home / "best.ckpt", samples), samples, script, judge, to_show)
-    steps, models = Steps(judge, seed, shown), []
+def by_contract(job: Job, script: ModuleType, samples: Samples, judge: Judge) -> Evaluation:
+    with calling(f"inference with {job.name}"):
+        return evaluate_samples(TrainedModel(script, job.checkpoint, samples), samples, script, judge, job)
+
+
+def by_external(job: Job, script: ModuleType | None, samples: Samples, judge: Judge) -> Evaluation:
+    with calling(f"inference with {job.name}"), closing(ExternalModel(job.home, judge.names)) as model:
+        e = evaluate_samples(model, samples, script, judge, job)
+    e.external_as = model.taken_as
+    print(f"  taken for: {e.external_as}", flush=True)
+    return e
+
+
+def by_running(job: Job, judge: Judge) -> Evaluation:
+    """A script without load_split: by its loader, its Trainer, or its log."""
+    names = offered(job.path)
+    if "load_model" in names and names & {f"{prefix}val_dataloader" for prefix in PREFIXES}:
+        script = import_file(job.path)
+        return by_contract(job, script, load_samples(script, job.split), judge)
+    steps, models = Steps(judge, job.seed, job.shown), []
 
     def take(trainer: Any, *given: Any, **named: Any) -> None:
         how = take_lightning if hasattr(trainer, "validate_loop") else take_transformers
-        with calling(f"evaluating what {path.name} gives to {'fit' if how is take_lightning else 'train'}()"):
-            models.append((trainer, how(steps, home / "best.ckpt", args.split, trainer, *given, **named)))
+        with calling(f"evaluating what {job.path.name} gives to {'fit' if how is take_lightning else 'train'}()"):
+            models.append(how(steps, job.checkpoint, job.split, trainer, *given, **named))
 
-    if not Run(path, [str(word) for word in rules.get("training_args") or []], take)():
-        scores = reported(home, judge.wanted)
-        print(f"note: {path.name} runs no Trainer and offers no load_split(split): the scores are {REPORTED}")
+    if not Run(job.path, job.arguments, take)():
+        scores = reported(job.home, judge.wanted)
+        print(f"note: {job.path.name} runs no Trainer and offers no load_split(split): the scores are {REPORTED}")
         return Evaluation(judge, scores, None, reported=True)
     if steps.problem:
         print(f"warning: validation_step takes no sample alone, so there is no loss of each sample: {steps.problem}")
     scores = steps.finish(judge.wanted)
     latency = statistics.median(steps.times[WARM_UP : WARM_UP + LATENCY_SAMPLES] or steps.times or [math.nan])
-    model = models[0][1]
-    settings, device = dict(getattr(model, "hparams", {})), str(next(iter(model.parameters())).device)
+    settings, device = dict(getattr(models[0], "hparams", {})), str(next(iter(models[0].parameters())).device)
     return Evaluation(judge, scores, latency, device, settings, steps.shown, steps.hash.hexdigest())
 
 
-def samples_of_script(path: Path, split: str, rules: Any) -> tuple[ModuleType | None, Samples]:
-    """For a model from elsewhere: those of load_split, or of the loader that fit() is given."""
-    if "load_split" in offered(path):
-        script = import_file(path)
-        return script, load_samples(script, split)
+def samples_for_external(job: Job) -> Samples:
+    """Of the loader that the script gives to fit()."""
     found: list[Any] = []
 
     def take(trainer: Any, model: Any = None, *given: Any, **named: Any) -> None:
         if hasattr(trainer, "validate_loop"):
             model.trainer = trainer
-            found.append(lightning_data(split, model, arguments_of_fit(given, named))[1])
+            found.append(lightning_data(job.split, model, arguments_of_fit(given, named))[1])
         else:
             found.append(DataLoader(trainer.eval_dataset))
 
-    if not Run(path, [str(word) for word in rules.get("training_args") or []], take)():
-        raise EvalError(f"{path.name} offers neither load_split(split) nor a Trainer with validation data")
-    return None, from_loader(found[0])
+    if not Run(job.path, job.arguments, take)():
+        raise EvalError(f"{job.path.name} offers neither load_split(split) nor a Trainer with validation data")
+    return from_loader(found[0])
+
+
+class Job:
+    """What is asked for, and what the rules say of it."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.rules = read_json(ROOT / "user_defined_rules.json")
+        config, self.seed = self.rules.get("eval_config") or {}, int(self.rules.get("seed", 42))
+        if args.split == "test" and not (args.output and config.get("final_test")):
+            raise EvalError("the test split is for the final report alone (eval_config.final_test), with --output")
+        self.path, self.split = find_script(args), args.split
+        self.name, self.external = args.external or args.version, bool(args.external)
+        self.home = ROOT / "Models" / ("external" if args.external else "Artifacts") / self.name
+        self.checkpoint = self.home if args.external else self.home / "best.ckpt"
+        self.folder = args.output or self.home
+        self.shown = int(config.get("infer_samples", 10))
+        self.arguments = [str(word) for word in self.rules.get("training_args") or []]
+
+    def find_data(self, script: ModuleType | None) -> None:
+        """Needs the script, where it has been imported, else its text."""
+        self.dataset_id = find_dataset_id(script, self.path, self.rules)
+        self.data = ROOT / "dataset" / "prepdata" / self.dataset_id
+        self.stats = read_json(self.data / "stats.json")
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    rules = read_json(ROOT / "user_defined_rules.json")
-    config, seed = rules.get("eval_config") or {}, int(rules.get("seed", 42))
-    if args.split == "test" and not (args.output and config.get("final_test")):
-        raise EvalError("the test split is for the final report alone (eval_config.final_test), with --output")
-    torch.manual_seed(seed)
-    path, name = find_script(args), args.external or args.version
-    home = ROOT / "Models" / ("external" if args.external else "Artifacts") / name
-    checkpoint = home if args.external else home / "best.ckpt"
-    shown, by_contract = int(config.get("infer_samples", 10)), "load_split" in offered(path)
+    job = Job(args)
+    torch.manual_seed(job.seed)
     script, samples = None, None
-    if args.external:
-        script, samples = samples_of_script(path, args.split, rules)
-    elif by_contract:
-        script = import_file(path)
-        samples = load_samples(script, args.split)
-    dataset_id = find_dataset_id(script, path, rules)
-    data = ROOT / "dataset" / "prepdata" / dataset_id
-    stats = read_json(data / "stats.json")
-    names = getattr(script, "CLASS_NAMES", None) if script is not None else constant(path, "CLASS_NAMES")
-    judge = Judge(wanted_metrics(rules), stats, names, path.read_text(encoding="utf-8", errors="replace"))
+    if "load_split" in offered(job.path):
+        script = import_file(job.path)
+        samples = load_samples(script, job.split)
+    elif job.external:
+        samples = samples_for_external(job)
+    job.find_data(script)
+    names = getattr(script, "CLASS_NAMES", None) if script is not None else constant(job.path, "CLASS_NAMES")
+    source = job.path.read_text(encoding="utf-8", errors="replace")
+    judge = Judge(wanted_metrics(job.rules), job.stats, names, source)
+    if samples is None:
+        e = by_running(job, judge)
+    counted = f"{job.name}: {len(judge.rows if samples is None else samples.ids)} samples of {job.dataset_id}"
+    print(f"{counted}, split {job.split}", flush=True)
     if samples is not None:
-        print(f"{name}: {len(samples.ids)} samples of {dataset_id}, split {args.split}", flush=True)
-        with calling(f"inference with {name}"):
-            if args.external:
-                with closing(ExternalModel(home, judge.names)) as model:
-                    e = evaluate_samples(model, samples, script, judge, set(drawn(samples.ids, seed, shown)))
-                    e.external_as = model.taken_as
-                print(f"  taken for: {e.external_as}", flush=True)
-            else:
-                model = TrainedModel(script, checkpoint, samples)
-                e = evaluate_samples(model, samples, script, judge, set(drawn(samples.ids, seed, shown)))
-    else:
-        e = evaluate_script(path, home, args, rules, judge, seed, shown)
-        print(f"{name}: {len(judge.rows)} samples of {dataset_id}, split {args.split}", flush=True)
+        e = (by_external if job.external else by_contract)(job, script, samples, judge)
     if judge.not_finite:
         print(f"warning: {judge.not_finite} answers are not finite numbers: metrics of them are null")
     told = "not measured" if e.latency is None else f"{e.latency:.3f} ms"
     print("\n".join(f"  {s.name} {s.value:.6g}" for s in e.scores) + f"\n  latency {told}", flush=True)
-
-    inputs = {"evaluator": Path(__file__), "data": data / args.split, "checkpoint": checkpoint, "script": path}
-    write_results(args.output or home, e, rules, stats, inputs, dataset_id, name, args.split)
+    write_results(job, e)
 
 
-def write_results(
-    folder: Path,
-    e: Evaluation,
-    rules: Any,
-    stats: Any,
-    inputs: Mapping[str, Path],
-    dataset_id: str,
-    name: str,
-    split: str,
-) -> None:
-    seed, count = int(rules.get("seed", 42)), len(e.judge.rows)
+def write_results(job: Job, e: Evaluation) -> None:
+    folder, count, split = job.folder, len(e.judge.rows), job.split
+    inputs = {"evaluator": Path(__file__), "data": job.data / split, "checkpoint": job.checkpoint, "script": job.path}
     protocol: dict[str, Any] = {f"{what}_sha256": sha256(where) for what, where in inputs.items()}
     if not inputs["data"].is_dir():  # it lies elsewhere: what was evaluated stands for it
         protocol["data_sha256"] = e.data_sha256
-    protocol |= {"seed": seed, "split": split, "num_samples": count, "created_at": timestamp()}
+    protocol |= {"seed": job.seed, "split": split, "num_samples": count, "created_at": timestamp()}
     protocol |= {"class_names": e.judge.names, "task": e.judge.task or "not known", "reported": e.reported}
     protocol["sources"] = {s.name: s.source for s in e.scores}
     if e.external_as:
         protocol["external_as"] = e.external_as
-    about = {"version": name, "dataset_id": dataset_id, "split": split, "seed": seed}
+    about = {"version": job.name, "dataset_id": job.dataset_id, "split": split, "seed": job.seed}
     about["conditions"] = {"batch": 1, "device": e.device, "torch": torch.__version__}
-    about["config"] = {"script": inputs["script"].name, "task": e.judge.task, **e.settings}
-    sounds = re.search(r"audio|sound|speech", json.dumps(stats), re.IGNORECASE)
-    about["sample_rate"] = int(stats.get("sample_rate", 16000)) if sounds else None
+    about["config"] = {"script": job.path.name, "task": e.judge.task, **e.settings}
+    sounds = re.search(r"audio|sound|speech", json.dumps(job.stats), re.IGNORECASE)
+    about["sample_rate"] = int(job.stats.get("sample_rate", 16000)) if sounds else None
     if not e.reported:
         write_samples(folder, e, about)
         write(folder / "_eval" / "per_sample.csv", per_sample_csv(e))
     write(folder / "_eval" / "protocol.json", protocol)
     # last: where it lies, the rest is whole
     metrics = [{"name": s.name, "value": s.value, "higher_is_better": s.higher_is_better} for s in e.scores]
-    whole = {"dataset_id": dataset_id, "created_at": timestamp(), "num_samples": count}
+    whole = {"dataset_id": job.dataset_id, "created_at": timestamp(), "num_samples": count}
     write(folder / "eval_score.json", {**whole, "metrics": metrics, "latency_ms": e.latency})
     print(f"written: {folder}", flush=True)
 

@@ -666,3 +666,30 @@ def test_a_script_of_transformers(
     expected = seen["eval_acc"] if metric == "accuracy" else math.exp(seen["eval_loss"] * 7 / 6)
     assert found[metric] == pytest.approx(expected, rel=1e-3)
     assert len(read_per_sample(lab.version("v001").per_sample)) == 10
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "os.makedirs(OUT + '/logs/version_0', exist_ok=True); open(OUT + '/logs/version_0/metrics.csv', 'w')",
+        "os.rename(OUT + '/spec.json', OUT + '/old.json'); open(OUT + '/old.json', 'w').write('x')",
+        "os.remove(OUT + '/spec.json'); open(OUT + '/spec.json', 'w').write('x')",
+        "os.truncate(OUT + '/spec.json', 0)",
+        "import shutil; shutil.rmtree(OUT + '/logs'); os.makedirs(OUT + '/logs/new')",
+    ],
+)
+def test_nothing_that_a_script_does_before_fit_is_lost(
+    lab: Workspace, evaluated: Run, trained: Run, before: str
+) -> None:
+    trained(
+        ("def main():", f"def main():\n    if os.path.exists(OUT + '/spec.json'):\n        {before}\n    os.getpid()")
+    )
+    (lab.version("v001").logs / "version_0").mkdir(parents=True)
+    (lab.version("v001").logs / "version_0" / "metrics.csv").write_text("epoch,loss\n0,1\n")
+    (lab.version("v001").path / "spec.json").write_text('{"kept": true}')
+    there = files(lab.root)
+    checked(lab, evaluated)
+    after = files(lab.root)
+    assert {name: after.get(name) for name in there} == there
+    assert not (lab.version("v001").path / "old.json").exists()
+    assert not (lab.version("v001").logs / "new").exists()

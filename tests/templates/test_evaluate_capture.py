@@ -569,6 +569,34 @@ def test_of_many_samples_some_go_one_by_one_and_only_these_are_read_again(
     assert len(read.read_text()) == 50 + 12
 
 
+SUBSETS = (
+    ("loader(1, 96), loader(2, 50))", "*parts())"),
+    (
+        "def main():",
+        "class Rows(TensorDataset):\n    classes = ['none', 'one', 'both']\n"
+        "def parts():\n    whole = Rows(*points(1, 146))\n"
+        "    parts = [torch.utils.data.Subset(whole, r) for r in (range(96), range(96, 146))]\n"
+        "    return [DataLoader(part, batch_size=16) for part in parts]\n"
+        "def main():",
+    ),
+)
+
+
+def test_classes_have_the_names_of_the_data_set(lab: Workspace, evaluated: Run, trained: Run) -> None:
+    """For a model from elsewhere as well, which may then answer with them."""
+    trained(*SUBSETS)
+    checked(lab, evaluated)
+    assert load(lab.version("v001").protocol, Protocol).class_names == ["none", "one", "both"]
+    assert {"none", "one", "both"} >= set(read_per_sample(lab.version("v001").per_sample).truth)
+    theirs = lab.external / "theirs"
+    theirs.mkdir(parents=True)
+    code = "def predict(x):\n    return ['none', 'ONE', 'both'][int(x[0] > 0) + int(x[1] > 0)]\n"
+    (theirs / "inference_sample.py").write_text(code)
+    done = evaluated("--external", "theirs")
+    assert done.code == 0, done.err
+    assert {m.name: m.value for m in load(theirs / "eval_score.json", EvalScore).metrics}["accuracy"] == 1
+
+
 CLI = SCRIPT.replace("def __init__(self, width, rate):", "def __init__(self, width: int = 8, rate: float = 0.01):")
 FIGURES = "Path('seen.json').write_text(json.dumps({k: float(v) for k, v in %s.callback_metrics.items()}))"
 

@@ -53,6 +53,7 @@ def render_analysis(version: str, insight: Insight, draft: Draft) -> str:
         "## Next focus candidates",
         _bullets(map(prose_text, prose.next_focus)),
         _candidate_table(insight, draft),
+        _bullets(f"Not offered: {shortened(reason, 300)}" for reason in insight.not_offered),
         _footer(insight, draft),
     ]
     return _joined(parts)

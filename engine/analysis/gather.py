@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from progtrain.advisor.interface import Candidate, Tried
 from progtrain.engine import metrics
+from progtrain.engine.analysis.advise import at_run_time
 from progtrain.engine.analysis.advise.candidates import back_to, find_candidates, with_way_back
 from progtrain.engine.analysis.advise.diagnosis import diagnose
 from progtrain.engine.analysis.advise.tuning import Situation
@@ -18,6 +20,7 @@ from progtrain.engine.analysis.measure.reading import read_samples, read_version
 from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.analysis.types import Comparison, Insight, Limits, MetricRow, SampleRow, Verdict, VersionRecord
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import try_read_json
 from progtrain.engine.schema import Metric
 from progtrain.engine.workspace import Workspace, version_number
 
@@ -67,6 +70,7 @@ class _Gathering:
             facts=facts,
             findings=diagnose(measured, frozenset(fact.key for fact in facts)),
             candidates=self._candidates(measured),
+            not_offered=at_run_time.told(self.record.source, self._training(self.version)),
             metrics=rows,
             against_previous=self._against(self.previous),
             against_best=self._against(self.best_earlier),
@@ -161,7 +165,12 @@ class _Gathering:
 
     def _situation(self, measured: Measurements, record: VersionRecord, history: Sequence[VersionRecord]) -> Situation:
         known = frozenset(fact.key for fact in tell(measured))
-        return Situation(record, measured, diagnose(measured, known), self.limits, history)
+        findings, training = diagnose(measured, known), self._training(record.version)
+        return Situation(record, measured, findings, self.limits, history, training)
+
+    def _training(self, version: str) -> Mapping[str, Any]:
+        found = try_read_json(self.ws.record(version))
+        return found if isinstance(found, dict) else {}
 
     def _best_situation(self, history: Sequence[VersionRecord]) -> Situation | None:
         """The best version with its own evidence; None when it can no longer be read."""

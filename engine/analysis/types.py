@@ -157,6 +157,8 @@ class Insight(Frozen):
     facts: tuple[Fact, ...]
     findings: tuple[Finding, ...]
     candidates: tuple[Candidate, ...]
+    #: what no action is offered on because something else decides it while the script runs, a sentence each
+    not_offered: tuple[str, ...] = ()
     metrics: tuple[MetricRow, ...]
     against_previous: Comparison | None = None
     against_best: Comparison | None = None

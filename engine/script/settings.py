@@ -42,6 +42,7 @@ _KEYWORDS: dict[str, dict[str, str]] = {
     **{name: {"lr": "learning_rate", "weight_decay": "weight_decay", "momentum": "momentum"} for name in OPTIMIZERS},
     "EarlyStopping": {"patience": "patience"},
     "ReduceLROnPlateau": {"patience": "plateau_patience", "factor": "plateau_factor"},
+    "OneCycleLR": {"max_lr": "max_learning_rate"},
     "EMAWeightAveraging": {"decay": "ema_decay"},
     **{name: {"label_smoothing": "label_smoothing"} for name in ("CrossEntropyLoss", "cross_entropy")},
     "Dropout": {"p": "dropout"},
@@ -153,7 +154,7 @@ _RANGES: dict[str, tuple[float, bool, float, bool]] = {
     **dict.fromkeys(("epochs", "max_steps", "batch_size", "val_batch_size", "hidden_size", "layers"), _COUNT),
     **dict.fromkeys(("weight_decay", "gradient_clip", "patience", "plateau_patience", "warmup"), _NOT_NEGATIVE),
     **dict.fromkeys(("dropout", "label_smoothing", "momentum", "ema_decay"), _SHARE),
-    **dict.fromkeys(("learning_rate", "huber_delta"), _POSITIVE),
+    **dict.fromkeys(("learning_rate", "max_learning_rate", "huber_delta"), _POSITIVE),
     "gradient_accumulation": _COUNT,
     "plateau_factor": (0, False, 1, False),
 }

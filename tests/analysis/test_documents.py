@@ -51,6 +51,14 @@ def insight(lab: Lab, limits: Limits) -> Insight:
     return gather(lab.ws, "v002", limits, lab.records)
 
 
+def test_the_analysis_says_what_is_not_offered_and_why(lab: Lab, limits: Limits) -> None:
+    fit = "    trainer.fit("
+    lab.version(source=lab.script().replace(fit, f"    Tuner(trainer).lr_find(Net(), loader)\n{fit}"))
+    insight = gather(lab.ws, "v001", limits, lab.records)
+    text = render_analysis("v001", insight, draft(insight.candidates[0].id))
+    assert "- Not offered: learning rate: no action, lr_find decides it while the script runs\n" in text
+
+
 def headings(text: str, level: int) -> list[str]:
     return re.findall(rf"^{'#' * level} (.*)$", text, flags=re.MULTILINE)
 

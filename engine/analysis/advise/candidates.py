@@ -16,6 +16,7 @@ from typing import Any
 
 from progtrain.advisor.interface import Candidate, Risk
 from progtrain.engine import values
+from progtrain.engine.analysis.advise import at_run_time
 from progtrain.engine.analysis.advise.evidence import FLOOR, circumstances, reasons, rests_on, score
 from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation, kind_of, nice
 from progtrain.engine.analysis.types import VersionRecord
@@ -65,7 +66,7 @@ def _settings(situation: Situation) -> Iterator[Candidate]:
         return
     for name, (risk, why, size) in TUNINGS.items():
         try:
-            setting = choose_setting(found, name.rpartition("_")[0])
+            setting = choose_setting(found, _place(name.rpartition("_")[0], situation))
         except InputError:
             # set in two places with different values: which one counts is not ours to guess
             continue
@@ -77,6 +78,14 @@ def _settings(situation: Situation) -> Iterator[Candidate]:
         before, to = (list(v) if isinstance(v, tuple) else v for v in (setting.value, value))
         operation = {"operation": "set", "setting": setting.key, "from": before, "to": to}
         yield _proposal(name, operation, risk, why, situation)
+
+
+def _place(key: str, situation: Situation) -> str:
+    """The setting that a move acts on: the peak of a one-cycle schedule where that rules the rate."""
+    if key != "learning_rate" or situation.limits.refusal([key]):
+        return key
+    by = at_run_time.decided(situation.source, situation.training).get(key, "")
+    return "max_learning_rate" if by.startswith("OneCycleLR") else key
 
 
 def _recipes(situation: Situation) -> Iterator[Candidate]:
@@ -158,7 +167,10 @@ def _checked(proposal: Candidate, situation: Situation) -> Candidate | None:
     try:
         operation = parse_operation(proposal.operation)
         line = lineage(history, situation.record.version)
-        if situation.limits.refusal(operation.touches(situation.source, line)):
+        touched = operation.touches(situation.source, line)
+        if situation.limits.refusal(touched):
+            return None
+        if at_run_time.without_effect(proposal.operation, touched, situation.source, situation.training):
             return None
     except InputError:
         return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from progtrain.advisor.interface import Finding, Risk
@@ -28,6 +28,8 @@ class Situation:
     limits: Limits
     #: all versions so far, in order
     history: Sequence[VersionRecord] = ()
+    #: the record that the hooks kept of its training (`engine/live`), empty where there is none
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def source(self) -> str:

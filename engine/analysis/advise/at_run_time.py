@@ -33,7 +33,7 @@ _Call = tuple[ast.Call, tuple[ast.expr, ...]]
 
 
 def decided(source: str, training: Mapping[str, Any]) -> dict[str, str]:
-    """Canonical key -> what decides it. `training` is the record of the version's training, empty where none was kept."""
+    """Canonical key -> what decides it. `training` is the record of its training, empty where none was kept."""
     try:
         tree, settings = parse_script(source), find_settings(source)
     except InputError:

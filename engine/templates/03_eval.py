@@ -693,23 +693,26 @@ class Untouched:
         try:
             for path in args[: 2 if event == "os.rename" else 1]:
                 if isinstance(path, (str, bytes, os.PathLike)):
-                    self.note(Path(os.fsdecode(path)).absolute(), whole=event == "open")
+                    path = Path(os.fsdecode(path)).absolute()
+                    if event != "os.mkdir" or not path.exists():
+                        self.note(path, gone=event in ("os.remove", "shutil.rmtree"))
         finally:
             self.active = True
 
-    def note(self, path: Path, *, whole: bool) -> None:
+    def note(self, path: Path, *, gone: bool) -> None:
+        """Keeps a file as it is: by a link where its name alone goes, else what is written would reach the link too."""
         if path in self.before or not path.is_relative_to(self.root) or path.is_relative_to(self.kept):
             return
         if path.is_dir():
             for file in path.rglob("*"):
                 if file.is_file():
-                    self.note(file, whole=whole)
+                    self.note(file, gone=gone)
             return
         copy = self.kept / f"{len(self.before)}"
         self.before[path] = copy if path.is_file() else None
         try:
             if path.is_file():
-                shutil.copy2(path, copy) if whole else os.link(path, copy)
+                os.link(path, copy) if gone else shutil.copy2(path, copy)
         except OSError:
             self.before.pop(path)
 

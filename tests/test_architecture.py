@@ -27,6 +27,7 @@ AT_WORK = (
 
 LINES_OF_A_MODULE = 400
 LINES_OF_A_FUNCTION = 50
+CLASSES = 230
 
 
 def _modules() -> list[Path]:
@@ -113,6 +114,13 @@ def test_modules_and_functions_have_a_size_to_read() -> None:
         and (node.end_lineno or 0) - node.lineno + 1 > LINES_OF_A_FUNCTION
     }
     assert (long_modules, long_functions) == (set(), set())
+
+
+def test_there_are_few_classes_to_know() -> None:
+    """A new one has to be worth a concept more: there is often one that says the same."""
+    trees = [ast.parse(path.read_text()) for path in _modules()]
+    count = sum(isinstance(node, ast.ClassDef) for tree in trees for node in ast.walk(tree))
+    assert count <= CLASSES
 
 
 #: each stands alone: copied into a workspace, run in the user's interpreter, or without anything of the engine's

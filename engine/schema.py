@@ -28,6 +28,9 @@ class _File(BaseModel):
 
 
 class Metric(_File):
+    # an evaluator may say more than is asked
+    model_config = ConfigDict(extra="allow", defer_build=True)
+
     name: str
     #: None: not a number in this evaluation
     value: float | None
@@ -35,7 +38,9 @@ class Metric(_File):
 
 
 class EvalScore(_File):
-    """`eval_score.json`."""
+    """`eval_score.json`. Keys of the evaluator's own are kept."""
+
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     dataset_id: str
     created_at: datetime

@@ -71,6 +71,7 @@ def _outcome(ws: Workspace) -> dict[str, object]:
 
 
 def _dry_run(ws: Workspace, options: Options, as_json: bool) -> int:
+    from progtrain.engine.loop.elsewhere import near_misses
     from progtrain.engine.loop.plan import plan
 
     planned = plan(ws, options)
@@ -83,4 +84,6 @@ def _dry_run(ws: Workspace, options: Options, as_json: bool) -> int:
         for label, values in (("runs", item.runs), ("writes", item.writes), ("changes", item.changes)):
             for value in values:
                 say(f"  {label:8}{value}")
+    for text in near_misses(ws):
+        say(f"\nnote: {text}")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.launch import Options
-from progtrain.engine.loop import sequence
+from progtrain.engine.loop import elsewhere, sequence
 from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.sequence import Next
 from progtrain.engine.loop.steps import check, initialize
@@ -21,6 +21,9 @@ def plan(ws: Workspace, options: Options) -> list[Next]:
     context = prepare(ws, options, dry_run=True)
     initialize.look(context)
     first = sequence.select(context)
+    if first.step not in {"initialize", "train"} and elsewhere.is_taken_over(context, first.version):
+        found = f"taken over as it is: {elsewhere.described(ws, first.version)}"
+        first = replace(first, reasons=(*first.reasons, found))
     planned = [first]
     if first.step not in {"author", "report"}:
         other = "author" if check.is_last(context, first.version) else "report"

@@ -15,15 +15,15 @@ from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.drafting import history, next_script, rounds
 from progtrain.engine.files import write_text
-
-#: Documents of a draft may be edited by hand at any time.
-BY_HAND = frozenset({"result-analysis.md", "action-extract.md"})
+from progtrain.engine.loop import elsewhere
 
 
 def reasons(context: Context, version: str) -> list[str]:
-    if not marks.why_not_done(context.ws, version, "extract", by_hand=BY_HAND):
+    if not elsewhere.why_not_accepted(context, version):
         return []  # accepted: the drafts have served
-    return marks.why_not_done(context.ws, version, "analyze", by_hand=BY_HAND)
+    why = marks.why_not_done(context.ws, version, "analyze", by_hand=elsewhere.BY_HAND)
+    problem = elsewhere.why_not_carried_out(context, version)
+    return [*why, problem] if why and problem else why
 
 
 def run(context: Context, version: str) -> str:

@@ -13,6 +13,7 @@ from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, write_bytes
+from progtrain.engine.loop import elsewhere
 from progtrain.engine.schema import EvalScore, Protocol, load
 from progtrain.engine.text import last_line, tail
 from progtrain.engine.workspace import JobFolder, Workspace
@@ -97,18 +98,23 @@ def _failed(context: Context, job: JobFolder, ended_by: str | None, last: str) -
 
 
 def _adopt(context: Context, version: str) -> bool:
-    """Takes over a score without a mark where its protocol names the checkpoint that lies there."""
+    """Takes over a score without a mark: its protocol names the checkpoint that lies there, or it is from elsewhere."""
     ws = context.ws
     folder = ws.version(version)
     try:
-        protocol = load(folder.protocol, Protocol)
         check_score(context, version)
+        protocol = load(folder.protocol, Protocol) if folder.protocol.is_file() else None
     except InputError:
         return False
-    if not folder.best_checkpoint.is_file() or protocol.checkpoint_sha256 != sha256(folder.best_checkpoint):
+    if protocol is None:
+        if not elsewhere.is_taken_over(context, version):
+            return False
+        inputs = {}
+    elif folder.best_checkpoint.is_file() and protocol.checkpoint_sha256 == sha256(folder.best_checkpoint):
+        inputs = {"evaluator": protocol.evaluator_sha256, "checkpoint": protocol.checkpoint_sha256}
+    else:
         return False
     if not context.dry_run:
-        inputs = {"evaluator": protocol.evaluator_sha256, "checkpoint": protocol.checkpoint_sha256}
         outputs = _outputs(ws, version)
         marks.write(ws, version, "evaluate", outputs, clock=context.clock, inputs=inputs, adopted=True)
     return True

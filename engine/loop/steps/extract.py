@@ -16,12 +16,13 @@ from progtrain.engine.drafting.next_script import Planned
 from progtrain.engine.drafting.rounds import DraftRecord
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, sha256_text, write_text
+from progtrain.engine.loop import elsewhere
 from progtrain.engine.loop.steps import analyze, check
 from progtrain.engine.schema import Decision, Review
 
 
 def reasons(context: Context, version: str) -> list[str]:
-    return marks.why_not_done(context.ws, version, "extract", by_hand=analyze.BY_HAND)
+    return elsewhere.why_not_accepted(context, version)
 
 
 def run(context: Context, version: str) -> str:
@@ -119,6 +120,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
     probability = {r.id: r.probability for r in record.draft.ranking}
     by_model = record.draft.model_sha256 is not None
     last = check.is_last(context, version)
+    kept = elsewhere.why_not_carried_out(context, version)
     review = Review(
         question=f"{version}-review-{record.round}-{digest}",
         kind="review",
@@ -137,6 +139,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
         author=record.draft.author,
         notes=[
             *record.draft.remarks,
+            *([f"{kept}; accepting writes the drafted one instead, and keeps yours"] if kept else []),
             *(f'your hint: "{hint}"' for hint in decisions.hints(context.ws)),
             *(f"edited: {line}" for line in rounds.changed_by_user(context.ws, record)),
         ],
@@ -153,6 +156,7 @@ def _accept(context: Context, version: str, record: DraftRecord, planned: Planne
     ws, folder, drafts = context.ws, context.ws.version(version), context.ws.drafts(version)
     by = "in autopilot" if decision.by == "autopilot" else "by the user"
     changed = "; ".join(rounds.changed_by_user(ws, record)) or "nothing"
+    _keep_others(context, version)
     for source, target in ((drafts.analysis, folder.analysis), (drafts.action, folder.action)):
         write_text(target, f"{read_text(source).rstrip()}\n\nAccepted {by}. Changed by the user: {changed}.\n")
     marks.write(
@@ -164,3 +168,15 @@ def _accept(context: Context, version: str, record: DraftRecord, planned: Planne
         inputs={"author": record.draft.author},
     )
     return f"accepted {by}: {planned.action_text}"
+
+
+def _keep_others(context: Context, version: str) -> None:
+    """Documents that were not written here are kept before the accepted ones take their place."""
+    ws, folder = context.ws, context.ws.version(version)
+    kept = ws.drafts(version).path / "found"
+    if (mark := marks.read(ws, version, "extract")) is not None and not mark.adopted:
+        return
+    for path in (folder.analysis, folder.action):
+        if path.is_file() and not (kept / path.name).exists():
+            write_text(kept / path.name, read_text(path))
+            context.journal.write("note", text=f"the {path.name} that lay there is kept in {ws.relative(kept)}")

@@ -15,7 +15,7 @@ from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, storage_errors, try_read_json, write_text
 from progtrain.engine.jobs.base import LOST
-from progtrain.engine.loop import attempts, spec
+from progtrain.engine.loop import attempts, elsewhere, spec
 from progtrain.engine.loop.collect import collect
 from progtrain.engine.schema import Review
 from progtrain.engine.script.repair.failure import Failure, explain
@@ -130,17 +130,19 @@ def _check_outputs(folder: VersionFolder, not_made: list[str]) -> None:
 
 
 def _adopt(context: Context, version: str) -> bool:
-    """Takes over a training that was finished under the engine but whose mark is gone (a copied workspace, say)."""
-    folder = context.ws.version(version)
-    data = try_read_json(folder.spec)
-    if not isinstance(data, dict) or not folder.best_checkpoint.is_file():
-        return False
-    if data.get("checkpoint", {}).get("best_sha256") != sha256(folder.best_checkpoint):
+    """Takes over a training without a mark: the engine's own (a copied workspace, say), or one from elsewhere."""
+    ws, folder = context.ws, context.ws.version(version)
+    best = folder.best_checkpoint
+    own = best.is_file() and elsewhere.stated_digest(folder) == sha256(best)
+    if not own and not elsewhere.is_finished(context, version):
         return False
     if not context.dry_run:
-        inputs, outputs = {"script": str(data.get("script_sha256", ""))}, _outputs(context.ws, version)
-        marks.write(context.ws, version, "train", outputs, clock=context.clock, inputs=inputs, adopted=True)
-        context.journal.write("note", text=f"{version}: a finished training was found and taken over")
+        stated = try_read_json(folder.spec)
+        script = stated.get("script_sha256", "") if own and isinstance(stated, dict) else sha256(ws.script(version))
+        inputs, outputs = {"script": str(script)}, _outputs(ws, version)
+        marks.write(ws, version, "train", outputs, clock=context.clock, inputs=inputs, adopted=True)
+        told = "" if own else f", not trained again: {elsewhere.described(ws, version)}"
+        context.journal.write("note", text=f"{version}: a finished training was found and taken over{told}")
     return True
 
 

@@ -142,7 +142,14 @@ class Job:
 
     def find_data(self, script: ModuleType | None) -> None:
         """Needs the script, where it has been imported, else its text."""
-        self.dataset_id = find_dataset_id(script, self.path, self.rules)
+        dataset = self.rules.get("dataset_config") or {}
+        found = getattr(script, "DATASET_ID", None) if script is not None else constant(self.path, "DATASET_ID")
+        found = found or dataset.get("dataset_id") or dataset.get("prepdata_version")
+        if not found:
+            raise EvalError(
+                "no dataset_id: neither DATASET_ID in the script nor dataset_config.dataset_id in the rules"
+            )
+        self.dataset_id = str(found)
         self.data = ROOT / "dataset" / "prepdata" / self.dataset_id
         self.stats = read_json(self.data / "stats.json")
 
@@ -266,15 +273,6 @@ def find_script(args: argparse.Namespace) -> Path:
         known = ", ".join(script.stem.removeprefix("02_train_") for script in scripts)
         raise EvalError(f"{path.name} does not exist; versions here: {known or 'none'}")
     return path
-
-
-def find_dataset_id(script: ModuleType | None, path: Path, rules: Any) -> str:
-    dataset = rules.get("dataset_config") or {}
-    found = getattr(script, "DATASET_ID", None) if script is not None else constant(path, "DATASET_ID")
-    found = found or dataset.get("dataset_id") or dataset.get("prepdata_version")
-    if not found:
-        raise EvalError("no dataset_id: neither DATASET_ID in the script nor dataset_config.dataset_id in the rules")
-    return str(found)
 
 
 def constant(path: Path, name: str) -> Any:
@@ -748,9 +746,8 @@ def put_weights(model: Any, checkpoint: Path) -> None:
         with calling(f"reading {where}"):
             state = torch.load(file, map_location="cpu", weights_only=False)
     state = state if isinstance(state, Mapping) else {"state_dict": state.state_dict()}
-    weights = next(
-        (state[k] for k in ("state_dict", "model_state_dict", "model") if isinstance(state.get(k), Mapping)), state
-    )
+    named = (state.get(name) for name in ("state_dict", "model_state_dict", "model"))
+    weights = next((value for value in named if isinstance(value, Mapping)), state)
     wrappers = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|module)\.")  # of torch.compile and DDP
     own = model.state_dict()
     if not set(weights) <= set(own):
@@ -761,10 +758,8 @@ def put_weights(model: Any, checkpoint: Path) -> None:
     try:
         model.load_state_dict(weights, strict=getattr(model, "strict_loading", True))
     except RuntimeError as error:
-        problem = " ".join(str(error).split())[:300]
-        raise OtherModel(
-            f"{where} does not fit the model of 02_train_{checkpoint.parent.name}.py, {type(model).__name__}: {problem}"
-        ) from error
+        what = f"the model of 02_train_{checkpoint.parent.name}.py, {type(model).__name__}"
+        raise OtherModel(f"{where} does not fit {what}: {' '.join(str(error).split())[:300]}") from error
 
 
 def take_lightning(
@@ -822,11 +817,9 @@ def lightning_data(split: str, model: Any, given: Mapping[str, Any]) -> tuple[An
         if loaders is None and own and "lightning" not in getattr(type(holder), name).__module__:
             loaders = getattr(holder, name)()
     if loaders is None or (isinstance(loaders, (list, tuple)) and not loaders):
-        fix = (
-            "give fit() val_dataloaders, or its DataModule a val_dataloader()"
-            if split == "valid"
-            else f"offer {name}()"
-        )
+        fix = f"offer {name}()"
+        if split == "valid":
+            fix = "give fit() val_dataloaders, or its DataModule a val_dataloader()"
         raise EvalError(f"the script has no data of the split {split!r}: {fix}")
     ordered = [in_order(loader) for loader in loaders] if isinstance(loaders, (list, tuple)) else in_order(loaders)
     return data, ordered
@@ -856,9 +849,7 @@ def silent_trainer(trainer: Any) -> tuple[Any, str]:
         devices=1,
         precision=trainer.precision,
         logger=importlib.import_module(f"{package}.loggers.logger").DummyLogger(),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        **dict.fromkeys(("enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False),
         inference_mode=getattr(trainer.validate_loop, "inference_mode", True),
     )
     return made, package
@@ -1385,9 +1376,12 @@ class ExternalModel:
             prediction = next((output[k] for k in SAYS if k in output), None)
             scores = next((output[k] for k in SCORES if k in output), prediction)
             output = [by_class[n] for n in sorted(by_class)] if set(by_class) == set(range(len(self.names))) else scores
-        prediction = self.label(prediction)
         if isinstance(output, (str, int)):
-            return Answer(None, self.label(output))
+            prediction, output = output, None
+        known = self.index(prediction) if isinstance(prediction, str) else None
+        prediction = prediction if known is None else known
+        if output is None and prediction is not None:
+            return Answer(None, prediction)
         if output is None:
             raise EvalError(f"{self.script.relative_to(ROOT)}: {self.taken_as.split(', ')[0]} answers with nothing")
         return Answer(torch.as_tensor(np.asarray(output)).float(), prediction)
@@ -1401,10 +1395,6 @@ class ExternalModel:
             return plain.index(name.strip().casefold())
         counted = re.fullmatch(r"LABEL_(\d+)", name)
         return int(counted[1]) if counted else None
-
-    def label(self, value: Any) -> Any:
-        number = self.index(value) if isinstance(value, str) else None
-        return value if number is None else number
 
     def close(self) -> None:
         self.child.kill()

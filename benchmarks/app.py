@@ -133,7 +133,7 @@ def _first_frames(small: Workspace, large: Workspace) -> None:
     told("50 versions, 100,000 rows: history and curve", hundred)
     told("50 versions, 1,000,000 rows: history and curve", million)
     middle = statistics.median
-    verdict("100,000 rows beside the empty app", middle(hundred) / middle(empty), 1.5, " x")
+    verdict("100,000 rows beside the empty app", middle(hundred) / middle(empty), 1.4, " x")
     verdict("1,000,000 rows, more than 100,000", middle(million) - middle(hundred), 1.0, " s")
 
 

@@ -20,6 +20,8 @@ from progtrain.engine.workspace import Workspace
 
 # one thread, for whatever is started from here, under the engine or bare: more make runs less alike
 os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+# pip compiles what it installs; a checkout is compiled by the first round of each measurement
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 ENVIRONMENT = dict(os.environ)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import write_bytes, write_text
@@ -51,18 +52,22 @@ def write(name: str, directory: Path) -> list[Path]:
     return [directory / name for name in missing]
 
 
+def empty_rules() -> dict[str, dict[str, Any]]:
+    """The rules with their defaults, to fill in."""
+    return {
+        "loop_config": {"max_versions": 10, "branch_from": "latest"},
+        "dataset_config": {"dataset_id": None},
+        "training_config": {},
+        "eval_config": {"primary_metric": None, "metrics": []},
+    }
+
+
 def write_empty(directory: Path) -> list[Path]:
     """Rules with the defaults and an instruction to fill in; what is there stays as it is."""
     ws = Workspace(directory)
     written = []
     if not ws.rules.exists():
-        rules = {
-            "loop_config": {"max_versions": 10, "branch_from": "latest"},
-            "dataset_config": {"dataset_id": None},
-            "training_config": {},
-            "eval_config": {"primary_metric": None, "metrics": []},
-        }
-        write_text(ws.rules, json.dumps(rules, indent=2) + "\n")
+        write_text(ws.rules, json.dumps(empty_rules(), indent=2) + "\n")
         written.append(ws.rules)
     if not ws.instruction.exists():
         write_text(ws.instruction, instruction.TEMPLATE)

@@ -11,7 +11,7 @@ from typing import Any
 
 from progtrain.engine import metrics
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_json, sha256
+from progtrain.engine.files import read_json, sha256, try_read_json
 from progtrain.engine.workspace import Workspace
 
 #: Above this a fingerprint is made of names, sizes and times instead of contents.
@@ -87,15 +87,26 @@ def plain_name(name: str) -> str:
 
 
 def fingerprint(ws: Workspace, dataset_id: str) -> str:
-    """A digest of the training and validation data: of contents, or of names, sizes and times where that is much."""
+    """A digest of the training and validation data, wherever they lie: of contents, or of names, sizes and times where
+    that is much.
+    """
     folders = [ws.split(dataset_id, "train"), ws.split(dataset_id, "valid")]
-    files = sorted(p for folder in folders if folder.is_dir() for p in folder.rglob("*") if p.is_file())
+    found = {p for folder in folders if folder.is_dir() for p in folder.rglob("*") if p.is_file()}
+    files = sorted(found | {path for path in elsewhere(ws, dataset_id) if path.is_file()})
     if sum(p.stat().st_size for p in files) <= _HASH_WHOLE_BYTES:
-        parts = [f"{p.relative_to(ws.root).as_posix()}\0{sha256(p)}" for p in files]
+        parts = [f"{ws.relative(p)}\0{sha256(p)}" for p in files]
     else:
         stats = [(p, p.stat()) for p in files]
-        parts = [f"{p.relative_to(ws.root).as_posix()}\0{s.st_size}\0{s.st_mtime_ns}" for p, s in stats]
+        parts = [f"{ws.relative(p)}\0{s.st_size}\0{s.st_mtime_ns}" for p, s in stats]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def elsewhere(ws: Workspace, dataset_id: str) -> list[Path]:
+    """The files that `source.json` names: data that stay where they are."""
+    source = try_read_json(ws.source(dataset_id))
+    listed = source.get("files") if isinstance(source, dict) else None
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    return [ws.root / entry["path"] for entry in entries if isinstance(entry.get("path"), str)]
 
 
 def available(ws: Workspace) -> list[str]:

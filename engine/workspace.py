@@ -132,6 +132,10 @@ class Workspace:
     def stats(self, dataset_id: str) -> Path:
         return self.data(dataset_id) / "stats.json"
 
+    def source(self, dataset_id: str) -> Path:
+        """Where data lie that stay in their own place: `progtrain adopt` writes it."""
+        return self.data(dataset_id) / "source.json"
+
     def split(self, dataset_id: str, name: str) -> Path:
         return self.data(dataset_id) / name
 

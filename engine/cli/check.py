@@ -167,6 +167,14 @@ def _workspace(context: Context) -> Iterator[Item]:
     if wrong:
         return
     yield "workspace", "ok", prepared_data.describe(ws, dataset), ""
+    if apart := prepared_data.elsewhere(ws, dataset):
+        gone = [path for path in apart if not path.is_file()]
+        text = f"data stay where they are: {ws.relative(ws.source(dataset))} lists {len(apart)} of their files"
+        fix = "put them back, or prepare the data anew"
+        yield "workspace", "ok", text, ""
+        if gone:
+            yield "workspace", "error", f"{len(gone)} of them are not there, such as {ws.relative(gone[0])}", fix
+        return
     for name in ("train", "valid"):
         if not ws.split(dataset, name).is_dir():
             yield "workspace", "note", f"there is no {ws.relative(ws.split(dataset, name))}/ to keep an eye on", ""

@@ -32,9 +32,13 @@ def needed(script: Path) -> dict[str, tuple[Path, int]]:
     Raises `InputError` for a file that is no Python.
     """
     found: dict[str, tuple[Path, int]] = {}
-    for module in load_modules(script):
+    modules = load_modules(script)
+    # also what lies in another folder that the script adds to `sys.path`
+    own = {name.partition(".")[0] for module in modules for name in module.imported}
+    for module in modules:
         for name, line in _imports(module.tree.body):
-            found.setdefault(name, (module.path, line))
+            if name not in own:
+                found.setdefault(name, (module.path, line))
     # given to every training by progtrain itself
     found.pop("progtrain_live", None)
     return found

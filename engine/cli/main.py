@@ -18,6 +18,7 @@ from progtrain.engine.errors import ProgtrainError, StorageError
 #: name -> what it does, in the order of the help; the module has the same name
 COMMANDS = {
     "init": "Set up a workspace, empty or with an example.",
+    "adopt": "Set a workspace up around a training script of your own.",
     "check": "Is everything ready: workspace, rules, scripts, machine, model, terminal?",
     "run": "Run the loop until it needs your decision, or to its end.",
     "step": "Run one step by itself, whether or not it was done before.",

@@ -90,12 +90,12 @@ def _wait(process: subprocess.Popen[bytes], seconds: float, tick: Callable[[], N
 # ---- what it says
 
 
-def can_be_probed(script: Path) -> bool:
+def can_be_probed(script: Path, texts: Mapping[Path, str] | None = None) -> bool:
     """Whether a script or a module of the user's own imports what the probe can stop: all else would train to its end.
 
-    Raises `InputError` for a file that is no Python.
+    `texts` stand for files as they will be. Raises `InputError` for a file that is no Python.
     """
-    trees = [module.tree for module in load_modules(script)]
+    trees = [module.tree for module in load_modules(script, texts)]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from progtrain.engine.errors import in_file
 from progtrain.engine.files import read_text
 from progtrain.engine.script.editor import Source
-from progtrain.engine.script.nodes import assignments
+from progtrain.engine.script.nodes import assignments, calls, dotted, text_of
 from progtrain.engine.script.settings import parse_script
 
 
@@ -68,14 +68,23 @@ def _load(path: Path, root: Path, found: dict[Path, Module], texts: Mapping[Path
     with in_file(path):
         parse_script(text)
     module = found[path] = Module(path, Source(text))
+    folders = (root, path.parent, *(root / folder for folder in _search_path(module.tree)))
     for name in _imported_names(module.tree):
-        for folder in (root, path.parent):
+        for folder in folders:
             stem = folder / name.replace(".", "/")
             file = next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
             if file is not None and file != path:
                 module.imported[name] = _load(file, root, found, texts)
                 break
     return module
+
+
+def _search_path(tree: ast.Module) -> Iterator[str]:
+    """Folders that the script adds to `sys.path`, as far as they are plain texts."""
+    for call in calls(tree, "insert", "append"):
+        folder = text_of(call.args[-1]) if call.args else None
+        if folder is not None and dotted(call.func).startswith("sys.path."):
+            yield folder
 
 
 def _imported_names(tree: ast.Module) -> Iterator[str]:

@@ -68,6 +68,7 @@ def options_of(python: str | None, model: str | None, dataset_id: str | None, pr
 
     path = None if model is None else str(model_file(Path(model), "--model"))
     chosen = {"python": interpreter(python), "model": path, "dataset_id": dataset_id, "probe": probe, **others}
+    chosen["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES")
     return Options.model_validate(chosen)
 
 

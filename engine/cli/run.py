@@ -52,6 +52,10 @@ def command(
             file=ws.root,
             fix="progtrain status --watch shows it, progtrain stop ends it",
         )
+    if options.max_versions or options.model or options.dataset_id:
+        from progtrain.engine.loop.runner import prepare
+
+        prepare(ws, options, dry_run=True)  # what is refused leaves an open question as it is
     events = events_from_now(ws)
     runner = launch.start(ws, options)
     if detach and not as_json:
@@ -79,6 +83,8 @@ def _dry_run(ws: Workspace, options: Options, as_json: bool) -> int:
         print_json("plan", [item.__dict__ for item in planned])
         return 0
     say("nothing is run, written or changed; this is what would be:")
+    if not planned:
+        say("nothing: the loop is finished\n  fix: raise loop_config.max_versions for a new loop")
     for item in planned:
         say(f"\n{item.version}  {item.step}: {'; '.join(item.reasons)}", bold=True)
         for label, values in (("runs", item.runs), ("writes", item.writes), ("changes", item.changes)):

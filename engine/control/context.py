@@ -55,6 +55,8 @@ class Context:
     dry_run: bool = False
     #: whether scripts are run up to their training before changes to them are proposed
     probes: bool = True
+    #: of the user's scripts, added to that of this process
+    environment: dict[str, str] = field(default_factory=dict)
     #: where scripts run
     executor: Executor = field(default_factory=Local)
 
@@ -100,7 +102,8 @@ class Context:
         folder = self.ws.job(name)
         state = self.executor.look(folder)
         if state is None or state.ended_by == LOST:
-            environment = {"PYTHONUNBUFFERED": "1", "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg")}
+            backend = os.environ.get("MPLBACKEND", "Agg")
+            environment = {"PYTHONUNBUFFERED": "1", "MPLBACKEND": backend, **self.environment}
             if live_version:
                 environment |= self._live_environment(live_version)
             request = JobRequest(

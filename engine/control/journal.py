@@ -10,7 +10,8 @@ from progtrain.engine.clock import Clock, now
 from progtrain.engine.files import LineReader, append_line
 
 Kind = Literal[
-    "loop_started",  # dataset_id, max_versions, autopilot, python, loop
+    "loop_started",  # dataset_id, max_versions, autopilot, python, model, devices
+    "loop_changed",  # of those, what was given anew
     "loop_waiting",  # question, version
     "loop_stopped",  # by
     "loop_failed",  # reason, fix, file, place, exit_code, version, step

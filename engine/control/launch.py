@@ -25,6 +25,8 @@ class Options(BaseModel):
     until: StepName | None = None
     python: str | None = None
     model: str | None = None
+    #: CUDA_VISIBLE_DEVICES of whoever asks
+    devices: str | None = None
     #: whether the baseline is run up to its training before changes to it are proposed
     probe: bool = True
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.launch import Options
 from progtrain.engine.loop import elsewhere, sequence
-from progtrain.engine.loop.runner import prepare
+from progtrain.engine.loop.runner import finished, prepare
 from progtrain.engine.loop.sequence import Next
 from progtrain.engine.loop.steps import check, initialize
 from progtrain.engine.text import unified_diff
@@ -17,9 +17,14 @@ from progtrain.engine.workspace import Workspace, next_version
 
 
 def plan(ws: Workspace, options: Options) -> list[Next]:
-    """The steps up to the next decision, and what follows for every further version. Raises what the loop would."""
+    """The steps up to the next decision, and what follows for every further version; none of a finished loop.
+
+    Raises what the loop would.
+    """
     context = prepare(ws, options, dry_run=True)
     initialize.look(context)
+    if finished(context):
+        return []
     first = sequence.select(context)
     if first.step not in {"initialize", "train"} and elsewhere.is_taken_over(context, first.version):
         found = f"taken over as it is: {elsewhere.described(ws, first.version)}"

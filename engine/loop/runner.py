@@ -31,6 +31,8 @@ from progtrain.engine.workspace import Workspace, version_number
 
 #: Exit code of a runner that was stopped: neither an error nor finished.
 STOPPED = 0
+#: Which GPUs a loop may use: as in the shell that started it, wherever it is answered.
+_DEVICES = "CUDA_VISIBLE_DEVICES"
 #: Exit code for an error of our own.
 INTERNAL = 70
 
@@ -44,20 +46,26 @@ def prepare(
     dry_run: bool = False,
 ) -> Context:
     """Rules and options as one context. Writes nothing."""
-    present = rules.load(ws)
+    _refuse_options(rules.load(ws), options)
+    present, dataset_id = _present_rules(ws, options)
     stored = sequence.last_loop(ws)[0] or {}
-    dataset_id = initialize.dataset_id(options.dataset_id, present.dataset_id, stored.get("dataset_id"))
-    python = options.python or stored.get("python") or sys.executable
-    present = _with_options(present, options, stored)
-    journal = Journal(ws.journal, clock, listener, silent=dry_run)
+    devices = stored.get("devices") if options.devices is None else options.devices
     return Context(
-        ws, present, dataset_id, python, journal, clock, options.autopilot, dry_run=dry_run, probes=options.probe
+        ws,
+        present,
+        dataset_id,
+        options.python or stored.get("python") or sys.executable,
+        Journal(ws.journal, clock, listener, silent=dry_run),
+        clock,
+        options.autopilot,
+        dry_run=dry_run,
+        probes=options.probe,
+        environment={_DEVICES: devices} if devices is not None else {},
     )
 
 
-def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> Rules:
-    """Rules narrowed by the command line: it may lower what the rules bound, never raise it."""
-    limit = options.max_versions or stored.get("max_versions_asked")
+def _refuse_options(present: Rules, options: Options) -> None:
+    """The command line may lower what the rules bound, never raise it. Raises `InputError`."""
     bound = present.max_versions
     stated = "max_versions" in present.stated.get("loop_config", {})
     if options.max_versions and stated and options.max_versions > bound:
@@ -67,7 +75,7 @@ def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> R
             place="key loop_config.max_versions",
             fix="raise it there",
         )
-    model, by_rules = options.model or stored.get("model"), present.value("advisor_config.model")
+    by_rules = present.value("advisor_config.model")
     if options.model and by_rules and options.model != by_rules:
         raise InputError(
             f"the rules name another model: {by_rules}",
@@ -75,11 +83,21 @@ def _with_options(present: Rules, options: Options, stored: dict[str, Any]) -> R
             place="key advisor_config.model",
             fix="leave --model out, or take the key out of the rules",
         )
-    if limit:
+
+
+def _present_rules(ws: Workspace, options: Options) -> tuple[Rules, str]:
+    """The rules as they are now, narrowed by what the command line gave, and the dataset that they mean.
+
+    Raises `InputError` where they are broken, or name another dataset than the loop is about.
+    """
+    present, stored = rules.load(ws), sequence.last_loop(ws)[0] or {}
+    dataset_id = initialize.dataset_id(options.dataset_id, present.dataset_id, stored.get("dataset_id"))
+    if limit := options.max_versions or stored.get("max_versions_asked"):
         present = present.with_value("loop_config.max_versions", goal.max_versions(present.stated, limit))
-    if model and not by_rules:
+    model = options.model or stored.get("model")
+    if model and not present.value("advisor_config.model"):
         present = present.with_value("advisor_config.model", str(Path(model).expanduser().absolute()))
-    return present
+    return present, dataset_id
 
 
 def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = None) -> int:
@@ -104,11 +122,11 @@ def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = 
 def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, listener: Any) -> int:
     try:
         context = prepare(ws, options, clock=clock, listener=listener)
-        if said := _finished(context):
+        if said := finished(context):
             journal.write("note", text=said)
             return 0
         _begin(context, options)
-        report = sequence.run(context, options.until)
+        report = sequence.run(context, options.until, lambda: _present_rules(ws, options)[0])
         journal.write("loop_finished", report=report, versions=version_number(ws.versions()[-1]))
     except DecisionNeeded as needed:
         journal.write("loop_waiting", reason=needed.reason)
@@ -133,7 +151,7 @@ def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, liste
     return 0
 
 
-def _finished(context: Context) -> str:
+def finished(context: Context) -> str:
     """What to say where the last loop is finished and nothing asks for another one; empty where there is work."""
     ws, limit = context.ws, context.rules.max_versions
     latest = next(reversed(ws.versions()), "")
@@ -147,8 +165,14 @@ def _finished(context: Context) -> str:
 
 
 def _begin(context: Context, options: Options) -> None:
-    """Opens a loop, or goes on with the open one."""
-    if sequence.last_loop(context.ws)[0] is not None:
+    """Opens a loop, or goes on with the open one: what was given last is kept for it."""
+    opened = sequence.last_loop(context.ws)[0]
+    if opened is not None:
+        given = {"max_versions_asked": options.max_versions, "python": options.python, "model": options.model}
+        given["devices"] = options.devices
+        new = {name: value for name, value in given.items() if value is not None and value != opened.get(name)}
+        if new:
+            context.journal.write("loop_changed", **new)
         return
     context.journal.write(
         "loop_started",
@@ -157,6 +181,7 @@ def _begin(context: Context, options: Options) -> None:
         max_versions_asked=options.max_versions,
         python=context.python,
         model=options.model,
+        devices=os.environ.get(_DEVICES) if options.devices is None else options.devices,
     )
 
 

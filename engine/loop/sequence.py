@@ -11,6 +11,7 @@ from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.errors import InputError, NothingToTry
 from progtrain.engine.files import LineReader
 from progtrain.engine.loop.steps import analyze, author, check, evaluate, extract, initialize, report, train
+from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import StepName
 from progtrain.engine.workspace import Workspace
 
@@ -58,8 +59,10 @@ def select(context: Context) -> Next:
     return Next(current, "report" if check.is_last(context, current) else "author", (check.run(context, current),))
 
 
-def run(context: Context, until: StepName | None = None) -> str:
+def run(context: Context, until: StepName | None, present_rules: Callable[[], Rules]) -> str:
     """Walks the steps to the end of the loop. Returns the report's folder, relative to the workspace.
+
+    The rules are read anew before each step: what is changed meanwhile holds from the next step on.
 
     Raises what the steps raise: `DecisionNeeded`, `InputError`, `StepFailed`, `Stopped`.
     """
@@ -67,6 +70,7 @@ def run(context: Context, until: StepName | None = None) -> str:
     for warning in context.rules.warnings:
         context.journal.warn(warning)
     while True:
+        _take_up_rules(context, present_rules())
         chosen = select(context)
         _stop_where_done(context, chosen, until)
         if chosen.step in {"author", "report"}:
@@ -81,6 +85,14 @@ def run(context: Context, until: StepName | None = None) -> str:
         if chosen.step == "report":
             return text
         _stop_after(chosen.step, until)
+
+
+def _take_up_rules(context: Context, present: Rules) -> None:
+    if present.sha256 != context.rules.sha256:
+        context.journal.write("note", text="rules or instruction were changed: they hold from here on")
+        for warning in present.warnings:
+            context.journal.warn(warning)
+    context.rules = present
 
 
 def do_step(context: Context, name: StepName, version: str | None) -> str:
@@ -130,6 +142,8 @@ def last_loop(ws: Workspace) -> tuple[dict[str, Any] | None, int | None]:
     for event in LineReader(ws.journal).read():
         if event.get("event") == "loop_started":
             opened = event
+        elif event.get("event") == "loop_changed" and opened is not None:
+            opened = {**opened, **{key: value for key, value in event.items() if key not in {"at", "event"}}}
         elif event.get("event") == "loop_finished":
             opened, finished = None, int(event["versions"])
     return opened, finished

@@ -64,6 +64,9 @@ class LoopState:
         self.max_versions = _count(event, "max_versions")
         self.max_versions_asked = _count(event, "max_versions_asked")
 
+    def _on_loop_changed(self, event: dict[str, Any]) -> None:
+        self.max_versions_asked = _count(event, "max_versions_asked") or self.max_versions_asked
+
     def _on_runner_started(self, event: dict[str, Any]) -> None:
         self.runner_open, self.runner_at, self.since = True, _text(event, "at"), _text(event, "at")
         self.autopilot = bool(event.get("autopilot"))
@@ -104,6 +107,8 @@ class LoopState:
         self.steps[str(event.get("step"))] = (seconds, True)
         if event.get("step") == "train" and seconds is not None:
             self.train_seconds[str(event.get("version"))] = seconds
+        if event.get("step") == "report":
+            self.report = _text(event, "text")
 
     def _on_attempt_failed(self, event: dict[str, Any]) -> None:
         version = str(event.get("version"))

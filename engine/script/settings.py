@@ -17,8 +17,8 @@ from typing import Literal
 
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.names import WHOLE_NUMBERS, canonical, nearest
-from progtrain.engine.script.nodes import Span, argument, assigned, called, keyword, span_of, text_of
+from progtrain.engine.script.names import ALIASES, FIXED, WHOLE_NUMBERS, canonical, nearest, normalised
+from progtrain.engine.script.nodes import Span, argument, assigned, called, keyword, last_name, span_of, text_of
 
 Value = int | float | str | bool | tuple[object, ...] | None
 Source = Literal["constant", "dict", "dataclass", "argparse", "keyword", "default"]
@@ -50,6 +50,9 @@ _KEYWORDS: dict[str, dict[str, str]] = {
 }
 #: callee -> its first positional argument, and the key that it stands for
 _FIRST = {"Dropout": ("p", "dropout"), "seed_everything": ("seed", "seed"), "manual_seed": ("seed", "seed")}
+
+#: action of an argument -> the default that it brings
+STORES = {"store_true": False, "store_false": True}
 
 #: name, where its value stands, what it is, and its key where the name does not tell
 _Written = tuple[str, ast.expr | None, Source, str | None]
@@ -94,9 +97,10 @@ def find_settings(source: str) -> tuple[Setting, ...]:
     # `Config.lr` where some call says `Config(lr=...)`
     overridden = {f"{called(n)}.{k.arg}" for n, _ in nodes if isinstance(n, ast.Call) for k in n.keywords}
     found = []
-    for name, place, kind, key in (written for node, scope in nodes for written in _written(node, scope)):
+    written = [written for node, scope in nodes for written in _written(node, scope)]
+    for name, place, kind, key in (*written, *_switched([node for node, _ in nodes])):
         is_literal, value = literal(place)
-        dead = name in reassigned or (kind in ("default", "dataclass") and name in overridden)
+        dead = name in reassigned or (kind in ("default", "dataclass") and name.partition("[")[0] in overridden)
         if is_literal and place is not None and not dead:
             found.append(Setting(name, key or canonical(name), value, kind, place.lineno, span_of(place)))
     return tuple(sorted(found, key=lambda setting: setting.span))
@@ -249,10 +253,8 @@ def _written(node: ast.AST, scope: tuple[ast.AST, ...]) -> Iterator[_Written]:
 
 def _in_call(call: ast.Call, scope: tuple[ast.AST, ...]) -> Iterator[_Written]:
     name = called(call)
-    if name == "add_argument":
-        flags = [text for argument in call.args if (text := text_of(argument)) is not None]
-        if flag := next((f for f in flags if f.startswith("--")), flags[0] if flags else None):
-            yield flag, keyword(call, "default"), "argparse", None
+    if name == "add_argument" and (flag := _flag(call)):
+        yield flag, keyword(call, "default"), "argparse", None
     keys = _KEYWORDS.get(name, {})
     if name == "DataLoader":
         inside = [around.name for around in scope if isinstance(around, ast.FunctionDef)]
@@ -260,9 +262,44 @@ def _in_call(call: ast.Call, scope: tuple[ast.AST, ...]) -> Iterator[_Written]:
     for given in call.keywords:
         if given.arg in keys:
             yield f"{name}({given.arg})", given.value, "keyword", keys[given.arg]
+        elif given.arg and name[:1].isupper() and not name.endswith("Logger"):
+            yield from _known(_items(f"{name}({given.arg})", given.value, "keyword"))
     if name in _FIRST and call.args:
         argument, key = _FIRST[name]
         yield f"{name}({argument})", call.args[0], "keyword", key
+
+
+def _flag(call: ast.Call) -> str | None:
+    flags = [text for argument in call.args if (text := text_of(argument)) is not None]
+    return next((flag for flag in flags if flag.startswith("--")), flags[0] if flags else None)
+
+
+def _switched(nodes: Sequence[ast.AST]) -> Iterator[_Written]:
+    """Flags of the command line with a default that nobody wrote, where the script reads them."""
+    read = {normalised(last_name(node)) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
+    for call in (node for node in nodes if isinstance(node, ast.Call) and called(node) == "add_argument"):
+        implied, flag = _implied(call), _flag(call)
+        if implied is not None and keyword(call, "default") is None and flag and normalised(flag) in read:
+            yield flag, implied, "argparse", None
+
+
+def _implied(call: ast.Call) -> ast.Constant | None:
+    """The default of `action="store_true"`, which nobody writes: it stands where the action does."""
+    action = keyword(call, "action")
+    text = text_of(action)
+    if text not in STORES or action is None:
+        return None
+    return ast.copy_location(ast.Constant(STORES[text]), action)
+
+
+def imply_defaults(tree: ast.Module) -> ast.Module:
+    """The tree with such defaults written out, each behind its action."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) == "add_argument"):
+        implied = _implied(call)
+        if implied is not None and keyword(call, "default") is None:
+            place = next(i for i, given in enumerate(call.keywords, 1) if given.arg == "action")
+            call.keywords.insert(place, ast.keyword("default", implied))
+    return tree
 
 
 def _constant(name: str, value: ast.expr, only: bool) -> Iterator[_Written]:
@@ -271,23 +308,34 @@ def _constant(name: str, value: ast.expr, only: bool) -> Iterator[_Written]:
         callee = called(value)
         if callee in ("dict", "SimpleNamespace", "Namespace"):
             spelling = f"{name}['{{}}']" if callee == "dict" else f"{name}.{{}}"
-            yield from ((spelling.format(k.arg), k.value, "dict", None) for k in value.keywords if k.arg)
+            for k in (k for k in value.keywords if k.arg):
+                yield from _items(spelling.format(k.arg), k.value) or [(spelling.format(k.arg), k.value, "dict", None)]
         elif len(value.args) == 1 and isinstance(value.args[0], ast.Dict):
-            yield from _mapping(name, value.args[0])
+            yield from _items(name, value.args[0])
     elif isinstance(value, ast.Dict):
-        yield from _mapping(name, value)
+        yield from _items(name, value)
     elif only:
         yield name, value, "constant", None
 
 
-def _mapping(prefix: str, node: ast.Dict) -> Iterator[_Written]:
-    for key, value in zip(node.keys, node.values, strict=True):
-        if (text := text_of(key)) is not None:
-            name = f"{prefix}['{text}']"
-            if isinstance(value, ast.Dict):
-                yield from _mapping(name, value)
-            else:
-                yield name, value, "dict", None
+def _items(prefix: str, node: ast.expr | None, kind: Source = "dict") -> list[_Written]:
+    """What stands in a dict, `{"a": 1}` or `dict(a=1)`, and in those within it; nothing for all else."""
+    pairs: list[tuple[str | None, ast.expr]] = []
+    if isinstance(node, ast.Dict):
+        pairs = [(text_of(key), value) for key, value in zip(node.keys, node.values, strict=True)]
+    elif isinstance(node, ast.Call) and called(node) == "dict":
+        pairs = [(given.arg, given.value) for given in node.keywords]
+    found: list[_Written] = []
+    for key, value in pairs:
+        if key is not None:
+            name = f"{prefix}['{key}']"
+            found += _items(name, value, kind) or [(name, value, kind, None)]
+    return found
+
+
+def _known(found: Sequence[_Written]) -> list[_Written]:
+    """Of dicts in calls and defaults, which hold all sorts of things: what goes by the name of a usual setting."""
+    return [written for written in found if canonical(written[0]) in ALIASES.keys() - FIXED.keys()]
 
 
 def _class_field(owner: str, statement: ast.stmt) -> Iterator[_Written]:
@@ -296,11 +344,13 @@ def _class_field(owner: str, statement: ast.stmt) -> Iterator[_Written]:
         if isinstance(value, ast.Call) and called(value) in ("field", "Field"):
             given = argument(value, "default", 0 if called(value) == "Field" else None)
         if isinstance(target, ast.Name):
-            yield f"{owner}.{target.id}", given, "dataclass", None
+            name = f"{owner}.{target.id}"
+            yield from _known(_items(name, given, "dataclass")) or [(name, given, "dataclass", None)]
 
 
 def _defaults(owner: str, given: ast.arguments) -> Iterator[_Written]:
     positional = [*given.posonlyargs, *given.args]
     pairs = [*zip(reversed(positional), reversed(given.defaults), strict=False)]
     for parameter, default in (*pairs, *zip(given.kwonlyargs, given.kw_defaults, strict=True)):
-        yield f"{owner}.{parameter.arg}", default, "default", None
+        name = f"{owner}.{parameter.arg}"
+        yield from _known(_items(name, default, "default")) or [(name, default, "default", None)]

@@ -80,6 +80,33 @@ def test_a_written_setting_counts_more_than_a_default() -> None:
     assert setting.name == "LR"
 
 
+@pytest.mark.parametrize(
+    ("source", "name", "key"),
+    [
+        ('Net(optimizer={"params": {"lr": 5e-3}})', "Net(optimizer)['params']['lr']", "learning_rate"),
+        ('class Net:\n    def __init__(self, o={"p": {"lr": 5e-3}}): ...', "Net.o['p']['lr']", "learning_rate"),
+        ('class Config:\n    opt = {"wd": 5e-3, "who": 1}', "Config.opt['wd']", "weight_decay"),
+        ("C = dict(optimizer=dict(lr=5e-3), name=f(2))", "C['optimizer']['lr']", "learning_rate"),
+    ],
+)  # fmt: skip
+def test_a_setting_within_dicts_is_found(source: str, name: str, key: str) -> None:
+    found = find_settings(source)
+    assert [(setting.name, setting.key, setting.value) for setting in found] == [(name, key, 5e-3)]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'log_metrics(values={"lr": 0.1})',
+        'WandbLogger(config={"lr": 0.1})',
+        'Net(sizes={"a": 1}, more={"seed": 3})',
+        'class Net:\n    def __init__(self, opt={"lr": 5e-3}): ...\nNet(opt=read())',
+    ],
+)
+def test_dicts_in_calls_that_are_no_settings_are_not_found(source: str) -> None:
+    assert find_settings(source) == ()
+
+
 def test_two_values_for_one_setting_name_both_lines() -> None:
     source = "LR = 0.1\nCONFIG = {'learning_rate': 0.2}\n"
     with pytest.raises(InputError, match=r"LR = 0.1 \(line 1\) and CONFIG\['learning_rate'\] = 0.2 \(line 2\)"):

@@ -18,6 +18,7 @@ from progtrain.advisor.interface import Candidate, Risk
 from progtrain.engine import values
 from progtrain.engine.analysis.advise import at_run_time
 from progtrain.engine.analysis.advise.evidence import FLOOR, circumstances, reasons, rests_on, score
+from progtrain.engine.analysis.advise.switches import find_switches, replaced
 from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation, kind_of, nice
 from progtrain.engine.analysis.types import VersionRecord
 from progtrain.engine.analysis.vocabulary import CANDIDATES
@@ -55,6 +56,7 @@ def rank(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
 
 def _proposals(situation: Situation) -> Iterator[Candidate]:
     yield from _settings(situation)
+    yield from _switches(situation)
     yield from _recipes(situation)
     yield from _undos(situation)
 
@@ -88,9 +90,18 @@ def _place(key: str, situation: Situation) -> str:
     return "max_learning_rate" if by.startswith("OneCycleLR") else key
 
 
+def _switches(situation: Situation) -> Iterator[Candidate]:
+    for switch in find_switches(situation):
+        setting = switch.setting
+        operation = {"operation": "set", "setting": setting.key, "from": setting.value, "to": switch.to}
+        proposal = _proposal(switch.like, operation, switch.risk, switch.why, situation)
+        yield proposal.model_copy(update={"id": switch.name, "title": switch.title, "effects": (switch.like,)})
+
+
 def _recipes(situation: Situation) -> Iterator[Candidate]:
+    second_time = replaced(situation)
     for recipe in recipes():
-        if not recipe.suits(situation.measured):
+        if not recipe.suits(situation.measured) or recipe.candidate_id in second_time:
             continue
         try:
             fitted = recipe.fitted(situation.source)

@@ -17,6 +17,7 @@ from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, try_read_json
 from progtrain.engine.schema import EvalScore, load
+from progtrain.engine.script.choices import is_off
 from progtrain.engine.script.settings import Setting, choose_setting, find_settings
 from progtrain.engine.script.structure import describe
 from progtrain.engine.workspace import VersionFolder, Workspace, version_number
@@ -144,7 +145,7 @@ def _from_script(ws: Workspace, record: VersionRecord, warnings: list[str]) -> d
         "optimizer": script.optimizer,
         "schedule": script.schedule,
         "loss": script.loss,
-        "standardised": puts_on_one_scale(record.source),
+        "standardised": puts_on_one_scale(record.source) and not is_off(record.source, "standardisation"),
     }
 
 

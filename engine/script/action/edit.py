@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from progtrain.engine.script.editor import Source
 from progtrain.engine.script.nodes import Span
-from progtrain.engine.script.settings import Value
+from progtrain.engine.script.settings import STORES, Value
 from progtrain.engine.values import show
 
 
@@ -16,7 +16,11 @@ def replace_literal(source: str, span: Span, value: Value) -> str:
     """The script with the literal of a setting changed, which was found in this very `source`. No checks."""
     script = Source(source)
     start, end, _ = script.replace_span(span, "")
-    return script.apply([(start, end, format_literal(value, like=source[start:end]))])
+    there = source[start:end]
+    written = format_literal(value, like=there)
+    if isinstance(value, bool) and there.strip("\"'") in STORES:
+        written = f"{there}, default={written}"  # a flag of the command line, whose default nobody wrote
+    return script.apply([(start, end, written)])
 
 
 def format_literal(value: Value, like: str = "") -> str:

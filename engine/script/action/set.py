@@ -21,6 +21,7 @@ from progtrain.engine.script.settings import (
     duplicates,
     find_setting,
     find_settings,
+    imply_defaults,
     literal,
     refuse_value,
     suggest,
@@ -61,7 +62,7 @@ class SetOperation(Operation):
         setting = choose_setting(find_settings(old), self.setting)
         if setting is None:
             raise self.refusal(f"there was no setting {self.setting}")
-        pairs = list(_differences(program(old), program(new)))
+        pairs = list(_differences(imply_defaults(program(old)), imply_defaults(program(new))))
         if not pairs:
             raise self.refusal("nothing differs")
         for before, after in pairs:

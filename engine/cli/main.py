@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -133,6 +134,8 @@ def _told(error: Exception) -> int:
 
 
 def entry() -> None:
+    # a command is over before there is garbage worth looking for
+    gc.set_threshold(100_000)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a terminal that cannot show a character gets another one, no traceback

@@ -1046,6 +1046,8 @@ class Steps:
         for metric, better in wanted.items():
             named = metric if metric in self.logged else None
             if named is None and metric in by_judge:
+                if loss is not None and metric_key(metric)[0] == "perplexity" and math.isnan(by_judge[metric].value):
+                    by_judge[metric].value = math.exp(min(loss, 700))
                 found += [by_judge[metric]] if metric != "loss" else []
                 continue
             named = named or find_name(metric, self.logged)
@@ -1089,10 +1091,14 @@ class Outputs:
         told = scores_in(said) if isinstance(said, Mapping) else None
         calls = [call for call in self.calls if call[0] is self.model] or self.calls
         inputs = calls[-1][1] if calls else []
-        for scores in (told, *(scores_in(output) for _, _, output in reversed(calls))):
-            if scores is not None and (not isinstance(scores, Tensor) or scores.dim()) and len(scores) == size:
-                return scores, inputs
-        return None, inputs
+        seen = [s for s in (told, *(scores_in(output) for _, _, output in reversed(calls))) if s is not None]
+        seen = [scores for scores in seen if not isinstance(scores, Tensor) or scores.dim()]
+        whole = next((scores for scores in seen if len(scores) == size), None)
+        if whole is not None:
+            return whole, inputs
+        # a row for each place of each sample, one after the other
+        flat = next((s for s in seen if isinstance(s, Tensor) and size and len(s) > size and len(s) % size == 0), None)
+        return None if flat is None else flat.reshape(size, len(flat) // size, *flat.shape[1:]), inputs
 
     def remove(self) -> None:
         for hook in self.hooks:
@@ -1110,6 +1116,8 @@ def target_in(batch: Any, said: Any, inputs: list[Tensor], scores: Any) -> Any:
     seen = {t.data_ptr() for t in inputs}
     parts = [part for _, part in leaves(batch)]
     rest = [part for part in parts if not any(t.data_ptr() in seen for t in tensors(part))]
+    if not rest and len(parts) > 1:  # it was given all of it, as a decoder is
+        rest = parts[1:]
     target = rest[0] if rest and len(rest) < len(parts) else None
     fits = isinstance(target, Tensor) and isinstance(scores, Tensor) and can_compare(scores, target)
     if not fits and isinstance(scores, Tensor) and inputs and inputs[0].shape == scores.shape and scores.dim() > 1:
@@ -1848,11 +1856,11 @@ class Metric:
         self.problem = ""
         self.metric: Any = None
         self.shaped = False
-        self.from_loss = self.key == "loss" or (
-            self.key == "perplexity" and judge.task in ("classification", "tokens", "text")
-        )
+        self.from_loss = self.key == "loss" or (self.key == "perplexity" and judge.task != "regression")
         if self.from_loss or (self.key == "exact_match" and judge.task == "text"):
             return
+        if judge.task == "not known":
+            raise EvalError(f"the metric {name!r} needs outputs and targets that can be told apart in validation_step")
         if not known_metrics():
             raise EvalError(
                 f"the metric {name!r} needs torchmetrics in the script's environment: pip install torchmetrics"

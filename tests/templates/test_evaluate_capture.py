@@ -721,3 +721,43 @@ def test_nothing_that_a_script_does_before_fit_is_lost(
     assert {name: after.get(name) for name in there} == there
     assert not (lab.version("v001").path / "old.json").exists()
     assert not (lab.version("v001").logs / "new").exists()
+
+
+TOKENS = [
+    ("x = torch.randn(count, 4, generator=g)\n    return x, (x[:, 0] > 0).long() + (x[:, 1] > 0).long()",
+     "x = (torch.randint(0, 5, (count, 1), generator=g) + torch.arange(7)) % 5\n    return x[:, :-1], x[:, 1:]"),
+    ("torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.ReLU(), torch.nn.Linear(width, 3))",
+     "torch.nn.Embedding(5, 5)"),
+    ("F.cross_entropy(self(batch[0]), batch[1])", "F.cross_entropy(self(batch[0], batch[1]), batch[1].flatten())"),
+    ("out = self(batch[0])", "out = self(batch[0], batch[1])"),
+    ("F.cross_entropy(out, batch[1])", "F.cross_entropy(out, batch[1].flatten())"),
+    ("out.argmax(1) == batch[1]", "out.argmax(1) == batch[1].flatten()"),
+    ("def forward(self, x):\n        return self.net(x)",
+     "def forward(self, x, y):\n        return self.net(x).flatten(0, 1)"),
+]  # fmt: skip
+
+
+def test_a_decoder_that_is_given_its_targets_and_flattens_its_answer(
+    lab: Workspace, evaluated: Run, trained: Run
+) -> None:
+    wanted(lab, "perplexity", "accuracy")
+    seen = trained(*TOKENS)
+    found = checked(lab, evaluated)
+    assert load(lab.version("v001").protocol, Protocol).task == "tokens"
+    assert found["loss"] == pytest.approx(seen["val/loss"], rel=1e-5)
+    assert found["accuracy"] == pytest.approx(seen["val/acc"], rel=1e-5)
+    assert found["perplexity"] == pytest.approx(2.718281828 ** seen["val/loss"], rel=1e-4)
+
+
+def test_where_outputs_cannot_be_told_the_log_decides(lab: Workspace, evaluated: Run, trained: Run) -> None:
+    """A step that works with anything: its loss alone is known, and what it logs."""
+    wanted(lab, "perplexity", "val/acc")
+    trained(
+        ("out = self(batch[0])", "out = torch.stack([self(batch[0])] * 3).mean(0)"),
+        ("return self.net(x)", "return {'a': [self.net(x).sum()]}['a'][0] + self.net(x)[:0].sum() + x.new_zeros(3)"),
+        ("F.cross_entropy(self(batch[0]), batch[1])", "self(batch[0]).sum() ** 2"),
+        ("F.cross_entropy(out, batch[1])", "out.sum() ** 2"),
+        ("(out.argmax(1) == batch[1]).float().mean()", "out.mean()"),
+    )
+    found = checked(lab, evaluated)
+    assert {"loss", "perplexity", "val/acc"} <= set(found)

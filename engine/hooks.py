@@ -1,10 +1,12 @@
-"""The environment that lets our hooks (`engine/live`) look into a user's script."""
+"""The environment that lets our hooks (`engine/live`) look into a user's script, and what they told of it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+from progtrain.engine.files import try_read_json
 from progtrain.engine.workspace import Workspace
 
 _LIVE = Path(__file__).parent / "live"
@@ -25,6 +27,12 @@ def of_training(ws: Workspace, version: str) -> dict[str, str]:
 def of_probe(path: Path) -> dict[str, str]:
     """It ends where its training would begin, and says in `path` what it has set up by then."""
     return _hooked() | {"PROGTRAIN_PROBE_FILE": str(path)}
+
+
+def record_of(ws: Workspace, version: str) -> dict[str, Any]:
+    """What the hooks told of the training; empty where they saw none (a loop of the script's own)."""
+    found = try_read_json(ws.record(version))
+    return found if isinstance(found, dict) else {}
 
 
 def _hooked() -> dict[str, str]:

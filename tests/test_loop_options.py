@@ -107,3 +107,17 @@ def test_a_finished_loop_has_nothing_to_do_and_a_report_made_by_hand_is_the_newe
     assert progtrain(plain, "step", "report").returncode == 0
     newest = WorkspaceView(plain.root).snapshot().report
     assert first is not None and newest is not None and newest != first and newest.is_dir()
+
+
+def test_a_review_shows_what_accepting_would_do_after_an_edit_by_hand(plain: Workspace) -> None:
+    assert run(plain, autopilot=True, until="analyze") == 0
+    assert run(plain) == 3
+    action = plain.drafts("v001").action
+    action.write_text("# Action\n\n```yaml\noperation: set\nsetting: learning_rate\nto: 0.0123\n```\n")
+    shown = progtrain(plain, "review")
+    assert "+LEARNING_RATE = 0.0123" in shown.stdout
+    assert json.loads(progtrain(plain, "review", "--json").stdout)["target"] == "02_train_v002.py"
+    action.write_text("# Action\n\nUse a smaller rate.\n")
+    shown = progtrain(plain, "review")
+    assert "problem:" in shown.stdout and "no operation in it" in shown.stdout
+    assert "checked:" not in shown.stdout and "+LEARNING_RATE" not in shown.stdout

@@ -207,6 +207,7 @@ def _show(ws: Workspace, as_json: bool) -> None:
         else:
             say("nothing is asked at present; progtrain status shows where the loop stands")
         return
+    review = _as_it_is_now(ws, review)
     drafts = ws.drafts(review.version)
     paths = (drafts.analysis, drafts.action) if review.kind == "review" else ()
     documents = {path.name: read_text(path) for path in paths if path.is_file()}
@@ -219,6 +220,21 @@ def _show(ws: Workspace, as_json: bool) -> None:
     _describe(review)
     if review.kind == "review":
         say(f"or edit {ws.relative(drafts.action)} and accept")
+
+
+def _as_it_is_now(ws: Workspace, review: Review) -> Review:
+    """With what accepting would do: the drafted action may have been edited since the question was asked."""
+    path = ws.drafts(review.version).action
+    if review.kind != "review" or not path.is_file():
+        return review
+    from progtrain.engine.drafting.preview import preview
+
+    found = preview(ws, review.version, read_text(path), None)
+    if found.diff == review.diff and list(found.problems) == review.problems:
+        return review
+    changed = {name: list(value) if isinstance(value, tuple) else value for name, value in found._asdict().items()}
+    notes = [*review.notes, f"{path.name} or the rules were changed since the question was asked"]
+    return review.model_copy(update={**changed, "notes": notes})
 
 
 def _describe(review: Review) -> None:

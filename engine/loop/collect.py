@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from progtrain.engine.files import LineReader, read_text, storage_errors, try_read_json, write_text
+from progtrain.engine.files import LineReader, read_text, storage_errors, write_text
+from progtrain.engine.hooks import record_of
 from progtrain.engine.script import probe
 from progtrain.engine.script.settings import find_settings
 from progtrain.engine.workspace import VersionFolder, Workspace
@@ -24,12 +25,6 @@ from progtrain.engine.workspace import VersionFolder, Workspace
 #: in the names of files
 _BEST = re.compile(r"best", re.IGNORECASE)
 _LAST = re.compile(r"last|final|latest", re.IGNORECASE)
-
-
-def record_of(ws: Workspace, version: str) -> dict[str, Any]:
-    """What the hooks told of the training; empty where they saw none (a loop of the script's own)."""
-    found = try_read_json(ws.record(version))
-    return found if isinstance(found, dict) else {}
 
 
 def collect(ws: Workspace, version: str) -> tuple[list[str], list[str]]:

@@ -14,7 +14,7 @@ from progtrain.engine import prepared_data, values
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed, in_file
 from progtrain.engine.files import LineReader, read_json, read_text, sha256, write_json
-from progtrain.engine.loop.collect import record_of
+from progtrain.engine.hooks import record_of
 from progtrain.engine.script import probe
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.settings import find_settings

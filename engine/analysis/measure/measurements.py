@@ -50,6 +50,8 @@ class Measurements:
     #: the script itself puts its inputs on one scale
     standardised: bool = False
     train_samples: int | None = None
+    #: optimizer steps, as the training's record tells
+    trained_steps: int | None = None
     val_samples: int | None = None
     #: largest over smallest standard deviation of an input feature
     input_scale: float | None = None
@@ -96,10 +98,16 @@ class Measurements:
 
     @property
     def steps(self) -> float | None:
-        """Optimizer steps of the whole training, about; None where they cannot be worked out."""
+        """Optimizer steps of the whole training: as recorded, else by the log, else about; None where nobody knows."""
+        if self.trained_steps:
+            return self.trained_steps
         batch, samples = self.number("batch_size"), self.train_samples
         epochs = self.shape.epochs or self.number("epochs")
-        return epochs * samples / batch if batch and samples and epochs else None
+        if not (batch and samples and epochs):
+            return None
+        # a log may count something else than steps: only what lies between dropping and keeping a last batch counts
+        least, most = epochs * (samples // batch), epochs * math.ceil(samples / batch)
+        return self.shape.logged_steps if least <= self.shape.logged_steps <= most else most
 
     def too_short_for(self, steps: int) -> tuple[float, float, str] | None:
         """What so few steps leave of the score of a change that needs more of them; None where there are enough."""

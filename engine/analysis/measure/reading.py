@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.curves import read_metrics
 from progtrain.engine.analysis.measure.data import read_data
 from progtrain.engine.analysis.measure.failures import Failures, chance, find_failures
@@ -16,6 +17,7 @@ from progtrain.engine.analysis.measure.shape import Shape, summarise
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, try_read_json
+from progtrain.engine.hooks import record_of
 from progtrain.engine.schema import EvalScore, load
 from progtrain.engine.script.choices import is_off
 from progtrain.engine.script.settings import Setting, choose_setting, find_settings
@@ -56,11 +58,17 @@ def read_version(
         chance=chance(samples, limits.primary_metric) if samples else None,
         parameters=_parameters(try_read_json(folder.spec)),
         latency=score.latency_ms,
+        trained_steps=_recorded_steps(ws, version),
         sources={**_sources(ws, folder, log), **places},
         **_from_script(ws, record, warnings),
         **data | {"val_samples": data["val_samples"] or score.num_samples},
     )
     return record, score, samples, measured
+
+
+def _recorded_steps(ws: Workspace, version: str) -> int | None:
+    ended = record_of(ws, version).get("ended")
+    return metrics.count(ended.get("steps")) if isinstance(ended, dict) else None
 
 
 def choose_log(ws: Workspace, folder: VersionFolder) -> Path | None:

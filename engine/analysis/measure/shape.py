@@ -49,6 +49,8 @@ class Shape:
     rises: float | None = None
     #: the last training loss over the lowest
     end_over_best: float | None = None
+    #: the highest logged step, counted from 1
+    logged_steps: int = 0
     nonfinite: int = 0
     #: the last logged training or validation loss is not finite
     ends_nonfinite: bool = False
@@ -85,6 +87,7 @@ def summarise(curves: Curves) -> Shape:
         wobble=_wobble(val or train),
         rises=_rises(train),
         end_over_best=_end_over_best(train),
+        logged_steps=max((step + 1 for points in curves.columns.values() for step, _, _ in points), default=0),
         nonfinite=sum(not math.isfinite(value) for name in losses for _, _, value in curves.columns[name]),
         ends_nonfinite=any(not math.isfinite(curves.columns[name][-1][2]) for name in losses),
     )

@@ -10,6 +10,7 @@ import ast
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ from progtrain.engine import examples, metrics
 from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.files import read_text, try_read_json, write_text
 from progtrain.engine.rules import instruction
-from progtrain.engine.script import notebook
+from progtrain.engine.script import epoch_table, notebook
 from progtrain.engine.script import probe as probing
 from progtrain.engine.script.baseline.modules import load_modules
 from progtrain.engine.script.editor import Source
 from progtrain.engine.script.names import canonical
-from progtrain.engine.script.nodes import is_docstring, text_of
+from progtrain.engine.script.nodes import called, is_docstring, text_of
 from progtrain.engine.script.settings import choose_setting, find_settings, parse_script, refuse_value, suggest
 from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace
@@ -38,13 +39,13 @@ _ANY_DATA = (
     "datasets",
     "files",
     "input",
-    "inputs",
     "train",
     "valid",
     "val",
     "test",
     "raw",
     "processed",
+    "src",
 )
 #: what a training writes: no data
 _RESULTS = ("Models", ".progtrain", "lightning_logs", "mlruns", "wandb", "runs", "outputs", ".git")
@@ -88,7 +89,14 @@ def run_up(ws: Workspace, script: Path, text: str, arguments: Sequence[str], pyt
         text = changed
     if not probing.trains(found):
         raise _stopped(ws, script, original, text, found)
+    if lacks_numbers(text, found) and (changed := epoch_table.with_table(text)) is not None:
+        text = changed
     return text, found
+
+
+def lacks_numbers(text: str, probe: Mapping[str, Any]) -> bool:
+    """Whether nothing would be known of a version after its training."""
+    return probe.get("reached") == "step" and epoch_table.is_needed(text)
 
 
 def _probe_copy(ws: Workspace, text: str, arguments: Sequence[str], python: str) -> dict[str, Any]:
@@ -121,13 +129,24 @@ def _smallest_change(ws: Workspace, script: Path, text: str, found: Mapping[str,
     if missing is None:
         return None
     source, edits = Source(text), []
-    inside = {id(part) for node in ast.walk(source.tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
-    for node in (node for node in ast.walk(source.tree) if id(node) not in inside):
+    apart = {id(node) for node in _parts_of_paths(source.tree)}
+    for node in (node for node in ast.walk(source.tree) if id(node) not in apart):
         if isinstance(node, ast.Constant) and (path := text_of(node)) and missing[1].startswith(path):
             moved = os.path.normpath(script.parent / path)
             if not (ws.root / path).exists() and Path(moved).exists():
                 edits.append(source.replace(node, json.dumps(os.path.relpath(moved, ws.root))))
     return source.apply(edits) if edits else None
+
+
+def _parts_of_paths(tree: ast.Module) -> Iterator[ast.AST]:
+    """Texts that a path only goes on with: `HERE / "x"`, `os.path.join(HERE, "x")`, `f"{HERE}/x"`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            yield node.right
+        elif isinstance(node, ast.Call) and called(node) in ("join", "joinpath"):
+            yield from node.args[1 if called(node) == "join" else 0 :]
+        elif isinstance(node, ast.JoinedStr):
+            yield from ast.walk(node)
 
 
 def _with_search_path(text: str, folder: str) -> str | None:
@@ -156,7 +175,8 @@ def _stopped(ws: Workspace, script: Path, original: str, text: str, found: dict[
     _, reason, fix = next(probing.remarks(found, own, {}))
     if "training_args" in fix:
         lacking = " ".join(f"{name} ..." for name in re.findall(r"--?\w[\w-]*", str(found["argument_error"]))[:4])
-        fix = f"give it its arguments: progtrain adopt {own} -- {lacking or '--data ...'} (or give them defaults)"
+        command = f"progtrain adopt {shlex.quote(own)} -- {lacking or '--data ...'}"
+        fix = f"give it its arguments: {command} (or give them defaults)"
     if changes := unified_diff(original, text, own):
         fix = f"{fix}\n  changed already in the copy, so that it runs from the project folder:\n{changes}"
     return InputError(reason.replace(copy, own) + said, fix=fix or "try it with less data, or mend it there")

@@ -15,6 +15,7 @@ from progtrain.tui.look.sanitize import clean_line
 from progtrain.tui.screens.table import SCREENS, binding_id
 
 START = "/progressive-training"
+_ADOPT = "in a shell, in the project's folder: progtrain adopt SCRIPT [-- ARGUMENTS]"
 _APP_COMMANDS = (
     ("help", "all keys of this screen", "app.help"),
     ("theme", "choose other colours", "app.change_theme"),
@@ -27,6 +28,7 @@ class Commands(Provider):
         host = host_of(self.screen)
         found: list[tuple[str, str, Callable[[], object]]] = []
         if not host.readonly:
+            found.append(("adopt a script", f"how a script of your own comes in, {_ADOPT}", partial(host.say, _ADOPT)))
             found.append((START, "start the loop, or go on with it (?dataset_id=... names the data)", host.start_loop))
         found += [(name, about, partial(host.action_screen, name)) for name, (_, about) in SCREENS.items()]
         found += [(name, about, partial(self.app.run_action, action)) for name, about, action in _APP_COMMANDS]

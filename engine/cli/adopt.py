@@ -56,7 +56,7 @@ def command(
     script = _placed(ws, script)
     source = adopt.read(ws, script)
     text, probe = adopt.run_up(ws, script, source, arguments, interpreter(python) or sys.executable)
-    remarks = _remarks(ws, script, probe)
+    remarks = _remarks(ws, script, text, probe)
     trees = [module.tree for module in load_modules(script, {script: source})]
     page = list(found.page(probe))
     files = adopt.data_files(ws, probe, data and data.resolve())
@@ -91,9 +91,12 @@ def _rows(keys: Sequence[str], rows: Sequence[tuple[str, ...]]) -> list[dict[str
     return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
-def _remarks(ws: Workspace, script: Path, probe: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _remarks(ws: Workspace, script: Path, text: str, probe: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Raises `InputError` for what would keep the loop from beginning."""
     told = list(probing.remarks(probe, ws.relative(script), {}))
+    if adopt.lacks_numbers(text, probe):
+        fix = "let it write val_loss of each epoch into a table (.csv), or offer load_split and load_model"
+        raise InputError("it keeps no number of its validation: versions could not be compared", file=script, fix=fix)
     for state, text, fix in told:
         if state == "error":
             raise InputError(text, fix=fix)
@@ -115,7 +118,7 @@ def _show(script: str, page: Sequence[tuple[str, str]], remarks: Sequence[tuple[
     for state, text, fix in remarks:
         say(f"{_SIGNS[state]} {text}" + (f"\n    fix: {fix}" if fix else ""))
     if changes:
-        say(f"\nChanged in the copy, so that it runs from the project folder:\n{changes.rstrip()}")
+        say(f"\nChanged in the copy, your own file stays as it is:\n{changes.rstrip()}")
     say()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from progtrain.engine import metrics, values
+from progtrain.engine.script import epoch_table
 from progtrain.engine.script import probe as probing
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.nodes import argument, calls, text_of
@@ -116,12 +117,14 @@ def monitored(probe: Mapping[str, Any]) -> dict[str, bool | None]:
     return found
 
 
-def logged(trees: Iterable[ast.Module]) -> Iterator[str]:
+def logged(probe: Mapping[str, Any], trees: Iterable[ast.Module]) -> Iterator[str]:
     """Names that validation logs, as far as they stand in the source: `self.log("val_acc", ...)`, `f"{stage}_acc"`,
-    and texts such as `"val_loss"` elsewhere.
+    texts such as `"val_loss"` elsewhere, and the variables of a loop of its own.
     """
     for tree in trees:
         for function in ast.walk(tree):
+            if isinstance(function, ast.For) and probe.get("reached") == "step":
+                yield from epoch_table.validation_names(function)
             if isinstance(function, ast.FunctionDef):
                 outside = function.name.startswith(("training", "train", "test", "predict"))
                 for name in _logged_in(function):
@@ -160,7 +163,7 @@ def offered_metrics(probe: Mapping[str, Any], trees: Iterable[ast.Module]) -> di
     Under its usual name where it has one; with the direction, None where nobody tells it.
     """
     own = monitored(probe)
-    others = dict.fromkeys(name for name in logged(trees) if not any(metrics.same(name, known) for known in own))
+    others = dict.fromkeys(name for name in logged(probe, trees) if not any(metrics.same(name, known) for known in own))
     # a score says more to a person than the loss does
     ranked = [
         *own,

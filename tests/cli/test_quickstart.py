@@ -23,7 +23,7 @@ def _blocks(page: str, kind: str) -> list[str]:
 def test_a_script_of_ones_own_is_ready_after_pasting(tmp_path: Path, page: str, number: int) -> None:
     (tmp_path / "train.py").write_text(_blocks("docs/training_script.md", "python")[0], encoding="utf-8")
     for split in ("train", "valid"):
-        folder = tmp_path / "data" / split
+        folder = tmp_path / "dataset" / "prepdata" / "points_v1" / split
         folder.mkdir(parents=True)
         np.savez(folder / "points.npz", x=np.zeros((8, 4), dtype="float32"), y=np.zeros(8, dtype="int64"))
     pasted = _blocks(page, "sh")[number].replace("~/where/it/is", f"'{tmp_path}'")

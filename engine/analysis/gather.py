@@ -18,6 +18,7 @@ from progtrain.engine.analysis.measure.failures import find_flips, find_slices, 
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.measure.reading import read_samples, read_version
 from progtrain.engine.analysis.measure.samples import PerSample
+from progtrain.engine.analysis.measure.signs import signs
 from progtrain.engine.analysis.types import Comparison, Insight, Limits, MetricRow, SampleRow, Verdict, VersionRecord
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import try_read_json
@@ -51,6 +52,8 @@ class _Gathering:
         self.base = base or (self.previous if self.record.operation else None)
         self.others = self._samples_of(self.previous, self.best_earlier, self.base)
         self.compare_with = comparer(self.samples, self.others, limits.seed)
+        best_epoch = self.measured.shape.best_epoch
+        self.warnings += signs(ws, version, self._training(version), best_epoch, self.samples)
 
     def insight(self) -> Insight:
         primary = self.limits.primary_metric

@@ -34,8 +34,8 @@ from progtrain.engine.script import probe as probing
 from progtrain.engine.workspace import Workspace
 
 _LOW_DISK_BYTES = 1024**3
-#: what training and evaluation are made with
-_PACKAGES = ("torch", "lightning", "torchmetrics")
+#: what 03_eval.py is made with, and what it needs for metrics besides the loss
+_PACKAGES, _METRICS = ("torch",), "torchmetrics"
 
 Area = Literal["rules", "instruction", "workspace", "scripts", "machine", "model", "terminal"]
 #: "ok"; "note": good to know; "warning": it works, but; "error": the loop would not start
@@ -279,15 +279,32 @@ def _machine(ws: Workspace) -> Iterator[Item]:
 def _interpreter(context: Context) -> Iterator[Item]:
     python = context.python
     try:
-        lacking = imports.missing(python, _PACKAGES, context.ws.root)
+        lacking = imports.missing(python, [*_PACKAGES, _METRICS], context.ws.root)
     except InputError as error:
         yield _error("machine", error)
         return
+    needed = [name for name in lacking if name in _PACKAGES]
+    near = [other for other in _interpreters_near(context.ws) if other != python]
+    others = [shell("progtrain", "run", "--python", other) for other in near]
+    if needed:
+        install = shell(python, "-m", "pip", "install", *needed)
+        fix = f"{others[0] if others else 'name another with --python'}, or {install}"
+        yield "machine", "error", f"{python} has no {', '.join(needed)}", fix
+        return
+    yield "machine", "ok", f"scripts run with {python}", ""
+    if python == sys.executable and others:
+        yield "machine", "note", f"there are interpreters that may be your scripts' own: {'; '.join(others)}", ""
     if lacking:
-        fix = f"{shell(python, '-m', 'pip', 'install', *lacking)}, or name another with --python"
-        yield "machine", "error", f"{python} has no {', '.join(lacking)}", fix
-    else:
-        yield "machine", "ok", f"scripts run with {python}", ""
+        told = f"{python} has no {_METRICS}: only the loss and what the script logs can be scored"
+        yield "machine", "warning", told, shell(python, "-m", "pip", "install", _METRICS)
+
+
+def _interpreters_near(ws: Workspace) -> list[str]:
+    """Of virtual environments in the workspace, and of the one that is active where progtrain was started."""
+    active = [Path(folder) for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if (folder := os.environ.get(name))]
+    folders = [*(ws.root / name for name in (".venv", "venv", "env")), *active]
+    found = [folder / "bin" / "python" for folder in folders]
+    return list(dict.fromkeys(str(path) for path in found if path.is_file() and Path(sys.prefix) != path.parents[1]))
 
 
 def _terminal() -> Iterator[Item]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,3 +141,12 @@ def test_a_model_of_the_rules_that_is_not_there_is_told_before_the_training(
     done = progtrain(plain, "run", "--yes", "--until", "train")
     assert done.returncode == 0
     assert "none.gguf; until it is there, the rules alone draft" in done.stderr
+
+
+def test_an_interpreter_in_the_workspace_is_found_and_named(plain: Workspace) -> None:
+    other = plain.root / ".venv" / "bin" / "python"
+    other.parent.mkdir(parents=True)
+    other.symlink_to(sys.executable)
+    (note,) = [row["text"] for row in as_json(plain, "check", "--json")["rows"] if "your scripts' own" in row["text"]]
+    assert note.startswith("there are interpreters that may be your scripts' own: progtrain run --python ")
+    assert str(other) in note

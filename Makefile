@@ -55,10 +55,10 @@ demo: $(READY)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/progtrain-tui $(DEMO); else $(BIN)/progtrain -C $(DEMO) run --yes; fi
 
 test: lint types
-	$(BIN)/pytest -n 2 -m 'not slow'
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
 
 test-all: lint types
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check

@@ -162,6 +162,7 @@ def test_a_script_with_arguments_is_ready_after_adopting(project: Workspace) -> 
     assert "ready: progtrain run" in progtrain(project, "check").stdout
 
 
+@pytest.mark.slow
 def test_the_copy_of_a_script_in_a_folder_below_finds_its_modules_and_files(project: Workspace) -> None:
     said = adopt(project, "src/train.py", "--yes")
     assert '-data = np.load("points.npz")' in said and '+data = np.load("src/points.npz")' in said
@@ -170,6 +171,7 @@ def test_the_copy_of_a_script_in_a_folder_below_finds_its_modules_and_files(proj
     assert "ready: progtrain run" in progtrain(project, "check").stdout
 
 
+@pytest.mark.slow
 def test_a_loop_of_its_own_that_keeps_no_numbers_is_given_a_table(project: Workspace) -> None:
     adopt(project, "src/train.py")
     done = progtrain(project, "run", "--yes", "--max-versions", "1")
@@ -178,6 +180,7 @@ def test_a_loop_of_its_own_that_keeps_no_numbers_is_given_a_table(project: Works
     assert len((project.root / "metrics.csv").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told", "fix"),
     [
@@ -211,6 +214,7 @@ def test_what_is_there_is_not_overwritten(project: Workspace) -> None:
     assert files_of(project) == before
 
 
+@pytest.mark.slow
 def test_rules_as_init_wrote_them_are_filled_in(project: Workspace) -> None:
     assert progtrain(project, "init", str(project.root)).returncode == 0
     adopt(project, "src/train.py", "--yes", "--dataset-id", "mine", "--metric", "val_oddness:max")
@@ -258,6 +262,7 @@ def test_a_notebook_becomes_a_script(project: Workspace) -> None:
     assert "if True:\n    pass  # %time" in script
 
 
+@pytest.mark.slow
 def test_json_says_what_was_found_and_done(project: Workspace) -> None:
     told = as_json(project, "adopt", "src/train.py", "--json")
     assert told["schema"] == "progtrain.adopt/1" and told["dataset_id"] == "points"

@@ -19,7 +19,9 @@ def _blocks(page: str, kind: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("page", "number"), [("README.md", 0), ("docs/index.md", 1)])
+@pytest.mark.parametrize(
+    ("page", "number"), [("README.md", 0), pytest.param("docs/index.md", 1, marks=pytest.mark.slow)]
+)
 def test_a_script_of_ones_own_is_ready_after_pasting(tmp_path: Path, page: str, number: int) -> None:
     (tmp_path / "train.py").write_text(_blocks("docs/training_script.md", "python")[0], encoding="utf-8")
     for split in ("train", "valid"):

@@ -27,6 +27,9 @@ Train = Callable[[str], Workspace]
 #: primary metric of the baseline: good enough to be a start, bad enough that one change improves it
 ROOM = {"digits": (0.7, 0.9), "wine": (0.7, 0.9), "diabetes": (65.0, 80.0)}
 
+#: the others by `make test-all`
+ONE_OFTEN = [pytest.param(name, marks=() if name == "digits" else pytest.mark.slow) for name in examples.NAMES]
+
 
 def run(ws: Workspace, name: str, *arguments: str) -> str:
     done = subprocess.run(
@@ -64,7 +67,7 @@ def trained(prepared: Prepare) -> Train:
     return train
 
 
-@pytest.mark.parametrize("name", examples.NAMES)
+@pytest.mark.parametrize("name", ONE_OFTEN)
 def test_the_pipeline_writes_disjoint_splits_with_stats(prepared: Prepare, name: str) -> None:
     ws = prepared(name)
     dataset_id = rules.load(ws).dataset_id
@@ -85,7 +88,7 @@ def test_the_pipeline_writes_disjoint_splits_with_stats(prepared: Prepare, name:
     assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
 
 
-@pytest.mark.parametrize("name", examples.NAMES)
+@pytest.mark.parametrize("name", ONE_OFTEN)
 def test_the_baseline_trains_alone_and_leaves_room(trained: Train, name: str) -> None:
     ws = trained(name)
     folder = ws.version("baseline")

@@ -43,7 +43,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("package", ["lightning.pytorch", "pytorch_lightning"])
+@pytest.mark.parametrize("package", ["lightning.pytorch", pytest.param("pytorch_lightning", marks=pytest.mark.slow)])
 def test_two_processes_end_at_the_same_step(tmp_path: Path, package: str) -> None:
     pytest.importorskip(package)
     (tmp_path / "script.py").write_text(SCRIPT.format(package=package))

@@ -18,7 +18,7 @@ from tests.matrix.scripts import SCRIPTS, source
 
 DOCS = Path(__file__).parents[2] / "docs" / "training_script.md"
 #: the rest runs by `make test-all`: each takes half a minute
-IN_EVERY_RUN = {"argparse", "plain"}
+IN_EVERY_RUN = {"argparse"}
 NAMES = [pytest.param(n, marks=() if n in IN_EVERY_RUN else pytest.mark.slow) for n in SCRIPTS]
 
 

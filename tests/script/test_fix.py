@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from progtrain.engine import hooks
 from progtrain.engine.errors import InputError
@@ -24,6 +25,11 @@ from progtrain.engine.workspace import Workspace
 
 STRANGERS = Path(__file__).parent / "strangers"
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def slow(name: str) -> ParameterSet:
+    """Run by `make test-all`: others of its kind are run each time."""
+    return pytest.param(name, marks=pytest.mark.slow)
 
 
 @pytest.fixture
@@ -71,7 +77,7 @@ def train(ws: Workspace, version: str) -> list[str]:
     return spared
 
 
-@pytest.mark.parametrize("name", ["joined", "options", "configured", "plain", "classy"])
+@pytest.mark.parametrize("name", ["plain", "joined", *map(slow, ["options", "configured", "classy"])])
 def test_a_strangers_script_runs_version_by_version(ws: Workspace, name: str) -> None:
     """Wherever it writes: each version has a folder with all that is wanted, and the next one does not touch it."""
     bring(ws, name)
@@ -109,7 +115,7 @@ def test_the_fix_leaves_everything_else_to_the_letter(ws: Workspace, name: str) 
         ]
 
 
-@pytest.mark.parametrize("name", ["digits", "wine", "diabetes"])
+@pytest.mark.parametrize("name", ["digits", *map(slow, ["wine", "diabetes"])])
 def test_the_examples_need_little_and_their_copies_run(tmp_path: Path, name: str) -> None:
     shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=shutil.ignore_patterns("dataset", "Models", ".progtrain"))
     ws = Workspace(tmp_path / name)

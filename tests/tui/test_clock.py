@@ -14,9 +14,9 @@ from typing import Any
 
 import psutil
 import pytest
-from progtrain.engine.jobs.began import began
 
 from progtrain.engine.clock import Clock
+from progtrain.engine.jobs.detached import began
 from progtrain.engine.status.rows import glance
 from progtrain.engine.status.snapshot import Progress
 from progtrain.engine.status.view import WorkspaceView

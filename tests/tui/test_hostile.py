@@ -171,7 +171,7 @@ STOPS: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("size", [(200, 60), (80, 24)])
+@pytest.mark.parametrize("size", [(200, 60), pytest.param((80, 24), marks=pytest.mark.slow)])
 def test_no_byte_of_a_hostile_workspace_commands_the_terminal(hostile: Workspace, size: tuple[int, int]) -> None:
     """In the large terminal every word has to be seen: nothing is left out. The small one has its own layout."""
     terminal = Terminal(hostile, size)

@@ -74,10 +74,10 @@ async def test_the_line_of_keys_follows_the_focus_and_takes_the_mouse(ws: Worksp
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         line = app.screen.query_one(KeyLine)
-        assert "Follow" not in line.plain
+        assert "Follow" not in line.render().plain
         app.screen.query_one("#log").focus()
         await pilot.pause()
-        assert "Follow" in line.plain
-        await pilot.click(KeyLine, offset=(line.plain.index("Keys"), 0))
+        assert "Follow" in line.render().plain
+        await pilot.click(KeyLine, offset=(line.render().plain.index("Keys"), 0))
         await pilot.pause()
         assert isinstance(app.screen, HelpScreen)

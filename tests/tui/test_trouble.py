@@ -58,7 +58,17 @@ def gone(path: Path) -> None:
     path.unlink()
 
 
-@pytest.mark.parametrize("damage", [half, garbage, empty, nested, one_line, a_folder, gone])
+#: the rest by `make test-all`: each takes a quarter of a minute and more
+OFTEN = (half, gone)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(damage, marks=() if damage in OFTEN else pytest.mark.slow)
+        for damage in (half, garbage, empty, nested, one_line, a_folder, gone)
+    ],
+)
 async def test_files_of_every_kind_may_be_broken_while_they_are_shown(
     ws: Workspace, damage: Callable[[Path], None]
 ) -> None:

@@ -83,7 +83,7 @@ def run_up(ws: Workspace, script: Path, text: str, arguments: Sequence[str], pyt
     if script.parent != ws.root:
         text = _with_own_place(text, ws.relative(script))
     for _ in range(_MOST_CHANGES):
-        found = _probe_copy(ws, text, arguments, python)
+        found = probing.run_text(python, text, ws.baseline_script, arguments)
         if probing.trains(found) or (changed := _smallest_change(ws, script, text, found)) is None:
             break
         text = changed
@@ -97,15 +97,6 @@ def run_up(ws: Workspace, script: Path, text: str, arguments: Sequence[str], pyt
 def lacks_numbers(text: str, probe: Mapping[str, Any]) -> bool:
     """Whether nothing would be known of a version after its training."""
     return probe.get("reached") == "step" and epoch_table.is_needed(text)
-
-
-def _probe_copy(ws: Workspace, text: str, arguments: Sequence[str], python: str) -> dict[str, Any]:
-    copy = ws.root / f".{ws.baseline_script.name}"
-    write_text(copy, text)
-    try:
-        return probing.run(python, copy, arguments, root=ws.root)
-    finally:
-        copy.unlink(missing_ok=True)
 
 
 def _with_own_place(text: str, place: str) -> str:
@@ -165,7 +156,7 @@ def _with_search_path(text: str, folder: str) -> str | None:
 
 def _stopped(ws: Workspace, script: Path, original: str, text: str, found: dict[str, Any]) -> InputError:
     """Why it did not come to its training, told of the user's own file."""
-    copy, own = f".{ws.baseline_script.name}", ws.relative(script)
+    copy, own = probing.copy_of(ws.baseline_script).name, ws.relative(script)
     error = dict(found.get("exception") or {})
     lines, said = text.splitlines(), ""
     if error.get("file") == copy and isinstance(line := error.get("line"), int) and 0 < line <= len(lines):

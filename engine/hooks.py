@@ -12,6 +12,11 @@ from progtrain.engine.workspace import Workspace
 _LIVE = Path(__file__).parent / "live"
 
 
+def of_script() -> dict[str, str]:
+    """What every script of the user gets: its output at once, and no windows that nobody sees."""
+    return {"PYTHONUNBUFFERED": "1", "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg")}
+
+
 def of_training(ws: Workspace, version: str) -> dict[str, str]:
     """It tells how far it is, ends when it is asked to, and keeps a record."""
     return _hooked() | {
@@ -37,9 +42,4 @@ def record_of(ws: Workspace, version: str) -> dict[str, Any]:
 
 def _hooked() -> dict[str, str]:
     path = [str(_LIVE), os.environ.get("PYTHONPATH", "")]
-    return {
-        "PYTHONPATH": os.pathsep.join(part for part in path if part),
-        "PYTHONUNBUFFERED": "1",
-        # windows that nobody sees
-        "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg"),
-    }
+    return {**of_script(), "PYTHONPATH": os.pathsep.join(part for part in path if part)}

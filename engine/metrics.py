@@ -153,6 +153,13 @@ def higher_is_better(name: str) -> bool | None:
     return _DIRECTION.get(_of_any_set(name))
 
 
+def turned_mode(name: str, mode: object) -> str | None:
+    """What a `mode` of "min" or "max" beside a monitored metric should be, where it is the wrong one of the two."""
+    higher = higher_is_better(name)
+    right = None if higher is None else "max" if higher else "min"
+    return right if mode in ("min", "max") and mode != right else None
+
+
 def ranked(rows: Iterable[T], value: Callable[[T], float | None], higher_is_better: bool) -> list[T]:
     """Best first; ties stay as they come; without a number last."""
     sign = -1 if higher_is_better else 1

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from progtrain.advisor.interface import Candidate, Tried
 from progtrain.engine import metrics
@@ -21,7 +20,7 @@ from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.analysis.measure.signs import signs
 from progtrain.engine.analysis.types import Comparison, Insight, Limits, MetricRow, SampleRow, Verdict, VersionRecord
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import try_read_json
+from progtrain.engine.hooks import record_of
 from progtrain.engine.schema import Metric
 from progtrain.engine.workspace import Workspace, version_number
 
@@ -53,7 +52,8 @@ class _Gathering:
         self.others = self._samples_of(self.previous, self.best_earlier, self.base)
         self.compare_with = comparer(self.samples, self.others, limits.seed)
         best_epoch = self.measured.shape.best_epoch
-        self.warnings += signs(ws, version, self._training(version), best_epoch, self.samples)
+        self.training = record_of(ws, version)
+        self.warnings += signs(ws, version, self.training, best_epoch, self.samples)
 
     def insight(self) -> Insight:
         primary = self.limits.primary_metric
@@ -73,7 +73,7 @@ class _Gathering:
             facts=facts,
             findings=diagnose(measured, frozenset(fact.key for fact in facts)),
             candidates=self._candidates(measured),
-            not_offered=at_run_time.told(self.record.source, self._training(self.version)),
+            not_offered=at_run_time.told(self.record.source, self.training),
             metrics=rows,
             against_previous=self._against(self.previous),
             against_best=self._against(self.best_earlier),
@@ -168,12 +168,9 @@ class _Gathering:
 
     def _situation(self, measured: Measurements, record: VersionRecord, history: Sequence[VersionRecord]) -> Situation:
         known = frozenset(fact.key for fact in tell(measured))
-        findings, training = diagnose(measured, known), self._training(record.version)
-        return Situation(record, measured, findings, self.limits, history, training)
-
-    def _training(self, version: str) -> Mapping[str, Any]:
-        found = try_read_json(self.ws.record(version))
-        return found if isinstance(found, dict) else {}
+        own = record.version == self.version
+        training = self.training if own else record_of(self.ws, record.version)
+        return Situation(record, measured, diagnose(measured, known), self.limits, history, training)
 
     def _best_situation(self, history: Sequence[VersionRecord]) -> Situation | None:
         """The best version with its own evidence; None when it can no longer be read."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,8 +101,7 @@ class Context:
         folder = self.ws.job(name)
         state = self.executor.look(folder)
         if state is None or state.ended_by == LOST:
-            backend = os.environ.get("MPLBACKEND", "Agg")
-            environment = {"PYTHONUNBUFFERED": "1", "MPLBACKEND": backend, **self.environment}
+            environment = {**hooks.of_script(), **self.environment}
             if live_version:
                 environment |= self._live_environment(live_version)
             request = JobRequest(

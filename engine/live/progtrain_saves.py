@@ -41,7 +41,7 @@ def _telling(save, position, name):
 
 
 def _see_tables(event, args):
-    if event == "open" and isinstance(args[0], str) and args[0].endswith((".csv", ".jsonl")):
+    if event == "open" and isinstance(args[0], str) and args[0].endswith(".csv"):
         path, _, flags = args
         if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR) and path not in _state["tables"]:
             _state["tables"].add(path)

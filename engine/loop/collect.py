@@ -38,8 +38,7 @@ def collect(ws: Workspace, version: str) -> tuple[list[str], list[str]]:
         for name, found in (_checkpoints(ws, version, record) if record else _saved(ws, version)).items():
             target = folder.path / name
             if not target.exists() and found is not None:
-                _copy(found, target)
-                brought.append(f"{name} from {ws.relative(found)}")
+                brought += _bring(ws, found, target)
         if not _has_log(folder, "metrics.csv"):
             brought += _curve(ws, version, folder, record) or _table(ws, version, folder)
         if not _has_log(folder, "hparams.yaml"):
@@ -71,25 +70,24 @@ def _checkpoints(ws: Workspace, version: str, record: dict[str, Any]) -> dict[st
 
 def _saved(ws: Workspace, version: str) -> dict[str, Path | None]:
     """What a loop of the script's own saved: by what the files are called, else the one saved last."""
-    told = [line for line in LineReader(ws.saves(version)).read() if line.get("kind") == "weights"]
-    paths = [path for line in told if (path := Path(str(line.get("path")))).is_file()]
-    paths = list(dict.fromkeys(reversed(paths)))
+    paths = _told(ws, version, "weights")
     best = next((path for path in paths if _BEST.search(path.name)), None)
     last = next((path for path in paths if _LAST.search(path.name)), None)
-    others = [path for path in paths if path != best]
-    final = last or (others[0] if others else None)
+    final = last or next((path for path in paths if path != best), None)
     return {"best.ckpt": best or final, "last.ckpt": final}
 
 
+def _told(ws: Workspace, version: str, kind: str) -> list[Path]:
+    """Files of that kind that a loop of the script's own wrote and that are there, the newest first."""
+    told = [line for line in LineReader(ws.saves(version)).read() if line.get("kind") == kind]
+    paths = dict.fromkeys(Path(str(line.get("path"))) for line in reversed(told))
+    return [path for path in paths if path.is_file()]
+
+
 def _table(ws: Workspace, version: str, folder: VersionFolder) -> list[str]:
-    """A curve that a loop of the script's own writes: a table with a loss, or lines of JSON."""
-    told = [line for line in LineReader(ws.saves(version)).read() if line.get("kind") == "table"]
-    for line in reversed(told):
-        path = Path(str(line.get("path")))
-        if path.suffix == ".csv" and path.is_file() and _is_curve(path):
-            _copy(path, folder.logs / "version_0" / "metrics.csv")
-            return [f"metrics.csv from {ws.relative(path)}"]
-    return []
+    """A curve that a loop of the script's own writes: a table with a loss."""
+    path = next((path for path in _told(ws, version, "table") if _is_curve(path)), None)
+    return [] if path is None else _bring(ws, path, folder.logs / "version_0" / "metrics.csv")
 
 
 def _is_curve(path: Path) -> bool:
@@ -99,16 +97,26 @@ def _is_curve(path: Path) -> bool:
 
 
 def _curve(ws: Workspace, version: str, folder: VersionFolder, record: dict[str, Any]) -> list[str]:
-    for logger in record.get("loggers") or []:
-        path = ws.root / str(logger.get("log_dir") or "") / "metrics.csv"
-        if logger.get("log_dir") and path.is_file():
-            _copy(path, folder.logs / "version_0" / "metrics.csv")
-            return [f"metrics.csv from {ws.relative(path)}"]
+    target = folder.logs / "version_0" / "metrics.csv"
+    if (path := _of_logger(ws, record, "metrics.csv")) is not None:
+        return _bring(ws, path, target)
     curve = ws.curve(version)
     if not curve.is_file() or not _has_rows(curve):
         return []
-    _copy(curve, folder.logs / "version_0" / "metrics.csv")
+    _copy(curve, target)
     return ["metrics.csv from what the module logged"]
+
+
+def _of_logger(ws: Workspace, record: dict[str, Any], name: str) -> Path | None:
+    """A file that one of the script's loggers has written, with something in it."""
+    folders = [ws.root / str(logger["log_dir"]) for logger in record.get("loggers") or [] if logger.get("log_dir")]
+    found = (folder / name for folder in folders)
+    return next((path for path in found if path.is_file() and path.stat().st_size > len("{}\n")), None)
+
+
+def _bring(ws: Workspace, source: Path, target: Path) -> list[str]:
+    _copy(source, target)
+    return [f"{target.name} from {ws.relative(source)}"]
 
 
 def _has_rows(path: Path) -> bool:
@@ -118,11 +126,8 @@ def _has_rows(path: Path) -> bool:
 
 def _settings(ws: Workspace, version: str, folder: VersionFolder, record: dict[str, Any]) -> list[str]:
     target = folder.log_dirs()[-1] if folder.log_dirs() else folder.logs / "version_0"
-    for logger in record.get("loggers") or []:
-        path = ws.root / str(logger.get("log_dir") or "") / "hparams.yaml"
-        if logger.get("log_dir") and path.is_file() and path.stat().st_size > len("{}\n"):
-            _copy(path, target / "hparams.yaml")
-            return [f"hparams.yaml from {ws.relative(path)}"]
+    if (path := _of_logger(ws, record, "hparams.yaml")) is not None:
+        return _bring(ws, path, target / "hparams.yaml")
     written = {s.name: s.value for s in find_settings(read_text(ws.script(version)))}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in written.items()}
     used = probe.used(record) if record else plain

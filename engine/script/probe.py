@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from progtrain.engine import hooks, metrics, values
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import try_read_json, write_text
 from progtrain.engine.script.baseline.modules import load_modules
 from progtrain.engine.script.names import canonical
 from progtrain.engine.text import clean_line, last_line, tail
@@ -66,6 +66,30 @@ def run(
         if not in_time:
             found["reached"] = "time"
         return {**found, "output": tail(log), "seconds_allowed": seconds}
+
+
+def run_text(
+    python: str,
+    text: str,
+    beside: Path,
+    arguments: Sequence[str] = (),
+    *,
+    seconds: float = SECONDS,
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """As `run`, for a script as it would be: a copy of it lies beside the one in the workspace for so long, since a
+    script finds its modules and its data by where it lies. What is told names the copy `copy_of(beside)`.
+    """
+    copy = copy_of(beside)
+    write_text(copy, text)
+    try:
+        return run(python, copy, arguments, root=beside.parent, seconds=seconds, tick=tick)
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def copy_of(script: Path) -> Path:
+    return script.with_name(f".{script.name}")
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float, tick: Callable[[], None]) -> bool:
@@ -164,9 +188,7 @@ def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) ->
         yield "note", "the module has no validation_step: its forward alone is evaluated", ""
     for callback in probe.get("checkpoints") or []:
         monitor, mode = callback.get("monitor"), callback.get("mode")
-        higher = metrics.higher_is_better(monitor) if isinstance(monitor, str) else None
-        if higher is not None and mode in ("min", "max") and (mode == "max") is not higher:
-            right = "max" if higher else "min"
+        if isinstance(monitor, str) and (right := metrics.turned_mode(monitor, mode)):
             yield "warning", f"the checkpoint keeps the worst {monitor}: mode={mode!r}", f'give it mode="{right}"'
     for name in dict.fromkeys(probe.get("decided_at_run_time") or []):
         yield "note", f"{name} is decided at run time (lr_find, scale_batch_size): no action changes it", ""

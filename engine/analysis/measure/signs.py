@@ -54,8 +54,7 @@ def _of_checkpoint(record: Mapping[str, Any], best_epoch: int | None) -> Iterato
     if not listed or record.get("framework") == "transformers":
         return
     kept, monitor, mode = listed[-1].get("best_epoch"), str(listed[-1]["monitor"]), listed[-1].get("mode")
-    higher = metrics.higher_is_better(monitor)
-    if higher is not None and mode in ("min", "max") and (mode == "max") is not higher:
+    if metrics.turned_mode(monitor, mode):
         yield f"the checkpoint kept the worst {monitor}, not the best: mode={mode}"
     if isinstance(kept, int) and best_epoch is not None and kept + 1 != best_epoch:
         value = metrics.finite(listed[-1].get("best_model_score"))

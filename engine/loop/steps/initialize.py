@@ -152,32 +152,23 @@ def _see_that_it_runs(context: Context, files: dict[Path, str]) -> None:
         return
     if not probe.can_be_probed(ws.baseline_script):
         return
-    # beside the others: a script finds its modules and its data by where it lies
-    changed = ws.root / f".{ws.baseline_script.name}"
-    write_text(changed, files[ws.baseline_script])
-    try:
-        found = _probe(context, changed)
-    finally:
-        changed.unlink(missing_ok=True)
+    arguments, seconds = context.rules.training_args, context.rules.timeout_seconds or probe.SECONDS
+    how: dict[str, Any] = {"seconds": seconds, "tick": context.check_stop}
+    changed = files[ws.baseline_script]
+    found = probe.run_text(context.python, changed, ws.baseline_script, arguments, **how)
     if probe.trains(found) or found["reached"] == "time":
         if probe.trains(found):
             context.journal.write("note", text=f"tried up to its training: {probe.described(found)}")
         return
-    before = _probe(context, ws.baseline_script)
+    before = probe.run(context.python, ws.baseline_script, arguments, root=ws.root, **how)
     name, now_fails = ws.baseline_script.name, probe.trains(before)
     _, text, fix = next(probe.remarks(found if now_fails else before, name, {}))
-    text = text.replace(changed.name, name)
+    text = text.replace(probe.copy_of(ws.baseline_script).name, name)
     raise InputError(
         f"the changes that the loop needs would break the script: {text}" if now_fails else text,
         file=ws.baseline_script,
         fix="make them by hand (progtrain check lists them)" if now_fails else fix or "mend it there",
     )
-
-
-def _probe(context: Context, script: Path) -> dict[str, Any]:
-    arguments = context.rules.training_args
-    seconds = context.rules.timeout_seconds or probe.SECONDS
-    return probe.run(context.python, script, arguments, root=context.ws.root, seconds=seconds, tick=context.check_stop)
 
 
 def _allowed(context: Context, version: str, found: Desk, diff: str) -> bool:

@@ -39,10 +39,9 @@ def monitored_rightly(desk: Desk) -> None:
     for call in calls(main.tree, "ModelCheckpoint", "EarlyStopping"):
         position = {"ModelCheckpoint": 2, "EarlyStopping": 0}[called(call)]
         monitor, mode = text_of(argument(call, "monitor", position)), keyword(call, "mode")
-        higher = metrics.higher_is_better(monitor) if monitor else None
         stated = "min" if mode is None else text_of(mode)
-        right = "max" if higher else "min"
-        if higher is None or stated is None or stated == right:
+        right = metrics.turned_mode(monitor, stated) if monitor else None
+        if right is None:
             continue
         said = 'mode="min" (the default)' if mode is None else f'mode="{stated}"'
         problem = f'{called(call)} monitors "{monitor}" with {said}: it takes the worst for the best'

@@ -11,24 +11,22 @@ import re
 import unicodedata
 from pathlib import Path
 
-_ESCAPES = re.compile(
-    r"""
+#: compiled by `re` where they are first needed, which ordinary text never does: an app opens sooner
+_ESCAPES = r"""(?x)
     (?:\x1b[PX^_\]]|[\x90\x98\x9d\x9e\x9f])      # DCS, SOS, OSC, PM, APC: up to their end, or the line's
         [^\x07\x1b\x9c\n]*
         (?:\x07|\x1b\\|\x9c)?
     | (?:\x1b\[|\x9b) [0-?]* [ -/]* [@-~]?         # CSI
     | \x1b [ -/]* [0-~]?                           # every other sequence
-    """,
-    re.VERBOSE,
-)
+"""
 #: control characters, soft hyphen, characters that reorder or hide text, separators, surrogates, tags
-_UNSEEN = re.compile(
+_UNSEEN = (
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"
     "\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 #: those that move or turn what stands around them, wherever they are drawn
 _COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_NEWLINES = re.compile("\r\n|\r|\x85|\u2028|\u2029")
+_NEWLINES = "\r\n|\r|\x85|\u2028|\u2029"
 _PLAIN = re.compile(r"[\n\x20-\x7e]*")
 #: more marks than this on one letter climb out of their line in some terminals
 _MARKS = 3
@@ -40,8 +38,8 @@ def clean_text(value: str | bytes) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     if _PLAIN.fullmatch(text):
         return text
-    text = _NEWLINES.sub("\n", _ESCAPES.sub("", text))
-    text = _UNSEEN.sub("", text)
+    text = re.sub(_NEWLINES, "\n", re.sub(_ESCAPES, "", text))
+    text = re.sub(_UNSEEN, "", text)
     if not text.isascii():
         text = _limit_marks(text)
     return text.expandtabs(_TAB) if "\t" in text else text

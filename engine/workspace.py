@@ -35,10 +35,12 @@ def next_version(version: str) -> str:
 
 
 @dataclass(frozen=True)
-class VersionFolder:
-    """`Models/Artifacts/v003/`: what came of one training."""
-
+class _Folder:
     path: Path
+
+
+class VersionFolder(_Folder):
+    """`Models/Artifacts/v003/`: what came of one training."""
 
     spec = _in("path", "spec.json")
     best_checkpoint = _in("path", "best.ckpt")
@@ -66,11 +68,8 @@ class VersionFolder:
         return [path for _, path in sorted(numbered)]
 
 
-@dataclass(frozen=True)
-class DraftFolder:
+class DraftFolder(_Folder):
     """`.progtrain/drafts/v003/`: what the advisor wrote and nobody has accepted yet."""
-
-    path: Path
 
     briefing = _in("path", "briefing.json")
     draft = _in("path", "draft.json")
@@ -89,11 +88,8 @@ class DraftFolder:
         return DraftFolder(self.path / "rounds" / str(number))
 
 
-@dataclass(frozen=True)
-class JobFolder:
+class JobFolder(_Folder):
     """`.progtrain/jobs/v003-train-1/`: one child process and its guard."""
-
-    path: Path
 
     job = _in("path", "job.json")
     state = _in("path", "state.json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from progtrain.engine.analysis.types import VersionRecord
 from progtrain.engine.cli import leaderboard
 from progtrain.engine.rules import goal, rules
 from progtrain.engine.status.rows import glance
+from progtrain.engine.status.snapshot import Snapshot
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 
@@ -77,9 +77,9 @@ def test_the_first_frame_shows_what_the_whole_view_shows(
     first, whole = glance(scored), WorkspaceView(scored.root).snapshot()
     assert first is not None
     assert [row.version for row in whole.versions if row.is_best] == [best]
-    same = {field.name for field in fields(whole)} - {"since_seconds", "rules_notes"}
+    same = set(Snapshot._fields) - {"since_seconds", "rules_notes"}
     assert {name: getattr(first, name) for name in same} == {name: getattr(whole, name) for name in same}
-    assert leaderboard.ranked(whole)[0].__dict__["version"] == best
+    assert leaderboard.ranked(whole)[0].version == best
     assert whole.max_versions == min(asked or bound or 10, bound or asked or 10)
 
 

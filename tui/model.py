@@ -51,7 +51,7 @@ class Update(NamedTuple):
         return self != Update()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Model:
     root: Path
     clock: Clock = now

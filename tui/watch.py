@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -233,4 +232,4 @@ def _documented(workspace: Workspace, snapshot: Snapshot) -> str | None:
 
 def _without_time(snapshot: Snapshot) -> Snapshot:
     """Where nothing works, the passing of time alone is no news."""
-    return replace(snapshot, since_seconds=None)
+    return snapshot._replace(since_seconds=None)

@@ -6,7 +6,6 @@ Light: plain JSON and the journal. What needs rules, locks or processes adds it 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -47,8 +46,7 @@ def glance(ws: Workspace, clock: Clock = now) -> Snapshot | None:
     if state.version is None:
         return None
     status: Status = state.activity() if state.runner_open else state.outcome or "not started"
-    return replace(
-        basis(ws, state, status, goal.read(ws), clock=clock),
+    return basis(ws, state, status, goal.read(ws), clock=clock)._replace(
         reason=state.reason,
         fix=state.fix,
         running=state.runner_open,
@@ -83,7 +81,7 @@ def basis(
         primary_metric=primary,
         higher_is_better=higher,
         steps=_steps(state, status),
-        versions=tuple(replace(row, is_best=True) if row is best else row for row in rows),
+        versions=tuple(row._replace(is_best=True) if row is best else row for row in rows),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from progtrain.engine.schema import Review
@@ -52,16 +52,14 @@ StepState = Literal["done", "running", "waiting", "failed", "pending"]
 EXTERNAL = "external"
 
 
-@dataclass(frozen=True)
-class StepView:
+class StepView(NamedTuple):
     number: int
     name: str
     state: StepState
     seconds: float | None = None
 
 
-@dataclass(frozen=True)
-class VersionView:
+class VersionView(NamedTuple):
     """One row of the version history, or of a model from elsewhere."""
 
     #: or the model's name
@@ -70,7 +68,7 @@ class VersionView:
     state: str
     #: the primary metric; None before the evaluation, or when it was not a number
     value: float | None = None
-    metrics: dict[str, float | None] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = {}
     delta_previous: float | None = None
     delta_best: float | None = None
     verdict_previous: str | None = None
@@ -87,8 +85,7 @@ class VersionView:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """Of the training that runs now, from the live callback."""
 
     epoch: int | None = None
@@ -98,11 +95,10 @@ class Progress:
     samples_per_second: float | None = None
     seconds_left: float | None = None
     seconds: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = {}
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """All that a screen needs to say where the loop stands."""
 
     root: Path

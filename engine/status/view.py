@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +52,7 @@ class WorkspaceView:
         if isinstance(review, InputError):
             reason, fix = review.located, "progtrain run asks the question again"
         seen = rows.basis(self.ws, state, status, plain, read=self._read, clock=self._clock)
-        return replace(
-            seen,
+        return seen._replace(
             reason=reason,
             fix=fix,
             dataset_id=state.dataset_id or (rules.dataset_id if rules else None),
@@ -150,7 +148,7 @@ class WorkspaceView:
 
     def _with_doubts(self, row: VersionView) -> VersionView:
         doubts = tuple(self._doubts(row.version))
-        return replace(row, warnings=doubts) if doubts else row
+        return row._replace(warnings=doubts) if doubts else row
 
     def _doubts(self, version: str) -> Iterator[str]:
         """What a reader of its score should know."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,17 +170,16 @@ def snapshot(root: Path, status: str = "training", **changes: Any) -> Snapshot:
         locks=(("epochs", "12"), ("batch_size", "64")),
     )
     if status == "training":
-        base = replace(
-            base,
+        base = base._replace(
             progress=Progress(epoch=7, epochs=12, step=1204, steps=2064, samples_per_second=1310, seconds_left=29),
         )
     if status == "waiting":
-        base = replace(base, version="v003", review=review(), steps=steps("extract", "waiting"), versions=versions(3))
+        base = base._replace(version="v003", review=review(), steps=steps("extract", "waiting"), versions=versions(3))
     if status == "finished":
-        base = replace(base, version="v003", steps=steps(None), versions=versions(3))
+        base = base._replace(version="v003", steps=steps(None), versions=versions(3))
     if status in {"not started", "not ready"}:
-        base = replace(base, version=None, step=None, steps=(), versions=())
-    return replace(base, **changes)
+        base = base._replace(version=None, step=None, steps=(), versions=())
+    return base._replace(**changes)
 
 
 def fill(ws: Workspace, names: tuple[str, ...] = ("v001", "v002", "v003", "v004")) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -38,10 +38,13 @@ def mutations(data: Any) -> Iterator[Any]:
 
 def assert_fits(value: Any, annotation: Any, where: str) -> None:
     """Whether a frozen view holds what its annotations promise: screens rely on that."""
-    if dataclasses.is_dataclass(value):
+    names = getattr(type(value), "_fields", None) or (
+        dataclasses.is_dataclass(value) and [field.name for field in dataclasses.fields(value)]
+    )
+    if names:
         hints = get_type_hints(type(value), None, {"Review": Review})
-        for field in dataclasses.fields(value):
-            assert_fits(getattr(value, field.name), hints[field.name], f"{where}.{field.name}")
+        for name in names:
+            assert_fits(getattr(value, name), hints[name], f"{where}.{name}")
         return
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is UnionType or origin is Union:
@@ -52,7 +55,7 @@ def assert_fits(value: Any, annotation: Any, where: str) -> None:
     elif origin is tuple:
         for item in value:
             assert_fits(item, inner[0] if inner[1:] == (Ellipsis,) else object, where)
-    elif origin is dict:
+    elif origin in (dict, Mapping):
         for key, item in value.items():
             assert_fits(key, inner[0], where)
             assert_fits(item, inner[1], where)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,7 +88,7 @@ async def test_figures_lead_to_screens_where_a_review_has_no_candidates(ws: Work
     fill(ws)
     waiting = snapshot(ws.root, "waiting")
     assert waiting.review is not None
-    bare = replace(waiting, review=waiting.review.model_copy(update={"candidates": ()}))
+    bare = waiting._replace(review=waiting.review.model_copy(update={"candidates": ()}))
     for shown, mode in ((waiting, "review"), (bare, "leaderboard")):
         app = make_app(ws, shown)
         async with app.run_test(size=(120, 40)) as pilot:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 
 import pytest
 from rich.text import Text
@@ -56,7 +55,7 @@ async def test_a_leaderboard_of_long_names_keeps_its_columns(ws: Workspace) -> N
     folder.mkdir(parents=True)
     score = {"metrics": [{"name": "accuracy", "value": 0.97, "higher_is_better": True}], "latency_ms": 9.0}
     (folder / "eval_score.json").write_text(json.dumps(score))
-    rows = tuple(replace(v, action=LONG, metrics={"accuracy": v.value, "m" * 60: 0.5}) for v in versions(3))
+    rows = tuple(v._replace(action=LONG, metrics={"accuracy": v.value, "m" * 60: 0.5}) for v in versions(3))
     app = make_app(ws, snapshot(ws.root, "finished", versions=rows))
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)

@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
     problem = workspace_problem(root)
     if problem is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         problem = "this is not a terminal: progtrain status and progtrain review work without one"
+    elif problem is None and os.environ.get("TERM") == "dumb":
+        problem = "TERM=dumb: on this terminal nothing can be drawn; progtrain status and progtrain review work on it"
     if problem:
         _give_up(problem)
     # the parent waits; what follows is its child, whose own child reads ahead: both are forked from one thread

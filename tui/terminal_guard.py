@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import termios
 import threading
@@ -34,7 +35,7 @@ def stand_guard(told: str) -> Callable[[], None]:
     """Returns in a child, which is to draw. The parent ends as the child does; `told` is said where a signal ended it.
 
     Call it while there is one thread, with a terminal on standard input and output; and what it returns once no more
-    is forked: from then on the child ends when its parent is killed.
+    is forked: from then on the child ends when its parent is killed, or the terminal is no more.
     """
     before = termios.tcgetattr(_INPUT)
     alive, held = os.pipe()
@@ -69,10 +70,21 @@ def _wait(child: int, before: list[Any], told: str) -> NoReturn:
 
 
 def _end_with_parent(alive: int, before: list[Any]) -> None:
-    """The shell has its terminal back when the parent is killed: nobody may draw there any more."""
-    os.read(alive, 1)
-    _restore(before)
-    os._exit(1)
+    """The shell has its terminal back when the parent is killed: nobody may draw there any more.
+
+    A terminal that has gone does not always say so by a signal; Textual would read its end for ever.
+    """
+    ends = select.poll()
+    ends.register(alive, select.POLLIN)
+    ends.register(_INPUT, 0)  # only that it hangs up
+    while True:
+        for source, event in ends.poll():
+            if source == alive:
+                _restore(before)
+            if source == alive or event & select.POLLHUP:
+                os._exit(1)
+            # where terminals cannot be polled
+            ends.unregister(source)
 
 
 def _restore(before: list[Any]) -> None:

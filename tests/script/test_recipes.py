@@ -422,6 +422,16 @@ def test_a_recipe_that_cannot_be_applied_says_why(recipe: str, source: str, reas
         get_recipe(recipe).apply(source)
 
 
+@pytest.mark.parametrize(
+    ("devices", "several"),
+    [("1", False), ('"auto"', False), ("[3]", False), ("2", True), ("-1", True), ("[0, 1]", True)],
+)
+def test_devices_are_counted_also_where_a_constant_names_them(devices: str, several: bool) -> None:
+    source = f"NUM_GPUS = {devices}\n" + script(trainer="L.Trainer(devices=NUM_GPUS)")
+    why = get_recipe("class_weights").precondition(source) or ""
+    assert ("several devices" in why) is several, why
+
+
 APPLICABLE = [(r.id, style) for r in recipes() for style in STYLES if r.precondition(STYLES[style]) is None]
 
 

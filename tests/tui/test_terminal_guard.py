@@ -9,6 +9,7 @@ import pty
 import re
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -150,6 +151,41 @@ def test_a_child_whose_parent_is_killed_gives_the_terminal_back(terminal: Termin
     terminal.until(b"\x1b[?1004l")
     child.wait(10)
     assert terminal.modes() == terminal.before and left_on(bytes(terminal.written)) == set()
+
+
+def test_a_terminal_that_cannot_place_text_is_left_alone(ws: Workspace) -> None:
+    fill(ws)
+    pid, master = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "dumb"
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "progtrain.tui.start", str(ws.root)])
+    said = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while part := os.read(master, 65536):
+            said += part
+    os.close(master)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
+    assert b"TERM=dumb" in said and b"progtrain status" in said and b"\x1b" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell it")
+def test_a_terminal_that_goes_without_a_signal_ends_both(ws: Workspace, tmp_path: Path) -> None:
+    fill(ws)
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path)}
+    command = [sys.executable, "-P", "-m", "progtrain.tui.start", str(ws.root)]
+    # a session of its own that has no terminal to be hung up
+    shell = subprocess.Popen(
+        command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=environment, cwd=tmp_path
+    )
+    os.close(slave)
+    seen = b""
+    while b"v004" not in seen:
+        seen += os.read(master, 65536)
+    family = [psutil.Process(shell.pid), *psutil.Process(shell.pid).children(recursive=True)]
+    os.close(master)
+    assert shell.wait(10) == 1
+    assert psutil.wait_procs(family, 10)[1] == []
 
 
 def test_leaving_by_key_is_as_if_there_were_no_parent(terminal: Terminal) -> None:

@@ -41,10 +41,13 @@ def refuse_argument(script: Script, call: ast.Call, name: str, unset: set[str]) 
 def uses_several_devices(script: Script) -> bool:
     """Whether the Trainer is told to spread over devices, so that each process sees a part of the data."""
     call = trainer_call(script)
-    devices, strategy = keyword(call, "devices"), keyword(call, "strategy")
-    many = devices is not None and script.text(devices) not in ("1", '"auto"', "'auto'")
-    spread = strategy is not None and re.search(r"ddp|fsdp|deepspeed", script.text(strategy))
-    return many or bool(spread)
+    devices = keyword(call, "devices")
+    if isinstance(devices, ast.Name):
+        devices = script.assigned(devices.id, call) or devices
+    # what only the run knows may be many; all of them would be -1
+    one = devices is None or re.fullmatch(r"""1|["']auto["']|\[\s*\d+\s*,?\s*\]""", ast.unparse(devices))
+    strategy = keyword(call, "strategy")
+    return not one or bool(strategy is not None and re.search(r"ddp|fsdp|deepspeed", script.text(strategy)))
 
 
 def value_of(script: Script, node: ast.expr | None, near: ast.AST) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from progtrain.engine import examples, metrics
 from progtrain.engine.errors import InputError, in_file
-from progtrain.engine.files import read_text, try_read_json, write_text
+from progtrain.engine.files import read_text, write_text
 from progtrain.engine.rules import instruction
 from progtrain.engine.script import epoch_table, notebook
 from progtrain.engine.script import probe as probing
@@ -281,7 +281,7 @@ def in_the_way(ws: Workspace, text: str) -> Iterator[Path]:
         raise InputError(f"the loop has begun here already, with {versions[0]}", file=ws.script(versions[0]), fix=fix)
     if ws.baseline_script.exists() and read_text(ws.baseline_script) != text:
         yield ws.baseline_script
-    if ws.rules.exists() and try_read_json(ws.rules) != examples.empty_rules():
+    if ws.rules.exists() and not examples.is_empty_rules(ws.rules):
         yield ws.rules
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import write_bytes, write_text
+from progtrain.engine.files import try_read_json, write_bytes, write_text
 from progtrain.engine.rules import instruction
 from progtrain.engine.workspace import Workspace
 
@@ -60,6 +60,11 @@ def empty_rules() -> dict[str, dict[str, Any]]:
         "training_config": {},
         "eval_config": {"primary_metric": None, "metrics": []},
     }
+
+
+def is_empty_rules(path: Path) -> bool:
+    """Whether rules are as they were written to be filled in."""
+    return bool(try_read_json(path) == empty_rules())
 
 
 def write_empty(directory: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from progtrain.tui.screens.table import SCREENS, binding_id
 
 START = "/progressive-training"
 _ADOPT = "in a shell, in the project's folder: progtrain adopt SCRIPT [-- ARGUMENTS]"
+_INIT = "in a shell: progtrain init --template image|table|text|plain DIR --data CSV|FOLDER"
 _APP_COMMANDS = (
     ("help", "all keys of this screen", "app.help"),
     ("theme", "choose other colours", "app.change_theme"),
@@ -29,6 +30,8 @@ class Commands(Provider):
         found: list[tuple[str, str, Callable[[], object]]] = []
         if not host.readonly:
             found.append(("adopt a script", f"how a script of your own comes in, {_ADOPT}", partial(host.say, _ADOPT)))
+            begin = "a first baseline for data of your own"
+            found.append((begin, f"a script and prepared data from a template, {_INIT}", partial(host.say, _INIT)))
             found.append((START, "start the loop, or go on with it (?dataset_id=... names the data)", host.start_loop))
         found += [(name, about, partial(host.action_screen, name)) for name, (_, about) in SCREENS.items()]
         found += [(name, about, partial(self.app.run_action, action)) for name, about, action in _APP_COMMANDS]

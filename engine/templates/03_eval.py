@@ -2098,6 +2098,9 @@ def as_image(raw: Any) -> Any:
         from PIL import Image
     except ImportError:
         return None
+    if isinstance(raw, Path) and raw.suffix.lower() in Image.registered_extensions():
+        with Image.open(raw) as picture:
+            return picture.convert("RGB")
     if isinstance(raw, Image.Image):
         return raw
     pixels = np.asarray(raw) if isinstance(raw, (np.ndarray, Tensor)) else np.zeros(0)

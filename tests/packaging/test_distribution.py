@@ -80,6 +80,7 @@ def test_a_wheel_has_one_package_and_all_of_it(wheel: Path) -> None:
         "progtrain/tui/app.tcss",
         "progtrain/engine/templates/03_eval.py",
         "progtrain/engine/templates/04_final_report.py",
+        "progtrain/engine/templates/baselines/table.py.j2",
         "progtrain/engine/live/progtrain_live-1.0.dist-info/entry_points.txt",
         "progtrain/engine/bundled_examples/wine/02_train_baseline.py",
         "progtrain/engine/bundled_examples/user_defined_rules.json",

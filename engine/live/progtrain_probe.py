@@ -96,12 +96,17 @@ def _see_save(path):
 
 
 def finish(reached, exit_code=0):
-    """Writes what was found, takes back what was written, and ends the process. Does nothing in a child of it."""
-    if _state["done"] or os.getpid() != _state["process"]:
+    """Writes what was found, takes back what was written, and ends the process.
+
+    A child that the script has forked ends where it would train, and its parent then takes back what was written.
+    Else nothing is done in a child.
+    """
+    forked = os.getpid() != _state["process"]
+    if _state["done"] or (forked and reached not in ("fit", "train", "step")):
         return
     _state["done"] = True
     try:
-        _tell(reached)
+        _tell_of_fork(reached) if forked else _tell(reached)
     except Exception:  # the process ends all the same
         traceback.print_exc()
     for stream in (sys.stdout, sys.stderr):
@@ -113,16 +118,26 @@ def finish(reached, exit_code=0):
 
 
 def _tell(reached):
-    watch = _state["watch"]
+    _describe(reached)
+    _end_children()
+    found["files"].update(quietly(_state["watch"].undo)() or {})
+    # a child that was forked has told of its training
+    if not os.path.exists(_state["path"]):
+        write_json(_state["path"], plain(found))
+
+
+def _tell_of_fork(reached):
+    _describe(reached)
+    write_json(_state["path"], plain(found))
+
+
+def _describe(reached):
     found["reached"] = reached
     found["argv"] = plain(sys.argv)
     found["modules"] = _own_modules() or {}
-    found["files"] = quietly(watch.report)() or {}
-    _end_children()
-    found["files"].update(quietly(watch.undo)() or {})
+    found["files"] = quietly(_state["watch"].report)() or {}
     found["seconds"] = round(time.monotonic() - _state["began"], 3)
     found["faults"] = faults
-    write_json(_state["path"], plain(found))
 
 
 @quietly

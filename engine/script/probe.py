@@ -210,7 +210,8 @@ def described(probe: Mapping[str, Any]) -> str:
     data = f"{train.get('samples') or 'a stream of'} training samples in batches of {train.get('batch_size')}"
     parts.append(f"{data}, {sum(known) if known else 'some'} for validation" if val else data)
     if "max_epochs" in settings:
-        parts.append(f"{settings['max_epochs']} epochs")
+        epochs = settings["max_epochs"]
+        parts.append(f"{epochs} epoch{'s' if epochs != 1 else ''}")
     if "optimizer" in settings:
         parts.append(f"{settings['optimizer']} at {settings.get('learning_rate')}")
     return clean_line("; ".join(parts))

@@ -218,6 +218,30 @@ def test_a_loop_of_its_own_ends_at_its_first_step(probe: Run) -> None:
     assert (loader["samples"], loader["batch_size"], loader["shuffle"]) == (40, 10, True)
 
 
+FORKED = """
+import os, torch
+open("before.txt", "w").close()
+if os.fork():
+    os.wait()
+    print("the parent goes on")
+    raise SystemExit(0)
+open("in_the_child.txt", "w").close()
+model = torch.nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+model(torch.zeros(1, 2)).sum().backward()
+optimizer.step()
+print("stepped")
+"""
+
+
+def test_a_training_in_a_child_that_the_script_forks_is_told_and_not_begun(probe: Run, tmp_path: Path) -> None:
+    code, found, log = probe(FORKED)
+    assert (code, found["reached"], found["faults"]) == (0, "step", []), log
+    assert found["optimizers"][0]["groups"][0]["lr"] == 0.2
+    assert "stepped" not in log and "the parent goes on" in log
+    assert "before.txt" not in left(tmp_path)
+
+
 ENDS: list[tuple[str, int, str, dict[str, Any]]] = [
     ("print('done')", 0, "ended", {}),
     ("import sys\nsys.exit('no data here')", 1, "ended", {"exit_code": 1, "exit_message": "no data here"}),

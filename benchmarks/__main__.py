@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import advice, app, engine_cost, evaluate, live_cost, status_time, time_to_draft
+from benchmarks import advice, app, check_time, engine_cost, evaluate, live_cost, status_time, time_to_draft
 
 ALL = {
     "engine": engine_cost.main,
     "live": live_cost.main,
     "evaluate": evaluate.main,
     "status": status_time.main,
+    "check": check_time.main,
     "draft": time_to_draft.main,
     "advice": advice.small,
     "app": app.main,

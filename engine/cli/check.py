@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from progtrain.engine import prepared_data
 from progtrain.engine.cli import imports
 from progtrain.engine.cli.common import from_here, json_option, run_options, workspace
 from progtrain.engine.cli.model import described
-from progtrain.engine.cli.output import print_json, say, shell
+from progtrain.engine.cli.output import overwrite, print_json, say, shell
 from progtrain.engine.clock import now
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.journal import Journal
@@ -64,22 +65,37 @@ def command(
         dataset_id=dataset_id,
         probe=probe,
     )
-    items = list(check(ws, options))
-    errors = sum(state == "error" for _, state, _, _ in items)
     if as_json:
+        items = list(check(ws, options))
+        errors = sum(state == "error" for _, state, _, _ in items)
         rows = [dict(zip(("area", "state", "text", "fix"), item, strict=True)) for item in items]
         print_json("check", {"ready": not errors, "rows": rows})
         return 2 if errors else 0
-    for area, state, text, fix in items:
-        say(f"{_SIGNS[state]} {area:12}{text}")
-        if fix:
-            say(f"{'':14}fix: {fix}")
+    errors = _say(check(ws, options, busy=_busy))
     say(f"\nnot ready: {errors} to fix" if errors else "\nready: progtrain run", bold=True)
     return 2 if errors else 0
 
 
-def check(ws: Workspace, options: Options) -> Iterator[Item]:
-    """All items, also after errors: what cannot be known because of one is left out."""
+def _say(items: Iterator[Item]) -> int:
+    """Each as soon as it is known. Returns how many are errors."""
+    errors = 0
+    for area, state, text, fix in items:
+        _busy("")
+        say(f"{_SIGNS[state]} {area:12}{text}")
+        if fix:
+            say(f"{'':14}fix: {fix}")
+        errors += state == "error"
+    return errors
+
+
+def _busy(text: str) -> None:
+    """What takes its time, on a line that goes again; empty takes it away."""
+    if sys.stdout.isatty():
+        overwrite(text, shutil.get_terminal_size().columns - 1)
+
+
+def check(ws: Workspace, options: Options, busy: Callable[[str], None] = lambda text: None) -> Iterator[Item]:
+    """All items, also after errors: what cannot be known because of one is left out. `busy` hears what takes long."""
     present = yield from _rules(ws)
     yield from _instruction(ws, present)
     if not os.access(ws.root, os.W_OK):
@@ -91,10 +107,11 @@ def check(ws: Workspace, options: Options) -> Iterator[Item]:
         yield item
     if not whole:
         context.probes = False  # what it would stumble over is told already
-    yield from _scripts(context)
-    yield from _model(ws, context.rules, options)
-    yield from _machine(ws)
-    yield from _interpreter(context)
+    with ThreadPoolExecutor(1) as beside:
+        # while the script runs up to its training
+        rest = beside.submit(lambda: [*_model(ws, context.rules, options), *_machine(ws), *_interpreter(context)])
+        yield from _scripts(context, busy)
+        yield from rest.result()
     yield from _terminal()
 
 
@@ -180,28 +197,30 @@ def _workspace(context: Context) -> Iterator[Item]:
             yield "workspace", "note", f"there is no {ws.relative(ws.split(dataset, name))}/ to keep an eye on", ""
 
 
-def _scripts(context: Context) -> Iterator[Item]:
+def _scripts(context: Context, busy: Callable[[str], None]) -> Iterator[Item]:
     ws = context.ws
     versions = ws.versions()
     if versions:
         yield "scripts", "ok", f"versions {versions[0]} to {versions[-1]}", ""
-        yield from _run_up(context, ws.script(versions[-1]))
+        yield from _run_up(context, ws.script(versions[-1]), busy)
     elif not ws.baseline_script.is_file():
         fix = "put your training script there, or try: progtrain init --example digits DIR"
         yield "scripts", "error", f"there is no {ws.baseline_script.name}, and no version", fix
     else:
         items = list(_audit(ws, context.dataset_id, context.rules)) if context.dataset_id else []
         yield from items
-        yield from _run_up(context, ws.baseline_script, audited=any(" monitors " in text for _, _, text, _ in items))
+        monitors = any(" monitors " in text for _, _, text, _ in items)
+        yield from _run_up(context, ws.baseline_script, busy, audited=monitors)
 
 
-def _run_up(context: Context, script: Path, *, audited: bool = False) -> Iterator[Item]:
+def _run_up(context: Context, script: Path, busy: Callable[[str], None], *, audited: bool = False) -> Iterator[Item]:
     """What the script sets up, by running it to its training; without that, which modules it lacks."""
     lacking = list(_missing(context, script))
     yield from lacking
     if lacking or not context.probes or shutil.which(context.python) is None or not probing.can_be_probed(script):
         return
     seconds = context.rules.timeout_seconds or probing.SECONDS
+    busy(f"{script.name} runs up to its training, for at most {seconds:.0f} s")
     found = probing.run(context.python, script, context.rules.training_args, root=context.ws.root, seconds=seconds)
     # the audit sets the baseline to what the rules say before it trains
     locked = context.rules.locked if script != context.ws.baseline_script else {}
@@ -213,21 +232,23 @@ def _run_up(context: Context, script: Path, *, audited: bool = False) -> Iterato
 def _missing(context: Context, training: Path) -> Iterator[Item]:
     """What the scripts import and their interpreter does not have."""
     ws = context.ws
-    told = {*_PACKAGES}
+    needed: dict[str, tuple[Path, int]] = {}
     for script in (training, ws.eval_script, ws.report_script):
         try:
-            names = imports.needed(script) if script.is_file() else {}
-            lacking = imports.missing(context.python, names.keys() - told, ws.root)
+            needed = (imports.needed(script) if script.is_file() else {}) | needed
         except InputError as error:
-            if error.file != context.python and script != ws.baseline_script:
+            # what is wrong with the baseline is the audit's to tell
+            if script != ws.baseline_script:
                 yield _error("scripts", error)
-            continue
-        for name in lacking:
-            path, line = names[name]
-            install = shell(context.python, "-m", "pip", "install", "PACKAGE")
-            fix = f"install the package that has it ({install}), or put {name}.py beside the script"
-            yield "scripts", "error", f"{ws.relative(path)}, line {line}: there is no module {name}", fix
-        told.update(lacking)
+    try:
+        lacking = imports.missing(context.python, needed.keys() - {*_PACKAGES}, ws.root)
+    except InputError:
+        return  # told with the machine
+    for name in lacking:
+        path, line = needed[name]
+        install = shell(context.python, "-m", "pip", "install", "PACKAGE")
+        fix = f"install the package that has it ({install}), or put {name}.py beside the script"
+        yield "scripts", "error", f"{ws.relative(path)}, line {line}: there is no module {name}", fix
 
 
 def _audit(ws: Workspace, dataset_id: str, present: Rules) -> Iterator[Item]:

@@ -10,14 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import progtrain.engine
 from benchmarks.common import ENVIRONMENT, verdict
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.workspace import Workspace
 
 IMAGES = 50_000
 #: As the evaluator takes them one by one.
 SINGLES = 2000
-_EVALUATOR = Path(progtrain.engine.__file__).parent / "templates" / "03_eval.py"
 
 _SCRIPT = f"""
 import sys, time
@@ -89,7 +88,7 @@ def _measure(*command: str, cwd: Path) -> tuple[str, float, float]:
 def main() -> None:
     ws = Workspace(Path(tempfile.mkdtemp(prefix="progtrain-bench-")))
     try:
-        shutil.copy(_EVALUATOR, ws.eval_script)
+        ensure_script(ws.eval_script)
         script = ws.script("v001")
         script.write_text(_SCRIPT)
         ws.version("v001").path.mkdir(parents=True)

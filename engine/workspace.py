@@ -112,6 +112,8 @@ class Workspace:
     pipeline_script = _in("root", "01_data_pipeline.py")
     baseline_script = _in("root", "02_train_baseline.py")
     eval_script = _in("root", "03_eval.py")
+    #: what `03_eval.py` and `04_final_report.py` work with
+    eval_modules = _in("root", "progtrain_eval")
     report_script = _in("root", "04_final_report.py")
 
     def script(self, version: str) -> Path:

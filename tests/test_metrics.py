@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from progtrain.engine import metrics
@@ -79,18 +75,3 @@ def test_the_names_of_torchmetrics_are_known() -> None:
     unknown = {name for name in names if metrics.higher_is_better(name) is None}
     assert wrong == set()
     assert unknown == set()
-
-
-_ODD = ("valAccuracy", "MulticlassF1Score", "train_loss", "ROC-AUC", "valid_mIoU", "recall@5", "val_f1_α", "val", "---")
-
-
-@pytest.mark.parametrize("form", ["{}", "val/{}", "valid_{}", "train_{}", "multiclass_{}"])
-def test_the_report_knows_metrics_by_the_same_names(form: str) -> None:
-    """It is a file of its own, so it holds its own table."""
-    source = (Path(__file__).parents[1] / "engine/templates/04_final_report.py").read_text()
-    begin, end = source.index("SPELLINGS = {"), source.index("def primary_name")
-    held: dict[str, Any] = {"re": re}
-    exec(source[begin:end], held)
-    known = {*metrics._HIGHER.split(), *metrics._LOWER.split(), *metrics._SPELLINGS, *metrics._USUAL, *_ODD}
-    names = sorted(form.format(name) for name in known)
-    assert {name: held["canonical"](name) for name in names} == {name: metrics.canonical(name) for name in names}

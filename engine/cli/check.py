@@ -241,7 +241,7 @@ def _missing(context: Context, training: Path) -> Iterator[Item]:
             if script != ws.baseline_script:
                 yield _error("scripts", error)
     try:
-        lacking = imports.missing(context.python, needed.keys() - {*_PACKAGES}, ws.root)
+        lacking = imports.missing(context.python, needed.keys() - {*_PACKAGES, ws.eval_modules.name}, ws.root)
     except InputError:
         return  # told with the machine
     for name in lacking:

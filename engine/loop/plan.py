@@ -11,7 +11,7 @@ from progtrain.engine.control.launch import Options
 from progtrain.engine.loop import elsewhere, sequence
 from progtrain.engine.loop.runner import finished, prepare
 from progtrain.engine.loop.sequence import Next
-from progtrain.engine.loop.steps import check, initialize
+from progtrain.engine.loop.steps import check, evaluate, initialize
 from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace, next_version
 
@@ -44,7 +44,7 @@ def _with_effects(context: Context, planned: Next) -> Next:
     runs: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     writes: list[Path] = []
-    missing: list[Path] = []
+    script: Path | None = None
     if step == "initialize":
         writes, changes = [ws.script(version)], tuple(_fixes(context))
     elif step == "train":
@@ -54,7 +54,7 @@ def _with_effects(context: Context, planned: Next) -> Next:
             changes = (f"{ws.relative(folder.path)}/ is set aside below .progtrain/attempts/",)
     elif step == "evaluate":
         runs = (shlex.join([context.python, ws.eval_script.name, "--version", version]),)
-        writes, missing = [folder.eval_score, folder.infer_samples, folder.evaluation], [ws.eval_script]
+        writes, script = [folder.eval_score, folder.infer_samples, folder.evaluation], ws.eval_script
     elif step == "analyze":
         runs = (f"the advisor, with {context.rules.value('advisor_config.model') or 'the bundled model'}",)
         writes = [ws.insight(version), drafts.analysis, drafts.action]
@@ -65,8 +65,8 @@ def _with_effects(context: Context, planned: Next) -> Next:
         writes = [ws.script(next_version(version))]
     elif step == "report":
         runs = (shlex.join([context.python, ws.report_script.name]),)
-        writes, missing = [ws.reports / "YYYY-MM-DD_HH-MM"], [ws.report_script]
-    made = [f"{path.name} (it is missing)" for path in missing if not path.exists()]
+        writes, script = [ws.reports / "YYYY-MM-DD_HH-MM"], ws.report_script
+    made = [f"{name} (missing)" for name in evaluate.to_write(script)] if script else []
     return replace(planned, runs=runs, writes=(*made, *map(ws.relative, writes)), changes=changes)
 
 

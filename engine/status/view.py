@@ -10,13 +10,14 @@ from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import LineReader, sha256
+from progtrain.engine.files import LineReader
 from progtrain.engine.rules import goal
 from progtrain.engine.rules import rules as rules_module
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.status import rows
 from progtrain.engine.status.snapshot import Progress, Snapshot, Status, VersionView
 from progtrain.engine.status.state import LoopState
+from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -154,12 +155,13 @@ class WorkspaceView:
         """What a reader of its score should know."""
         used = self._read(self.ws.version(version).protocol, lambda data: str(data["evaluator_sha256"]))
         if used is not None and used != self._evaluator():
-            yield f"{version} was scored by another {self.ws.eval_script.name}: not comparable until evaluated again"
+            yield f"{version} was scored by another evaluator: not comparable until evaluated again"
 
     def _evaluator(self) -> str | None:
         """Hash of the evaluator that lies there."""
-        path = self.ws.eval_script
-        found: str | None = self._held(lambda: sha256(path) if path.is_file() else None, path)
+        script, modules = self.ws.eval_script, self.ws.eval_modules
+        files = (script, *sorted(modules.glob("*.py")))
+        found: str | None = self._held(lambda: evaluator_sha256(self.ws.root) if script.is_file() else None, *files)
         return found
 
     def _read(self, path: Path, convert: Callable[[Any], Any]) -> Any:

@@ -2,8 +2,9 @@
 
     python 04_final_report.py [--output DIR]
 
-This file is yours: read it, change it, run it alone. It reads Models/Artifacts/v*/ and Models/external/*/, and
-writes leaderboard.csv, final-analysis.md and a copy of the best trained version into Models/Report/{date}/.
+This file is yours: read it, change it, run it alone. What it shares with 03_eval.py lies
+beside it in progtrain_eval/. It reads Models/Artifacts/v*/ and Models/external/*/, and writes leaderboard.csv,
+final-analysis.md and a copy of the best trained version into Models/Report/{date}/.
 Scores whose evaluator, data, seed or checkpoint are not the present ones are made again with 03_eval.py.
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import io
 import itertools
 import json
@@ -28,6 +28,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from progtrain_eval.common import evaluator_sha256, sha256
+from progtrain_eval.names import canonical
 
 ROOT = Path(__file__).resolve().parent
 ARTIFACTS = ROOT / "Models" / "Artifacts"
@@ -110,19 +113,6 @@ def read_rules() -> Rules:
     return Rules(primary, better, int(data.get("seed", 42)), bool(config.get("final_test")))
 
 
-def sha256(path: Path) -> str:
-    """As in 03_eval.py: of a file, or of a folder's names and contents without what an evaluation writes."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
-        name = file_path.relative_to(path).as_posix()
-        if not name.startswith(("_eval/", "infer_samples/", "eval_score.json", "__pycache__/", ".venv/", "venv/")):
-            digest.update(f"{name}\0{sha256(file_path)}\n".encode())
-    return digest.hexdigest()
-
-
 def find_entries(notes: Notes) -> list[Entry]:
     found = [p for p in ARTIFACTS.glob("v*") if re.fullmatch(r"v\d{3,}", p.name) and p.is_dir()]
     entries = []
@@ -154,7 +144,7 @@ def why_again(entry: Entry, seed: int) -> str:
         return "its score does not say how it was made"
     data = ROOT / "dataset" / "prepdata" / str(score.get("dataset_id")) / "valid"
     now = {
-        "evaluator": sha256(EVALUATOR) if EVALUATOR.is_file() else protocol.get("evaluator_sha256"),
+        "evaluator": evaluator_sha256(ROOT) if EVALUATOR.is_file() else protocol.get("evaluator_sha256"),
         # an evaluator of the user's own may take its hash in another way: then the files' times tell
         "data": protocol.get("data_sha256") if untouched_since(data, protocol) else sha256(data),
         "checkpoint": sha256(entry.artifact if entry.trained else entry.folder),
@@ -220,68 +210,11 @@ def read_score(entry: Entry, notes: Notes) -> None:
 
 
 def number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if is_number else None
 
 
 # ---- ranking
-
-
-#: how a metric is called here -> its other spellings
-SPELLINGS = {
-    "accuracy": "acc binary_accuracy top1 top1_accuracy",
-    "f1": "f1_score",
-    "f1_macro": "macro_f1",
-    "f1_micro": "micro_f1",
-    "f1_weighted": "weighted_f1",
-    "fbeta": "fbeta_score",
-    "auroc": "auc roc_auc",
-    "average_precision": "ap",
-    "mean_average_precision": "map",
-    "jaccard_index": "jaccard iou",
-    "mean_iou": "miou",
-    "dice": "dice_score",
-    "mcc": "matthews_corrcoef matthews_corr_coef",
-    "cohen_kappa": "kappa",
-    "r2": "r2_score",
-    "pearson": "pearson_corrcoef pearson_corr_coef",
-    "spearman": "spearman_corrcoef spearman_corr_coef",
-    "concordance_corrcoef": "concordance_corr_coef",
-    "cross_entropy": "cross_entropy_loss log_loss logloss",
-    "mae": "mean_absolute_error",
-    "mse": "mean_squared_error",
-    "rmse": "root_mean_squared_error",
-    "msle": "mean_squared_log_error",
-    "mape": "mean_absolute_percentage_error",
-    "smape": "symmetric_mean_absolute_percentage_error",
-    "calibration_error": "ece",
-    "brier": "brier_score",
-    "perplexity": "ppl",
-    "wer": "word_error_rate",
-    "cer": "char_error_rate",
-    "mer": "match_error_rate",
-    "wil": "word_information_lost",
-    "bleu": "bleu_score",
-    "rouge": "rouge_score",
-    "chrf": "chrf_score",
-    "psnr": "peak_signal_noise_ratio",
-    "ssim": "structural_similarity_index_measure",
-    "snr": "signal_noise_ratio",
-    "sdr": "signal_distortion_ratio",
-    "si_sdr": "scale_invariant_signal_distortion_ratio",
-    "fid": "frechet_inception_distance",
-    "kid": "kernel_inception_distance",
-    "lpips": "learned_perceptual_image_patch_similarity",
-}
-USUAL_NAMES = {spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings.split()}
-
-
-def canonical(name: str) -> str:
-    """`val/acc`, `valAccuracy`, `MulticlassAccuracy` -> `accuracy`."""
-    snake = re.sub(r"[^\w@]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip()).casefold()).strip("_")
-    plain = re.sub(r"^(binary|multiclass|multilabel)_", "", re.sub(r"^(val|valid|validation|eval|dev)_", "", snake))
-    plain = plain or snake or name
-    return USUAL_NAMES.get(plain, plain)
 
 
 def primary_name(entry: Entry, wanted: str) -> str | None:

@@ -12,6 +12,7 @@ import pytest
 
 from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.types import Limits
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.workspace import Workspace
 
@@ -28,7 +29,7 @@ def test_a_baseline_on_raw_measurements_is_told_to_standardise_them(tmp_path: Pa
     """On the files of a real training and evaluation."""
     folder = tmp_path / "wine"
     shutil.copytree(REPOSITORY / "examples" / "wine", folder)
-    shutil.copy(REPOSITORY / "engine" / "templates" / "03_eval.py", folder / "03_eval.py")
+    ensure_script(folder / "03_eval.py")
     baseline = (folder / "02_train_baseline.py").read_text()
     (folder / "02_train_v001.py").write_text(baseline.replace('VERSION = "baseline"', 'VERSION = "v001"'))
     run(folder, "01_data_pipeline.py")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from progtrain.engine import examples
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.rules import rules
 from progtrain.engine.rules.keys import KEYS
 from progtrain.engine.schema import EvalScore, load
@@ -94,7 +94,7 @@ def test_the_baseline_trains_alone_and_leaves_room(trained: Train, name: str) ->
     folder = ws.version("baseline")
     assert folder.best_checkpoint.is_file() and folder.last_checkpoint.is_file()
     assert {p.name for p in (folder.logs / "version_0").iterdir()} == {"metrics.csv", "hparams.yaml"}
-    shutil.copy(Path(examples.__file__).parent / "templates" / "03_eval.py", ws.eval_script)
+    ensure_script(ws.eval_script)
     run(ws, ws.eval_script.name, "--version", "baseline")
     score = load(folder.eval_score, EvalScore)
     metric = score.metric(rules.load(ws).primary_metric)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.script.baseline.audit import audit
 from progtrain.engine.workspace import Workspace
 
@@ -29,7 +30,7 @@ def test_the_smallest_example_is_audited_trained_and_evaluated(ws: Workspace) ->
     found = audit(ws, dataset_id="points_v1", settings={"epochs": 3})
     assert (found.findings, found.notes) == ((), [])
     ws.script("v001").write_text(match[1].replace('"baseline"', '"v001"'))
-    ws.eval_script.write_text((ROOT / "engine" / "templates" / "03_eval.py").read_text(encoding="utf-8"))
+    ensure_script(ws.eval_script)
     for command in (["02_train_v001.py"], ["03_eval.py", "--version", "v001"]):
         done = subprocess.run([sys.executable, *command], cwd=ws.root, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

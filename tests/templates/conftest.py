@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +14,8 @@ from typing import Any
 
 import pytest
 
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.workspace import Workspace
-
-TEMPLATES = Path(__file__).parents[2] / "engine" / "templates"
 
 #: A script that needs no training: its model is a plain function of the raw sample.
 PLAIN_SCRIPT = """
@@ -55,9 +53,9 @@ def evaluated(ws: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     """Runs the workspace's 03_eval.py here, since a process of its own would import torch each time."""
 
     def run(*arguments: str) -> Finished:
+        monkeypatch.setattr(sys, "path", [str(ws.root), *sys.path[1:]])
         module = _import(ws.eval_script)
         monkeypatch.setattr(sys, "argv", [str(ws.eval_script), *arguments])
-        monkeypatch.setattr(sys, "path", list(sys.path))
         monkeypatch.chdir(ws.root)
         capsys.readouterr()
         code = module.main()
@@ -68,6 +66,9 @@ def evaluated(ws: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 def _import(path: Path) -> Any:
+    """With the modules that lie beside it, and not those of a workspace before."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "progtrain_eval"]:
+        del sys.modules[name]
     spec = importlib.util.spec_from_file_location("evaluator_under_test", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -79,8 +80,8 @@ def _import(path: Path) -> Any:
 @pytest.fixture
 def toy(ws: Workspace) -> Workspace:
     """A workspace with v001 from `PLAIN_SCRIPT`, its evaluator and its report script."""
-    shutil.copy(TEMPLATES / "03_eval.py", ws.eval_script)
-    shutil.copy(TEMPLATES / "04_final_report.py", ws.report_script)
+    ensure_script(ws.eval_script)
+    ensure_script(ws.report_script)
     add_version(ws, "v001")
     ws.split("toy_v1", "valid").mkdir(parents=True)
     (ws.split("toy_v1", "valid") / "data.csv").write_text("id\n")

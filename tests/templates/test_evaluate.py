@@ -13,7 +13,10 @@ from PIL import Image
 
 from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
+from progtrain.engine.files import sha256
+from progtrain.engine.loop.steps.evaluate import ensure_script, to_write
 from progtrain.engine.schema import EvalScore, Protocol, load
+from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.workspace import Workspace
 
 Put = Callable[..., None]
@@ -65,6 +68,28 @@ def test_per_sample_table_has_a_row_a_sample_and_parts_whose_mean_is_the_metric(
     assert all(c is not None and 0.9 < c < 1 for c in rows.confidence)
 
 
+def test_what_is_missing_of_the_evaluator_is_written_and_nothing_else(ws: Workspace) -> None:
+    ensure_script(ws.eval_script)
+    modules = sorted(path.name for path in ws.eval_modules.iterdir())
+    assert "judge.py" in modules and to_write(ws.eval_script) == []
+    (ws.eval_modules / "judge.py").write_text("# mine\n")
+    (ws.eval_modules / "steps.py").unlink()
+    assert to_write(ws.eval_script) == ["progtrain_eval/"]
+    ensure_script(ws.eval_script)
+    assert sorted(path.name for path in ws.eval_modules.iterdir()) == modules
+    assert (ws.eval_modules / "judge.py").read_text() == "# mine\n"
+
+
+def test_an_evaluator_in_one_file_gets_no_modules_and_keeps_its_hash(ws: Workspace) -> None:
+    """One of the user's own, or of a workspace from before."""
+    ws.eval_script.write_text("print('mine')\n")
+    ensure_script(ws.eval_script)
+    assert not ws.eval_modules.exists()
+    ensure_script(ws.report_script)  # shares some with it
+    assert ws.eval_modules.is_dir()
+    assert evaluator_sha256(ws.root) == sha256(ws.eval_script)
+
+
 def test_protocol_names_all_that_makes_scores_comparable(toy: Workspace, evaluated: Run, put: Put) -> None:
     """Another evaluator or other data is seen."""
     evaluated("--version", "v001")
@@ -72,6 +97,12 @@ def test_protocol_names_all_that_makes_scores_comparable(toy: Workspace, evaluat
     toy.eval_script.write_text(toy.eval_script.read_text() + "\n# mine\n")
     evaluated("--version", "v001")
     assert not before.comparable(protocol_of(toy))
+    own = protocol_of(toy)
+    assert own.evaluator_sha256 == evaluator_sha256(toy.root)
+    judge = toy.eval_modules / "judge.py"
+    judge.write_text(judge.read_text() + "\n# stricter\n")
+    evaluated("--version", "v001")
+    assert not own.comparable(protocol_of(toy))
     (toy.split("toy_v1", "valid") / "data.csv").write_text("id\nmore\n")
     evaluated("--version", "v001")
     assert protocol_of(toy).data_sha256 != before.data_sha256

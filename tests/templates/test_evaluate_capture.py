@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from progtrain.engine.analysis.measure.samples import read_per_sample
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.schema import EvalScore, Protocol, load
 from progtrain.engine.workspace import Workspace
 
@@ -82,7 +83,7 @@ FIT = "t.fit(Net(width, rate=0.01), loader(1, 96), loader(2, 50))"
 
 @pytest.fixture
 def lab(ws: Workspace) -> Workspace:
-    shutil.copy(TEMPLATES / "03_eval.py", ws.eval_script)
+    ensure_script(ws.eval_script)
     wanted(ws, "accuracy", "f1")
     return ws
 

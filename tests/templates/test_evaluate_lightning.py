@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.schema import EvalScore, load
 from progtrain.engine.workspace import Workspace
 
@@ -88,8 +88,7 @@ if __name__ == "__main__":
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     ws = Workspace(tmp_path_factory.mktemp("wörk space"))
-    template = Path(__file__).parents[2] / "engine" / "templates" / "03_eval.py"
-    shutil.copy(template, ws.eval_script)
+    ensure_script(ws.eval_script)
     ws.script("v001").write_text(TRAINING, encoding="utf-8")
     ws.rules.write_text(json.dumps({"eval_config": {"metrics": ["rmse", "r2"]}}))
     yield ws

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from progtrain.engine import examples
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ def test_the_external_model_of_the_page_is_scored(tmp_path: Path) -> None:
     assert code is not None and prepares is not None
     ws = Workspace(tmp_path)
     examples.write("digits", tmp_path)
-    ws.eval_script.write_text((ROOT / "engine" / "templates" / "03_eval.py").read_text(encoding="utf-8"))
+    ensure_script(ws.eval_script)
     shell = prepares[1].replace("python -", f"'{sys.executable}' -")
     for command in ([sys.executable, ws.pipeline_script.name], ["sh", "-ec", shell]):
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)

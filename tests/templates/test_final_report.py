@@ -6,13 +6,13 @@ import csv
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.script.header import with_header
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
@@ -51,7 +51,7 @@ class Board:
 
     def __init__(self, ws: Workspace, script: Script) -> None:
         self.ws, self.script, self.scores = ws, script, dict[str, list[tuple[str, float | None]]]()
-        shutil.copy(Path(__file__).parents[2] / "engine/templates/04_final_report.py", ws.report_script)
+        ensure_script(ws.report_script)
         ws.eval_script.write_text(EVALUATOR)
         self.rules(primary_metric="accuracy")
 

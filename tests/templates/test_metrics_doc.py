@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from progtrain.engine import metrics
+from progtrain.engine.templates.progtrain_eval.judge import Judge
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -26,23 +25,13 @@ def _named() -> list[tuple[str, str, bool]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def evaluator() -> Any:
-    spec = importlib.util.spec_from_file_location("evaluator_of_the_page", ROOT / "engine/templates/03_eval.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _scores(evaluator: Any, heading: str, names: list[str]) -> dict[str, Any]:
+def _scores(heading: str, names: list[str]) -> dict[str, Any]:
     import torch
 
     drawn = torch.Generator().manual_seed(0)
     numbers = heading == "For numbers"
     task = "regression" if numbers else "classification"
-    judge = evaluator.Judge(dict.fromkeys(names), {"task_type": task}, None, "")
+    judge = Judge(dict.fromkeys(names), {"task_type": task}, None, "")
     if numbers:
         targets = torch.rand(60, generator=drawn).double() + 0.1
         scores = targets + torch.rand(60, generator=drawn).double() / 9
@@ -59,7 +48,7 @@ def test_the_page_has_both_tables() -> None:
 
 @pytest.mark.filterwarnings("ignore:Metric .* will save all targets")
 @pytest.mark.parametrize(("heading", "name", "higher"), _named())
-def test_a_metric_of_the_page(evaluator: Any, heading: str, name: str, higher: bool) -> None:
+def test_a_metric_of_the_page(heading: str, name: str, higher: bool) -> None:
     assert metrics.higher_is_better(name) is higher
-    found = _scores(evaluator, heading, [name])[name]
+    found = _scores(heading, [name])[name]
     assert math.isfinite(found.value) and found.higher_is_better is higher

@@ -1,7 +1,7 @@
 """Step 2: scores `best.ckpt` on the whole validation set with `03_eval.py`.
 
-Writes `03_eval.py` where there is none; what comes of it (`eval_score.json`, `infer_samples/`, `_eval/`) the script
-writes itself.
+Writes `03_eval.py` and the modules that it works with where there are none; what comes of it (`eval_score.json`,
+`infer_samples/`, `_eval/`) the script writes itself.
 """
 
 from __future__ import annotations
@@ -15,23 +15,45 @@ from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, write_bytes
 from progtrain.engine.loop import elsewhere
 from progtrain.engine.schema import EvalScore, Protocol, load
+from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.text import last_line, tail
 from progtrain.engine.workspace import JobFolder, Workspace
 
 _TEMPLATES = Path(__file__).parents[2] / "templates"
+#: what the scripts work with, named so that no module of the user's is called the same
+_MODULES = _TEMPLATES / "progtrain_eval"
 
 
-def ensure_script(path: Path) -> bool:
-    """Writes `03_eval.py` or `04_final_report.py` where there is none; then it is the user's. True if it did."""
-    if path.exists():
-        return False
-    write_bytes(path, (_TEMPLATES / path.name).read_bytes())
-    return True
+def ensure_script(path: Path) -> None:
+    """Writes what is missing of `03_eval.py` or `04_final_report.py`; then it is the user's."""
+    for target, source in _missing(path).items():
+        write_bytes(target, source.read_bytes())
+
+
+def to_write(script: Path) -> list[str]:
+    """The names of what `ensure_script` would write."""
+    names = [path.name if path == script else f"{path.parent.name}/" for path in _missing(script)]
+    return list(dict.fromkeys(names))
+
+
+def _missing(script: Path) -> dict[Path, Path]:
+    """The script and the modules that it works with, where they are not there -> what they are copied from.
+
+    A script of the user's own that works with none of the modules does not get them.
+    """
+    source = _TEMPLATES / script.name
+    text = (script if script.exists() else source).read_text("utf-8", "replace")
+    modules = sorted(_MODULES.glob("*.py")) if _MODULES.name in text else []
+    whole = {script: source, **{script.parent / _MODULES.name / module.name: module for module in modules}}
+    return {target: copied for target, copied in whole.items() if not target.exists()}
 
 
 def tell_if_written(context: Context, script: Path) -> None:
-    if ensure_script(script):
-        context.journal.write("note", text=f"{script.name} was missing and has been written; it is yours to edit")
+    names = to_write(script)
+    ensure_script(script)
+    if names:
+        was = "was missing and has been written; it is" if len(names) == 1 else "were missing and are written; they are"
+        context.journal.write("note", text=f"{' and '.join(names)} {was} yours to edit")
 
 
 def reasons(context: Context, version: str) -> list[str]:
@@ -50,7 +72,7 @@ def run(context: Context, version: str) -> str:
     if state.exit_code != 0 or state.ended_by:
         raise _failed(context, job, state.ended_by, last_line(output))
     score = check_score(context, version)
-    inputs = {"evaluator": sha256(ws.eval_script), "checkpoint": sha256(ws.version(version).best_checkpoint)}
+    inputs = {"evaluator": evaluator_sha256(ws.root), "checkpoint": sha256(ws.version(version).best_checkpoint)}
     marks.write(
         ws, version, "evaluate", _outputs(ws, version), clock=context.clock, seconds=state.seconds, inputs=inputs
     )

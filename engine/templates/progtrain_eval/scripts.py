@@ -1,0 +1,50 @@
+"""A version's script, seen from outside: what it defines, and its import."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .common import ROOT, EvalError, calling
+
+
+def constant(path: Path, name: str) -> Any:
+    """A plain value at the top level of a script; None where there is none."""
+    for node in ast.parse(path.read_bytes()).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+            try:
+                return ast.literal_eval(node.value)
+            except ValueError:
+                return None
+    return None
+
+
+def offered(path: Path) -> set[str]:
+    """The names that a script defines or imports at its top level, without running it."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except SyntaxError as error:
+        raise EvalError(f"{path.name}, line {error.lineno}: no valid Python: {error.msg}") from error
+    names = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    imported = [a for node in body if isinstance(node, (ast.Import, ast.ImportFrom)) for a in node.names]
+    targets = [t for node in body if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)]
+    return names | {a.asname or a.name for a in imported} | {t.id for t in targets}
+
+
+def import_file(path: Path) -> ModuleType:
+    """Imports a script by its path; its main part does not run."""
+    if not path.is_file():
+        raise EvalError(f"{path.relative_to(ROOT)} does not exist")
+    spec = importlib.util.spec_from_file_location(f"evaluated_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.path.insert(0, str(path.parent))
+    sys.argv = [str(path)]  # a script that parses its arguments on import gets its defaults
+    with calling(f"importing {path.name}"):
+        spec.loader.exec_module(module)
+    return module

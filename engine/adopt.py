@@ -94,6 +94,16 @@ def run_up(ws: Workspace, script: Path, text: str, arguments: Sequence[str], pyt
     return text, found
 
 
+def unsteady_split(
+    ws: Workspace, script: Path, text: str, found: Mapping[str, Any], arguments: Sequence[str], python: str
+) -> probing.Remark | None:
+    """What to say of a split that a second try draws differently."""
+    if not probing.draws_split(found, text):
+        return None
+    again = probing.run_text(python, text, ws.baseline_script, arguments)
+    return probing.unsteady_split(found, again, ws.relative(script))
+
+
 def lacks_numbers(text: str, probe: Mapping[str, Any]) -> bool:
     """Whether nothing would be known of a version after its training."""
     return probe.get("reached") == "step" and epoch_table.is_needed(text)

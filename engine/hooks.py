@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,11 @@ def of_training(ws: Workspace, version: str) -> dict[str, str]:
 def of_probe(path: Path) -> dict[str, str]:
     """It ends where its training would begin, and says in `path` what it has set up by then."""
     return _hooked() | {"PROGTRAIN_PROBE_FILE": str(path)}
+
+
+def of_measure(path: Path, how: Mapping[str, Any]) -> dict[str, str]:
+    """It trains a few steps as `how` says (`engine/live/progtrain_measure.py`), and tells in `path` how that went."""
+    return of_probe(path) | {"PROGTRAIN_MEASURE": json.dumps(how)}
 
 
 def record_of(ws: Workspace, version: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import Any
 
 from progtrain.engine import metrics
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_json, sha256, try_read_json
+from progtrain.engine.files import read_json, sha256, try_read_json, write_json
 from progtrain.engine.workspace import Workspace
 
 #: Above this a fingerprint is made of names, sizes and times instead of contents.
@@ -107,6 +108,48 @@ def elsewhere(ws: Workspace, dataset_id: str) -> list[Path]:
     listed = source.get("files") if isinstance(source, dict) else None
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     return [ws.root / entry["path"] for entry in entries if isinstance(entry.get("path"), str)]
+
+
+def _changed(ws: Workspace, dataset_id: str) -> list[Path]:
+    """Of the files that `source.json` names, those that are not there as they were: by size and time."""
+    source = try_read_json(ws.source(dataset_id))
+    listed = source.get("files") if isinstance(source, dict) else None
+    found = []
+    for entry in listed if isinstance(listed, list) else []:
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+            path = ws.root / entry["path"]
+            now = path.stat() if path.is_file() else None
+            known = entry.get("size"), entry.get("mtime_ns")
+            if now is None or any(was not in (None, is_now) for was, is_now in zip(known, _seen(now), strict=True)):
+                found.append(path)
+    return found
+
+
+def _seen(now: os.stat_result) -> tuple[int, int]:
+    return now.st_size, now.st_mtime_ns
+
+
+def see_anew(ws: Workspace, dataset_id: str) -> None:
+    """Before the first version: what the data are by then is what counts."""
+    source = try_read_json(ws.source(dataset_id))
+    listed = source.get("files") if isinstance(source, dict) else None
+    if not isinstance(listed, list) or not _changed(ws, dataset_id):
+        return
+    for entry in listed:
+        path = ws.root / str(entry.get("path")) if isinstance(entry, dict) else ws.root
+        if path.is_file():
+            entry["size"], entry["mtime_ns"] = _seen(path.stat())
+    write_json(ws.source(dataset_id), source)
+
+
+def told_of_change(ws: Workspace, dataset_id: str) -> str:
+    """Since the first version, in a line; empty where nothing has changed."""
+    paths = _changed(ws, dataset_id) if ws.versions() else []
+    if not paths:
+        return ""
+    what = f"{len(paths)} of the data's files are" if len(paths) > 1 else "one of the data's files is"
+    name = ws.relative(ws.source(dataset_id))
+    return f"{what} not as {name} has it, such as {ws.relative(paths[0])}: versions before and after don't compare"
 
 
 def available(ws: Workspace) -> list[str]:

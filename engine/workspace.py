@@ -152,6 +152,8 @@ class Workspace:
     own = _in("root", ".progtrain")
     journal = _in("own", "journal.jsonl")
     lock = _in("own", "runner.lock")
+    #: the interpreter that was named before a loop began
+    named_python = _in("own", "python")
     runner_log = _in("own", "runner.log")
     inbox = _in("own", "inbox")
     stop_request = _in("inbox", "stop.json")
@@ -191,6 +193,10 @@ class Workspace:
 
     def saves(self, version: str) -> Path:
         return self.record(version).with_name("saves.jsonl")
+
+    def split_record(self, version: str) -> Path:
+        """Which samples a split made within the script held out."""
+        return self.record(version).with_name("split.json")
 
     def weights(self, version: str) -> Path:
         return self.record(version).with_name("weights")

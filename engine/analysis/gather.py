@@ -95,8 +95,8 @@ class _Gathering:
         for version, record in {record.version: record for record in records if record}.items():
             found[version] = read_samples(self.ws, version, self.warnings) if record.comparable else None
             if not record.comparable:
-                reason = "was scored by another evaluator or on other data: it is not compared"
-                self.warnings.append(f"{version} {reason}")
+                reason = record.why_not or "was scored by another evaluator or on other data"
+                self.warnings.append(f"{version} {reason}: it is not compared")
         return found
 
     def _samples(self, record: VersionRecord | None) -> PerSample | None:

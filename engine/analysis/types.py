@@ -73,8 +73,10 @@ class VersionRecord:
     #: verdict against `base`: what the action brought. None: taken from `verdict_previous` where that fits
     verdict_base: str | None = None
     latency_ms: float | None = None
-    #: False: scored by another evaluator or on other data than the version under analysis
+    #: False: scored by another evaluator, or on other samples or data than the version under analysis
     comparable: bool = True
+    #: why it is not, as "was ..."
+    why_not: str = ""
 
     @property
     def outcome(self) -> str | None:

@@ -11,7 +11,8 @@ import click
 
 from progtrain.engine import adopt, metrics
 from progtrain.engine.cli.common import interpreter, json_option, workspace
-from progtrain.engine.cli.output import print_json, say, shell
+from progtrain.engine.cli.output import print_json, say
+from progtrain.engine.control.launch import name_python
 from progtrain.engine.errors import InputError
 from progtrain.engine.script import found
 from progtrain.engine.script import probe as probing
@@ -55,8 +56,11 @@ def command(
     ws, asks = workspace(ctx), not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
     script = _placed(ws, script)
     source = adopt.read(ws, script)
-    text, probe = adopt.run_up(ws, script, source, arguments, interpreter(python) or sys.executable)
+    runs = interpreter(python) or sys.executable
+    text, probe = adopt.run_up(ws, script, source, arguments, runs)
     remarks = _remarks(ws, script, text, probe)
+    if unsteady := adopt.unsteady_split(ws, script, text, probe, arguments, runs):
+        remarks.append(unsteady)
     trees = [module.tree for module in load_modules(script, {script: source})]
     page = list(found.page(probe))
     files = adopt.data_files(ws, probe, data and data.resolve())
@@ -71,6 +75,8 @@ def command(
     named = dataset_id or adopt.guess_dataset_id(ws, source, files, data)
     rules = adopt.rules(named, offered, primary, held, arguments)
     written = adopt.write(ws, ws.relative(script), text, rules, found.statistics(probe), files)
+    if python:
+        name_python(ws, runs)
     if as_json:
         chosen = {"dataset_id": named, "primary_metric": primary, "locks": held, "training_args": list(arguments)}
         rows = {"found": _rows(("label", "text"), page), "remarks": _rows(("state", "text", "fix"), remarks)}
@@ -182,5 +188,6 @@ def _tell(
     say(f"the data are called {rules['dataset_config']['dataset_id']}")
     for path in written:
         say(f"wrote {ws.relative(path)}")
-    options = ("--python", python) if python else ()
-    say(f"\nnext: {shell('progtrain', 'check', *options)}, then {shell('progtrain', 'run', *options)}")
+    if python:
+        say(f"scripts run with {python}: it is kept for the loop")
+    say("\nnext: progtrain check, then progtrain run")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 import psutil
@@ -23,7 +23,7 @@ from progtrain.engine.cli.output import overwrite, print_json, say, shell
 from progtrain.engine.clock import now
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.journal import Journal
-from progtrain.engine.control.launch import Options
+from progtrain.engine.control.launch import Options, named_python
 from progtrain.engine.drafting import rounds
 from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.files import read_text, try_read_json
@@ -163,7 +163,7 @@ def _context(ws: Workspace, options: Options, present: Rules | None) -> Generato
                     yield _error("workspace", error)
                 told.add(error.reason)
     known = present or Rules(ws.rules, {}, instruction.read(""), False, False, "", ())
-    python = options.python or sys.executable
+    python = options.python or named_python(ws) or sys.executable
     return Context(ws, known, guess, python, Journal(ws.journal, silent=True), now, dry_run=True, probes=options.probe)
 
 
@@ -191,6 +191,13 @@ def _workspace(context: Context) -> Iterator[Item]:
         yield "workspace", "ok", text, ""
         if gone:
             yield "workspace", "error", f"{len(gone)} of them are not there, such as {ws.relative(gone[0])}", fix
+        elif told := prepared_data.told_of_change(ws, dataset):
+            yield (
+                "workspace",
+                "warning",
+                told,
+                "put them back as they were, or begin another loop with them in another folder",
+            )
         return
     for name in ("train", "valid"):
         if not ws.split(dataset, name).is_dir():
@@ -222,11 +229,21 @@ def _run_up(context: Context, script: Path, busy: Callable[[str], None], *, audi
     seconds = context.rules.timeout_seconds or probing.SECONDS
     busy(f"{script.name} runs up to its training, for at most {seconds:.0f} s")
     found = probing.run(context.python, script, context.rules.training_args, root=context.ws.root, seconds=seconds)
+    yield from _split(context, script, found, seconds)
     # the audit sets the baseline to what the rules say before it trains
     locked = context.rules.locked if script != context.ws.baseline_script else {}
     for state, text, fix in probing.remarks(found, script.name, locked):
         if not (audited and text.startswith("the checkpoint keeps")):
             yield "scripts", state, text, fix
+
+
+def _split(context: Context, script: Path, found: dict[str, Any], seconds: float) -> Iterator[Item]:
+    """A split that the script draws is drawn a second time, to see whether it is the same one."""
+    if not probing.draws_split(found, read_text(script)):
+        return
+    again = probing.run(context.python, script, context.rules.training_args, root=context.ws.root, seconds=seconds)
+    if told := probing.unsteady_split(found, again, script.name):
+        yield ("scripts", *told)
 
 
 def _missing(context: Context, training: Path) -> Iterator[Item]:

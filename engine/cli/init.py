@@ -15,6 +15,7 @@ from progtrain.engine.bring.brought import Brought, see_that_it_can_be_learned
 from progtrain.engine.cli import imports
 from progtrain.engine.cli.common import interpreter
 from progtrain.engine.cli.output import say, shell
+from progtrain.engine.control.launch import name_python
 from progtrain.engine.errors import InputError, StepFailed, StorageError
 from progtrain.engine.text import clean_line, last_line
 from progtrain.engine.workspace import Workspace
@@ -48,8 +49,12 @@ def command(
     if template is not None:
         if example is not None:
             raise InputError("--example and --template are two beginnings", fix="give one of them")
-        _begin(Workspace(directory.resolve()), template, data, target, task, dataset_id, runs)
-        _tell_next(directory, python)
+        ws = Workspace(directory.resolve())
+        _begin(ws, template, data, target, task, dataset_id, runs)
+        if python:
+            name_python(ws, runs)
+            say(f"scripts run with {python}: it is kept for the loop")
+        _tell_next(directory)
         return
     given = {"--data": data, "--target": target, "--task": task, "--dataset-id": dataset_id}
     if named := [name for name, value in given.items() if value is not None]:
@@ -65,14 +70,12 @@ def command(
         say(f"wrote {path}")
     if example is not None:
         _prepare_data(Workspace(directory.resolve()), runs)
-    _tell_next(directory, None)
+    _tell_next(directory)
 
 
-def _tell_next(directory: Path, python: str | None) -> None:
-    options = ("--python", str(interpreter(python))) if python else ()
-    first = shell("progtrain", "check", *options)
-    first = first if directory == Path() else f"{shell('cd', directory)} && {first}"
-    say(f"\nnext: {first}, then progtrain-tui, or {shell('progtrain', 'run', *options)}")
+def _tell_next(directory: Path) -> None:
+    first = "progtrain check" if directory == Path() else f"{shell('cd', directory)} && progtrain check"
+    say(f"\nnext: {first}, then progtrain-tui, or progtrain run")
 
 
 # ---- a first baseline

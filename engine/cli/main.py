@@ -18,8 +18,9 @@ from progtrain.engine.errors import ProgtrainError, StorageError
 
 #: name -> what it does, in the order of the help; the module has the same name
 COMMANDS = {
-    "init": "Set up a workspace, empty or with an example.",
+    "init": "Set up a workspace: empty, with an example, or with a first baseline for data of your own.",
     "adopt": "Set a workspace up around a training script of your own.",
+    "baseline": "Train the baseline for a few steps, and find the batches that fit.",
     "check": "Is everything ready: workspace, rules, scripts, machine, model, terminal?",
     "run": "Run the loop until it needs your decision, or to its end.",
     "step": "Run one step by itself, whether or not it was done before.",

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from progtrain.engine.control import decisions
 from progtrain.engine.control.lock import running
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import storage_errors
+from progtrain.engine.files import storage_errors, write_text
 from progtrain.engine.jobs.detached import spawn
 from progtrain.engine.schema import Decision, StepName
 from progtrain.engine.workspace import Workspace
@@ -29,6 +29,19 @@ class Options(BaseModel):
     devices: str | None = None
     #: whether the baseline is run up to its training before changes to it are proposed
     probe: bool = True
+
+
+def name_python(ws: Workspace, python: str) -> None:
+    """Kept for the loop that begins here later."""
+    write_text(ws.named_python, f"{python}\n")
+
+
+def named_python(ws: Workspace) -> str | None:
+    """The interpreter that was named when the workspace was set up."""
+    try:
+        return ws.named_python.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def start(ws: Workspace, options: Options) -> subprocess.Popen[bytes]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from progtrain.engine import metrics
+from progtrain.engine import comparable, metrics
 from progtrain.engine.analysis.types import Insight, VersionRecord
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import LineReader, read_text, try_read_json
 from progtrain.engine.rules.rules import Rules
-from progtrain.engine.schema import EvalScore, Protocol, load
+from progtrain.engine.schema import EvalScore, load
 from progtrain.engine.script.header import read_header
 from progtrain.engine.workspace import Workspace, version_number
 
@@ -17,7 +17,6 @@ from progtrain.engine.workspace import Workspace, version_number
 def records(ws: Workspace, rules: Rules, *, until: str | None = None) -> list[VersionRecord]:
     """Every version that has a script and a valid score, in order, up to `until` (included)."""
     made = authored(ws)
-    reference = _protocol(ws, until) if until else None
     found = []
     for version in ws.versions():
         if until is not None and (version_number(version) or 0) > (version_number(until) or 0):
@@ -28,7 +27,7 @@ def records(ws: Workspace, rules: Rules, *, until: str | None = None) -> list[Ve
         except InputError:
             continue
         insight = read_insight(ws, version)
-        protocol = _protocol(ws, version)
+        why_not = comparable.why_not(ws, version, until) if until else ""
         how = made.get(version, {})
         header = read_header(source)
         found.append(
@@ -43,7 +42,8 @@ def records(ws: Workspace, rules: Rules, *, until: str | None = None) -> list[Ve
                 verdict_previous=insight.against_previous.verdict if insight and insight.against_previous else None,
                 verdict_base=insight.against_base.verdict if insight and insight.against_base else None,
                 latency_ms=score.latency_ms,
-                comparable=reference is None or (protocol is not None and protocol.comparable(reference)),
+                comparable=not why_not,
+                why_not=why_not,
             )
         )
     return found
@@ -65,11 +65,4 @@ def read_insight(ws: Workspace, version: str) -> Insight | None:
     try:
         return None if data is None else Insight.model_validate(data)
     except ValueError:
-        return None
-
-
-def _protocol(ws: Workspace, version: str) -> Protocol | None:
-    try:
-        return load(ws.version(version).protocol, Protocol)
-    except InputError:
         return None

@@ -93,14 +93,23 @@ def install():
             os.environ.pop(f"PROGTRAIN_{name}_FILE", None)
         import progtrain_probe
 
-        progtrain_probe.install(probe)
+        progtrain_probe.install(probe, os.environ.pop("PROGTRAIN_MEASURE", None))
+        _see_splits(None)
     else:
+        _see_splits(os.environ.get("PROGTRAIN_RECORD_FILE"))
         when_imported("transformers.trainer", _follow_transformers)
         saves = os.environ.pop("PROGTRAIN_SAVES_FILE", None)
         if saves:
             import progtrain_saves
 
             progtrain_saves.install(saves)
+
+
+@quietly
+def _see_splits(record_path):
+    import progtrain_split
+
+    progtrain_split.install(record_path)
 
 
 def _follow_transformers(module):

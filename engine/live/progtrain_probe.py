@@ -5,6 +5,7 @@ nothing stays behind but the JSON file that says what was found.
 import atexit
 import builtins
 import functools
+import json
 import os
 import signal
 import sys
@@ -24,7 +25,8 @@ found = {"reached": None, "fits": 0, "decided_at_run_time": [], "skipped": [], "
 _state = {"path": None, "watch": None, "process": None, "done": False, "exit_code": None, "began": 0.0}
 
 
-def install(path):
+def install(path, measure=None):
+    """`measure`: how a few steps are to be trained and timed, as JSON; without it, none."""
     path = os.path.abspath(path)
     root = os.path.realpath(os.getcwd())
     _state.update(path=path, process=os.getpid(), began=time.monotonic())
@@ -39,6 +41,11 @@ def install(path):
     _wrap_ends()
     when_imported("argparse", _wrap_argparse)
     when_imported("torch.serialization", _wrap_save)
+    if measure:
+        import progtrain_measure
+
+        progtrain_measure.install(**json.loads(measure))
+        return
     for package in ("lightning.pytorch", "pytorch_lightning"):
         when_imported(f"{package}.trainer.trainer", _lightning("wrap_trainer"))
         when_imported(f"{package}.tuner.tuning", _lightning("wrap_tuner"))
@@ -102,7 +109,7 @@ def finish(reached, exit_code=0):
     Else nothing is done in a child.
     """
     forked = os.getpid() != _state["process"]
-    if _state["done"] or (forked and reached not in ("fit", "train", "step")):
+    if _state["done"] or (forked and reached not in ("fit", "train", "step", "measured")):
         return
     _state["done"] = True
     try:
@@ -123,12 +130,17 @@ def _tell(reached):
     found["files"].update(quietly(_state["watch"].undo)() or {})
     # a child that was forked has told of its training
     if not os.path.exists(_state["path"]):
-        write_json(_state["path"], plain(found))
+        _write()
 
 
 def _tell_of_fork(reached):
     _describe(reached)
-    write_json(_state["path"], plain(found))
+    _write()
+
+
+def _write():
+    # its packed ids are longer than a text of a script's may be
+    write_json(_state["path"], {**plain(found), "split": found.get("split")})
 
 
 def _describe(reached):

@@ -8,6 +8,7 @@ import progtrain_probe as probe
 from progtrain_batch import batch_facts
 from progtrain_facts import loader_facts, model_facts, optimizer_facts
 from progtrain_hooks import quietly
+from progtrain_split import facts as split_facts
 
 _SECONDS_FOR_BATCHES = 0.4
 #: loaders that the script went through, the latest last
@@ -44,6 +45,7 @@ def _tell(optimizer):
     for loader, fact in zip(_loaders, facts):  # noqa: B905 - Python 3.9
         fact["batch"] = batch_facts(loader, _SECONDS_FOR_BATCHES / len(facts))
     found["loaders"] = {"train": facts, "val": []}
+    found["split"] = split_facts(None)
 
 
 def _model_of(optimizer, torch):

@@ -9,6 +9,7 @@ from progtrain_batch import batch_facts
 from progtrain_facts import flat
 from progtrain_hooks import quietly
 from progtrain_json import plain
+from progtrain_split import facts as split_facts
 from progtrain_transformers_facts import changed_arguments, checkpoint_of, loaders_of, training_facts
 
 _SECONDS_FOR_BATCHES = 0.4
@@ -55,6 +56,7 @@ def _tell(trainer):
     found.update(training_facts(trainer, loaders))
     found["trainer"]["steps"] = steps
     found["checkpoints"] = [checkpoint_of(trainer)]
+    found["split"] = split_facts(loaders["val"])
     pairs = [(part, loader) for part, several in loaders.items() for _, loader in flat(several)]
     numbers = collections.Counter()
     for part, loader in pairs:

@@ -15,6 +15,7 @@ from progtrain_facts import (
 )
 from progtrain_hooks import faults, quietly
 from progtrain_json import plain, write_json
+from progtrain_split import keep as keep_split
 
 _SECONDS_BETWEEN_WRITES = 0.5
 #: fits of this process, whatever Trainer
@@ -42,6 +43,7 @@ class Record:
         self._written = 0.0
         self._epoch = 0
         self._best, self._best_epochs = {}, {}
+        self._split_kept = False
 
     @quietly
     def begin(self, trainer, module):
@@ -144,6 +146,9 @@ class Record:
         content = self._content
         if not content["loaders"]["val"]:
             content["loaders"] = loaders_facts(trainer)
+        if content["loaders"]["val"] and not self._split_kept:
+            self._split_kept = True
+            keep_split(trainer.val_dataloaders)
         content["seconds"] = round(time.time() - content["started"], 3)
         content["checkpoints"] = [
             {**(checkpoint_facts(callback) or {}), "best_epoch": self._best_epochs.get(number)}

@@ -15,6 +15,7 @@ from progtrain_facts import loader_facts
 from progtrain_hooks import faults, quietly
 from progtrain_json import write_json
 from progtrain_record import next_fit
+from progtrain_split import keep as keep_split
 from progtrain_transformers_facts import checkpoint_of, setup_facts, training_facts
 from progtrain_weights import save_weights
 
@@ -135,6 +136,7 @@ class ProgtrainTransformers(sys.modules["transformers.trainer_callback"].Trainer
         known, facts = self._content["loaders"]["val"], loader_facts(loader)
         if loader is not None and facts not in known:
             known.append(facts)
+            keep_split(loader)
 
     @quietly
     def on_save(self, args, state, control, **kwargs):

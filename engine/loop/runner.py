@@ -21,7 +21,7 @@ from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import decisions, lock
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.control.journal import Journal
-from progtrain.engine.control.launch import Options
+from progtrain.engine.control.launch import Options, named_python
 from progtrain.engine.errors import DecisionNeeded, InputError, ProgtrainError, StorageError
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.steps import check, initialize
@@ -54,7 +54,7 @@ def prepare(
         ws,
         present,
         dataset_id,
-        options.python or stored.get("python") or sys.executable,
+        options.python or stored.get("python") or named_python(ws) or sys.executable,
         Journal(ws.journal, clock, listener, silent=dry_run),
         clock,
         options.autopilot,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from progtrain.engine import prepared_data
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.errors import InputError, NothingToTry
 from progtrain.engine.files import LineReader
@@ -71,6 +72,8 @@ def run(context: Context, until: StepName | None, present_rules: Callable[[], Ru
         context.journal.warn(warning)
     while True:
         _take_up_rules(context, present_rules())
+        if told := prepared_data.told_of_change(context.ws, context.dataset_id):
+            context.journal.warn(told)
         chosen = select(context)
         _stop_where_done(context, chosen, until)
         if chosen.step in {"author", "report"}:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from progtrain.engine import prepared_data, values
+from progtrain.engine import comparable, prepared_data, values
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed, in_file
 from progtrain.engine.files import LineReader, read_json, read_text, sha256, write_json
@@ -48,6 +48,7 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
         "seed": settings.get("seed", context.rules.seed),
         "settings": settings,
         "parameters": setup.get("parameters"),
+        "split": _split(context, version),
         "data": {"counts": prepared_data.counts_in(stats), "task_type": prepared_data.task_in(stats)},
         "libraries": setup.get("libraries"),
         "device": setup.get("device"),
@@ -62,6 +63,12 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
         "checkpoint": {**checkpoint, "best_sha256": best},
     }
     write_json(folder.spec, {**known, **spec, **measured})
+
+
+def _split(context: Context, version: str) -> dict[str, Any] | None:
+    """Of a split made within the script: how, and a digest of what is validated on."""
+    found = comparable.split_of(context.ws, version)
+    return None if found is None else {name: found.get(name) for name in ("by", "count", "sha256")}
 
 
 def check_locks(context: Context, version: str) -> None:

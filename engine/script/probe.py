@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from progtrain.engine import hooks, metrics, values
+from progtrain.engine import comparable, hooks, metrics, values
 from progtrain.engine.files import try_read_json, write_text
 from progtrain.engine.script.baseline.modules import load_modules
 from progtrain.engine.script.names import canonical
@@ -40,16 +40,21 @@ def run(
     root: Path,
     seconds: float = SECONDS,
     tick: Callable[[], None] = lambda: None,
+    measure: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Runs a script up to its training. `tick` is called meanwhile; what it raises ends the script.
+    """Runs a script up to its training, or to the end of a few steps of it (`measure`).
+
+    `tick` is called meanwhile; what it raises ends the script.
 
     `reached` of what is returned: "fit" (Lightning), "train" (transformers), "step" (a loop of the script's own),
-    "ended" (it does not train), "exception", "time" (it did not come that far), or None (it was killed from outside).
+    "measured", "ended" (it does not train), "exception", "time" (it did not come that far), or None (it was killed from
+    outside).
     Raises `OSError` when the interpreter cannot be run.
     """
     with tempfile.TemporaryDirectory(prefix="progtrain-probe-") as folder:
         told, log = Path(folder) / "probe.json", Path(folder) / "log"
-        environment = os.environ | hooks.of_probe(told)
+        hooked = hooks.of_probe(told) if measure is None else hooks.of_measure(told, measure)
+        environment = os.environ | hooked
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [python, script.name, *arguments],
@@ -195,6 +200,22 @@ def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) ->
     for name, value, wanted in broken_locks(probe, locked):
         fix = f"let the script use the value of training_config.{name}, or change the rule"
         yield "error", f"{script} would train with {name} {value!r}, the rules say {wanted!r}", fix
+
+
+def draws_split(probe: Mapping[str, Any], text: str) -> bool:
+    """Whether the script itself parts its data, and is scored on that."""
+    split = probe.get("split")
+    own = isinstance(split, Mapping) and split.get("by") in comparable.DRAWN
+    return own and comparable.has_split_of_its_own(text)
+
+
+def unsteady_split(probe: Mapping[str, Any], again: Mapping[str, Any], script: str) -> Remark | None:
+    """What to say where two probes of a script have parted its data differently."""
+    if not trains(again) or not (change := comparable.split_change(probe.get("split"), again.get("split"))):
+        return None
+    what, _, fix = change.removeprefix("split changed: ").partition("; ")
+    text = f"{script} parts its data anew each time: {what} in a second try, so versions could not be compared"
+    return "warning", text, fix
 
 
 def described(probe: Mapping[str, Any]) -> str:

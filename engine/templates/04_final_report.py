@@ -176,6 +176,7 @@ def run_evaluator(*arguments: str) -> str:
 
 def unify(entries: Sequence[Entry], rules: Rules, notes: Notes) -> None:
     """Scores are taken where the protocol is the present one, and made again where it is not."""
+    tell_of_splits(entries, notes)
     for entry in entries:
         reason = why_again(entry, rules.seed)
         if reason:
@@ -189,6 +190,22 @@ def unify(entries: Sequence[Entry], rules: Rules, notes: Notes) -> None:
             if left:
                 notes.warn(f"{entry.id}: nothing shows that its score is comparable: {left}")
         read_score(entry, notes)
+
+
+def tell_of_splits(entries: Sequence[Entry], notes: Notes) -> None:
+    """A split that a script draws itself has to be the same in all versions; load_split is the same anyway."""
+    seen: dict[str, list[str]] = {}
+    for entry in entries:
+        split = (read_json(entry.folder / "spec.json") or {}).get("split") if entry.trained else None
+        script = ROOT / f"02_train_{entry.id}.py"
+        offers = script.is_file() and "load_split" in script.read_text(encoding="utf-8", errors="replace")
+        if isinstance(split, dict) and not offers:
+            seen.setdefault(str(split.get("sha256")), []).append(entry.id)
+    if len(seen) > 1:
+        groups = "; ".join(", ".join(names) for names in seen.values())
+        notes.warn(
+            f"versions were validated on different samples, so their ranks say little across these groups: {groups}"
+        )
 
 
 def read_score(entry: Entry, notes: Notes) -> None:

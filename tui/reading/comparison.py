@@ -65,6 +65,7 @@ def _source(workspace: Workspace, version: str) -> str:
 
 def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str, Comparison], str]:
     """As the engine's analysis works them out, for any two versions."""
+    from progtrain.engine import comparable
     from progtrain.engine.analysis.compare.pairs import compare as bootstrap
     from progtrain.engine.analysis.measure.samples import read_per_sample
     from progtrain.engine.rules import rules
@@ -72,9 +73,10 @@ def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str,
 
     folders = [workspace.version(name) for name in (base, version)]
     try:
-        one, other = (load(folder.protocol, Protocol) for folder in folders)
-        if not one.comparable(other):
-            return {}, f"{base} and {version} were not scored alike: no verdict until they are evaluated again"
+        for folder in folders:
+            load(folder.protocol, Protocol)
+        if why := comparable.why_not(workspace, version, base):
+            return {}, f"{version} {why}: no verdict against {base}"
         before, after = (read_per_sample(folder.per_sample) for folder in folders)
         metrics = load(folders[1].eval_score, EvalScore).metrics
         seed = rules.load(workspace).seed

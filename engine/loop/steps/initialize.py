@@ -107,6 +107,7 @@ def run(context: Context, version: str) -> str:
     write_text(ws.version("baseline").baseline_patch_report, patch_report(found, diff))
     for path, text in files.items():
         write_text(path, text)
+    prepared_data.see_anew(ws, context.dataset_id)
     source = set_version(read_text(ws.baseline_script), version)
     header = with_header(source, version, "baseline", "the baseline as it is", "where the loop begins")
     context.journal.write("version_authored", version=version, base=None, action="baseline", reason="", operation=None)

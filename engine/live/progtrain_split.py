@@ -1,0 +1,163 @@
+"""Which samples a split made within the script holds for validation, so that two runs can be compared.
+
+Seen are the functions that draw it (`random_split` of torch, `train_test_split` of scikit-learn) and the data sets of
+the validation loaders: the numbers of the samples in a Subset, or digests of what the samples hold.
+"""
+
+import base64
+import functools
+import hashlib
+import json
+import os
+import zlib
+
+from progtrain_facts import flat
+from progtrain_hooks import quietly, when_imported
+from progtrain_json import write_json
+
+_MOST_IDS = 50_000
+_MOST_BYTES = 64 * 2**20
+#: functions that were called, and what the last of them drew for validation
+_drawn = {"by": [], "ids": None, "parts": []}
+_state = {"process": None, "path": None, "of_loaders": False}
+
+
+def install(record_path=None):
+    """`record_path`: the split is kept beside it, as `split.json`."""
+    folder = os.path.dirname(os.path.abspath(record_path)) if record_path else None
+    _state.update(process=os.getpid(), path=os.path.join(folder, "split.json") if folder else None)
+    when_imported("torch.utils.data.dataset", _wrap_random_split)
+    when_imported("sklearn.model_selection._split", _wrap_train_test_split)
+
+
+def _wrap_random_split(module):
+    draw = module.random_split
+
+    @functools.wraps(draw)
+    def random_split(*args, **kwargs):
+        parts = draw(*args, **kwargs)
+        _note_parts(parts)
+        return parts
+
+    module.random_split = random_split
+
+
+@quietly
+def _note_parts(parts):
+    """All but the largest are held out."""
+    if len(parts) > 1:
+        largest = max(range(len(parts)), key=lambda number: len(parts[number]))
+        held_out = [part for number, part in enumerate(parts) if number != largest]
+        _note("random_split", [number for part in held_out for number in _numbers(part)])
+
+
+def _wrap_train_test_split(module):
+    draw = module.train_test_split
+
+    @functools.wraps(draw)
+    def train_test_split(*arrays, **options):
+        numbers = _numbered(arrays)
+        if numbers is None:
+            return draw(*arrays, **options)
+        # one array more is parted as the others are, and tells how
+        *parts, train, test = draw(*arrays, numbers, **options)
+        _note_test(len(numbers), train, test)
+        return parts
+
+    module.train_test_split = train_test_split
+
+
+@quietly
+def _numbered(arrays):
+    lengths = {array.shape[0] if hasattr(array, "shape") else len(array) for array in arrays}
+    if len(lengths) != 1:
+        return None
+    import numpy
+
+    return numpy.arange(lengths.pop())
+
+
+@quietly
+def _note_test(count, train, test):
+    """Of a part that was drawn before, the numbers are those of the whole."""
+    before = next((part for part in reversed(_drawn["parts"]) if len(part) == count), range(count))
+    _drawn["parts"].append([before[number] for number in train])
+    _note("train_test_split", [int(before[number]) for number in test])
+
+
+def _note(by, ids):
+    if os.getpid() != _state["process"]:
+        return
+    _drawn["by"].append(by)
+    _drawn["ids"] = ids
+    if _state["path"] and not _state["of_loaders"]:
+        write_json(_state["path"], _told(by, ids))
+
+
+# what is told
+
+
+@quietly
+def keep(loaders):
+    """Of a training: what the validation loaders hold counts more than what was drawn."""
+    found = facts(loaders)
+    if found and _state["path"]:
+        _state["of_loaders"] = True
+        write_json(_state["path"], found)
+
+
+@quietly
+def facts(loaders):
+    """`{"by", "count", "sha256", "ids"}`, where the script itself made the split; else None."""
+    last = _drawn["by"][-1] if _drawn["by"] else None
+    pairs = flat(loaders) if loaders is not None else []
+    ids, by = [], None
+    for place, (_, loader) in enumerate(pairs):
+        dataset = getattr(loader, "dataset", None)
+        found = _ids_of(dataset)
+        if found is None:
+            return _told(last, _drawn["ids"]) if last else None
+        by = last or found[0]
+        ids += [f"{place}/{one}" for one in found[1]] if len(pairs) > 1 else found[1]
+    if ids:
+        return _told(by, ids)
+    return _told(last, _drawn["ids"]) if last else None
+
+
+def _ids_of(dataset):
+    if hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
+        return "Subset", list(_numbers(dataset))
+    tensors = getattr(dataset, "tensors", None)
+    if isinstance(tensors, tuple) and tensors:
+        digests = _row_digests(tensors)
+        return None if digests is None else ("content", digests)
+    return None
+
+
+def _numbers(subset):
+    """In the whole, for a Subset of a Subset too."""
+    numbers = [int(number) for number in subset.indices]
+    inner = subset.dataset
+    if hasattr(inner, "indices") and hasattr(inner, "dataset"):
+        outer = _numbers(inner)
+        return [outer[number] for number in numbers]
+    return numbers
+
+
+def _row_digests(tensors):
+    arrays = [tensor.detach().cpu().contiguous().numpy() for tensor in tensors]
+    if len(arrays[0]) > _MOST_IDS or sum(array.nbytes for array in arrays) > _MOST_BYTES:
+        return None
+    return [
+        hashlib.blake2b(b"".join(array[row].tobytes() for array in arrays), digest_size=6).hexdigest()
+        for row in range(len(arrays[0]))
+    ]
+
+
+def _told(by, ids):
+    """The ids themselves are kept packed, where they are not too many."""
+    text = json.dumps(sorted(ids, key=str))
+    told = {"by": by, "count": len(ids), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    if len(ids) <= _MOST_IDS:
+        told["ids"] = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    return told

@@ -43,13 +43,13 @@ def command(ctx: click.Context, as_json: bool, watch: bool, interval: float) -> 
 
 
 def as_dict(snapshot: Snapshot) -> dict[str, object]:
-    rows = {name: [vars(row) for row in getattr(snapshot, name)] for name in ("steps", "versions")}
+    rows = {name: [row._asdict() for row in getattr(snapshot, name)] for name in ("steps", "versions")}
     review, progress = snapshot.review, snapshot.progress
     return {
-        **vars(snapshot),
+        **snapshot._asdict(),
         **rows,
         "review": review.model_dump(mode="json") if review else None,
-        "progress": vars(progress) if progress else None,
+        "progress": progress._asdict() if progress else None,
         "locks": dict(snapshot.locks),
     }
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 # the evaluation has the same names, in the user's interpreter
 from progtrain.engine.templates.progtrain_eval.names import canonical as canonical
 from progtrain.engine.templates.progtrain_eval.names import higher_is_better as higher_is_better
+from progtrain.engine.templates.progtrain_eval.names import measured as measured
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ import psutil
 
 from progtrain.advisor import process
 from progtrain.advisor.locate import bundled_model
-from progtrain.engine import prepared_data
+from progtrain.engine import metrics, prepared_data
 from progtrain.engine.cli import imports
 from progtrain.engine.cli.common import from_here, json_option, run_options, workspace
 from progtrain.engine.cli.model import described
@@ -132,6 +132,10 @@ def _rules(ws: Workspace) -> Generator[Item, None, Rules | None]:
         yield "rules", "warning", warning, ""
     higher = "higher" if present.higher_is_better(present.primary_metric) else "lower"
     yield "rules", "ok", f"ranked by {present.primary_metric} ({higher} is better)", ""
+    for name in present.metric_names:
+        if not metrics.measured(name):
+            text = f"{name} is not worked out from outputs and targets: it counts where validation_step logs it"
+            yield "rules", "note", text, "log it there, or take one that the evaluation knows: progtrain docs metrics"
     return present
 
 

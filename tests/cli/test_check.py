@@ -51,6 +51,13 @@ def test_a_model_that_is_not_there_is_told_once(plain: Workspace, edit_rules: Ed
     assert "until it is there, the rules alone draft" in done.stderr
 
 
+def test_a_metric_that_only_the_script_knows_is_told(plain: Workspace, edit_rules: EditRules) -> None:
+    own = {"name": "agreement", "higher_is_better": True}
+    edit_rules(plain, eval_config={"metrics": ["accuracy", "smape", "bce", "macro_f1", "fid", own]})
+    told = [row["text"] for row in as_json(plain, "check", "--json")["rows"] if "is not worked out" in row["text"]]
+    assert [text.split()[0] for text in told] == ["fid", "agreement"]
+
+
 def test_a_module_that_is_missing_is_named_with_its_line(plain: Workspace) -> None:
     replace_baseline(plain, '"""Trains."""\nimport no_such_package.sub as x')
     (found,) = errors(plain)

@@ -38,6 +38,7 @@ class Judge:
         self.not_finite = 0
         self.two_places = False  # one score a pixel, for yes or no
         self.data_range: float | None = None
+        self.columns = 1  # of targets that are numbers
 
     def see(self, ids: list[str], seen: Seen) -> None:
         """Adds a batch. `self.task` has to be known by now."""
@@ -70,6 +71,7 @@ class Judge:
             said = predictions if predictions is not None else numbers.reshape(targets.shape)
             losses = (said - targets).square().reshape(len(targets), -1).mean(dim=1)
             self.data_range = self.data_range or span(targets)
+            self.columns = targets.shape[1] if targets.dim() == 2 else 1
             return Seen(targets, said, None, losses, finite & losses.isfinite())
         if self.task == "classification" and targets.dim() == 2:
             targets = targets.argmax(dim=1)
@@ -144,4 +146,6 @@ class Judge:
         found = [Score("loss", math.nan if mean is None else mean, False, "validation loss of each sample")]
         for name, metric in self.metrics.items():
             found.append(Score(name, metric.value(self.not_finite), metric.better, "torchmetrics"))
+            if not metric.is_mean_of(self.parts.get(name, ()), found[-1].value):
+                self.parts.pop(name, None)
         return found

@@ -10,29 +10,33 @@ from pathlib import Path
 
 from .batches import number_of
 from .common import ROOT, EvalError
-from .measures import is_better, metric_key
+from .measures import is_better
+from .names import canonical
 from .seen import Score
 
 REPORTED = "reported by the script, not measured"
 
 
 def without_prefix(name: str) -> str:
-    """What a module's own name of a metric means: "val/acc", "valid_accuracy_epoch" and "Accuracy" are the same."""
-    name = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
-    name = re.sub(r"^(?:val|valid|validation|eval|dev)_|_epoch$|_dataloader_idx_\d+$", "", name)
-    return "loss" if name == "loss" else "_".join(word for word in (metric_key(name)[1], metric_key(name)[0]) if word)
+    """What a module's own name of a metric means: "val/acc", "valid_accuracy_epoch" and "Accuracy/val" are the same."""
+    name = re.sub(r"_epoch$|/?_?dataloader_idx_\d+$", "", name)
+    return canonical(re.sub(r"[^A-Za-z0-9](?:val|valid|validation|eval|dev)$", "", name))
+
+
+def of_validation(name: str) -> bool:
+    return not re.search(r"(?:^|[^a-z])(?:train|test)", name.lower())
 
 
 def find_name(metric: str, names: Iterable[str]) -> str | None:
     """The metric among names, under that very name or another prefix."""
-    alike = (n for n in names if without_prefix(n) == without_prefix(metric) and not re.match(r"train|test", n))
+    alike = (n for n in names if without_prefix(n) == without_prefix(metric) and of_validation(n))
     return metric if metric in names else next(alike, None)
 
 
 def loss_name(logged: Mapping[str, float]) -> str | None:
     """The validation loss among what the module logs."""
     order = ("loss", "loss_total", "total_loss")  # before any other name with "loss" in it
-    names = {without_prefix(name): name for name in reversed(list(logged)) if not re.match(r"train|test", name)}
+    names = {without_prefix(name): name for name in reversed(list(logged)) if of_validation(name)}
     return next(
         (names[name] for name in order if name in names), next((n for p, n in names.items() if "loss" in p), None)
     )

@@ -1,4 +1,4 @@
-"""Metrics by their names: when two names mean the same one, and which way it is better."""
+"""Metrics by their names: which mean the same one, which way is better, and what the evaluation works out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ retrieval_map retrieval_precision retrieval_recall hit_rate bleu sacre_bleu_scor
 chrf bert_score meteor squad psnr ssim ms_ssim inception_score clip_score log_likelihood snr si_sdr
 signal_distortion_ratio scale_invariant_signal_noise_ratio stoi pesq mutual_info_score
 normalized_mutual_info_score adjusted_rand_score rand_score log_auc ranking_average_precision
-critical_success_index
+critical_success_index wip negative_predictive_value universal_image_quality_index
 """
 
 LOWER = """
@@ -27,6 +27,18 @@ hausdorff_distance latency latency_ms crps continuous_ranked_probability_score k
 group_stat_rates
 """
 
+#: what the evaluation works out from outputs and targets, where it fits the task; averages (`macro_`) and `top3_` too
+MEASURED = """
+loss cross_entropy bce nll perplexity accuracy balanced_accuracy f1 precision recall specificity
+negative_predictive_value auroc average_precision jaccard_index mcc cohen_kappa calibration_error hamming_distance
+exact_match ranking_loss coverage_error ranking_average_precision
+mae mse rmse msle mape smape wmape r2 explained_variance pearson spearman kendall_rank_corrcoef concordance_corrcoef
+cosine_similarity log_cosh_error tweedie_deviance_score rse nrmse
+dice mean_iou generalized_dice_score mean_average_precision map_50 map_75
+wer cer mer wil wip edit_distance ter bleu sacre_bleu_score rouge rouge1 rouge2 rougel chrf
+psnr ssim ms_ssim universal_image_quality_index snr sdr si_sdr si_snr
+"""
+
 #: other spellings of the same number -> how it is called here
 SPELLINGS = {
     "accuracy": "acc binary_accuracy top1 top1_accuracy",
@@ -35,6 +47,12 @@ SPELLINGS = {
     "auroc": "auc roc_auc",
     "average_precision": "ap",
     "mean_average_precision": "map",
+    "map_50": "map50",
+    "map_75": "map75",
+    "ranking_loss": "label_ranking_loss",
+    "ranking_average_precision": "label_ranking_average_precision",
+    "hinge_loss": "hinge",
+    "negative_predictive_value": "npv",
     "jaccard_index": "jaccard iou miou",
     "recall": "sensitivity",
     "dice": "dice_score",
@@ -57,7 +75,8 @@ SPELLINGS = {
     "wer": "word_error_rate",
     "cer": "char_error_rate",
     "mer": "match_error_rate",
-    "wil": "word_information_lost",
+    "wil": "word_information_lost word_info_lost",
+    "wip": "word_information_preserved word_info_preserved",
     "bleu": "bleu_score",
     "rouge": "rouge_score",
     "chrf": "chrf_score",
@@ -90,7 +109,7 @@ def canonical(name: str) -> str:
     snake = _snake(name)
     plain = _TASK.sub("", _OF_VALIDATION.sub("", snake)) or snake
     mean = _MEAN.search(plain)
-    if mean is not None:  # over the classes: `"macro_f1"` -> `"f1_macro"`
+    if mean is not None and plain not in _USUAL:  # over the classes: `"macro_f1"` -> `"f1_macro"`
         return f"{canonical(_MEAN.sub('', plain))}_{mean[1] or mean[2]}"
     return _USUAL.get(plain, plain)
 
@@ -100,10 +119,28 @@ def _snake(name: str) -> str:
     return re.sub(r"[^\w@]+", "_", spaced.casefold()).strip("_") or name
 
 
+def taken_apart(name: str) -> tuple[str, str | None, int]:
+    """The metric, its mean over the classes where the name says one, and how many guesses count: `"val_macro_f1"` ->
+    `("f1", "macro", 1)`, `"top3_accuracy"` -> `("accuracy", None, 3)`.
+    """
+    plain = canonical(name)
+    mean, key = _MEAN.search(plain), _MEAN.sub("", plain)
+    top = re.search(r"top_?(\d+)", key)
+    if top is not None or key == "balanced_accuracy":
+        return "accuracy", None if top else "macro", int(top[1]) if top else 1
+    return key, (mean[1] or mean[2]) if mean else None, 1
+
+
+def measured(name: str) -> bool:
+    """Whether the evaluation can work it out from outputs and targets, for some task."""
+    return taken_apart(name)[0] in _MEASURED
+
+
 def _of_any_set(name: str) -> str:
     return canonical(_OF_ANOTHER_SET.sub("", _snake(name)))
 
 
+_MEASURED = frozenset(map(canonical, MEASURED.split()))
 _DIRECTION = {_of_any_set(name): True for name in HIGHER.split()} | {_of_any_set(name): False for name in LOWER.split()}
 
 

@@ -17,7 +17,8 @@ from .batches import batch_size, loss_in, of_kind, single, tensors, tree
 from .common import EvalError
 from .judge import Judge
 from .logged import find_name, loss_name
-from .measures import is_better, metric_key
+from .measures import is_better
+from .names import taken_apart
 from .outputs import Outputs, can_compare, target_in
 from .samples import like
 from .seen import Score, Seen
@@ -135,7 +136,7 @@ class Steps:
         for metric, better in wanted.items():
             named = metric if metric in self.logged else None
             if named is None and metric in by_judge:
-                if loss is not None and metric_key(metric)[0] == "perplexity" and math.isnan(by_judge[metric].value):
+                if loss is not None and taken_apart(metric)[0] == "perplexity" and math.isnan(by_judge[metric].value):
                     by_judge[metric].value = math.exp(min(loss, 700))
                 found += [by_judge[metric]] if metric != "loss" else []
                 continue

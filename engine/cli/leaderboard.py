@@ -36,7 +36,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
             "primary_metric": snapshot.primary_metric,
             "higher_is_better": snapshot.higher_is_better,
             "report": snapshot.report,
-            "versions": [row.__dict__ for row in ranked(snapshot)],
+            "versions": [row._asdict() for row in ranked(snapshot)],
             "external": [
                 {
                     "name": row.version,

@@ -167,6 +167,8 @@ class JobRequest(_File):
     #: added to the environment
     environment: dict[str, str] = Field(default_factory=dict)
     timeout_seconds: float | None = None
+    #: import statements with which the script begins: it may be started from an interpreter that has run them already
+    imports: list[str] = Field(default_factory=list)
 
 
 class JobState(_File):
@@ -180,6 +182,8 @@ class JobState(_File):
     #: seconds after the machine's start
     create_time: float
     script_pid: int | None = None
+    #: where the request has imports: "warm", or why the script was not started from a process that had run them
+    started: str = ""
     started_at: datetime
     ended_at: datetime | None = None
     #: of the script; negative: ended by that signal

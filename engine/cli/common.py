@@ -62,6 +62,15 @@ def run_options(function: _Command) -> _Command:
     return function
 
 
+def cold_option(function: _Command) -> _Command:
+    return click.option(
+        "--cold/--warm",
+        "cold",
+        default=None,
+        help="Start each script in a new interpreter, not from one that has imported its packages; kept for the loop.",
+    )(function)
+
+
 def options_of(python: str | None, model: str | None, dataset_id: str | None, probe: bool, **others: object) -> Options:
     """Raises `InputError` when the interpreter cannot be run, or the model is not there: the loop would keep them."""
     from progtrain.engine.control.launch import Options

@@ -20,6 +20,7 @@ from progtrain.engine.jobs.base import LOST, Executor
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Decision, JobRequest, JobState, Review
+from progtrain.engine.script.leading import leading_imports
 from progtrain.engine.workspace import JobFolder, Workspace
 
 #: Seconds that a script gets to end by itself when a stop is asked for.
@@ -52,6 +53,8 @@ class Context:
     autopilot: bool = False
     #: only looks: nothing is written
     dry_run: bool = False
+    #: whether each script starts in a new interpreter, where it could be forked from one that has imported packages
+    cold: bool = False
     #: whether scripts are run up to their training before changes to them are proposed
     probes: bool = True
     #: of the user's scripts, added to that of this process
@@ -92,11 +95,14 @@ class Context:
             raise Stopped
         return answered
 
-    def run_script(self, name: str, arguments: list[str], *, live_version: str | None = None) -> JobState:
+    def run_script(
+        self, name: str, arguments: list[str], *, live_version: str | None = None, begins_as: Path | None = None
+    ) -> JobState:
         """Runs a Python script of the workspace under a guard, to its end.
 
-        Attaches to the job of that name when it is still alive, and takes its result when it has ended since. Raises
-        `Stopped` when the user asked for it, once nothing runs any more.
+        `begins_as`: the script whose first imports it runs too. Attaches to the job of that name when it is still
+        alive, and takes its result when it has ended since. Raises `Stopped` when the user asked for it, once nothing
+        runs any more.
         """
         folder = self.ws.job(name)
         state = self.executor.look(folder)
@@ -110,16 +116,33 @@ class Context:
                 cwd=str(self.ws.root),
                 environment=environment,
                 timeout_seconds=self.rules.timeout_seconds,
+                imports=self._imports_of(begins_as) if begins_as else [],
             )
             self.executor.submit(folder, request)
         else:
             self.journal.write("note", text=f"attached to {name}, which was started before")
         ended = self.executor.wait(folder, self._stopper(folder, live_version))
+        if ended.started:
+            self._tell_start(ended.started)
         if self.stop_requested():
             # cut short: what it left counts neither as done nor as failed
             shutil.rmtree(folder.path, ignore_errors=True)
             raise Stopped
         return ended
+
+    def _imports_of(self, script: Path) -> list[str]:
+        """What may be imported before it is started: nothing where it is to start cold."""
+        if self.cold:
+            return []
+        statements, why_not = leading_imports(script)
+        if why_not:
+            self._tell_start(why_not)
+        return statements
+
+    def _tell_start(self, how: str) -> None:
+        """Once in the life of a loop for each way."""
+        warm = "scripts start with their packages imported already (--cold: each in a new interpreter)"
+        self.journal.note_once([warm if how == "warm" else f"scripts start in a new interpreter each time: {how}"])
 
     def _live_environment(self, version: str) -> dict[str, str]:
         """What has a training tell how it goes, keep a record, and listen for a stop."""

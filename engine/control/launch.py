@@ -27,6 +27,8 @@ class Options(BaseModel):
     model: str | None = None
     #: CUDA_VISIBLE_DEVICES of whoever asks
     devices: str | None = None
+    #: whether each script starts in a new interpreter; by default not where that is safe
+    cold: bool | None = None
     #: whether the baseline is run up to its training before changes to it are proposed
     probe: bool = True
 

@@ -43,6 +43,9 @@ class Executor(ABC):
     def cancel(self, folder: JobFolder) -> None:
         """Asks for its end and returns at once; `look` then comes to say "ended", by "cancelled"."""
 
+    def close(self) -> None:  # noqa: B027 - most keep nothing
+        """What it keeps for further jobs is let go; a job that runs goes on."""
+
     def log(self, folder: JobFolder) -> Path:
         """Where the output of script and interpreter lies, growing while it runs."""
         return folder.log

@@ -5,12 +5,15 @@ Light: the guard imports it.
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 
+_PR_SET_PDEATHSIG = 1
 #: Started from here and perhaps still at work: kept so that they can be reaped once they have ended.
 _children: list[subprocess.Popen[bytes]] = []
 
@@ -30,8 +33,13 @@ def began(process: psutil.Process) -> float:
     return process.create_time() - boot
 
 
-def spawn(module: str, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Starts one of our own modules in a session of its own, with its output in `log`.
+def die_with_parent() -> None:
+    """In a process that has just been made: it ends with its parent, even when that is killed. Linux only."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def spawn(module: str, arguments: list[str], log: Path, *, listens: bool = False) -> subprocess.Popen[bytes]:
+    """Starts one of our own modules in a session of its own, with its output in `log`; `listens`: with a pipe to it.
 
     `-P` keeps the folder that it is started in off the module path, so that the package is found where this process
     found it. Not so for a folder `progtrain` on the user's own PYTHONPATH: Python looks there first, for every program.
@@ -40,7 +48,7 @@ def spawn(module: str, arguments: list[str], log: Path) -> subprocess.Popen[byte
     with log.open("wb") as output:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if listens else subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,

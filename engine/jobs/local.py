@@ -1,9 +1,12 @@
-"""Jobs on this machine, each under a guard of its own."""
+"""Jobs on this machine, each under a guard. One guard is kept for those that a warm interpreter may serve."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
+import subprocess
+from contextlib import suppress
 
 import psutil
 
@@ -13,14 +16,42 @@ from progtrain.engine.jobs.detached import began, spawn
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.workspace import JobFolder
 
+_GUARD = "progtrain.engine.jobs.guard"
+
 
 class Local(Executor):
+    def __init__(self) -> None:
+        self._keeper: subprocess.Popen[bytes] | None = None
+
     def submit(self, folder: JobFolder, request: JobRequest) -> None:
         with storage_errors(folder.path):
             if folder.path.exists():
                 shutil.rmtree(folder.path)
             write_json(folder.job, request.model_dump())
-            spawn("progtrain.engine.jobs.guard", [str(folder.path)], folder.guard_log)
+            if not request.imports or not self._hand_over(folder):
+                spawn(_GUARD, [str(folder.path)], folder.guard_log)
+
+    def _hand_over(self, folder: JobFolder) -> bool:
+        """Whether the guard that keeps an interpreter has taken it."""
+        if self._keeper is None or self._keeper.poll() is not None:
+            self.close()
+            self._keeper = spawn(_GUARD, ["--keep"], folder.guard_log, listens=True)
+        assert self._keeper.stdin is not None
+        try:
+            self._keeper.stdin.write(json.dumps(str(folder.path.absolute())).encode() + b"\n")
+            self._keeper.stdin.flush()
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        if self._keeper is not None and self._keeper.stdin is not None:
+            with suppress(OSError):
+                self._keeper.stdin.close()
+        self._keeper = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def look(self, folder: JobFolder) -> JobState | None:
         state = _read(folder)

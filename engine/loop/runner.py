@@ -11,7 +11,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ def prepare(
         clock,
         options.autopilot,
         dry_run=dry_run,
+        cold=bool(stored.get("cold") if options.cold is None else options.cold),
         probes=options.probe,
         environment={_DEVICES: devices} if devices is not None else {},
     )
@@ -126,7 +127,8 @@ def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, liste
             journal.write("note", text=said)
             return 0
         _begin(context, options)
-        report = sequence.run(context, options.until, lambda: _present_rules(ws, options)[0])
+        with closing(context.executor):
+            report = sequence.run(context, options.until, lambda: _present_rules(ws, options)[0])
         journal.write("loop_finished", report=report, versions=version_number(ws.versions()[-1]))
     except DecisionNeeded as needed:
         journal.write("loop_waiting", reason=needed.reason)
@@ -169,7 +171,7 @@ def _begin(context: Context, options: Options) -> None:
     opened = sequence.last_loop(context.ws)[0]
     if opened is not None:
         given = {"max_versions_asked": options.max_versions, "python": options.python, "model": options.model}
-        given["devices"] = options.devices
+        given |= {"devices": options.devices, "cold": options.cold}
         new = {name: value for name, value in given.items() if value is not None and value != opened.get(name)}
         if new:
             context.journal.write("loop_changed", **new)
@@ -181,6 +183,7 @@ def _begin(context: Context, options: Options) -> None:
         max_versions_asked=options.max_versions,
         python=context.python,
         model=options.model,
+        cold=options.cold,
         devices=os.environ.get(_DEVICES) if options.devices is None else options.devices,
     )
 

@@ -74,7 +74,8 @@ def _outputs(ws: Workspace, version: str) -> list[Path]:
 def _attempt(context: Context, version: str, name: str) -> Failure | None:
     """One training. None when it is whole and valid."""
     script = context.ws.script(version)
-    state = context.run_script(name, [script.name, *context.rules.training_args], live_version=version)
+    arguments = [script.name, *context.rules.training_args]
+    state = context.run_script(name, arguments, live_version=version, begins_as=script)
     output = tail(context.executor.log(context.ws.job(name)))
     if state.ended_by == LOST:
         return Failure(

@@ -16,7 +16,6 @@ import os
 import signal
 import socket
 import sys
-import sysconfig
 import time
 import types
 from importlib.machinery import SourceFileLoader
@@ -196,8 +195,7 @@ def _children():
 
 def _from_elsewhere():
     """A module that is neither installed nor the interpreter's own."""
-    paths = sysconfig.get_paths()
-    library = tuple(os.path.join(os.path.realpath(paths[name]), "") for name in ("stdlib", "platstdlib"))
+    library = os.path.join(os.path.dirname(os.path.realpath(os.__file__)), "")
     for name, path in _loaded_files():
         real = os.path.realpath(path)
         packaged = "/site-packages/" in real or "/dist-packages/" in real or real.startswith(library)

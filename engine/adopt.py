@@ -12,12 +12,14 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from progtrain.engine import examples, metrics
 from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.files import read_text, write_text
+from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules import instruction
 from progtrain.engine.script import epoch_table, notebook
 from progtrain.engine.script import probe as probing
@@ -82,11 +84,12 @@ def run_up(ws: Workspace, script: Path, text: str, arguments: Sequence[str], pyt
     original = text
     if script.parent != ws.root:
         text = _with_own_place(text, ws.relative(script))
-    for _ in range(_MOST_CHANGES):
-        found = probing.run_text(python, text, ws.baseline_script, arguments)
-        if probing.trains(found) or (changed := _smallest_change(ws, script, text, found)) is None:
-            break
-        text = changed
+    with closing(Local()) as executor:
+        for _ in range(_MOST_CHANGES):
+            found = probing.run_text(python, text, ws.baseline_script, arguments, executor=executor)
+            if probing.trains(found) or (changed := _smallest_change(ws, script, text, found)) is None:
+                break
+            text = changed
     if not probing.trains(found):
         raise _stopped(ws, script, original, text, found)
     if lacks_numbers(text, found) and (changed := epoch_table.with_table(text)) is not None:

@@ -39,7 +39,7 @@ def _read(path: Path, root: Path, seen: set[Path]) -> tuple[list[str], tuple[Pat
     """The imports of packages, and the first statement that does something else; None where the file has none."""
     seen.add(path)
     found: list[str] = []
-    for node in ast.parse(read_text(path)).body:
+    for node in (part for line in ast.parse(read_text(path)).body for part in _single(line)):
         if _does_nothing(node):
             continue
         if not _only_imports(node):
@@ -56,6 +56,14 @@ def _read(path: Path, root: Path, seen: set[Path]) -> tuple[list[str], tuple[Pat
             if stopped is not None:
                 return found, stopped
     return found, None
+
+
+def _single(node: ast.stmt) -> Iterator[ast.stmt]:
+    """`import a, b` as two."""
+    if isinstance(node, ast.Import):
+        yield from (ast.copy_location(ast.Import([alias]), node) for alias in node.names)
+    else:
+        yield node
 
 
 def _does_nothing(node: ast.stmt) -> bool:

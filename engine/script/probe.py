@@ -14,13 +14,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from progtrain.engine import comparable, hooks, metrics, values
 from progtrain.engine.files import try_read_json, write_text
+from progtrain.engine.jobs.base import Executor
+from progtrain.engine.schema import JobRequest
 from progtrain.engine.script.baseline.modules import load_modules
+from progtrain.engine.script.leading import leading_imports
 from progtrain.engine.script.names import canonical
 from progtrain.engine.text import clean_line, last_line, tail
+from progtrain.engine.workspace import JobFolder
 
 #: Seconds that a script gets to reach its training.
 SECONDS = 300.0
@@ -41,10 +46,15 @@ def run(
     seconds: float = SECONDS,
     tick: Callable[[], None] = lambda: None,
     measure: Mapping[str, Any] | None = None,
+    executor: Executor | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Runs a script up to its training, or to the end of a few steps of it (`measure`).
 
     `tick` is called meanwhile; what it raises ends the script.
+
+    With an executor it is a job of that, which may have the script's packages imported already; else a child of this
+    process.
 
     `reached` of what is returned: "fit" (Lightning), "train" (transformers), "step" (a loop of the script's own),
     "measured", "ended" (it does not train), "exception", "time" (it did not come that far), or None (it was killed from
@@ -52,25 +62,22 @@ def run(
     Raises `OSError` when the interpreter cannot be run.
     """
     with tempfile.TemporaryDirectory(prefix="progtrain-probe-") as folder:
-        told, log = Path(folder) / "probe.json", Path(folder) / "log"
+        told, job = Path(folder) / "probe.json", JobFolder(Path(folder) / "job")
         hooked = hooks.of_probe(told) if measure is None else hooks.of_measure(told, measure)
-        environment = os.environ | hooked
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [python, script.name, *arguments],
-                cwd=root,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            in_time = _wait(process, seconds, tick)
+        request = JobRequest(
+            name="probe",
+            command=[python, script.name, *arguments],
+            cwd=str(root),
+            environment={**hooked, **environment},
+            timeout_seconds=seconds,
+            imports=leading_imports(script)[0] if executor else [],
+        )
+        in_time = _run_job(executor, job, request, tick) if executor else _run_child(job, request, tick)
         found = try_read_json(told)
         found = found if isinstance(found, dict) else {"reached": None}
         if not in_time:
             found["reached"] = "time"
-        return {**found, "output": tail(log), "seconds_allowed": seconds}
+        return {**found, "output": tail(job.log), "seconds_allowed": seconds}
 
 
 def run_text(
@@ -78,9 +85,7 @@ def run_text(
     text: str,
     beside: Path,
     arguments: Sequence[str] = (),
-    *,
-    seconds: float = SECONDS,
-    tick: Callable[[], None] = lambda: None,
+    **how: Any,
 ) -> dict[str, Any]:
     """As `run`, for a script as it would be: a copy of it lies beside the one in the workspace for so long, since a
     script finds its modules and its data by where it lies. What is told names the copy `copy_of(beside)`.
@@ -88,7 +93,7 @@ def run_text(
     copy = copy_of(beside)
     write_text(copy, text)
     try:
-        return run(python, copy, arguments, root=beside.parent, seconds=seconds, tick=tick)
+        return run(python, copy, arguments, root=beside.parent, **how)
     finally:
         copy.unlink(missing_ok=True)
 
@@ -97,8 +102,37 @@ def copy_of(script: Path) -> Path:
     return script.with_name(f".{script.name}")
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float, tick: Callable[[], None]) -> bool:
+def _run_job(executor: Executor, job: JobFolder, request: JobRequest, tick: Callable[[], None]) -> bool:
     """Whether it ended by itself within its time; it has ended in any case."""
+    executor.submit(job, request)
+    try:
+        state = executor.wait(job, tick, poll_seconds=0.02)
+    except BaseException:
+        executor.cancel(job)
+        executor.wait(job, lambda: None)
+        raise
+    if state.ended_by == "could not start":
+        raise OSError(tail(job.log))
+    return state.ended_by != "time limit"
+
+
+def _run_child(job: JobFolder, request: JobRequest, tick: Callable[[], None]) -> bool:
+    """As `_run_job`, without a guard: it costs less time."""
+    job.path.mkdir()
+    with job.log.open("wb") as output:
+        process = subprocess.Popen(
+            request.command,
+            cwd=request.cwd,
+            env=os.environ | request.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        return _wait(process, request.timeout_seconds or SECONDS, tick)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float, tick: Callable[[], None]) -> bool:
     began = time.monotonic()
     try:
         while process.poll() is None and time.monotonic() - began < seconds:

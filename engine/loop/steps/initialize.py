@@ -154,7 +154,8 @@ def _see_that_it_runs(context: Context, files: dict[Path, str]) -> None:
     if not probe.can_be_probed(ws.baseline_script):
         return
     arguments, seconds = context.rules.training_args, context.rules.timeout_seconds or probe.SECONDS
-    how: dict[str, Any] = {"seconds": seconds, "tick": context.check_stop}
+    how: dict[str, Any] = {"seconds": seconds, "tick": context.check_stop, "environment": context.environment}
+    how["executor"] = None if context.cold else context.executor
     changed = files[ws.baseline_script]
     found = probe.run_text(context.python, changed, ws.baseline_script, arguments, **how)
     if probe.trains(found) or found["reached"] == "time":

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import advice, app, check_time, engine_cost, evaluate, live_cost, status_time, time_to_draft
+from benchmarks import advice, app, check_time, engine_cost, evaluate, live_cost, status_time, time_to_draft, warm
 
 ALL = {
     "engine": engine_cost.main,
     "live": live_cost.main,
     "evaluate": evaluate.main,
+    "warm": warm.main,
     "status": status_time.main,
     "check": check_time.main,
     "draft": time_to_draft.main,

@@ -66,7 +66,7 @@ def run(context: Context, version: str) -> str:
     tell_if_written(context, ws.eval_script)
     job = ws.job(f"{version}-evaluate")
     # an evaluator of the user's own need not import what the version's script does
-    ours = sha256(ws.eval_script) == sha256(_TEMPLATES / ws.eval_script.name)
+    ours = evaluator_sha256(ws.root) == evaluator_sha256(_TEMPLATES)
     begins_as = ws.script(version) if ours else None
     state = context.run_script(job.path.name, [ws.eval_script.name, "--version", version], begins_as=begins_as)
     output = tail(context.executor.log(job))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -71,10 +73,12 @@ class Warm:
         job, known = _job(request, environment), self._is_made_for(request, environment)
         if not known:
             self._begin(request, environment)
-        answer, process = self._ask(job, log, stop)
+        ends = time.monotonic() + min(request.get("timeout_seconds") or math.inf, _MOST_SECONDS)
+        waits = partial(self._ask, job, log, lambda: stop() or time.monotonic() > ends)
+        answer, process = waits()
         if known and "stale" in answer:
             self._begin(request, environment)
-            answer, process = self._ask(job, log, stop)
+            answer, process = waits()
         if process is None:
             return None, str(answer.get("failed") or answer.get("stale"))
         if "once" in answer:
@@ -129,13 +133,12 @@ class Warm:
         """Raises `OSError` when it has ended, or takes too long."""
         assert self._channel is not None
         self._channel.settimeout(_POLL_SECONDS)
-        deadline = time.monotonic() + _MOST_SECONDS
         data = b""
         while not data.endswith(b"\n"):
             try:
                 part = self._channel.recv(1 << 16)
             except TimeoutError:
-                if stop() or time.monotonic() > deadline:
+                if stop():
                     raise
                 continue
             if not part:
@@ -205,6 +208,5 @@ def _job(request: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str
         "arguments": arguments,
         "imports": request["imports"],
         "environment": {name: value for name, value in environment.items() if own.get(name) != value},
-        "unset": [name for name in own if name not in environment],
         "hooks": hooks,
     }

@@ -164,10 +164,14 @@ def _why_no_fork():
     if outside:
         return f"{outside} is imported from outside the installed packages, and may change"
     # libraries end their threads before a fork where they know how to: what is left then would be lost in the child
+    printed = os.fstat(1).st_size
     tried = os.fork()
     if tried == 0:
         os._exit(0)
     os.waitpid(tried, 0)
+    # newer Pythons warn of a fork beside threads
+    os.ftruncate(1, printed)
+    os.lseek(1, printed, os.SEEK_SET)
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
         return f"{threads - 1} threads are at work after its imports"
@@ -259,8 +263,6 @@ def become(job, files, guard):
         os.setsid()
     _die_with(guard)
     os.environ.update(job["environment"])
-    for name in job["unset"]:
-        os.environ.pop(name, None)
     sys.argv = [job["script"], *job["arguments"]]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv = [job["python"], *sys.argv]

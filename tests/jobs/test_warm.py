@@ -170,7 +170,7 @@ def test_it_behaves_as_in_a_new_interpreter(name: str, run: Run) -> None:
     warm, said_warm = run(text)
     assert (cold.started, warm.started) == ("", "warm")
     assert said_warm == said_cold
-    assert (warm.exit_code, warm.ended_by, warm.leftovers) == (cold.exit_code, cold.ended_by, cold.leftovers)
+    assert (warm.exit_code, warm.ended_by) == (cold.exit_code, cold.ended_by)
 
 
 def test_one_interpreter_serves_all_that_begin_alike(run: Run) -> None:
@@ -365,3 +365,11 @@ def test_it_ends_with_whoever_started_it(run: Run, local: Local) -> None:
     warm = _warm_of(state.pid)
     local.close()
     assert _gone(state.pid, warm)
+
+
+def test_imports_that_hang_end_at_the_time_limit(run: Run, package: Path) -> None:
+    package.write_text("import time; time.sleep(600)")
+    state, _ = run(
+        "import pack", imports=["import pack"], environment={"PYTHONPATH": str(package.parent)}, timeout_seconds=1.0
+    )
+    assert state.ended_by == "time limit" and state.seconds < 30

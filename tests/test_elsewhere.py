@@ -13,6 +13,7 @@ import pytest
 from progtrain.engine.control.launch import Options
 from progtrain.engine.files import LineReader
 from progtrain.engine.loop import runner
+from progtrain.engine.loop.near_misses import near_misses
 from progtrain.engine.loop.plan import plan
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
@@ -117,5 +118,41 @@ def test_near_misses_are_named_with_the_way_to_bring_them_in(plain: Workspace) -
     (skill / "SKILL.md").write_text("# Skill\n")
     plain.rules.rename(skill / plain.rules.name)
     assert run(plain, dataset_id="toy_v1", autopilot=True, until="initialize") == 0
-    assert "Runs/2026-01/ is not read: versions lie in Models/Artifacts/vNNN/; to bring it in, copy it" in notes(plain)
+    run_text = "Runs/2026-01/ is not read: versions lie in Models/Artifacts/; to use it: cp -r Runs/2026-01 "
+    assert f"{run_text}Models/Artifacts/v001, and its training script as 02_train_v001.py" in notes(plain)
     assert "cp .claude/skills/training/user_defined_rules.json ." in notes(plain)
+
+
+def test_names_that_are_nearly_right_are_told(ws: Workspace) -> None:
+    for name in (
+        "rules.json",
+        "User_Instructions.md",
+        "train_baseline.py",
+        "02_train_v3.py",
+        "dataset/toy_v1/train/x.csv",
+        "Models/Artifacts/version_2/spec.json",
+        "Models/Artifacts/v001/best_model.pt",
+        "runs/of may/metrics.csv",
+        "runs/of may/my_train.py",
+        "runs/notes/readme.md",
+        "02_train_v001.py",
+    ):
+        (ws.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (ws.root / name).write_text("")
+    found = [text.partition("to use it: ")[2] for text in near_misses(ws)]
+    assert found == [
+        "mv 02_train_v3.py 02_train_v003.py",
+        "mv User_Instructions.md user_instruction.md",
+        "mv rules.json user_defined_rules.json",
+        "mv train_baseline.py 02_train_baseline.py",
+        "mv dataset/toy_v1 dataset/prepdata/toy_v1",
+        "cp -r 'runs/of may' Models/Artifacts/v002 && cp 'runs/of may/my_train.py' 02_train_v002.py",
+        "cp Models/Artifacts/v001/best_model.pt Models/Artifacts/v001/best.ckpt",
+        "mv Models/Artifacts/version_2 Models/Artifacts/v002",
+    ]
+
+
+def test_a_workspace_as_it_should_be_has_no_near_miss(plain: Workspace) -> None:
+    assert near_misses(plain) == []
+    assert run(plain, dataset_id="toy_v1", autopilot=True) == 0
+    assert near_misses(plain) == []

@@ -27,6 +27,7 @@ from progtrain.engine.control.launch import Options, named_python
 from progtrain.engine.drafting import rounds
 from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.files import read_text, try_read_json
+from progtrain.engine.loop.near_misses import near_misses
 from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.steps import initialize
 from progtrain.engine.rules import instruction, rules
@@ -102,6 +103,9 @@ def check(ws: Workspace, options: Options, busy: Callable[[str], None] = lambda 
         yield "workspace", "error", f"{ws.root} cannot be written", "give yourself write permission there"
     context = yield from _context(ws, options, present)
     whole = True
+    for text in near_misses(ws):
+        what, _, way = text.partition("; to use it: ")
+        yield "workspace", "note", what, way
     for item in _workspace(context) if context.dataset_id else ():
         whole &= item[1] != "error"
         yield item

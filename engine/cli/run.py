@@ -76,7 +76,7 @@ def _outcome(ws: Workspace) -> dict[str, object]:
 
 
 def _dry_run(ws: Workspace, options: Options, as_json: bool) -> int:
-    from progtrain.engine.loop.elsewhere import near_misses
+    from progtrain.engine.loop.near_misses import near_misses
     from progtrain.engine.loop.plan import plan
 
     planned = plan(ws, options)

@@ -109,23 +109,3 @@ def _documents(context: Context, version: str) -> list[Path]:
 
 def _has_logs(folder: VersionFolder) -> bool:
     return folder.logs.is_dir() and any(path.is_file() for path in folder.logs.rglob("*"))
-
-
-def near_misses(ws: Workspace) -> list[str]:
-    """What another tool has left where the loop does not look, each with the way to bring it in."""
-    found = []
-    for run in sorted(path for path in ws.root.glob("Runs/*") if path.is_dir()):
-        parts = [path.name for path in sorted(run.iterdir())]
-        if any(name in parts for name in ("eval_score.json", "best.ckpt", "spec.json", "logs", "Artifacts")):
-            found.append(
-                f"{ws.relative(run)}/ is not read: versions lie in {ws.relative(ws.artifacts)}/vNNN/; to bring it in, "
-                f"copy it there, and its script to {ws.script('vNNN').name}"
-            )
-    if not ws.rules.is_file():
-        for pattern in ("*/SKILL.md", "skills/*/SKILL.md", ".*/skills/*/SKILL.md"):
-            for path in sorted(ws.root.glob(pattern)):
-                beside = path.with_name(ws.rules.name)
-                if beside.is_file():
-                    name = ws.relative(beside)
-                    found.append(f"{name} is not read: rules lie beside the scripts; to use it: cp {name} .")
-    return found

@@ -12,7 +12,7 @@ from progtrain.engine.control import decisions, marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json, write_text
-from progtrain.engine.loop import elsewhere
+from progtrain.engine.loop.near_misses import near_misses
 from progtrain.engine.loop.steps import analyze
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Review
@@ -54,7 +54,7 @@ def look(context: Context) -> list[str]:
     spec = try_read_json(ws.version("baseline").spec)
     if isinstance(spec, dict):
         notes.append("the baseline's spec.json was read")
-    notes += elsewhere.near_misses(ws)
+    notes += near_misses(ws)
     notes += context.rules.notes()
     for version in ws.versions():
         _tell_if_changed(context, version)

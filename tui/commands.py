@@ -17,6 +17,7 @@ from progtrain.tui.screens.table import SCREENS, binding_id
 START = "/progressive-training"
 _ADOPT = "in a shell, in the project's folder: progtrain adopt SCRIPT [-- ARGUMENTS]"
 _INIT = "in a shell: progtrain init --template image|table|text|plain DIR --data CSV|FOLDER"
+_BASELINE = "in a shell, in this folder: progtrain baseline"
 _APP_COMMANDS = (
     ("help", "all keys of this screen", "app.help"),
     ("theme", "choose other colours", "app.change_theme"),
@@ -32,6 +33,8 @@ class Commands(Provider):
             found.append(("adopt a script", f"how a script of your own comes in, {_ADOPT}", partial(host.say, _ADOPT)))
             begin = "a first baseline for data of your own"
             found.append((begin, f"a script and prepared data from a template, {_INIT}", partial(host.say, _INIT)))
+            smoke = f"a few steps of the baseline, and the batches that fit, {_BASELINE}"
+            found.append(("smoke test", smoke, partial(host.say, _BASELINE)))
             found.append((START, "start the loop, or go on with it (?dataset_id=... names the data)", host.start_loop))
         found += [(name, about, partial(host.action_screen, name)) for name, (_, about) in SCREENS.items()]
         found += [(name, about, partial(self.app.run_action, action)) for name, about, action in _APP_COMMANDS]

@@ -24,6 +24,7 @@ from progtrain.engine.text import clean_line
 from progtrain.engine.workspace import Workspace
 
 TEMPLATES = ("image", "table", "text", "plain")
+_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*")
 _FOLDER = Path(__file__).parents[1] / "templates" / "baselines"
 #: what each imports besides the standard library
 PACKAGES = {
@@ -65,7 +66,10 @@ def data_name(data: Path) -> str:
 
 
 def refuse_what_is_there(ws: Workspace, dataset_id: str) -> None:
-    """Nothing is overwritten. Raises `InputError`."""
+    """Nothing is overwritten. Raises `InputError`, also for an id that is no name of a folder."""
+    if not _NAME.fullmatch(dataset_id):
+        fix = "letters, digits, - and _: --dataset-id my_data"
+        raise InputError(f"{dataset_id!r} can't be the name of a folder", place="--dataset-id", fix=fix)
     there = [path for path in (ws.baseline_script, ws.data(dataset_id)) if path.exists()]
     there += [ws.script(version) for version in ws.versions()[:1]]
     if ws.rules.exists() and not examples.is_empty_rules(ws.rules):

@@ -146,7 +146,8 @@ def part(brought: Brought) -> dict[str, list[Sample]]:
     for name in ("train", "valid"):
         if not parts[name]:
             fix = "bring more samples that differ" if name == "valid" else "leave more samples for the training"
-            raise InputError(f"nothing is left for {name}: the samples are copies of each other", fix=fix)
+            reason = f"nothing is left for {name}: the samples are copies of each other"
+            raise InputError(reason, file=brought.source, fix=fix)
     return {name: samples for name, samples in parts.items() if samples}
 
 

@@ -146,6 +146,11 @@ def test_what_lies_in_the_folder_is_never_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in ws.root.iterdir()] == ["02_train_baseline.py"]
 
 
+def test_a_name_of_the_data_leads_to_no_other_folder(tmp_path: Path) -> None:
+    source = table(tmp_path / "plants.csv", "height,soil,plant", plants())
+    assert "can't be the name of a folder" in refused(tmp_path, "table", source, "--dataset-id", "../else")
+
+
 def test_options_of_a_template_alone_say_so(tmp_path: Path) -> None:
     done = progtrain(Workspace(tmp_path), "init", "--target", "x", str(tmp_path / "new"))
     assert done.returncode == 2 and "--target belongs to a template" in done.stderr

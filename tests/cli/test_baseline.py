@@ -70,6 +70,7 @@ def test_the_largest_batch_is_found_and_only_the_report_stays(ws: Workspace) -> 
     assert "- optimal_batch_size: 8 " in report and "- batches of 256: " in report
 
 
+@pytest.mark.slow
 def test_sizes_that_do_not_fit_are_passed_over(ws: Workspace) -> None:
     refuse = 'if len(x) > 40: raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")'
     done = progtrain(written(ws, extra=refuse), "baseline")
@@ -78,6 +79,7 @@ def test_sizes_that_do_not_fit_are_passed_over(ws: Workspace) -> None:
     assert "the largest that fits is 32" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_batch_of_its_own_that_does_not_fit_is_replaced(ws: Workspace) -> None:
     refuse = 'if len(x) > 2: raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")'
     done = progtrain(written(ws, extra=refuse), "baseline")
@@ -89,7 +91,12 @@ def test_a_batch_of_its_own_that_does_not_fit_is_replaced(ws: Workspace) -> None
     ("parts", "code", "expected"),
     [
         ({"extra": "x.nowhere"}, 2, "AttributeError: 'Tensor' object has no attribute 'nowhere'"),
-        ({"epochs": 0}, 2, "02_train_baseline.py ends without training; the last that it printed: trained to its end"),
+        pytest.param(
+            {"epochs": 0},
+            2,
+            "02_train_baseline.py ends without training; the last that it printed: trained to its end",
+            marks=pytest.mark.slow,
+        ),
         ({"more": " * float('nan')"}, 1, "failed: the loss is not finite"),
     ],
     ids=["error", "no training", "nan"],
@@ -108,6 +115,7 @@ def test_a_process_that_would_fill_the_memory_is_ended(ws: Workspace) -> None:
     assert found["reached"] == "memory" and found["held"] > 2**30
 
 
+@pytest.mark.slow
 def test_a_short_training_has_fewer_steps(ws: Workspace) -> None:
     written(ws, epochs=1)
     ws.baseline_script.write_text(

@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # what running needs, and what developing needs besides
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
+# an environment of its own beside it, for scripts that need what progtrain does not
+SCRIPTS := $(VENV)/scripts
+READY_SCRIPTS := $(SCRIPTS)/ready
 DEMO ?= demo
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -50,6 +53,15 @@ $(READY_DEV): $(READY)
 	@$(PIP) --requirement $(VENV)/requirements-dev.txt
 	@touch $(READY_DEV)
 
+# it sees what the first has, and has the packages of the extra `scripts-test` besides
+$(READY_SCRIPTS): $(READY_DEV)
+	@echo "Setting up an environment for scripts that need other packages"
+	@$(BIN)/python -m venv $(SCRIPTS)
+	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > $$($(SCRIPTS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/progtrain-first.pth
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["scripts-test"], sep="\n")' > $(SCRIPTS)/requirements.txt
+	@$(SCRIPTS)/bin/python -m pip install --quiet --constraint constraints.txt --requirement $(SCRIPTS)/requirements.txt
+	@touch $@
+
 demo: $(READY)
 	@test -e $(DEMO) || $(BIN)/progtrain init --example digits $(DEMO)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/progtrain-tui $(DEMO); else $(BIN)/progtrain -C $(DEMO) run --yes; fi
@@ -57,7 +69,7 @@ demo: $(READY)
 test: lint types
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
 
-test-all: lint types
+test-all: lint types $(READY_SCRIPTS)
 	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(READY_DEV)

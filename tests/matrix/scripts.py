@@ -151,6 +151,132 @@ if __name__ == "__main__":
     main()
 """
 
+_TEXT = """
+import lightning as L
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader
+
+EPOCHS = 3
+LEARNING_RATE = 0.05
+LETTERS = " abcdefgh"
+LENGTH = 9
+
+
+def load_split(split):
+    g = torch.Generator().manual_seed(len(split))
+    drawn = torch.randint(0, len(LETTERS), (256 if split == "train" else 96, LENGTH), generator=g)
+    texts = ["".join(LETTERS[i] for i in row) for row in drawn.tolist()]
+    return [(f"{split}-{n}", text, text.upper().strip()) for n, text in enumerate(texts)]
+
+
+def preprocess(text):
+    return torch.tensor([LETTERS.index(letter) for letter in text])
+
+
+def postprocess(output):
+    return "".join(LETTERS[i] for i in output.argmax(-1).flatten().tolist()).upper().strip()
+
+
+def per_sample_loss(output, target):
+    wanted = preprocess(target.lower().ljust(LENGTH)[:LENGTH])
+    return F.cross_entropy(output.reshape(-1, len(LETTERS)), wanted)
+
+
+class Speller(L.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = torch.nn.Sequential(torch.nn.Embedding(len(LETTERS), 8), torch.nn.Linear(8, len(LETTERS)))
+
+    def forward(self, x):
+        return self.net(x)
+
+    def training_step(self, batch, i):
+        loss = F.cross_entropy(self(batch).flatten(0, 1), batch.flatten())
+        self.log("train_loss", loss)
+        return loss
+
+    def validation_step(self, batch, i):
+        self.log("val_loss", F.cross_entropy(self(batch).flatten(0, 1), batch.flatten()))
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=LEARNING_RATE)
+
+
+def loader(split):
+    return DataLoader([preprocess(text) for _, text, _ in load_split(split)], batch_size=32, shuffle=split == "train")
+
+
+def main():
+    L.seed_everything(1, verbose=False)
+    best = ModelCheckpoint("outputs", "best", monitor="val_loss")
+    trainer = L.Trainer(max_epochs=EPOCHS, accelerator="cpu", callbacks=[best], enable_progress_bar=False)
+    trainer.fit(Speller(), loader("train"), loader("valid"))
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+_OFFERS = """
+def load_split(split):
+    x, y = points(1, 200) if split == "train" else points(2, 96)
+    return [(f"{split}-{i}", sample, int(target)) for i, (sample, target) in enumerate(zip(x, y))]
+
+
+def load_model(checkpoint_path):
+    net = nn.Linear(4, 2)
+    net.load_state_dict(torch.load(checkpoint_path))
+    return net
+
+
+def main():"""
+
+_TRANSFORMERS = """
+import torch
+from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
+from transformers import Trainer, TrainingArguments
+
+LEARNING_RATE = 1e-3
+
+
+def rows(count, seed):
+    drawn = torch.randint(1, 20, (count, 7), generator=torch.Generator().manual_seed(seed))
+    return [{"input_ids": ids, "labels": int(ids[0]) % 3} for ids in drawn]
+
+
+def metrics(found):
+    return {"accuracy": float((found.predictions.argmax(-1) == found.label_ids).mean())}
+
+
+def make():
+    config = BertConfig(vocab_size=20, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    config.num_labels = 3
+    return BertForSequenceClassification(config)
+
+
+def main():
+    torch.manual_seed(0)
+    args = TrainingArguments("outputs", num_train_epochs=3, learning_rate=LEARNING_RATE, eval_strategy="epoch",
+                             save_strategy="epoch", per_device_train_batch_size=16, logging_steps=4, report_to=[],
+                             load_best_model_at_end=True, use_cpu=True, disable_tqdm=True)
+    trainer = Trainer(make(), args, train_dataset=rows(256, 1), eval_dataset=rows(96, 2), compute_metrics=metrics)
+    trainer.train()
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+_LANGUAGE = [
+    ('"labels": int(ids[0]) % 3', '"labels": ids'),
+    (_TRANSFORMERS[_TRANSFORMERS.index("    config = Bert"):_TRANSFORMERS.index("def main")],
+     "    return GPT2LMHeadModel(GPT2Config(vocab_size=20, n_embd=16, n_layer=1, n_head=2, n_positions=16))\n\n\n"),
+    (", compute_metrics=metrics", ""),
+]  # fmt: skip
+
 #: name -> (what it stands for, script, pieces that are replaced, rules besides)
 SCRIPTS: dict[str, tuple[str, str, list[tuple[str, str]], dict[str, object]]] = {
     "argparse": (
@@ -257,6 +383,121 @@ SCRIPTS: dict[str, tuple[str, str, list[tuple[str, str]], dict[str, object]]] = 
          ("out.argmax(1) == batch[1]", "out.argmax(2) == batch[1]")],
         {"eval_config": {"primary_metric": "perplexity", "metrics": ["perplexity"]}},
     ),
+    "two_classes": (
+        "two classes by one logit",
+        BASE,
+        [_NO_ARGUMENTS,
+         ("return x, (x[:, 0] > 0).long() + (x[:, 1] > 0).long()", "return x, (x[:, 0] > 0).float()"),
+         ("nn.Linear(width, 3))", "nn.Linear(width, 1), nn.Flatten(0))"),
+         ("F.cross_entropy", "F.binary_cross_entropy_with_logits"),
+         ("(out.argmax(1) == batch[1])", "((out > 0) == batch[1])")],
+        {"eval_config": {"primary_metric": "f1", "metrics": ["f1", "accuracy"]}},
+    ),
+    "one_hot": (
+        "one-hot targets",
+        BASE,
+        [_NO_ARGUMENTS,
+         ("return x, (x[:, 0] > 0).long() + (x[:, 1] > 0).long()",
+          "return x, F.one_hot((x[:, 0] > 0).long() + (x[:, 1] > 0).long(), 3).float()"),
+         ("== batch[1])", "== batch[1].argmax(1))")],
+        {},
+    ),
+    "tags": (
+        "token tags, with places that do not count",
+        BASE,
+        [_NO_ARGUMENTS,
+         ("x = torch.randn(count, 4, generator=g)\n    return x, (x[:, 0] > 0).long() + (x[:, 1] > 0).long()",
+          "x = torch.randint(0, 9, (count, 6), generator=g)\n    y = x % 3\n    y[:, 4:] = -100\n    return x, y"),
+         ("nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 3))",
+          "nn.Sequential(nn.Embedding(9, width), nn.Linear(width, 3))"),
+         ("F.cross_entropy(self(batch[0]), batch[1])",
+          "F.cross_entropy(self(batch[0]).flatten(0, 1), batch[1].flatten())"),
+         ("F.cross_entropy(out, batch[1])", "F.cross_entropy(out.flatten(0, 1), batch[1].flatten())"),
+         ("(out.argmax(1) == batch[1])", "(out.argmax(2) == batch[1])[batch[1] >= 0]")],
+        {},
+    ),
+    "boxes": (
+        "detection: boxes, by the metric that the module logs",
+        BASE,
+        [_NO_ARGUMENTS,
+         ("    return DataLoader(TensorDataset(*points(seed, count)), batch_size=32, **more)",
+          "    data = [(x, {'boxes': torch.tensor([[0.0, 0.0, 2.0, 2.0]]), 'labels': y[None]})\n"
+          "            for x, y in zip(*points(seed, count))]\n"
+          "    return DataLoader(data, batch_size=32, collate_fn=lambda parts: tuple(zip(*parts)), **more)"),
+         ("        return self.net(x)",
+          "        out = self.net(torch.stack(x))\n        if self.training:\n            return out\n"
+          "        return [{'boxes': torch.tensor([[0.0, 0.0, 2.0, 2.0]]), 'labels': one.argmax(0, True),\n"
+          "                 'scores': one.softmax(0).max(0, True).values} for one in out]"),
+         ("F.cross_entropy(self(batch[0]), batch[1])",
+          "F.cross_entropy(self(batch[0]), torch.cat([one['labels'] for one in batch[1]]))"),
+         ('        self.log("val/loss", F.cross_entropy(out, batch[1]))\n'
+          '        self.log("val/acc", (out.argmax(1) == batch[1]).float().mean())\n',
+          "        hits = [float(o['labels'] == t['labels']) for o, t in zip(out, batch[1])]\n"
+          '        self.log("val/hits", sum(hits) / len(hits), batch_size=len(hits))\n'
+          '        self.log("val/loss", 1 - sum(hits) / len(hits), batch_size=len(hits))\n')],
+        {"eval_config": {"primary_metric": "hits", "metrics": [{"name": "hits", "higher_is_better": True}]}},
+    ),
+    "restored": (
+        "image to image",
+        BASE,
+        [_NO_ARGUMENTS,
+         ("x = torch.randn(count, 4, generator=g)\n    return x, (x[:, 0] > 0).long() + (x[:, 1] > 0).long()",
+          "x = torch.rand(count, 1, 16, 16, generator=g)\n"
+          "    return (x + torch.randn(x.shape, generator=g) / 9).clamp(0, 1), x"),
+         ("nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 3))", "nn.Conv2d(1, 1, 3, padding=1)"),
+         ("F.cross_entropy", "F.mse_loss"), ("(out.argmax(1) == batch[1]).float().mean()", "out.mean()")],
+        {"eval_config": {"primary_metric": "psnr", "metrics": ["psnr", "ssim"]}},
+    ),
+    "sound": (
+        "audio: waveforms",
+        BASE,
+        [_NO_ARGUMENTS,
+         ("x = torch.randn(count, 4, generator=g)\n    return x, (x[:, 0] > 0).long() + (x[:, 1] > 0).long()",
+          "x = torch.randn(count, 1, 256, generator=g)\n    return x + 0.3 * torch.randn(x.shape, generator=g), x"),
+         ("nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 3))", "nn.Conv1d(1, 1, 3, padding=1)"),
+         ("F.cross_entropy", "F.l1_loss"), ("(out.argmax(1) == batch[1]).float().mean()", "out.mean()")],
+        {"eval_config": {"primary_metric": "si_sdr", "metrics": ["si_sdr", "mae"]}},
+    ),
+    "texts": (
+        "text to text, by what the script offers",
+        _TEXT,
+        [],
+        {"eval_config": {"primary_metric": "cer", "metrics": ["cer", "wer", "exact_match"]}},
+    ),
+    "compiled": (
+        "a module that is compiled (torch.compile)",
+        BASE,
+        [_NO_ARGUMENTS, ("fit(Net(width, RATE),", 'fit(torch.compile(Net(width, RATE), backend="aot_eager"),')],
+        {},
+    ),
+    "offers": ("a loop of its own that offers its samples and its model", _PLAIN, [("\ndef main():", _OFFERS)], {}),
+    "tensorboard": (
+        "TensorBoard's logger",
+        BASE,
+        [_NO_ARGUMENTS, ("logger=False", 'logger=L.pytorch.loggers.TensorBoardLogger("tb")')],
+        {},
+    ),
+    "transformers": ("transformers' Trainer: a classifier", _TRANSFORMERS, [], {}),
+    "lora": (
+        "PEFT: LoRA on a model of transformers",
+        _TRANSFORMERS,
+        [("    return BertForSequenceClassification(config)",
+          '    lora = LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"])\n'
+          "    return get_peft_model(BertForSequenceClassification(config), lora)"),
+         ("import torch\n", "import torch\nfrom peft import LoraConfig, get_peft_model\n")],
+        {},
+    ),
+    "causal": (
+        "transformers' Trainer: a language model",
+        _TRANSFORMERS,
+        _LANGUAGE,
+        {"eval_config": {"primary_metric": "perplexity", "metrics": ["perplexity"]}},
+    ),
+}  # fmt: skip
+
+#: name -> packages that it needs besides, in an environment of its own
+PACKAGES = {
+    "tensorboard": "tensorboard", "transformers": "transformers", "lora": "peft", "causal": "transformers"
 }  # fmt: skip
 
 

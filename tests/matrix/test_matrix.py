@@ -14,11 +14,13 @@ import pytest
 from progtrain.engine.analysis.measure.samples import read_per_sample
 from progtrain.engine.schema import EvalScore, load
 from progtrain.engine.workspace import Workspace
-from tests.matrix.scripts import SCRIPTS, source
+from tests.matrix.scripts import PACKAGES, SCRIPTS, source
 
 DOCS = Path(__file__).parents[2] / "docs" / "training_script.md"
 #: the rest runs by `make test-all`: each takes half a minute
 IN_EVERY_RUN = {"argparse"}
+#: `make test-all` makes it; it has ours and the packages of the extra `scripts-test`
+OTHER_PYTHON = Path(sys.prefix) / "scripts" / "bin" / "python"
 NAMES = [pytest.param(n, marks=() if n in IN_EVERY_RUN else pytest.mark.slow) for n in SCRIPTS]
 
 
@@ -35,6 +37,11 @@ def run(ws: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_goes_through_a_loop_of_two_versions(tmp_path: Path, name: str) -> None:
+    python: tuple[str, ...] = ()
+    if name in PACKAGES:
+        if not OTHER_PYTHON.exists():
+            pytest.skip(f"{OTHER_PYTHON} with {PACKAGES[name]} is not there: make test-all makes it")
+        python = ("--python", str(OTHER_PYTHON))
     ws = Workspace(tmp_path)
     ws.baseline_script.write_text(source(name))
     # the data are the script's own business
@@ -45,9 +52,9 @@ def test_a_script_goes_through_a_loop_of_two_versions(tmp_path: Path, name: str)
         **SCRIPTS[name][3],
     }
     ws.rules.write_text(json.dumps(rules))
-    checked = run(ws, "check")
+    checked = run(ws, "check", *python)
     assert checked.returncode == 0, checked.stdout
-    done = run(ws, "run", "--yes", "--max-versions", "2")
+    done = run(ws, "run", "--yes", "--max-versions", "2", *python)
     assert done.returncode == 0, done.stdout + done.stderr
     primary = rules["eval_config"]["primary_metric"]
     for version in ("v001", "v002"):

@@ -465,9 +465,10 @@ SCRIPTS: dict[str, tuple[str, str, list[tuple[str, str]], dict[str, object]]] = 
         {"eval_config": {"primary_metric": "cer", "metrics": ["cer", "wer", "exact_match"]}},
     ),
     "compiled": (
-        "a module that is compiled (torch.compile)",
+        "a model that is compiled (torch.compile)",
         BASE,
-        [_NO_ARGUMENTS, ("fit(Net(width, RATE),", 'fit(torch.compile(Net(width, RATE), backend="aot_eager"),')],
+        [_NO_ARGUMENTS, ("        self.net = nn.Sequential(", "        self.net = torch.compile(nn.Sequential("),
+         ("nn.Linear(width, 3))", "nn.Linear(width, 3)))")],
         {},
     ),
     "offers": ("a loop of its own that offers its samples and its model", _PLAIN, [("\ndef main():", _OFFERS)], {}),

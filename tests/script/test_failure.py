@@ -47,6 +47,23 @@ def test_the_place_is_the_innermost_line_of_the_users_own_code(tmp_path: Path) -
     assert failure.error_summary.startswith("JSONDecodeError: Expecting property name")
 
 
+def test_code_that_a_message_shows_is_no_traceback_of_its_own() -> None:
+    failure = explain(
+        "Traceback (most recent call last):\n"
+        '  File "/home/me/02_train_v001.py", line 60, in <module>\n    main()\n'
+        '  File "/opt/lib/python3.11/site-packages/torch/_dynamo/output_graph.py", line 9, in trace\n    raise\n'
+        "torch._dynamo.exc.InternalTorchDynamoError: AttributeError: no such thing\n\n"
+        "from user code:\n"
+        '   File "/home/me/02_train_v001.py", line 35, in training_step\n    self.log("loss", loss)\n'
+        '  File "/opt/lib/python3.11/inspect.py", line 1369, in getfullargspec\n    sig = get(func)\n\n'
+        'Set TORCHDYNAMO_VERBOSE=1 for the internal stack trace. For more, set TORCH_LOGS="+dynamo"\n',
+        1,
+        None,
+    )
+    assert failure.error_summary == "InternalTorchDynamoError: AttributeError: no such thing"
+    assert (failure.file, failure.line) == ("02_train_v001.py", 35)
+
+
 def test_the_cause_of_a_worker_process_counts_not_the_one_that_reports_it() -> None:
     log = (
         "Traceback (most recent call last):\n"

@@ -200,20 +200,23 @@ def _last_trace(lines: list[str]) -> tuple[str, str, str | None, int | None] | N
 
     A syntax error of the script itself has frames but no heading.
     """
-    last_frame = next((i for i in range(len(lines) - 1, -1, -1) if _FRAME.match(lines[i])), None)
-    if last_frame is None:
-        return None
-    end = last_frame + 1
-    while end < len(lines) and (lines[end].startswith(" ") or not lines[end]):
-        end += 1
-    match = _EXCEPTION.match(lines[end]) if end < len(lines) else None
-    if match is None:
+    # frames that no exception follows belong to a message: torch.compile shows the user's code in its own
+    last_frame = end = match = None
+    for number in (i for i in range(len(lines) - 1, -1, -1) if _FRAME.match(lines[i])):
+        end = number + 1
+        while end < len(lines) and (lines[end].startswith(" ") or not lines[end]):
+            end += 1
+        match = _EXCEPTION.match(lines[end]) if end < len(lines) else None
+        if match:
+            last_frame = number
+            break
+    if last_frame is None or match is None or end is None:
         return None
     start = last_frame
     while start > 0 and (_FRAME.match(lines[start - 1]) or lines[start - 1].startswith(" ")):
         start -= 1
     message = " ".join([match["message"] or "", *_rest_of_message(lines[end + 1 :])]).strip()
-    place = _own_frame([m for text in lines[start : last_frame + 1] if (m := _FRAME.match(text))])
+    place = _own_frame([m for text in lines[start:] if (m := _FRAME.match(text))])
     return match["name"].rpartition(".")[2], message, *place
 
 

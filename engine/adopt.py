@@ -21,7 +21,7 @@ from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.files import read_text, write_text
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules import instruction
-from progtrain.engine.script import epoch_table, notebook
+from progtrain.engine.script import epoch_table, notebook, printed
 from progtrain.engine.script import probe as probing
 from progtrain.engine.script.baseline.modules import load_modules
 from progtrain.engine.script.editor import Source
@@ -92,7 +92,7 @@ def run_up(ws: Workspace, script: Path, text: str, arguments: Sequence[str], pyt
             text = changed
     if not probing.trains(found):
         raise _stopped(ws, script, original, text, found)
-    if lacks_numbers(text, found) and (changed := epoch_table.with_table(text)) is not None:
+    if lacks_numbers(script, text, found) and (changed := epoch_table.with_table(text)) is not None:
         text = changed
     return text, found
 
@@ -107,9 +107,10 @@ def unsteady_split(
     return probing.unsteady_split(found, again, ws.relative(script))
 
 
-def lacks_numbers(text: str, probe: Mapping[str, Any]) -> bool:
-    """Whether nothing would be known of a version after its training."""
-    return probe.get("reached") == "step" and epoch_table.is_needed(text)
+def lacks_numbers(script: Path, text: str, probe: Mapping[str, Any]) -> bool:
+    """Whether nothing in the source says that something would be known of a version after its training."""
+    own = probe.get("reached") == "step" and epoch_table.is_needed(text)
+    return own and not printed.announced(module.tree for module in load_modules(script, {script: text}))
 
 
 def _with_own_place(text: str, place: str) -> str:
@@ -177,6 +178,10 @@ def _stopped(ws: Workspace, script: Path, original: str, text: str, found: dict[
         error |= {"file": own, "line": line - text.count("\n") + original.count("\n")}
         found = {**found, "exception": error}
     _, reason, fix = next(probing.remarks(found, own, {}))
+    missing = re.search(r"'([^']+)'", str(error.get("message"))) if error.get("type") == "FileNotFoundError" else None
+    if missing and script.parent != ws.root and (script.parent / missing[1]).exists():
+        folder = shlex.quote(ws.relative(script.parent))
+        fix = f"it finds its files from its own folder: cd {folder} && progtrain adopt {shlex.quote(script.name)}"
     if "training_args" in fix:
         lacking = " ".join(f"{name} ..." for name in re.findall(r"--?\w[\w-]*", str(found["argument_error"]))[:4])
         command = f"progtrain adopt {shlex.quote(own)} -- {lacking or '--data ...'}"
@@ -194,8 +199,9 @@ def guess_dataset_id(ws: Workspace, text: str, files: Sequence[Path], data: Path
     prepared = ws.data("x").parent
     below = [path.relative_to(prepared).parts[0] for path in files if path.is_relative_to(prepared)]
     stated = [s.value for s in find_settings(text) if s.key == "dataset_id" and isinstance(s.value, str)]
-    folders = [path.parent.name for path in files if path.parent != ws.root]
-    folders = [name for name in [*([data.name] if data else []), *folders[:1]] if name.casefold() not in _ANY_DATA]
+    around = [path.relative_to(ws.root) if path.is_relative_to(ws.root) else path for path in files[:1]]
+    folders = [folder.name for path in around for folder in path.parents]
+    folders = [name for name in [*([data.name] if data else []), *folders] if name.casefold() not in _ANY_DATA]
     named = [*below[:1], *stated[:1], *folders[:1], *(path.stem for path in files[:1])]
     return next((name for name in named if _FOLDER_NAME.fullmatch(name)), "my_data")
 

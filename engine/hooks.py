@@ -15,8 +15,8 @@ _LIVE = Path(__file__).parent / "live"
 
 
 def of_script() -> dict[str, str]:
-    """What every script of the user gets: its output at once, and no windows that nobody sees."""
-    return {"PYTHONUNBUFFERED": "1", "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg")}
+    """What every script of the user gets: its output at once, no windows that nobody sees, and whole error messages."""
+    return {"PYTHONUNBUFFERED": "1", "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg"), "HYDRA_FULL_ERROR": "1"}
 
 
 def of_training(ws: Workspace, version: str) -> dict[str, str]:

@@ -73,7 +73,7 @@ class _Gathering:
             facts=facts,
             findings=diagnose(measured, frozenset(fact.key for fact in facts)),
             candidates=self._candidates(measured),
-            not_offered=at_run_time.told(self.record.source, self.training),
+            not_offered=at_run_time.told(self.record.source, self.training, self.limits.arguments),
             metrics=rows,
             against_previous=self._against(self.previous),
             against_best=self._against(self.best_earlier),

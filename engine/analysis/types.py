@@ -35,6 +35,8 @@ class Limits:
     seed: int = 42
     #: which version the next one is made from
     branch_from: Literal["latest", "best"] = "latest"
+    #: what the script is started with: it counts before its defaults
+    arguments: tuple[str, ...] = ()
 
     def refusal(self, touched: Iterable[str]) -> str | None:
         """Why an operation that touches these is not allowed; None when it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from progtrain.engine.cli.common import interpreter, json_option, workspace
 from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.control.launch import name_python
 from progtrain.engine.errors import InputError
-from progtrain.engine.script import found
+from progtrain.engine.script import found, printed
 from progtrain.engine.script import probe as probing
 from progtrain.engine.script.baseline.modules import load_modules
 from progtrain.engine.text import clean_line, unified_diff
@@ -63,6 +64,10 @@ def command(
         remarks.append(unsteady)
     trees = [module.tree for module in load_modules(script, {script: source})]
     page = list(found.page(probe))
+    if said := probe.get("reached") == "step" and printed.announced(trees):
+        page.append(("prints", f"{', '.join(said)} of its validation: they are read from its output"))
+    if arguments:
+        page.append(("given", f"{clean_line(shlex.join(arguments))} (no action changes what is given)"))
     files = adopt.data_files(ws, probe, data and data.resolve())
     page.append(("data", _described(ws, files)))
     shown = unified_diff(source, text, ws.relative(script))
@@ -74,7 +79,7 @@ def command(
     held = _locks(locks, asks, lambda word: adopt.read_lock(script, source, probe, arguments, word))
     named = dataset_id or adopt.guess_dataset_id(ws, source, files, data)
     rules = adopt.rules(named, offered, primary, held, arguments)
-    written = adopt.write(ws, ws.relative(script), text, rules, found.statistics(probe), files)
+    written = adopt.write(ws, ws.relative(script), text, rules, found.statistics(probe, trees), files)
     if python:
         name_python(ws, runs)
     if as_json:
@@ -100,9 +105,10 @@ def _rows(keys: Sequence[str], rows: Sequence[tuple[str, ...]]) -> list[dict[str
 def _remarks(ws: Workspace, script: Path, text: str, probe: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Raises `InputError` for what would keep the loop from beginning."""
     told = list(probing.remarks(probe, ws.relative(script), {}))
-    if adopt.lacks_numbers(text, probe):
-        fix = "let it write val_loss of each epoch into a table (.csv), or offer load_split and load_model"
-        raise InputError("it keeps no number of its validation: versions could not be compared", file=script, fix=fix)
+    if adopt.lacks_numbers(script, text, probe):
+        problem = "nothing in it says what its validation comes to: without such numbers, versions cannot be compared"
+        fix = "let it print them (`val_loss: 0.31`) or write them into a table (.csv) with each epoch"
+        told.append(("warning", problem, fix))
     for state, text, fix in told:
         if state == "error":
             raise InputError(text, fix=fix)

@@ -76,5 +76,6 @@ def _cells(row: VersionView) -> tuple[str, ...]:
     value = number(row.value)
     if row.state == EXTERNAL:
         return row.version, value, "", "", "external model" if row.metrics else "external model, not evaluated yet"
-    verdict = f"{_SIGNS.get(row.verdict_previous or '', ' ')} {row.verdict_previous or 'first'}"
+    none = "first" if row.base is None else "no verdict"
+    verdict = f"{_SIGNS.get(row.verdict_previous or '', ' ')} {row.verdict_previous or none}"
     return row.version, value, number(row.delta_previous, signed=True), verdict, row.action

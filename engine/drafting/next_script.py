@@ -57,6 +57,7 @@ def limits(rules: Rules) -> Limits:
         max_versions=rules.max_versions,
         seed=rules.seed,
         branch_from=rules.branch_from,
+        arguments=tuple(rules.training_args),
     )
 
 

@@ -1,6 +1,7 @@
 """Facts of a training that is set up: what the script has really built, read from the objects."""
 
 import ast
+import gc
 import inspect
 import sys
 import textwrap
@@ -243,3 +244,17 @@ def checkpoints_of(callbacks):
 
 def stoppings_of(callbacks):
     return [callback for callback in callbacks if hasattr(callback, "patience") and hasattr(callback, "stopped_epoch")]
+
+
+def model_of(optimizer, torch):
+    """The module with the most parameters: of those that the optimizer trains, of all where there is none."""
+    modules = [thing for thing in gc.get_objects() if issubclass(type(thing), torch.nn.Module)]
+    if optimizer is not None:
+        first = next(parameter for group in optimizer.param_groups for parameter in group["params"])
+        modules = [module for module in modules if any(parameter is first for parameter in module.parameters())]
+    return max(modules, key=_size, default=None)
+
+
+def _size(module):
+    """Of two that hold the same parameters, the outer one counts as larger."""
+    return sum(parameter.numel() for parameter in module.parameters()), sum(1 for _ in module.modules())

@@ -50,6 +50,7 @@ def install(path, measure=None):
         when_imported(f"{package}.trainer.trainer", _lightning("wrap_trainer"))
         when_imported(f"{package}.tuner.tuning", _lightning("wrap_tuner"))
     when_imported("torch.optim.optimizer", _wrap_optimizer)
+    when_imported("torch._tensor", _wrap_backward)
     when_imported("transformers.trainer", _wrap_transformers)
 
 
@@ -76,6 +77,12 @@ def _wrap_optimizer(module):
 
         register(progtrain_probe_loop.stop)
         when_imported("torch.utils.data.dataloader", progtrain_probe_loop.wrap_loader)
+
+
+def _wrap_backward(module):
+    import progtrain_probe_loop
+
+    progtrain_probe_loop.wrap_backward(module)
 
 
 def _wrap_save(module):

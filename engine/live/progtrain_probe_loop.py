@@ -1,4 +1,6 @@
-"""The probe of a script with a training loop of its own: it ends where the first optimizer takes its first step."""
+"""The probe of a script with a training loop of its own: it ends where the first optimizer takes its first step, or
+where gradients are worked out a second time before one does.
+"""
 
 import functools
 import gc
@@ -6,7 +8,7 @@ import sys
 
 import progtrain_probe as probe
 from progtrain_batch import batch_facts
-from progtrain_facts import loader_facts, model_facts, optimizer_facts
+from progtrain_facts import loader_facts, model_facts, model_of, optimizer_facts
 from progtrain_hooks import quietly
 from progtrain_split import facts as split_facts
 
@@ -28,6 +30,29 @@ def wrap_loader(module):
     loader.__iter__ = noting
 
 
+def wrap_backward(module):
+    """Of a script that updates its weights by hand: it ends where gradients are worked out a second time."""
+    tensor = module.Tensor
+    backward, seen = tensor.backward, []
+
+    @functools.wraps(backward)
+    def stopping(self, *args, **kwargs):
+        if seen:
+            tensor.backward = backward
+            stop(_largest_optimizer(), args, kwargs)
+        seen.append(True)
+        return backward(self, *args, **kwargs)
+
+    tensor.backward = stopping
+
+
+@quietly
+def _largest_optimizer():
+    kind = sys.modules["torch"].optim.Optimizer
+    found = [thing for thing in gc.get_objects() if issubclass(type(thing), kind)]
+    return max(found, key=lambda one: sum(p.numel() for g in one.param_groups for p in g["params"]), default=None)
+
+
 def stop(optimizer, args, kwargs):
     _tell(optimizer)
     probe.finish("step")
@@ -38,27 +63,11 @@ def _tell(optimizer):
     torch, found = sys.modules["torch"], probe.found
     found["fits"] = 1
     found["framework"], found["version"] = "torch", torch.__version__
-    found["optimizers"] = [optimizer_facts(optimizer)]
-    module = _model_of(optimizer, torch)
+    found["optimizers"] = [optimizer_facts(optimizer)] if optimizer is not None else []
+    module = model_of(optimizer, torch)
     found["model"] = model_facts(module) if module is not None else None
     facts = [loader_facts(loader) for loader in _loaders]
     for loader, fact in zip(_loaders, facts):  # noqa: B905 - Python 3.9
         fact["batch"] = batch_facts(loader, _SECONDS_FOR_BATCHES / len(facts))
     found["loaders"] = {"train": facts, "val": []}
     found["split"] = split_facts(None)
-
-
-def _model_of(optimizer, torch):
-    """The module with the most parameters that has those of the optimizer."""
-    first = next(parameter for group in optimizer.param_groups for parameter in group["params"])
-    holders = [
-        module
-        for module in gc.get_objects()
-        if issubclass(type(module), torch.nn.Module) and any(parameter is first for parameter in module.parameters())
-    ]
-    return max(holders, key=_size, default=None)
-
-
-def _size(module):
-    """Of two that hold the same parameters, the outer one counts as larger."""
-    return sum(parameter.numel() for parameter in module.parameters()), sum(1 for _ in module.modules())

@@ -34,7 +34,7 @@ class Watch:
         self._open_before = set(_open_files())
         # what belongs to the machine, the interpreter and its packages, or is ours
         machine = ["/proc", "/dev", "/sys", "/etc", "/usr/share", "/usr/lib", "/run"]
-        packages = [sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.path.abspath(__file__))]
+        packages = [sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.path.abspath(__file__)), *_fonts()]
         self._never = tuple(_inside(path) for path in [*machine, kept])
         self._packages = tuple(_inside(path) for path in packages if path not in ("/", "/usr"))
         self._caches = tuple(_inside(path) for path in _caches())
@@ -335,6 +335,13 @@ def _caches():
     named = ("XDG_CACHE_HOME", "MPLCONFIGDIR", "HF_HOME", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
     found = [os.environ[name] for name in named if os.environ.get(name)]
     return [*found, *(os.path.join(home, name) for name in (".cache", ".triton", ".config/matplotlib"))]
+
+
+def _fonts():
+    """What plotting reads on the way: no data of the script."""
+    home = os.path.expanduser("~")
+    named = [os.environ.get("MPLCONFIGDIR"), os.path.join(os.environ.get("XDG_CACHE_HOME") or home, "matplotlib")]
+    return [*filter(None, named), *(os.path.join(home, ".cache", name) for name in ("matplotlib", "fontconfig"))]
 
 
 def _open_files():

@@ -8,6 +8,7 @@ there, never moved; what the script put there itself stays as it is.
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import shutil
@@ -18,19 +19,22 @@ import yaml
 
 from progtrain.engine.files import LineReader, read_text, storage_errors, write_text
 from progtrain.engine.hooks import record_of
-from progtrain.engine.script import probe
+from progtrain.engine.script import printed, probe
 from progtrain.engine.script.settings import find_settings
+from progtrain.engine.text import tail
 from progtrain.engine.workspace import VersionFolder, Workspace
 
 #: in the names of files
 _BEST = re.compile(r"best", re.IGNORECASE)
+#: bytes of a training's output that are read for numbers, from its end
+_MOST_OUTPUT = 32_000_000
 _LAST = re.compile(r"last|final|latest", re.IGNORECASE)
 
 
-def collect(ws: Workspace, version: str) -> tuple[list[str], list[str]]:
+def collect(ws: Workspace, version: str, output: Path) -> tuple[list[str], list[str]]:
     """Fills the version's folder. Gives what was brought there, and which files this training does not make.
 
-    Raises `StorageError` when the disk is full.
+    `output` is what the training printed. Raises `StorageError` when the disk is full.
     """
     folder, record = ws.version(version), record_of(ws, version)
     brought: list[str] = []
@@ -40,7 +44,7 @@ def collect(ws: Workspace, version: str) -> tuple[list[str], list[str]]:
             if not target.exists() and found is not None:
                 brought += _bring(ws, found, target)
         if not _has_log(folder, "metrics.csv"):
-            brought += _curve(ws, version, folder, record) or _table(ws, version, folder)
+            brought += _curve(ws, version, folder, record) or _table(ws, version, folder) or _printed(output, folder)
         if not _has_log(folder, "hparams.yaml"):
             brought += _settings(ws, version, folder, record)
     there = folder.best_checkpoint.exists()
@@ -88,6 +92,20 @@ def _table(ws: Workspace, version: str, folder: VersionFolder) -> list[str]:
     """A curve that a loop of the script's own writes: a table with a loss."""
     path = next((path for path in _told(ws, version, "table") if _is_curve(path)), None)
     return [] if path is None else _bring(ws, path, folder.logs / "version_0" / "metrics.csv")
+
+
+def _printed(output: Path, folder: VersionFolder) -> list[str]:
+    """A curve of what it printed of each epoch."""
+    rows = printed.epochs(tail(output, _MOST_OUTPUT))
+    if not rows:
+        return []
+    text = io.StringIO()
+    names = dict.fromkeys(name for row in rows for name in row)
+    table = csv.DictWriter(text, list(names), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(folder.logs / "version_0" / "metrics.csv", text.getvalue())
+    return [f"metrics.csv from what it printed ({', '.join(names)})"]
 
 
 def _is_curve(path: Path) -> bool:

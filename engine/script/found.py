@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from progtrain.engine import metrics, values
-from progtrain.engine.script import epoch_table
+from progtrain.engine.script import epoch_table, printed
 from progtrain.engine.script import probe as probing
 from progtrain.engine.script.names import canonical
-from progtrain.engine.script.nodes import argument, calls, text_of
+from progtrain.engine.script.nodes import argument, calls, identifiers, text_of
 from progtrain.engine.text import clean_line
 
 _TARGETS = ("labels", "label", "targets", "target", "y")
 #: whole numbers above this are counts or ids rather than classes
 _MOST_CLASSES = 10_000
+_OF_CLASSES = re.compile(
+    r"(?<!binary_)cross_?entropy|nll|margin_?loss|focal|acc(uracy)?($|_|\d)|classifi|argmax|num_(classes|labels)",
+    re.IGNORECASE,
+)
+_OF_TWO = re.compile(r"binary_cross_entropy|^BCE|auroc|f1", re.IGNORECASE)
 _VALIDATION = re.compile(r"(val|valid|validation|eval|dev)[_/ -]\w+")
 _OTHER_SET = re.compile(r"(train|training|test)([_/ -]|$)")
 
@@ -31,10 +36,12 @@ def loaders(probe: Mapping[str, Any], split: str) -> list[Mapping[str, Any]]:
     return [loader for loader in listed or [] if isinstance(loader, Mapping)]
 
 
-def statistics(probe: Mapping[str, Any]) -> dict[str, Any]:
+def statistics(probe: Mapping[str, Any], trees: Iterable[ast.Module]) -> dict[str, Any]:
     """`stats.json`, as far as the loaders tell it."""
     stats: dict[str, Any] = {"told_by": "the script's own loaders"}
     task, classes = task_of(probe), classes_of(probe)
+    if task == "classification" and not _tells_classes_apart(trees, classes):
+        task, classes = None, None
     if task:
         stats["task_type"] = task
     if classes:
@@ -92,6 +99,14 @@ def task_of(probe: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _tells_classes_apart(trees: Iterable[ast.Module], classes: int | None) -> bool:
+    """Whether some name in the source is that of a loss or a metric of classes: an autoencoder has labels too, and
+    does not look at them.
+    """
+    told = {name for tree in trees for name in identifiers(tree)}
+    return any(_OF_CLASSES.search(name) or (classes == 2 and _OF_TWO.search(name)) for name in told)
+
+
 def classes_of(probe: Mapping[str, Any]) -> int | None:
     """By the module's own hyperparameter, else as many as the batches looked at show."""
     for name, value in probing.used(probe).items():
@@ -117,10 +132,12 @@ def monitored(probe: Mapping[str, Any]) -> dict[str, bool | None]:
     return found
 
 
-def logged(probe: Mapping[str, Any], trees: Iterable[ast.Module]) -> Iterator[str]:
+def logged(probe: Mapping[str, Any], trees: Sequence[ast.Module]) -> Iterator[str]:
     """Names that validation logs, as far as they stand in the source: `self.log("val_acc", ...)`, `f"{stage}_acc"`,
-    texts such as `"val_loss"` elsewhere, and the variables of a loop of its own.
+    texts such as `"val_loss"` elsewhere, and what a loop of its own computes or prints.
     """
+    if probe.get("reached") == "step":
+        yield from printed.announced(trees)
     for tree in trees:
         for function in ast.walk(tree):
             if isinstance(function, ast.For) and probe.get("reached") == "step":
@@ -157,7 +174,7 @@ def _log_name(node: ast.expr) -> Iterator[str]:
             yield f"val{rest}"
 
 
-def offered_metrics(probe: Mapping[str, Any], trees: Iterable[ast.Module]) -> dict[str, bool | None]:
+def offered_metrics(probe: Mapping[str, Any], trees: Sequence[ast.Module]) -> dict[str, bool | None]:
     """What may rank, the best guess first: what the script monitors, what validation logs, the loss.
 
     Under its usual name where it has one; with the direction, None where nobody tells it.

@@ -186,7 +186,8 @@ def used(record: Mapping[str, Any]) -> dict[str, Any]:
         defaults = optimizer.get("defaults") or {}
         found |= {"learning_rate": defaults.get("lr"), "weight_decay": defaults.get("weight_decay")}
     own = {**((record.get("data") or {}).get("hparams") or {}), **(record.get("hparams") or {})}
-    return {name: value for name, value in found.items() if value is not None} | own
+    shown = {name: value for name, value in own.items() if not name.startswith("_")}
+    return {name: value for name, value in found.items() if value is not None} | shown
 
 
 def _first(holder: Any, name: str) -> Mapping[str, Any]:
@@ -262,8 +263,9 @@ def described(probe: Mapping[str, Any]) -> str:
     )
     counts = [loader.get("samples") for loader in val if isinstance(loader, Mapping)]
     known = [count for count in counts if isinstance(count, int)]
-    data = f"{train.get('samples') or 'a stream of'} training samples in batches of {train.get('batch_size')}"
-    parts.append(f"{data}, {sum(known) if known else 'some'} for validation" if val else data)
+    if train:
+        data = f"{train.get('samples') or 'a stream of'} training samples in batches of {train.get('batch_size')}"
+        parts.append(f"{data}, {sum(known) if known else 'some'} for validation" if val else data)
     if "max_epochs" in settings:
         epochs = settings["max_epochs"]
         parts.append(f"{epochs} epoch{'s' if epochs != 1 else ''}")

@@ -167,3 +167,28 @@ def test_undoing_a_change_of_a_rate_that_a_search_sets_is_not_offered(lab: Lab, 
 
 def test_a_script_that_is_no_python_decides_nothing() -> None:
     assert at_run_time.decided("def (", {}) == {} and at_run_time.told("def (", {}) == ()
+
+
+PARSED = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("-e", "--epochs", type=int, default=10)
+parser.add_argument("--lr", type=float, default=0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [
+        (("--epochs", "3"), {"epochs"}),
+        (("-e", "3"), {"epochs"}),
+        (("--trainer.max_epochs=3", "data.batch_size=8"), {"epochs", "batch_size"}),
+        (("--lr=-1", "file.yaml"), {"learning_rate"}),
+        (("fit",), set()),
+    ],
+)
+def test_what_is_given_as_an_argument_is_not_offered(arguments: tuple[str, ...], keys: set[str]) -> None:
+    assert at_run_time.decided(PARSED, {}, arguments).keys() == keys
+    operation = {"operation": "set", "setting": "epochs", "from": 10, "to": 30}
+    why = at_run_time.without_effect(operation, frozenset({"epochs"}), PARSED, {}, arguments)
+    assert (why is not None) == ("epochs" in keys)

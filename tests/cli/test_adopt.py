@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 from progtrain.engine.files import read_json
 from progtrain.engine.rules import instruction
+from progtrain.engine.script import found
 from progtrain.engine.script.epoch_table import is_needed, with_table
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import PROGTRAIN, as_json, progtrain
@@ -178,6 +181,48 @@ def test_a_loop_of_its_own_that_keeps_no_numbers_is_given_a_table(project: Works
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project.root / "metrics.csv").read_text().splitlines()[0] == "epoch,val_loss"
     assert len((project.root / "metrics.csv").read_text().splitlines()) == 3
+
+
+PRINTING = PLAIN[: PLAIN.index("    if val_loss")].replace("from net import make_net", "").replace(
+    "make_net()", "torch.nn.Linear(4, 3)"
+).replace("HERE / ", "").replace("points.npz", "../thing/raw/points.npz").replace("val_loss =", "last =") + (
+    '    print(f"Test set: average loss: {last:.4f}")\n'
+)
+
+
+def test_what_a_loop_prints_ranks_it_and_its_data_have_the_name_of_their_folder(project: Workspace) -> None:
+    raw = project.root.parent / "thing" / "raw"
+    raw.mkdir(parents=True)
+    shutil.copy(project.root / "data" / "points.npz", raw)
+    (project.root / "train.py").write_text(PRINTING)
+    said = adopt(project, "train.py", "--yes", "--", "--note", "a b")
+    assert "prints       loss of its validation" in said and "given        --note 'a b'" in said
+    assert "the data are called thing" in said
+    assert project.baseline_script.read_text() == PRINTING
+
+
+@pytest.mark.slow
+def test_a_loop_of_which_nothing_will_be_known_is_warned_of(project: Workspace) -> None:
+    (project.root / "train.py").write_text(PRINTING.replace("../thing/raw", "data").replace("Test set", "now"))
+    said = adopt(project, "train.py", "--yes")
+    assert "! nothing in it says what its validation comes to" in said and "fix: let it print them" in said
+
+
+@pytest.mark.slow
+def test_a_module_that_looks_in_its_own_folder_is_named_with_the_way_to_run_it(project: Workspace) -> None:
+    below = project.root / "src"
+    (below / "net.py").write_text("import torch\nopen('points.npz')\n")
+    (below / "train.py").write_text("import torch\nimport net\n")
+    said = adopt(project, "src/train.py", "--yes", code=2)
+    assert "fix: it finds its files from its own folder: cd src && progtrain adopt train.py" in said
+
+
+@pytest.mark.parametrize(("loss", "task"), [("F.mse_loss(x, y)", None), ("F.cross_entropy(x, y)", "classification")])
+def test_labels_that_nobody_looks_at_make_no_classification(loss: str, task: str | None) -> None:
+    batch = [{"shape": [8, 4], "dtype": "float32"}, {"shape": [8], "dtype": "int64", "min": 0, "max": 2}]
+    probe = {"loaders": {"train": [{"samples": 8, "batch": {"structure": batch}}], "val": []}}
+    stats = found.statistics(probe, [ast.parse(loss)])
+    assert (stats.get("task_type"), stats.get("num_classes")) == (task, task and 3)
 
 
 @pytest.mark.slow

@@ -242,6 +242,15 @@ def test_a_training_in_a_child_that_the_script_forks_is_told_and_not_begun(probe
     assert "before.txt" not in left(tmp_path)
 
 
+def test_weights_updated_by_hand_end_it_at_the_second_gradients(probe: Run) -> None:
+    by_hand = "    for p in model.parameters():\n        p.data -= 0.1 * p.grad\n"
+    text = LOOP.replace("    optimizer.step()\n", by_hand)
+    text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("optimizer"))
+    code, found, log = probe(text)
+    assert (code, found["reached"], found["faults"], found["optimizers"]) == (0, "step", [], []), log
+    assert log.count("stepped") == 1 and found["model"]["parameters"] == 49
+
+
 ENDS: list[tuple[str, int, str, dict[str, Any]]] = [
     ("print('done')", 0, "ended", {}),
     ("import sys\nsys.exit('no data here')", 1, "ended", {"exit_code": 1, "exit_message": "no data here"}),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from tests.live.conftest import Run
+from tests.live.conftest import LIVE, Run
 from tests.live.scripts import NET
 
 FILES = {"RECORD": "record.json", "CURVE": "curve.csv", "LIVE": "live.jsonl"}
@@ -154,3 +158,37 @@ for epochs in (1, 2):
     assert [(part["fit"], part["ended"]["epochs"]) for part in (first, found)] == [(1, 1), (2, 2)]
     steps = [len(rows(tmp_path / "out" / name)) for name in ("curve_fit1.csv", "curve.csv")]
     assert steps == [4, 8]
+
+
+SAVELESS = """
+import torch
+model = torch.nn.Linear(4, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(3):
+    model(torch.ones(1, 4)).sum().backward()
+    optimizer.step()
+OWN
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "kept"), [("", "out/weights/last.ckpt"), ("torch.save(model, open('m.pt', 'wb'))", "here/m.pt")]
+)
+def test_weights_are_kept_where_the_script_saves_none(tmp_path: Path, own: str, kept: str) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "script.py").write_text(SAVELESS.replace("OWN", own))
+    saves, weights = tmp_path / "saves.jsonl", tmp_path / "out" / "weights"
+    files = {
+        "PROGTRAIN_LIVE_FILE": tmp_path / "l",
+        "PROGTRAIN_RECORD_FILE": tmp_path / "r",
+        "PROGTRAIN_SAVES_FILE": saves,
+    }
+    environment = {**os.environ, "PYTHONPATH": str(LIVE), "PROGTRAIN_WEIGHTS_DIR": str(weights), "OMP_NUM_THREADS": "1"}
+    environment |= {name: str(path) for name, path in files.items()}
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path / "here", env=environment, check=True)
+    [line] = [json.loads(line) for line in saves.read_text().splitlines()]
+    assert line["kind"] == "weights" and tmp_path / kept == Path(line["path"]).resolve()
+    assert weights.exists() == (not own)
+    if not own:
+        state = torch.load(weights / "last.ckpt", weights_only=True)["state_dict"]
+        assert {name: tuple(value.shape) for name, value in state.items()} == {"weight": (2, 4), "bias": (2,)}

@@ -277,6 +277,17 @@ _LANGUAGE = [
     (", compute_metrics=metrics", ""),
 ]  # fmt: skip
 
+_SAVING = _PLAIN[_PLAIN.index("        rows.append") : _PLAIN.index("\n\nif __name__")]
+_PRINTING = """        print(f"Epoch {epoch} train loss: {loss:.4f}")
+        print(f"Test set: average loss: {val:.4f}, Accuracy: {int(acc * 80)}/80 ({100 * acc:.0f}%)")
+"""
+_BY_HAND = """        net.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter -= LEARNING_RATE * parameter.grad
+"""
+
 #: name -> (what it stands for, script, pieces that are replaced, rules besides)
 SCRIPTS: dict[str, tuple[str, str, list[tuple[str, str]], dict[str, object]]] = {
     "argparse": (
@@ -334,6 +345,13 @@ SCRIPTS: dict[str, tuple[str, str, list[tuple[str, str]], dict[str, object]]] = 
         {},
     ),
     "plain": ("a loop of its own that offers nothing", _PLAIN, [], {}),
+    "printing": ("a loop of its own that only prints, and saves nothing", _PLAIN, [(_SAVING, _PRINTING)], {}),
+    "by_hand": (
+        "weights updated without an optimizer",
+        _PLAIN,
+        [(_PLAIN[_PLAIN.index("        optimizer.zero"):_PLAIN.index("        with torch.no")], _BY_HAND)],
+        {},
+    ),
     "two_processes": (
         "DDP on two CPU processes",
         BASE,

@@ -12,7 +12,7 @@ from typing import Any
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.names import PARTS, canonical
-from progtrain.engine.script.nodes import argument, assigned, called, calls, identifiers, keyword, last_name
+from progtrain.engine.script.nodes import argument, assigned, called, calls, identifiers, keyword, last_name, text_of
 from progtrain.engine.script.settings import Setting, choose_setting, find_settings, literal, parse_script
 
 #: what is called -> the setting that it searches a value for
@@ -32,8 +32,10 @@ _PARTS = frozenset(PARTS.values())
 _Call = tuple[ast.Call, tuple[ast.expr, ...]]
 
 
-def decided(source: str, training: Mapping[str, Any]) -> dict[str, str]:
-    """Canonical key -> what decides it. `training` is the record of its training, empty where none was kept."""
+def decided(source: str, training: Mapping[str, Any], arguments: Sequence[str] = ()) -> dict[str, str]:
+    """Canonical key -> what decides it. `training` is the record of its training, empty where none was kept;
+    `arguments` are what it is started with.
+    """
     try:
         tree, settings = parse_script(source), find_settings(source)
     except InputError:
@@ -50,15 +52,33 @@ def decided(source: str, training: Mapping[str, Any]) -> dict[str, str]:
     for call, tests in made:
         if called(call) in _RULING and _takes_place(call, tests, training) and not _follows_rate(call, tree):
             found.setdefault("learning_rate", f"{called(call)} with its {_RULING[called(call)]}")
-    return found
+    return found | dict(_given(tree, arguments))
+
+
+def _given(tree: ast.Module, arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Settings that the arguments name: `--epochs 3`, `-e 3`, `--trainer.max_epochs=3`, `trainer.max_epochs=3`."""
+    names: dict[str, str] = {}
+    for call in calls(tree, "add_argument"):
+        options = [text for node in call.args if (text := text_of(node)) is not None]
+        longest = text_of(keyword(call, "dest")) or next((o for o in options if o.startswith("--")), None)
+        names |= {option: longest for option in options if longest}
+    for word in arguments:
+        name = word.partition("=")[0]
+        if name.startswith("-") or "=" in word:
+            key = canonical(names.get(name, name).lstrip("-+").rpartition(".")[2])
+            yield key, f"{name} of training_args"
 
 
 def without_effect(
-    operation: Mapping[str, Any], touched: frozenset[str], source: str, training: Mapping[str, Any]
+    operation: Mapping[str, Any],
+    touched: frozenset[str],
+    source: str,
+    training: Mapping[str, Any],
+    arguments: Sequence[str] = (),
 ) -> str | None:
     """Why an operation that touches these settings cannot change anything; None when it can."""
     keys = touched - _PARTS - {"revert"}
-    ruled = decided(source, training)
+    ruled = decided(source, training, arguments)
     if keys and keys <= ruled.keys():
         return "; ".join(f"{ruled[key]} decides it while the script runs" for key in sorted(keys))
     epochs = operation.get("to")
@@ -67,7 +87,7 @@ def without_effect(
     return None
 
 
-def told(source: str, training: Mapping[str, Any]) -> tuple[str, ...]:
+def told(source: str, training: Mapping[str, Any], arguments: Sequence[str] = ()) -> tuple[str, ...]:
     """What is not offered for this reason, a sentence each."""
     try:
         settings = find_settings(source)
@@ -75,7 +95,7 @@ def told(source: str, training: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     sentences = [
         f"{key.replace('_', ' ')}: no action, {by} decides it while the script runs"
-        for key, by in decided(source, training).items()
+        for key, by in decided(source, training, arguments).items()
         if any(setting.key == key for setting in settings)
     ]
     if (why := _ended_before(None, source, training)) and any(setting.key == "epochs" for setting in settings):

@@ -86,7 +86,7 @@ def _place(key: str, situation: Situation) -> str:
     """The setting that a move acts on: the peak of a one-cycle schedule where that rules the rate."""
     if key != "learning_rate" or situation.limits.refusal([key]):
         return key
-    by = at_run_time.decided(situation.source, situation.training).get(key, "")
+    by = at_run_time.decided(situation.source, situation.training, situation.limits.arguments).get(key, "")
     return "max_learning_rate" if by.startswith("OneCycleLR") else key
 
 
@@ -181,7 +181,8 @@ def _checked(proposal: Candidate, situation: Situation) -> Candidate | None:
         touched = operation.touches(situation.source, line)
         if situation.limits.refusal(touched):
             return None
-        if at_run_time.without_effect(proposal.operation, touched, situation.source, situation.training):
+        ruled = (situation.source, situation.training, situation.limits.arguments)
+        if at_run_time.without_effect(proposal.operation, touched, *ruled):
             return None
     except InputError:
         return None

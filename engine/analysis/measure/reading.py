@@ -96,6 +96,10 @@ def _named_log(ws: Workspace, folder: VersionFolder) -> Path | None:
 def read_samples(ws: Workspace, version: str, warnings: list[str]) -> PerSample | None:
     """None, and a warning, where the file is missing or cannot be read."""
     path = ws.version(version).per_sample
+    score = None if path.exists() else try_read_json(ws.version(version).eval_score)
+    if isinstance(score, dict) and score.get("num_samples") == 0:
+        warnings.append("scores are as the script reported them, not measured: no verdicts and no samples")
+        return None
     try:
         return read_per_sample(path)
     except InputError as error:

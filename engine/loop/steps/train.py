@@ -86,7 +86,7 @@ def _attempt(context: Context, version: str, name: str) -> Failure | None:
     if state.exit_code != 0 or state.ended_by:
         return explain(output, state.exit_code, state.ended_by)
     try:
-        spared = _collect(context, version)
+        spared = _collect(context, version, context.executor.log(context.ws.job(name)))
         _check_outputs(context.ws.version(version), spared)
         spec.complete(context, version, started_at=state.started_at)
         spec.check_locks(context, version)
@@ -99,9 +99,9 @@ def _attempt(context: Context, version: str, name: str) -> Failure | None:
     return None
 
 
-def _collect(context: Context, version: str) -> list[str]:
+def _collect(context: Context, version: str, output: Path) -> list[str]:
     """Brings what the script has written elsewhere. Returns what a training of this kind does not make."""
-    brought, spared = collect(context.ws, version)
+    brought, spared = collect(context.ws, version, output)
     if brought:
         context.journal.write("note", text=f"{version}: {'; '.join(brought)}")
     return spared

@@ -60,11 +60,14 @@ def reported(home: Path, wanted: Mapping[str, bool | None]) -> list[Score]:
         epochs.setdefault(row.get("epoch") or str(number), {}).update(cells)
     names = {name: 0.0 for cells in epochs.values() for name in cells if re.match(r"val|eval|dev", name)}
     loss = loss_name(names)
-    known = [cells for cells in epochs.values() if loss in cells and math.isfinite(cells[loss])] if loss else []
+    scored = [(metric, find_name(metric, names), is_better(metric, better)) for metric, better in wanted.items()]
+    by, up = next(((name, up) for metric, name, up in scored if name and metric != "loss"), ("", False))
+    by, up = (loss, False) if loss else (by, up)
+    known = [cells for cells in epochs.values() if math.isfinite(cells.get(by, math.nan))]
     if not known:
-        raise EvalError(f"{nothing}, and {logs[-1].relative_to(ROOT)} has no validation loss; {fix}")
-    best = min(known, key=lambda cells: cells[str(loss)])
-    found = [Score("loss", best[str(loss)], False, f"{REPORTED}: {loss}")]
+        raise EvalError(f"{nothing}, and {logs[-1].relative_to(ROOT)} has no number of its validation; {fix}")
+    best = (max if up else min)(known, key=lambda cells: cells[by])
+    found = [Score("loss", best.get(str(loss), math.nan), False, f"{REPORTED}: {loss or 'not in its log'}")]
     for metric, better in wanted.items():
         if metric != "loss":
             named = find_name(metric, best)

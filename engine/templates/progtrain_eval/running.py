@@ -49,6 +49,9 @@ class Run:
 
         hook: Any = getattr(importlib.import_module("torch.optim.optimizer"), "register_optimizer_step_pre_hook", None)
         handle = hook(self.plain_step) if hook else None
+        tensor: Any = importlib.import_module("torch").Tensor
+        self.patched.append((tensor, "backward", tensor.backward))
+        tensor.backward = self.plain_step  # weights may be updated by hand
         builtins.__import__ = patching
         sys.argv, sys.path[0] = [str(self.path), *self.arguments], str(self.path.parent)
         try:

@@ -26,7 +26,7 @@ from progtrain.engine.script import probe as probing
 from progtrain.engine.script.baseline.modules import load_modules
 from progtrain.engine.script.editor import Source
 from progtrain.engine.script.names import canonical
-from progtrain.engine.script.nodes import called, is_docstring, text_of
+from progtrain.engine.script.nodes import called, calls, is_docstring, keyword, text_of
 from progtrain.engine.script.settings import choose_setting, find_settings, parse_script, refuse_value, suggest
 from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace
@@ -114,10 +114,17 @@ def lacks_numbers(script: Path, text: str, probe: Mapping[str, Any]) -> bool:
 
 
 def _with_own_place(text: str, place: str) -> str:
-    """`__file__` of the copy is still the place of the original, from where it finds its files."""
+    """`__file__` of the copy is still the place of the original, from where it finds its files; so are the folders that
+    Hydra looks for beside the script.
+    """
     source = Source(text)
     nodes = [node for node in ast.walk(source.tree) if isinstance(node, ast.Name) and node.id == "__file__"]
-    return source.apply([source.replace(node, json.dumps(place)) for node in nodes])
+    edits = [source.replace(node, json.dumps(place)) for node in nodes]
+    for call in calls(source.tree, "main", "initialize"):
+        node = keyword(call, "config_path")
+        if node is not None and (path := text_of(node)) and not path.startswith(("/", "pkg:", "file:")):
+            edits.append(source.replace(node, json.dumps(os.path.normpath(Path(place).parent / path))))
+    return source.apply(edits)
 
 
 def _smallest_change(ws: Workspace, script: Path, text: str, found: Mapping[str, Any]) -> str | None:

@@ -209,6 +209,22 @@ def test_a_loop_of_which_nothing_will_be_known_is_warned_of(project: Workspace) 
 
 
 @pytest.mark.slow
+def test_the_copy_of_a_hydra_script_finds_its_configuration(project: Workspace) -> None:
+    start = 'import hydra\nimport torch\n\n\n@hydra.main(version_base=None, config_path="conf", config_name="base")\n'
+    body = PLAIN[PLAIN.index("data =") : PLAIN.index("again")] + PLAIN[PLAIN.index("x, y") :]
+    body = body.replace("make_net()", "torch.nn.Linear(4, cfg.out)").replace("points.npz", "src/points.npz")
+    indented = "".join(f"    {line}\n" for line in body.splitlines())
+    head = "LEARNING_RATE, EPOCHS = 0.1, 2\nimport numpy as np\n"
+    text = head + start + f"def main(cfg):\n{indented}\n\nmain()\n"
+    (project.root / "src" / "train.py").write_text(text)
+    (project.root / "src" / "conf").mkdir()
+    (project.root / "src" / "conf" / "base.yaml").write_text("out: 3\n")
+    said = adopt(project, "src/train.py", "--yes", "--", "out=4")
+    assert 'config_path="src/conf"' in said and "given        out=4" in said
+    assert "Linear with 20 parameters" in said
+
+
+@pytest.mark.slow
 def test_a_module_that_looks_in_its_own_folder_is_named_with_the_way_to_run_it(project: Workspace) -> None:
     below = project.root / "src"
     (below / "net.py").write_text("import torch\nopen('points.npz')\n")

@@ -73,7 +73,7 @@ def train(ws: Workspace, version: str) -> list[str]:
     command = [sys.executable, ws.script(version).name]
     done = subprocess.run(command, cwd=ws.root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    _, spared = collect(ws, version)
+    _, spared = collect(ws, version, ws.root / "output.log")
     return spared
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,8 @@ def command(
     if unsteady := adopt.unsteady_split(ws, script, text, probe, arguments, runs):
         remarks.append(unsteady)
     trees = [module.tree for module in load_modules(script, {script: source})]
-    page = list(found.page(probe))
-    if said := probe.get("reached") == "step" and printed.announced(trees):
-        page.append(("prints", f"{', '.join(said)} of its validation: they are read from its output"))
-    if arguments:
-        page.append(("given", f"{clean_line(shlex.join(arguments))} (no action changes what is given)"))
     files = adopt.data_files(ws, probe, data and data.resolve())
-    page.append(("data", _described(ws, files)))
+    page = [*_page(probe, trees, arguments), ("data", _described(ws, files))]
     shown = unified_diff(source, text, ws.relative(script))
     if not as_json:
         _show(ws.relative(script), page, remarks, shown)
@@ -113,6 +109,14 @@ def _remarks(ws: Workspace, script: Path, text: str, probe: Mapping[str, Any]) -
         if state == "error":
             raise InputError(text, fix=fix)
     return [(state, text, fix) for state, text, fix in told if state != "ok"]
+
+
+def _page(probe: Mapping[str, Any], trees: Sequence[ast.Module], given: Sequence[str]) -> Iterator[tuple[str, str]]:
+    yield from found.page(probe)
+    if said := probe.get("reached") == "step" and printed.announced(trees):
+        yield "prints", f"{', '.join(said)} of its validation: they are read from its output"
+    if given:
+        yield "given", f"{clean_line(shlex.join(given))} (no action changes what is given)"
 
 
 def _described(ws: Workspace, files: Sequence[Path]) -> str:

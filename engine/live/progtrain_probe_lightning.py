@@ -55,7 +55,8 @@ def wrap_trainer(module):
 def _harmless(given):
     """One process on the CPU that shows nothing. What is only used in the training stays as it is."""
     callbacks = given.get("callbacks") or []
-    callbacks = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    # a list of OmegaConf is none of Python's
+    callbacks = list(callbacks) if hasattr(callbacks, "__iter__") else [callbacks]
     bar = any("ProgressBar" in kind.__name__ for callback in callbacks for kind in type(callback).__mro__)
     instead = {
         "accelerator": "cpu",

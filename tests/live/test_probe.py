@@ -251,6 +251,21 @@ def test_weights_updated_by_hand_end_it_at_the_second_gradients(probe: Run) -> N
     assert log.count("stepped") == 1 and found["model"]["parameters"] == 49
 
 
+def test_a_progress_bar_in_a_list_of_another_kind_is_no_contradiction(probe: Run) -> None:
+    more = "from omegaconf import OmegaConf\nfrom lightning.pytorch.callbacks import TQDMProgressBar\n"
+    text = (
+        NET
+        + more
+        + (
+            "bars = OmegaConf.create([TQDMProgressBar()], flags={'allow_objects': True})\n"
+            "trainer = L.Trainer(max_epochs=1, callbacks=bars, logger=False, enable_checkpointing=False)\n"
+            "trainer.fit(Net(8), DataLoader(data(20)), DataLoader(data(20)))\n"
+        )
+    )
+    code, found, log = probe(text)
+    assert (code, found["reached"], found["faults"]) == (0, "fit", []), log
+
+
 ENDS: list[tuple[str, int, str, dict[str, Any]]] = [
     ("print('done')", 0, "ended", {}),
     ("import sys\nsys.exit('no data here')", 1, "ended", {"exit_code": 1, "exit_message": "no data here"}),

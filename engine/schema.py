@@ -161,6 +161,9 @@ class Review(_File):
 class JobRequest(_File):
     """`.progtrain/jobs/*/job.json`: what a guard is to run."""
 
+    # progtrain may be upgraded while a loop runs: the guard that then starts knows more, or less, than the runner
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
     name: str
     command: list[str]
     cwd: str
@@ -173,6 +176,8 @@ class JobRequest(_File):
 
 class JobState(_File):
     """`.progtrain/jobs/*/state.json`, written by whoever watches over the script."""
+
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     #: "starting" is how guards of an earlier version said "pending"
     status: Literal["pending", "starting", "running", "ended", "unreachable"]

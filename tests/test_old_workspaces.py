@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from progtrain.engine.schema import JobState, load
 from progtrain.engine.status import rows
 from progtrain.engine.workspace import Workspace
 
@@ -104,3 +105,11 @@ def test_a_finished_one_goes_on(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert ws.script("v003").is_file()
     assert not [line for line in done.stdout.splitlines() if "train:" in line]
+
+
+def test_what_a_later_guard_tells_besides_is_passed_over(tmp_path: Path) -> None:
+    """progtrain may be upgraded while a loop runs."""
+    told = {"status": "running", "host": "here", "pid": 1, "create_time": 1.0, "started_at": "2026-01-01T00:00:00Z"}
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps({**told, "of_a_later_version": [1]}))
+    assert load(path, JobState).status == "running"

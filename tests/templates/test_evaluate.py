@@ -368,6 +368,8 @@ def test_an_unknown_metric_names_the_nearest_known(toy: Workspace, evaluated: Ru
     done = evaluated("--version", "v001")
     assert done.code == 1
     assert "no metric 'acuracy' for classification; the nearest names: accuracy" in done.err
+    rules(metrics=["wer"])
+    assert "the metric 'wer' does not fit classification; those that do: loss, " in evaluated("--version", "v001").err
 
 
 def test_an_unknown_version_names_those_that_exist(evaluated: Run, toy: Workspace) -> None:

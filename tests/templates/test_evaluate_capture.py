@@ -221,12 +221,16 @@ def test_logs_that_a_script_begins_anew_before_fit_are_kept(lab: Workspace, eval
 
 
 def test_each_validation_loader_is_scored_under_ids_of_its_own(lab: Workspace, evaluated: Run, trained: Run) -> None:
-    trained(("def validation_step(self, batch, i):", "def validation_step(self, batch, i, dataloader_idx=0):"),
-            ("loader(2, 50))", "[loader(2, 50), loader(3, 20)])"))  # fmt: skip
-    checked(lab, evaluated)
-    ids = read_per_sample(lab.version("v001").per_sample).ids
-    assert len(ids) == 70
-    assert len(set(ids)) == 70
+    """The loss is that of all samples, as the metrics are."""
+    seen = trained(("def validation_step(self, batch, i):", "def validation_step(self, batch, i, dataloader_idx=0):"),
+                   ("loader(2, 50))", "[loader(2, 50), loader(3, 20)])"))  # fmt: skip
+    found = checked(lab, evaluated)
+    table = read_per_sample(lab.version("v001").per_sample)
+    assert len(table.ids) == 70
+    assert len(set(table.ids)) == 70
+    parts = [seen[f"val/loss/dataloader_idx_{n}"] for n in range(2)]
+    assert found["loss"] == pytest.approx((50 * parts[0] + 20 * parts[1]) / 70, rel=1e-5)
+    assert sum(loss or 0 for loss in table.loss) / 70 == pytest.approx(found["loss"], rel=1e-4)
 
 
 def test_metrics_that_the_module_logs_are_found_with_and_without_prefix(
@@ -297,6 +301,7 @@ def test_images_that_are_restored_are_compared_as_images(lab: Workspace, evaluat
         ([("if __name__", "raise SystemExit('bad input')\nif __name__")],
          "running 02_train_v001.py up to its training failed"),
         ([(", loader(2, 50))", ")")], "no data of the split 'valid': give fit() val_dataloaders"),
+        ([("loader(2, 50))", "loader(2, 0))")], "the validation data hold no sample"),
         ([("Net(width,", "Net(width + 1,")], "does not fit the model of 02_train_v001.py"),
         ([("self.net(x)", "self.net(x) / int('x')")], "ValueError: invalid literal"),
     ],
@@ -423,6 +428,11 @@ WAYS: dict[str, list[tuple[str, str]]] = {
         ("self(batch[0]), batch[1])", "self(batch['in']['x']), batch['out']['y'])"),
         ("out = self(batch[0])", "out = self(batch['in']['x'])"), ("out, batch[1]", "out, batch['out']['y']"),
         ("== batch[1]", "== batch['out']['y']"),
+    ],
+    "a forward that returns nothing": [
+        ("        return self.net(x)", "        self.out = self.net(x)"),
+        ("F.cross_entropy(self(batch[0]), batch[1])", "F.cross_entropy(self.net(batch[0]), batch[1])"),
+        ("out = self(batch[0])", "self(batch[0])\n        out = self.out"),
     ],
     "example_input_array": [
         ("        self.rate = rate\n",

@@ -122,7 +122,7 @@ def validate_twice(steps: Steps, model: Any, real: Callable[..., Any], validate:
             model.validation_step = functools.wraps(real)(step) if hasattr(real, "__name__") else step
             validate()
             if step is whole:
-                steps.logged = {name: number_of(value) for name, value in model.trainer.callback_metrics.items()}
+                steps.keep_logged({name: number_of(value) for name, value in model.trainer.callback_metrics.items()})
                 steps.draw()
     finally:
         outputs.remove()

@@ -41,7 +41,7 @@ def take_transformers(steps: Steps, checkpoint: Path, split: str, trainer: Any, 
         trainer.prediction_step = whole
         logged = trainer.evaluate()
         aside = r"_(?:runtime|per_second|time|mem\w*)$|^epoch$"
-        steps.logged = {name: number_of(value) for name, value in logged.items() if not re.search(aside, name)}
+        steps.keep_logged({name: number_of(value) for name, value in logged.items() if not re.search(aside, name)})
         steps.draw()
         for batch in steps.few(trainer.get_eval_dataloader()):
             ready = trainer._prepare_inputs(batch)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .common import EvalError
-from .names import MEASURED, SPELLINGS, higher_is_better, taken_apart
+from .names import MEASURED, SPELLINGS, higher_is_better, measured, taken_apart
 from .seen import Seen
 from .tasks import CLASSES, PLACES
 
@@ -39,6 +39,12 @@ LOWER = ("error", "loss", "distance", "deviance", "divergence", "perplexity", "e
 #: one number for each column of the targets, of which the mean is taken
 BY_COLUMN = {"pearson", "spearman", "kendall_rank_corrcoef", "concordance_corrcoef"}
 IMAGE_AND_AUDIO = ("torchmetrics.image", "torchmetrics.audio")
+#: where torchmetrics has those for tasks other than classes
+FAMILIES = {
+    "regression": ("torchmetrics.regression", *IMAGE_AND_AUDIO),
+    "text": ("torchmetrics.text",),
+    "detection": ("torchmetrics.detection",),
+}
 
 
 class Metric:
@@ -157,15 +163,29 @@ def find_class(key: str, task: str, name: str) -> Any:
     known = known_metrics()
     if isinstance(known, str):
         raise EvalError(f"the metric {name!r} needs torchmetrics in the script's environment: {known}")
+    found = fitting(key, task, known)
+    if found is not None:
+        return found
+    losses = FROM_LOSS if task in (*CLASSES, "text") else FROM_LOSS[:1]
+    others = [word for word in MEASURED.split() if word in losses or fitting(word, task, known) is not None]
+    if measured(name):
+        raise EvalError(f"the metric {name!r} does not fit {task}; those that do: {', '.join(others)}")
+    spellings = {*others, *(word for word in known if fitting(word, task, known) is not None)}
+    near = difflib.get_close_matches(name.lower(), spellings, n=3, cutoff=0.4)
+    raise EvalError(f"no metric {name!r} for {task}; the nearest names: {', '.join(near or others)}")
+
+
+def fitting(key: str, task: str, known: Mapping[str, Any]) -> Any:
+    """torchmetrics' class for a task; None where there is none."""
     for spelling in (WITHIN.get(key, key), *SPELLINGS.get(key, "").split(), f"multilabel_{key}"):
         made = known.get(spelling.replace("_", ""))
         takes = set() if made is None else parameters(made)
         by_places = {"input_format", "num_classes"} <= takes and task in PLACES
         by_label = task == "multilabel" and spelling.startswith("multilabel")
-        if made is not None and (by_places or by_label or ("task" in takes) == (task in CLASSES)):
+        fits = "task" in takes if task in CLASSES else made is not None and made.__module__.startswith(FAMILIES[task])
+        if made is not None and (by_places or by_label or fits):
             return made
-    near = difflib.get_close_matches(name.lower(), [*MEASURED.split(), *SPELLINGS, *known], n=3, cutoff=0.4)
-    raise EvalError(f"no metric {name!r} for {task}; the nearest names: {', '.join(near or MEASURED.split())}")
+    return None
 
 
 @functools.lru_cache(maxsize=1)

@@ -34,7 +34,8 @@ class Outputs:
     def of(self, size: int, said: Any) -> tuple[Any, list[Tensor]]:
         """Scores with a row a sample, and what they come from: what the step returned, or the last call."""
         told = scores_in(said) if isinstance(said, Mapping) else None
-        calls = [call for call in self.calls if call[0] is self.model] or self.calls
+        # a forward that returns nothing keeps its answer: that of its last part
+        calls = [call for call in self.calls if call[0] is self.model and call[2] is not None] or self.calls
         inputs = calls[-1][1] if calls else []
         seen = [s for s in (told, *(scores_in(output) for _, _, output in reversed(calls))) if s is not None]
         seen = [scores for scores in seen if not isinstance(scores, Tensor) or scores.dim()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import statistics
 from array import array
 from collections.abc import Callable, Mapping
@@ -79,6 +80,20 @@ class Steps:
         self.judge.task = self.judge.task or "not known"
         return Seen([""] * size, [""] * size, None, losses, finite)
 
+    def keep_logged(self, logged: Mapping[str, float]) -> None:
+        """Where the same is logged for several loaders, their mean over all samples comes first."""
+        parts: dict[str, dict[int, float]] = {}
+        for name, value in logged.items():
+            found = re.fullmatch(r"(.+)/dataloader_idx_(\d+)", name)
+            if found:
+                parts.setdefault(found[1], {})[int(found[2])] = value
+        means = {
+            name: sum(value * self.counts.get(loader, 0) for loader, value in values.items())
+            / max(sum(self.counts.get(loader, 0) for loader in values), 1)
+            for name, values in parts.items()
+        }
+        self.logged = {**means, **logged}
+
     def draw(self) -> None:
         """Which samples go through the step one by one, and which of them are shown. By their ids alone."""
         ids = [row.sample_id for row in self.judge.rows]
@@ -123,6 +138,8 @@ class Steps:
         """The scores, each from the first that knows it: the module's log under that very name, torchmetrics on outputs
         and targets, the module's log under another prefix. Values of single samples are put into the rows.
         """
+        if not self.judge.rows:
+            raise EvalError("the validation data hold no sample")
         own = loss_name(self.logged)
         loss = self.logged[own] if own else self.loss_sum / self.loss_weight if self.loss_weight else None
         for row in self.judge.rows:

@@ -43,7 +43,7 @@ import torch
 from progtrain_eval.answers import all_answers, judge_answers, median_latency
 from progtrain_eval.by_lightning import arguments_of_fit, lightning_data, take_lightning
 from progtrain_eval.by_transformers import take_transformers
-from progtrain_eval.common import EvalError, calling, evaluator_sha256, read_json, sha256, timestamp, write
+from progtrain_eval.common import EvalError, calling, evaluator_sha256, read_json, readable, sha256, timestamp, write
 from progtrain_eval.external import ExternalModel
 from progtrain_eval.judge import Judge
 from progtrain_eval.logged import REPORTED, reported
@@ -314,7 +314,8 @@ def write_results(job: Job, e: Evaluation) -> None:
     # last: where it lies, the rest is whole
     metrics = [{"name": s.name, "value": s.value, "higher_is_better": s.higher_is_better} for s in e.scores]
     whole = {"dataset_id": job.dataset_id, "created_at": timestamp(), "num_samples": count}
-    write(folder / "eval_score.json", {**whole, "metrics": metrics, "latency_ms": e.latency})
+    kept = readable(folder / "eval_score.json")  # what others have noted there besides
+    write(folder / "eval_score.json", {**kept, **whole, "metrics": metrics, "latency_ms": e.latency})
     print(f"written: {folder}", flush=True)
 
 

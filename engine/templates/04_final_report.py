@@ -5,7 +5,8 @@
 This file is yours: read it, change it, run it alone. What it shares with 03_eval.py lies
 beside it in progtrain_eval/. It reads Models/Artifacts/v*/ and Models/external/*/, and writes leaderboard.csv,
 final-analysis.md and a copy of the best trained version into Models/Report/{date}/.
-Scores whose evaluator, data, seed or checkpoint are not the present ones are made again with 03_eval.py.
+Scores whose evaluator, data, seed or checkpoint are not the present ones are made again with 03_eval.py; those that
+do not say how they were made are taken as they are, with a warning.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Notes:
     warnings: list[str] = field(default_factory=list)
     #: version -> why its score was made again
     again: dict[str, str] = field(default_factory=dict)
+    #: versions whose score was made elsewhere
+    unproven: list[str] = field(default_factory=list)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -137,11 +140,13 @@ def find_entries(notes: Notes) -> list[Entry]:
 def why_again(entry: Entry, seed: int) -> str:
     """Why a score cannot be taken as it is; "" when it can."""
     score = read_json(entry.folder / "eval_score.json")
-    protocol = read_json(entry.folder / "_eval" / "protocol.json")
+    protocol_path = entry.folder / "_eval" / "protocol.json"
+    protocol = read_json(protocol_path)
     if not isinstance(score, dict):
         return "it had no readable score"
     if not isinstance(protocol, dict):
-        return "its score does not say how it was made"
+        # without the file it was made elsewhere, and is the user's: it is taken as it is, and said so
+        return "how it was made cannot be read" if protocol_path.exists() else ""
     data = ROOT / "dataset" / "prepdata" / str(score.get("dataset_id")) / "valid"
     now = {
         "evaluator": evaluator_sha256(ROOT) if EVALUATOR.is_file() else protocol.get("evaluator_sha256"),
@@ -190,6 +195,9 @@ def unify(entries: Sequence[Entry], rules: Rules, notes: Notes) -> None:
             if left:
                 notes.warn(f"{entry.id}: nothing shows that its score is comparable: {left}")
         read_score(entry, notes)
+        if entry.metrics and not (entry.folder / "_eval" / "protocol.json").exists():
+            notes.unproven.append(entry.id)
+            notes.warn(f"{entry.id}: its score does not say how it was made: nothing shows that it is comparable")
 
 
 def tell_of_splits(entries: Sequence[Entry], notes: Notes) -> None:
@@ -401,11 +409,12 @@ def result_lines(ranked: Sequence[Entry], best: Entry | None, rules: Rules, high
 
 def protocol_lines(ranked: Sequence[Entry], rules: Rules, notes: Notes) -> list[str]:
     count = max(entry.num_samples for entry in ranked)
-    kept = [entry.id for entry in ranked if entry.id not in notes.again]
+    kept = [entry.id for entry in ranked if entry.id not in notes.again and entry.id not in notes.unproven]
     return [
         f"One evaluator (03_eval.py), one validation split of {count} samples, seed {rules.seed}.",
         "",
         f"- Taken as they were, since evaluator, data and seed agree: {', '.join(kept) or 'none'}.",
+        *[f"- Taken as it was, though it does not say how it was made: {name}." for name in notes.unproven],
         *[f"- Evaluated again for this report: {name}: {why}." for name, why in notes.again.items()],
         *([] if notes.again else ["- Evaluated again for this report: none."]),
     ]

@@ -48,6 +48,13 @@ def test_score_holds_exactly_what_the_format_says(toy: Workspace, evaluated: Run
     assert score.latency_ms is not None and score.latency_ms > 0
 
 
+def test_what_others_noted_in_a_score_is_kept(toy: Workspace, evaluated: Run) -> None:
+    toy.version("v001").eval_score.write_text('{"num_samples": 1, "note": "seen by hand"}')
+    assert evaluated("--version", "v001").code == 0
+    score = json.loads(toy.version("v001").eval_score.read_text())
+    assert (score["num_samples"], score["note"]) == (12, "seen by hand")
+
+
 def test_without_metrics_in_the_rules_there_is_the_loss_alone(toy: Workspace, evaluated: Run, rules: Put) -> None:
     rules()
     assert evaluated("--version", "v001").code == 0

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,22 @@ def test_scores_of_another_protocol_are_made_again_and_named(board: Board) -> No
     assert board.calls() == ["v001 None", "v002 None"]
     assert "v002: made with another evaluator" in text
     assert board.report()[2].count("Evaluated again for this report: none.") == 1
+
+
+def test_a_score_from_elsewhere_is_taken_as_it_is_and_said_so(board: Board) -> None:
+    """It has no protocol, and holds what its maker noted besides."""
+    board.version("v001", ("accuracy", 0.8))
+    board.version("v002", ("accuracy", 0.9))
+    shutil.rmtree(board.ws.version("v002").evaluation)
+    score = board.ws.version("v002").eval_score
+    score.write_text(json.dumps({**json.loads(score.read_text()), "note": "made by hand"}))
+    before = score.read_bytes()
+    _, rows, text = board.report()
+    assert board.calls() == [] and score.read_bytes() == before
+    assert ids(rows) == ["v002", "v001"]
+    assert "Taken as they were, since evaluator, data and seed agree: v001." in text
+    assert "Taken as it was, though it does not say how it was made: v002." in text
+    assert "v002: its score does not say how it was made: nothing shows that it is comparable" in text
 
 
 def test_a_version_that_cannot_be_evaluated_again_has_no_score(board: Board) -> None:

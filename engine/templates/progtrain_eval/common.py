@@ -52,6 +52,14 @@ def read_json(path: Path) -> Any:
     return value
 
 
+def readable(path: Path) -> Any:
+    """As `read_json`; an empty dict for what is damaged too."""
+    try:
+        return read_json(path)
+    except EvalError:
+        return {}
+
+
 def write(path: Path, content: Any) -> None:
     """All of it or nothing; what is no text becomes JSON."""
     text = content if isinstance(content, str) else json.dumps(clean(content), indent=2, ensure_ascii=False) + "\n"

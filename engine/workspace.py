@@ -119,6 +119,10 @@ class Workspace:
     def script(self, version: str) -> Path:
         return self.root / f"02_train_{version}.py"
 
+    def module_copies(self, version: str) -> Path:
+        """A version's own copies of the user's modules, where an action changed one."""
+        return self.root / f"02_train_{version}_src"
+
     def versions(self) -> list[str]:
         """Ids of the versions that have a script, numerically sorted."""
         found = (match[1] for path in self.root.glob("02_train_v*.py") if (match := _SCRIPT.fullmatch(path.name)))

@@ -194,7 +194,7 @@ def _curve_facts(m: Measurements) -> Iterator[_Row]:
 
 def _setting_facts(m: Measurements) -> Iterator[_Row]:
     def line(key: str) -> str:
-        return m.source("script") + (f", line {m.lines[key]}" if key in m.lines else "")
+        return m.lines.get(key) or m.source("script")
 
     rate = m.number("learning_rate")
     if rate is not None:

@@ -33,6 +33,8 @@ from progtrain.engine.loop.steps import initialize
 from progtrain.engine.rules import instruction, rules
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.script import probe as probing
+from progtrain.engine.script import version_files
+from progtrain.engine.script.config_files import is_config, places
 from progtrain.engine.workspace import Workspace
 
 _LOW_DISK_BYTES = 1024**3
@@ -217,7 +219,7 @@ def _scripts(context: Context, busy: Callable[[str], None]) -> Iterator[Item]:
     versions = ws.versions()
     if versions:
         yield "scripts", "ok", f"versions {versions[0]} to {versions[-1]}", ""
-        yield from _run_up(context, ws.script(versions[-1]), busy)
+        yield from _run_up(context, versions[-1], busy)
     elif not ws.baseline_script.is_file():
         fix = "put your training script there, or try: progtrain init --example digits DIR"
         yield "scripts", "error", f"there is no {ws.baseline_script.name}, and no version", fix
@@ -225,19 +227,22 @@ def _scripts(context: Context, busy: Callable[[str], None]) -> Iterator[Item]:
         items = list(_audit(ws, context.dataset_id, context.rules)) if context.dataset_id else []
         yield from items
         monitors = any(" monitors " in text for _, _, text, _ in items)
-        yield from _run_up(context, ws.baseline_script, busy, audited=monitors)
+        yield from _run_up(context, "baseline", busy, audited=monitors)
 
 
-def _run_up(context: Context, script: Path, busy: Callable[[str], None], *, audited: bool = False) -> Iterator[Item]:
+def _run_up(context: Context, version: str, busy: Callable[[str], None], *, audited: bool = False) -> Iterator[Item]:
     """What the script sets up, by running it to its training; without that, which modules it lacks."""
+    script = context.ws.script(version)
     lacking = list(_missing(context, script))
     yield from lacking
+    yield from _configs(context, version)
     if lacking or not context.probes or shutil.which(context.python) is None or not probing.can_be_probed(script):
         return
     seconds = context.rules.timeout_seconds or probing.SECONDS
     busy(f"{script.name} runs up to its training, for at most {seconds:.0f} s")
-    found = probing.run(context.python, script, context.rules.training_args, root=context.ws.root, seconds=seconds)
-    yield from _split(context, script, found, seconds)
+    words = version_files.arguments(context.ws, version, context.rules.training_args)
+    found = probing.run(context.python, script, words, root=context.ws.root, seconds=seconds)
+    yield from _split(context, script, words, found, seconds)
     # the audit sets the baseline to what the rules say before it trains
     locked = context.rules.locked if script != context.ws.baseline_script else {}
     for state, text, fix in probing.remarks(found, script.name, locked):
@@ -245,13 +250,33 @@ def _run_up(context: Context, script: Path, busy: Callable[[str], None], *, audi
             yield "scripts", state, text, fix
 
 
-def _split(context: Context, script: Path, found: dict[str, Any], seconds: float) -> Iterator[Item]:
+def _split(
+    context: Context, script: Path, words: list[str], found: dict[str, Any], seconds: float
+) -> Iterator[Item]:
     """A split that the script draws is drawn a second time, to see whether it is the same one."""
     if not probing.draws_split(found, read_text(script)):
         return
-    again = probing.run(context.python, script, context.rules.training_args, root=context.ws.root, seconds=seconds)
+    again = probing.run(context.python, script, words, root=context.ws.root, seconds=seconds)
     if told := probing.unsteady_split(found, again, script.name):
         yield ("scripts", *told)
+
+
+def _configs(context: Context, version: str) -> Iterator[Item]:
+    """The config files that actions may change."""
+    try:
+        source = version_files.read(context.ws, version)
+    except InputError:
+        return  # told by others
+    for name, text in source.files.items():
+        if not is_config(name):
+            continue
+        try:
+            count = len(places(name, text))
+        except InputError as error:
+            yield _error("scripts", error)
+        else:
+            if count:
+                yield "scripts", "ok", f"{name}: {count} value{'s' if count > 1 else ''} that can be set", ""
 
 
 def _missing(context: Context, training: Path) -> Iterator[Item]:

@@ -8,7 +8,6 @@ from progtrain.engine.cli.common import chosen_version, json_option, versions, w
 from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text
-from progtrain.engine.text import unified_diff
 
 
 @click.command("diff")
@@ -17,10 +16,11 @@ from progtrain.engine.text import unified_diff
 @json_option
 @click.pass_context
 def command(ctx: click.Context, old: str | None, new: str | None, as_json: bool) -> None:
-    """What changed between two versions' scripts.
+    """What changed between two versions: in their scripts, and in their config files and modules.
 
     From version OLD to NEW; by default in the latest version, against the one it was made from.
     """
+    from progtrain.engine.script import version_files
     from progtrain.engine.script.action import difference
     from progtrain.engine.script.header import read_header
 
@@ -31,9 +31,8 @@ def command(ctx: click.Context, old: str | None, new: str | None, as_json: bool)
     older_path = ws.baseline_script if older == "baseline" else ws.script(chosen_version(ws, older))
     if not older_path.is_file():
         raise InputError("there is no such script", file=older_path, fix="progtrain status lists the versions")
-    before, after = read_text(older_path), read_text(ws.script(newer))
-    changes = difference.compare(before, after)
     if as_json:
+        changes = difference.compare(version_files.read(ws, older), version_files.read(ws, newer))
         print_json("diff", {"old": older, "new": newer, "changes": [change.__dict__ for change in changes]})
         return
-    say(unified_diff(before, after, ws.script(newer).name, older_path.name) or "no difference")
+    say(version_files.diff(ws, older, newer) or "no difference")

@@ -7,9 +7,10 @@ from typing import Any
 from progtrain.engine import comparable, metrics
 from progtrain.engine.analysis.types import Insight, VersionRecord
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import LineReader, read_text, try_read_json
+from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import EvalScore, load
+from progtrain.engine.script import version_files
 from progtrain.engine.script.header import read_header
 from progtrain.engine.workspace import Workspace, version_number
 
@@ -23,7 +24,7 @@ def records(ws: Workspace, rules: Rules, *, until: str | None = None) -> list[Ve
             break
         try:
             score = load(ws.version(version).eval_score, EvalScore)
-            source = read_text(ws.script(version))
+            source = version_files.text_of(ws, version)
         except InputError:
             continue
         insight = read_insight(ws, version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from progtrain.engine import metrics, values
@@ -11,14 +12,14 @@ from progtrain.engine.analysis.advise.candidates import lineage
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError, in_file
-from progtrain.engine.files import read_text
 from progtrain.engine.rules.rules import Rules
+from progtrain.engine.script import version_files
 from progtrain.engine.script.action import policy
 from progtrain.engine.script.action.operations import EditOperation, Lineage, Operation, parse_operation
-from progtrain.engine.script.header import set_version, with_header, without_header
+from progtrain.engine.script.header import set_version, with_header
 from progtrain.engine.script.names import FIXED
 from progtrain.engine.script.settings import find_setting
-from progtrain.engine.text import unified_diff
+from progtrain.engine.script.sources import Sources, files_of, with_script
 from progtrain.engine.workspace import Workspace, version_id, version_number
 
 
@@ -29,8 +30,11 @@ class Planned:
     version: str
     base: str
     operation: Operation
+    #: what it is made of, under names without a version
     source: str
-    #: unified diff against the base's script, their change summaries left out
+    #: all that is to be written, the script last
+    files: Mapping[Path, str]
+    #: unified diff against the base's script and files, the change summaries of the scripts left out
     diff: str
     action_text: str
     checks: tuple[str, ...]
@@ -91,7 +95,7 @@ def plan(
         )
     records = history.records(ws, rules, until=version)
     base = base or default_base(rules, records, version)
-    old = read_text(_base_script(ws, base))
+    old = _base_source(ws, base)
     line = lineage(records, base)
     touched = operation.touches(old, line)
     refusal = limits(rules).refusal(touched)
@@ -106,11 +110,14 @@ def plan(
     number = (version_number(version) or 0) + 1
     action_text = operation.describe()
     target = version_id(number)
-    source = with_header(set_version(changed, target), target, base, action_text, reason)
+    script = with_header(set_version(str(changed), target), target, base, action_text, reason)
+    source = with_script(changed, script)
     checks = _check(ws, rules, old, source, operation, line, target)
+    files = version_files.written(ws, target, source, base)
+    _check_files(ws, target, source, files)
     # the summaries at the top say what stands beside the diff anyway, and would hide the change on a small screen
-    diff = unified_diff(without_header(old), without_header(source), ws.script(target).name, ws.script(base).name)
-    return Planned(target, base, operation, source, diff, action_text, checks)
+    diff = version_files.diff(ws, base, target, files, bare=True)
+    return Planned(target, base, operation, source, files, diff, action_text, checks)
 
 
 def touches(
@@ -124,11 +131,10 @@ def touches(
 ) -> frozenset[str]:
     """What an action after `version` would touch (see `Operation.touches`). Raises `InputError`."""
     base = base or default_base(rules, records, version)
-    source = read_text(_base_script(ws, base))
-    return parse_operation(operation).touches(source, lineage(records, base))
+    return parse_operation(operation).touches(_base_source(ws, base), lineage(records, base))
 
 
-def _base_script(ws: Workspace, base: str) -> Any:
+def _base_source(ws: Workspace, base: str) -> Sources:
     path = ws.script(base)
     if version_number(base) is None or not path.is_file():
         raise InputError(
@@ -137,7 +143,16 @@ def _base_script(ws: Workspace, base: str) -> Any:
             place="key base",
             fix=f"name one of {', '.join(ws.versions())}, or leave base out",
         )
-    return path
+    return version_files.read(ws, base)
+
+
+def _check_files(ws: Workspace, target: str, source: str, files: Mapping[Path, str]) -> None:
+    """What will be read is what was planned."""
+    found = version_files.read(ws, target, files)
+    planned = {"": str(source), **files_of(source)}
+    there = {"": str(found), **found.files}
+    if wrong := [name or "script" for name, text in planned.items() if there.get(name) != text]:
+        raise InputError(f"{target} would read another {wrong[0]} than planned", fix="choose another action")
 
 
 def _check(
@@ -152,12 +167,12 @@ def _check(
     """It compiles, the difference is the declared one, the rules hold."""
     name = ws.script(target).name
     try:
-        compile(source, name, "exec")
+        compile(str(source), name, "exec")
     except SyntaxError as error:
         raise InputError(f"the changed script does not compile: {error.msg}", file=name, place=error.lineno) from error
     operation.verify(old, source, lineage=line)
     if isinstance(operation, EditOperation):
-        policy.check(old, operation)
+        policy.check(str(old), operation)
     for key, wanted in rules.locked.items():
         with in_file(name):
             setting = find_setting(source, key)

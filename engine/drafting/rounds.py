@@ -20,6 +20,7 @@ from progtrain.engine.errors import InputError, NothingToTry
 from progtrain.engine.files import read_text, sha256_text, write_text
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import load
+from progtrain.engine.script import version_files
 from progtrain.engine.workspace import DraftFolder, Workspace, version_id, version_number
 
 #: what a wish of the user's adds to a score: more than rules and model can say against it
@@ -145,7 +146,7 @@ def write_round(
     if base:
         chosen = chosen.model_copy(update={"base": base})
     analysis = documents.render_analysis(version, insight, made)
-    source = read_text(context.ws.script(chosen.base or version))
+    source = version_files.read(context.ws, chosen.base or version)
     action = documents.render_action(version, insight, made, chosen, source=source)
     write_text(folder.analysis, analysis)
     write_text(folder.action, action)

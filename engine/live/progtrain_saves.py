@@ -1,4 +1,5 @@
-"""Which weights and tables a loop of the script's own writes, as JSON lines: it tells of them in no other way.
+"""Which weights and tables a loop of the script's own writes, and which config files a script reads, as JSON lines:
+nothing else tells of them.
 
 Where it saves no weights at all, those that it ends with are kept.
 """
@@ -14,18 +15,19 @@ from progtrain_facts import model_of
 from progtrain_hooks import quietly, when_imported
 
 _MOST = 10_000
+_CONFIGS = (".yaml", ".yml", ".toml", ".json")
 #: optimizers whose models are held until the end; a cross-validation has one for each fold
 _MOST_OPTIMIZERS = 4
-_state = {"path": None, "count": 0, "process": None, "tables": set(), "saved": False}
+_state = {"path": None, "count": 0, "process": None, "seen": set(), "root": "", "saved": False}
 #: optimizer -> the model that it trains, the latest last
 _trained = {}
 
 
 def install(path):
-    _state.update(path=path, process=os.getpid())
+    _state.update(path=path, process=os.getpid(), root=os.path.join(os.path.realpath(os.getcwd()), ""))
     when_imported("torch.serialization", _wrap_save)
     when_imported("safetensors.torch", _wrap_safe)
-    sys.addaudithook(_see_tables)
+    sys.addaudithook(_see_opened)
     when_imported("torch.optim.optimizer", _follow_optimizers)
     atexit.register(_keep_the_last)
 
@@ -52,12 +54,19 @@ def _telling(save, position, name):
     return saved
 
 
-def _see_tables(event, args):
-    if event == "open" and isinstance(args[0], str) and args[0].endswith(".csv"):
-        path, _, flags = args
-        if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR) and path not in _state["tables"]:
-            _state["tables"].add(path)
-            _tell("table", path)
+def _see_opened(event, args):
+    if event != "open" or not isinstance(args[0], str) or not isinstance(args[2], int):
+        return
+    path, _, flags = args
+    writes = flags & (os.O_WRONLY | os.O_RDWR)
+    kind = None
+    if path.endswith(".csv"):
+        kind = "table" if writes else None
+    elif path.lower().endswith(_CONFIGS) and os.path.realpath(path).startswith(_state["root"]):
+        kind = "settings_written" if writes else "settings"
+    if kind is not None and (kind, path) not in _state["seen"]:
+        _state["seen"].add((kind, path))
+        _tell(kind, path)
 
 
 @quietly
@@ -67,7 +76,9 @@ def _tell(kind, path):
         return
     _state["count"] += 1
     _state["saved"] |= kind == "weights"
-    line = {"kind": kind, "path": os.path.abspath(os.fspath(path)), "t": round(time.time(), 3)}
+    path = os.path.abspath(os.fspath(path))
+    path = os.path.realpath(path) if kind.startswith("settings") else path
+    line = {"kind": kind, "path": path, "t": round(time.time(), 3)}
     with open(_state["path"], "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from progtrain.engine.clock import Clock
 from progtrain.engine.files import sha256_text, storage_errors, write_text
 from progtrain.engine.schema import load
+from progtrain.engine.script import version_files
 from progtrain.engine.script.repair.failure import Failure
 from progtrain.engine.workspace import JobFolder, Workspace
 
@@ -56,14 +57,17 @@ def last(ws: Workspace, version: str) -> Attempt | None:
 
 
 def archive(ws: Workspace, version: str, number: int, failure: Failure, job: JobFolder, clock: Clock) -> Attempt:
-    """Copies script and log, moves what the training left, and writes the record last."""
+    """Copies script, files and log, moves what the training left, and writes the record last."""
     target = ws.attempt(version, number)
     record = Attempt(number=number, at=clock(), **asdict(failure))
     with storage_errors(target):
         target.mkdir(parents=True, exist_ok=True)
-        for source in (ws.script(version), job.log, job.state):
+        for source in (job.log, job.state):
             if source.is_file():
                 shutil.copy2(source, target / source.name)
+        for source in filter(Path.is_file, version_files.paths(ws, version).values()):
+            (target / ws.relative(source)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / ws.relative(source))
         _move(ws.version(version).path, target / "artifacts")
     _save(ws, version, record)
     return record

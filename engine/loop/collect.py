@@ -17,9 +17,9 @@ from typing import Any
 
 import yaml
 
-from progtrain.engine.files import LineReader, read_text, storage_errors, write_text
+from progtrain.engine.files import LineReader, storage_errors, write_text
 from progtrain.engine.hooks import record_of
-from progtrain.engine.script import printed, probe
+from progtrain.engine.script import printed, probe, version_files
 from progtrain.engine.script.settings import find_settings
 from progtrain.engine.text import tail
 from progtrain.engine.workspace import VersionFolder, Workspace
@@ -146,7 +146,7 @@ def _settings(ws: Workspace, version: str, folder: VersionFolder, record: dict[s
     target = folder.log_dirs()[-1] if folder.log_dirs() else folder.logs / "version_0"
     if (path := _of_logger(ws, record, "hparams.yaml")) is not None:
         return _bring(ws, path, target / "hparams.yaml")
-    written = {s.name: s.value for s in find_settings(read_text(ws.script(version)))}
+    written = {s.full_name: s.value for s in find_settings(version_files.read(ws, version))}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in written.items()}
     used = probe.used(record) if record else plain
     write_text(target / "hparams.yaml", yaml.safe_dump(used, sort_keys=False, allow_unicode=True))

@@ -12,6 +12,7 @@ from progtrain.engine.loop import elsewhere, sequence
 from progtrain.engine.loop.runner import finished, prepare
 from progtrain.engine.loop.sequence import Next
 from progtrain.engine.loop.steps import check, evaluate, initialize
+from progtrain.engine.script import version_files
 from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace, next_version
 
@@ -48,7 +49,8 @@ def _with_effects(context: Context, planned: Next) -> Next:
     if step == "initialize":
         writes, changes = [ws.script(version)], tuple(_fixes(context))
     elif step == "train":
-        runs = (shlex.join([context.python, ws.script(version).name]),)
+        words = version_files.arguments(ws, version, context.rules.training_args)
+        runs = (shlex.join([context.python, ws.script(version).name, *words]),)
         writes = [folder.best_checkpoint, folder.last_checkpoint, folder.spec, folder.logs]
         if folder.path.exists():
             changes = (f"{ws.relative(folder.path)}/ is set aside below .progtrain/attempts/",)

@@ -15,9 +15,9 @@ from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed, in_file
 from progtrain.engine.files import LineReader, read_json, read_text, sha256, write_json
 from progtrain.engine.hooks import record_of
-from progtrain.engine.script import probe
+from progtrain.engine.script import probe, version_files
 from progtrain.engine.script.names import canonical
-from progtrain.engine.script.settings import find_settings
+from progtrain.engine.script.settings import find_settings, values_of
 from progtrain.engine.workspace import VersionFolder
 
 #: Keys of spec.json under which scripts put their settings.
@@ -33,7 +33,7 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
         raise InputError("spec.json is one JSON object", file=folder.spec, fix="write an object from the script")
     script = ws.script(version)
     with in_file(script.name):
-        settings = {s.key: s.value for s in find_settings(read_text(script))}
+        settings = values_of(find_settings(version_files.read(ws, version)))
     setup = _setup(ws.live(version))
     stats = prepared_data.read_stats(ws.stats(context.dataset_id))
     stated = spec.get("checkpoint")
@@ -59,6 +59,7 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
     # what the engine itself answers for stands as it is now, whatever the script says
     measured = {
         "script_sha256": sha256(script),
+        "files": {ws.relative(p): sha256(p) for name, p in version_files.paths(ws, version).items() if name},
         "data_sha256": prepared_data.fingerprint(ws, context.dataset_id),
         "checkpoint": {**checkpoint, "best_sha256": best},
     }

@@ -11,9 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+from progtrain.engine.script.config_files import is_config
 from progtrain.engine.script.names import canonical, normalised
 from progtrain.engine.script.nodes import assigned, called, keyword, last_name, text_of
 from progtrain.engine.script.settings import Setting, Value, find_settings, parse_script
+from progtrain.engine.script.sources import files_of
 
 #: what a flag turns on -> names that say so, in lower snake case
 _MEANINGS = {
@@ -44,6 +46,9 @@ def find_choices(source: str) -> tuple[tuple[Setting, str, tuple[Value, ...]], .
     Raises `InputError` with the line of a syntax error.
     """
     tree = parse_script(source)
+    for name, text in files_of(source).items():
+        if not is_config(name):
+            tree.body += parse_script(text).body
     found = []
     for setting in find_settings(source):
         meaning = _meaning(setting)

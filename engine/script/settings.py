@@ -1,109 +1,118 @@
 """The settings of a training script: literals that a person would change to tune it.
 
 Found in module constants, dict literals, fields of dataclasses and plain config classes, argparse defaults,
-keywords of the calls that train (Trainer, optimizer, DataLoader ...) and defaults of `__init__`. Only literals
-count: what is worked out at run time cannot be set by changing one place.
+keywords of the calls that train (Trainer, optimizer, DataLoader ...) and defaults of `__init__` (`code_settings`), and
+in the config files and modules that belong to the script. Only literals count: what is worked out at run time cannot
+be set by changing one place.
 """
 
 from __future__ import annotations
 
 import ast
 import math
-from collections import Counter
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
-from typing import Literal
 
 from progtrain.engine import values
-from progtrain.engine.errors import InputError
-from progtrain.engine.script.names import ALIASES, FIXED, WHOLE_NUMBERS, canonical, nearest, normalised
-from progtrain.engine.script.nodes import Span, argument, assigned, called, keyword, last_name, span_of, text_of
-
-Value = int | float | str | bool | tuple[object, ...] | None
-Source = Literal["constant", "dict", "dataclass", "argparse", "keyword", "default"]
-
-#: what a person writes on purpose as a setting comes before what merely stands in a call
-_DELIBERATE: frozenset[str] = frozenset({"constant", "dict", "dataclass", "argparse"})
-
-OPTIMIZERS = frozenset(
-    {"ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam"}
-    | {"RMSprop", "Rprop", "SGD", "SparseAdam"}
+from progtrain.engine.errors import InputError, in_file
+from progtrain.engine.script import config_files
+from progtrain.engine.script.code_settings import (
+    DELIBERATE,
+    OPTIMIZERS,
+    STORES,
+    Setting,
+    Value,
+    imply_defaults,
+    in_code,
+    literal,
+    parse_script,
 )
-#: callee -> its keywords that are settings, and the key each stands for
-_KEYWORDS: dict[str, dict[str, str]] = {
-    "Trainer": {
-        "max_epochs": "epochs",
-        "max_steps": "max_steps",
-        "gradient_clip_val": "gradient_clip",
-        "accumulate_grad_batches": "gradient_accumulation",
-        "precision": "precision",
-    },
-    **{name: {"lr": "learning_rate", "weight_decay": "weight_decay", "momentum": "momentum"} for name in OPTIMIZERS},
-    "EarlyStopping": {"patience": "patience"},
-    "ReduceLROnPlateau": {"patience": "plateau_patience", "factor": "plateau_factor"},
-    "OneCycleLR": {"max_lr": "max_learning_rate"},
-    "EMAWeightAveraging": {"decay": "ema_decay"},
-    **{name: {"label_smoothing": "label_smoothing"} for name in ("CrossEntropyLoss", "cross_entropy")},
-    "Dropout": {"p": "dropout"},
-    "seed_everything": {"seed": "seed"},
-}
-#: callee -> its first positional argument, and the key that it stands for
-_FIRST = {"Dropout": ("p", "dropout"), "seed_everything": ("seed", "seed"), "manual_seed": ("seed", "seed")}
+from progtrain.engine.script.names import WHOLE_NUMBERS, canonical, nearest, normalised
+from progtrain.engine.script.nodes import called
+from progtrain.engine.script.sources import files_of, given_to
 
-#: action of an argument -> the default that it brings
-STORES = {"store_true": False, "store_false": True}
+__all__ = [
+    "OPTIMIZERS",
+    "STORES",
+    "Setting",
+    "Value",
+    "choose_setting",
+    "duplicates",
+    "find_setting",
+    "find_settings",
+    "imply_defaults",
+    "literal",
+    "parse_script",
+    "refuse_value",
+    "suggest",
+    "values_of",
+    "where",
+]
 
-#: name, where its value stands, what it is, and its key where the name does not tell
-_Written = tuple[str, ast.expr | None, Source, str | None]
-_FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+#: what a config file is there to replace
+_REPLACED: frozenset[str] = frozenset({"dataclass", "argparse", "default"})
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One literal. `name` is how the script spells it: `LEARNING_RATE`, `CONFIG['lr']`, `Config.lr`, `--lr`."""
-
-    name: str
-    key: str
-    value: Value
-    source: Source
-    line: int
-    #: where the literal stands
-    span: Span = field(default=(0, 0, 0, 0), repr=False)
-
-    @property
-    def deliberate(self) -> bool:
-        return self.source in _DELIBERATE
-
-
-def parse_script(source: str) -> ast.Module:
-    """Raises `InputError` with the line of a syntax error."""
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = getattr(error, "lineno", None)
-        raise InputError(
-            f"not valid Python: {getattr(error, 'msg', None) or error}",
-            place=line if isinstance(line, int) else None,
-            fix="correct the script there; `python -m py_compile` shows the place too",
-        ) from error
-
-
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def find_settings(source: str) -> tuple[Setting, ...]:
-    """All settings in the order of the file. Raises `InputError` with the line of a syntax error."""
-    nodes = list(_scoped(parse_script(source)))
-    reassigned = _reassigned([node for node, scope in nodes if not scope])
-    # `Config.lr` where some call says `Config(lr=...)`
-    overridden = {f"{called(n)}.{k.arg}" for n, _ in nodes if isinstance(n, ast.Call) for k in n.keywords}
-    found = []
-    written = [written for node, scope in nodes for written in _written(node, scope)]
-    for name, place, kind, key in (*written, *_switched([node for node, _ in nodes])):
-        is_literal, value = literal(place)
-        dead = name in reassigned or (kind in ("default", "dataclass") and name.partition("[")[0] in overridden)
-        if is_literal and place is not None and not dead:
-            found.append(Setting(name, key or canonical(name), value, kind, place.lineno, span_of(place)))
-    return tuple(sorted(found, key=lambda setting: setting.span))
+    """All settings in the order of the file, then those of the other files of `Sources`.
+
+    What the command line decides is left out. Raises `InputError` with the line of a syntax error.
+    """
+    files, given = files_of(source), given_to(source)
+    if not files and not given:
+        return in_code(source)
+    found = list(in_code(str(source)))
+    for name, text in files.items():
+        with in_file(name):
+            there = _in_config(name, text) if config_files.is_config(name) else in_code(text)
+        found += [replace(setting, file=name) for setting in there]
+    passed = _passed_arguments([source, *(text for name, text in files.items() if not config_files.is_config(name))])
+    return tuple(s for s in found if not _is_given(s, given) and not (s.file and _is_passed(s, passed)))
+
+
+def _in_config(name: str, text: str) -> Iterator[Setting]:
+    """None where the file is not valid: `check` tells of that, and the script too."""
+    try:
+        places = config_files.places(name, text)
+    except InputError:
+        return
+    for path, place in places.items():
+        if path.partition(".")[0] not in ("hydra", "defaults"):
+            span = config_files.span_in(text, place)
+            yield Setting(path, canonical(path), place.value, "file", span[0], span)
+
+
+def _is_given(setting: Setting, given: frozenset[str]) -> bool:
+    if setting.source == "argparse":
+        return any(normalised(setting.name) == normalised(name) for name in given)
+    path = f".{setting.name}".replace(".init_args.", ".")
+    return setting.source == "file" and any(
+        path.endswith(f".{name}") or f".{name}".endswith(path) or setting.key == canonical(name) for name in given
+    )
+
+
+@lru_cache(maxsize=512)
+def _calls_of(text: str) -> tuple[tuple[str, int, frozenset[str | None]], ...]:
+    """Callee, how many arguments it gets by position, and which by name, of the calls of what looks like a class."""
+    made = [node for node in ast.walk(parse_script(text)) if isinstance(node, ast.Call) and called(node)[:1].isupper()]
+    return tuple((called(c), len(c.args), frozenset(given.arg for given in c.keywords)) for c in made)
+
+
+def _passed_arguments(texts: Sequence[str]) -> set[str]:
+    """`Net.width` where some file says `Net(width=...)`; `Net.*` where it is given something by position."""
+    found = set()
+    for name, count, keywords in (call for text in texts for call in _calls_of(str(text))):
+        found |= {f"{name}.{keyword or '*'}" for keyword in keywords} | ({f"{name}.*"} if count else set())
+    return found
+
+
+def _is_passed(setting: Setting, passed: set[str]) -> bool:
+    owner = setting.name.partition("[")[0]
+    return setting.source in ("default", "dataclass") and not passed.isdisjoint((owner, f"{owner.split('.')[0]}.*"))
 
 
 def find_setting(source: str, key: str) -> Setting | None:
@@ -116,7 +125,7 @@ def find_setting(source: str, key: str) -> Setting | None:
 
 def choose_setting(settings: Sequence[Setting], key: str) -> Setting | None:
     """As `find_setting`, among settings already found."""
-    exact = [s for s in settings if s.name == key]
+    exact = [s for s in settings if s.name == key or s.full_name == re.sub(r":\s+", ":", key)]
     matching = exact or [s for s in settings if s.key == canonical(key)]
     preferred = _preferred(matching)
     if not preferred:
@@ -125,12 +134,17 @@ def choose_setting(settings: Sequence[Setting], key: str) -> Setting | None:
     for other in preferred[1:]:
         if not values.same(first.value, other.value):
             raise InputError(
-                f"{key} is set twice: {first.name} = {first.value!r} (line {first.line}) and "
-                f"{other.name} = {other.value!r} (line {other.line})",
+                f"{key} is set twice: {first.name} = {first.value!r} ({where(first)}) and "
+                f"{other.name} = {other.value!r} ({where(other)})",
+                file=other.file or None,
                 place=other.line,
-                fix=f"let the script take both from one place, or name one of them: {first.name}",
+                fix=f"let the script take both from one place, or name one of them: {first.full_name}",
             )
     return first
+
+
+def where(setting: Setting) -> str:
+    return f"{setting.file}, line {setting.line}" if setting.file else f"line {setting.line}"
 
 
 def duplicates(settings: Sequence[Setting], chosen: Setting) -> tuple[Setting, ...]:
@@ -139,15 +153,30 @@ def duplicates(settings: Sequence[Setting], chosen: Setting) -> tuple[Setting, .
     return tuple(s for s in same if s != chosen) if chosen in same else ()
 
 
+def values_of(settings: Sequence[Setting]) -> dict[str, Value]:
+    """Canonical key -> value: of the script's own the last, of those in files the one that counts."""
+    found = {setting.key: setting.value for setting in settings if not setting.file}
+    for key in {setting.key for setting in settings if setting.file}:
+        with suppress(InputError):
+            chosen = choose_setting(settings, key)
+            if chosen is not None and (chosen.source == "file" or key not in found):
+                found[key] = chosen.value
+    return found
+
+
 def suggest(settings: Sequence[Setting], key: str) -> list[str]:
     """Names in the script near to one that it does not have."""
     return nearest(key, [s.name for s in settings] + [s.key for s in settings])
 
 
 def _preferred(settings: list[Setting]) -> list[Setting]:
-    for sources in (_DELIBERATE, {"keyword"}, {"default"}):
-        if group := [s for s in settings if s.source in sources]:
-            return group
+    """The script's own and those of config files come before those of modules."""
+    config = [s for s in settings if s.source == "file"]
+    own = [s for s in settings if not s.file and not (config and s.source in _REPLACED)]
+    for group in ([*own, *config], settings):
+        for sources in (DELIBERATE, {"keyword"}, {"default"}):
+            if found := [s for s in group if s.source in sources]:
+                return found
     return []
 
 
@@ -180,177 +209,3 @@ def refuse_value(key: str, value: object) -> str | None:
         if number > high or (number == high and not high_in):
             return f"{key} must be {'at most' if high_in else 'below'} {high:g}, not {number}"
     return None
-
-
-def literal(node: ast.AST | None) -> tuple[bool, Value]:
-    """(True, value) for a number, text, truth value, None, or a list or tuple of such."""
-    if not isinstance(node, ast.Constant | ast.UnaryOp | ast.Tuple | ast.List):
-        return False, None
-    try:
-        value = ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, RecursionError):
-        return False, None
-    if isinstance(value, list | tuple):
-        plain = all(isinstance(item, int | float | str) for item in value)
-        return plain and bool(value), tuple(value)
-    return isinstance(value, int | float | str | None), value
-
-
-def _scoped(node: ast.AST, scope: tuple[ast.AST, ...] = ()) -> Iterator[tuple[ast.AST, tuple[ast.AST, ...]]]:
-    """All nodes below it, each with the classes and functions that it stands in."""
-    for child in ast.iter_child_nodes(node):
-        yield child, scope
-        yield from _scoped(child, (*scope, child) if isinstance(child, ast.ClassDef | _FUNCTION) else scope)
-
-
-def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
-    """(target, value, whether it is the only target)."""
-    pairs = assigned(node)
-    for target, value in pairs:
-        yield from _unpacked(target, value, len(pairs) == 1)
-
-
-def _unpacked(target: ast.expr, value: ast.expr, only: bool) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
-        for one_target, one_value in zip(target.elts, value.elts, strict=True):
-            yield from _unpacked(one_target, one_value, only)
-    else:
-        yield target, value, only
-
-
-def _reassigned(nodes: Sequence[ast.AST]) -> set[str]:
-    """What is given a value more than once at module level, or in one of its parts."""
-    targets = [target for node in nodes for target, _, _ in _assigned(node)]
-    times = Counter(target.id for target in targets if isinstance(target, ast.Name))
-    parts = {_item_name(target) for target in targets if isinstance(target, ast.Subscript | ast.Attribute)}
-    grown = {n.target.id for n in nodes if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)}
-    return {name for name, count in times.items() if count > 1} | parts | grown
-
-
-def _item_name(target: ast.expr) -> str:
-    if isinstance(target, ast.Attribute):
-        return f"{_item_name(target.value)}.{target.attr}"
-    if isinstance(target, ast.Subscript):
-        index = target.slice
-        return _item_name(target.value) + (f"['{index.value!s}']" if isinstance(index, ast.Constant) else "[]")
-    return target.id if isinstance(target, ast.Name) else ""
-
-
-def _written(node: ast.AST, scope: tuple[ast.AST, ...]) -> Iterator[_Written]:
-    """What may be a setting. Assignments count at module level and in `if` blocks there, not in functions."""
-    if isinstance(node, ast.Call):
-        yield from _in_call(node, scope)
-    elif isinstance(node, ast.ClassDef) and not any(isinstance(around, _FUNCTION) for around in scope):
-        yield from (field for statement in node.body for field in _class_field(node.name, statement))
-    elif isinstance(node, ast.FunctionDef) and node.name == "__init__":
-        if scope and isinstance(scope[-1], ast.ClassDef):
-            yield from _defaults(scope[-1].name, node.args)
-    elif not scope:
-        for target, value, only in _assigned(node):
-            if isinstance(target, ast.Name):
-                yield from _constant(target.id, value, only)
-
-
-def _in_call(call: ast.Call, scope: tuple[ast.AST, ...]) -> Iterator[_Written]:
-    name = called(call)
-    if name == "add_argument" and (flag := _flag(call)):
-        yield flag, keyword(call, "default"), "argparse", None
-    keys = _KEYWORDS.get(name, {})
-    if name == "DataLoader":
-        inside = [around.name for around in scope if isinstance(around, ast.FunctionDef)]
-        keys = {"batch_size": "batch_size"} if not inside or "train" in inside[-1] else {}
-    for given in call.keywords:
-        if given.arg in keys:
-            yield f"{name}({given.arg})", given.value, "keyword", keys[given.arg]
-        elif given.arg and name[:1].isupper() and not name.endswith("Logger"):
-            yield from _known(_items(f"{name}({given.arg})", given.value, "keyword"))
-    if name in _FIRST and call.args:
-        argument, key = _FIRST[name]
-        yield f"{name}({argument})", call.args[0], "keyword", key
-
-
-def _flag(call: ast.Call) -> str | None:
-    flags = [text for argument in call.args if (text := text_of(argument)) is not None]
-    return next((flag for flag in flags if flag.startswith("--")), flags[0] if flags else None)
-
-
-def _switched(nodes: Sequence[ast.AST]) -> Iterator[_Written]:
-    """Flags of the command line with a default that nobody wrote, where the script reads them."""
-    read = {normalised(last_name(node)) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
-    for call in (node for node in nodes if isinstance(node, ast.Call) and called(node) == "add_argument"):
-        implied, flag = _implied(call), _flag(call)
-        if implied is not None and keyword(call, "default") is None and flag and normalised(flag) in read:
-            yield flag, implied, "argparse", None
-
-
-def _implied(call: ast.Call) -> ast.Constant | None:
-    """The default of `action="store_true"`, which nobody writes: it stands where the action does."""
-    action = keyword(call, "action")
-    text = text_of(action)
-    if text not in STORES or action is None:
-        return None
-    return ast.copy_location(ast.Constant(STORES[text]), action)
-
-
-def imply_defaults(tree: ast.Module) -> ast.Module:
-    """The tree with such defaults written out, each behind its action."""
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) == "add_argument"):
-        implied = _implied(call)
-        if implied is not None and keyword(call, "default") is None:
-            place = next(i for i, given in enumerate(call.keywords, 1) if given.arg == "action")
-            call.keywords.insert(place, ast.keyword("default", implied))
-    return tree
-
-
-def _constant(name: str, value: ast.expr, only: bool) -> Iterator[_Written]:
-    """Also `CONFIG = dict(lr=1e-3)`, `cfg = SimpleNamespace(lr=1e-3)`, `cfg = Something({"lr": 1e-3})`."""
-    if isinstance(value, ast.Call):
-        callee = called(value)
-        if callee in ("dict", "SimpleNamespace", "Namespace"):
-            spelling = f"{name}['{{}}']" if callee == "dict" else f"{name}.{{}}"
-            for k in (k for k in value.keywords if k.arg):
-                yield from _items(spelling.format(k.arg), k.value) or [(spelling.format(k.arg), k.value, "dict", None)]
-        elif len(value.args) == 1 and isinstance(value.args[0], ast.Dict):
-            yield from _items(name, value.args[0])
-    elif isinstance(value, ast.Dict):
-        yield from _items(name, value)
-    elif only:
-        yield name, value, "constant", None
-
-
-def _items(prefix: str, node: ast.expr | None, kind: Source = "dict") -> list[_Written]:
-    """What stands in a dict, `{"a": 1}` or `dict(a=1)`, and in those within it; nothing for all else."""
-    pairs: list[tuple[str | None, ast.expr]] = []
-    if isinstance(node, ast.Dict):
-        pairs = [(text_of(key), value) for key, value in zip(node.keys, node.values, strict=True)]
-    elif isinstance(node, ast.Call) and called(node) == "dict":
-        pairs = [(given.arg, given.value) for given in node.keywords]
-    found: list[_Written] = []
-    for key, value in pairs:
-        if key is not None:
-            name = f"{prefix}['{key}']"
-            found += _items(name, value, kind) or [(name, value, kind, None)]
-    return found
-
-
-def _known(found: Sequence[_Written]) -> list[_Written]:
-    """Of dicts in calls and defaults, which hold all sorts of things: what goes by the name of a usual setting."""
-    return [written for written in found if canonical(written[0]) in ALIASES.keys() - FIXED.keys()]
-
-
-def _class_field(owner: str, statement: ast.stmt) -> Iterator[_Written]:
-    for target, value in assigned(statement)[:1]:
-        given: ast.expr | None = value
-        if isinstance(value, ast.Call) and called(value) in ("field", "Field"):
-            given = argument(value, "default", 0 if called(value) == "Field" else None)
-        if isinstance(target, ast.Name):
-            name = f"{owner}.{target.id}"
-            yield from _known(_items(name, given, "dataclass")) or [(name, given, "dataclass", None)]
-
-
-def _defaults(owner: str, given: ast.arguments) -> Iterator[_Written]:
-    positional = [*given.posonlyargs, *given.args]
-    pairs = [*zip(reversed(positional), reversed(given.defaults), strict=False)]
-    for parameter, default in (*pairs, *zip(given.kwonlyargs, given.kw_defaults, strict=True)):
-        name = f"{owner}.{parameter.arg}"
-        yield from _known(_items(name, default, "default")) or [(name, default, "default", None)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from progtrain.engine.errors import ProgtrainError
+from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.metrics import same
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.reading.samples import Outcome, flips, read_outcomes
@@ -36,7 +36,7 @@ def differing_settings(workspace: Workspace, versions: Sequence[str]) -> Differe
     from progtrain.engine.script.settings import find_settings
 
     sources = [_source(workspace, version) for version in versions]
-    found = [{s.name: s.value for s in find_settings(source)} if source else {} for source in sources]
+    found = [{s.full_name: s.value for s in find_settings(source)} if source else {} for source in sources]
     names = dict.fromkeys(name for settings in found for name in settings if name.casefold() != "version")
     rows = [(name, tuple(repr(s[name]) if name in s else "–" for s in found)) for name in names]
     return tuple((name, values) for name, values in rows if len(set(values)) > 1)
@@ -44,12 +44,11 @@ def differing_settings(workspace: Workspace, versions: Sequence[str]) -> Differe
 
 def pair(workspace: Workspace, base: str, version: str) -> Pair:
     """Script, samples and verdicts. Imports numpy for the latter, and may take a second: call it from a thread."""
-    from progtrain.engine.text import unified_diff
+    from progtrain.engine.script import version_files
 
-    before, after = (_source(workspace, name) for name in (base, version))
     intervals, note = _intervals(workspace, base, version)
     return Pair(
-        unified_diff(before, after, workspace.script(version).name, workspace.script(base).name),
+        version_files.diff(workspace, base, version),
         flips(read_outcomes(workspace, base), read_outcomes(workspace, version)),
         intervals,
         note,
@@ -57,9 +56,11 @@ def pair(workspace: Workspace, base: str, version: str) -> Pair:
 
 
 def _source(workspace: Workspace, version: str) -> str:
+    from progtrain.engine.script import version_files
+
     try:
-        return workspace.script(version).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return version_files.text_of(workspace, version)
+    except (InputError, OSError):
         return ""
 
 

@@ -28,6 +28,7 @@ from progtrain.engine.script.action.operation import ancestry
 from progtrain.engine.script.action.operations import Lineage, Operation, RevertOperation, parse_operation
 from progtrain.engine.script.names import FIXED, canonical
 from progtrain.engine.script.settings import choose_setting, find_settings
+from progtrain.engine.script.sources import files_of
 
 #: changing these would not make the model better, only the score different
 _NO_ACTION = frozenset({*FIXED, "val_batch_size", "num_workers", "num_classes"})
@@ -104,7 +105,7 @@ def _recipes(situation: Situation) -> Iterator[Candidate]:
         if not recipe.suits(situation.measured) or recipe.candidate_id in second_time:
             continue
         try:
-            fitted = recipe.fitted(situation.source)
+            fitted = recipe.fitted(str(situation.source))
         except InputError:
             continue
         # written out, so that the document says what the script will say
@@ -258,13 +259,14 @@ def same_operation(one: Any, other: Any) -> bool:
 
 @lru_cache(maxsize=512)
 def state_of(source: str) -> str:
-    """Equal for scripts that differ in comments, layout and `VERSION` only."""
+    """Equal for scripts that differ in comments, layout and `VERSION` only, with the same files."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return hashlib.sha256(source.encode()).hexdigest()
     tree.body = [node for node in tree.body if not _is_version(node)]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    files = "".join(f"\0{name}\0{text}" for name, text in sorted(files_of(source).items()))
+    return hashlib.sha256((ast.dump(tree) + files).encode()).hexdigest()
 
 
 def _is_version(node: ast.stmt) -> bool:

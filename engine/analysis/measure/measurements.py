@@ -41,8 +41,8 @@ class Measurements:
     shape: Shape = field(default_factory=Shape)
     #: canonical key -> value
     settings: Mapping[str, Any] = field(default_factory=dict)
-    #: canonical key -> line in the script
-    lines: Mapping[str, int] = field(default_factory=dict)
+    #: canonical key -> file and line
+    lines: Mapping[str, str] = field(default_factory=dict)
     optimizer: str | None = None
     schedule: str | None = None
     loss: str | None = None

@@ -16,9 +16,10 @@ from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
 from progtrain.engine.analysis.measure.shape import Shape, summarise
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_text, try_read_json
+from progtrain.engine.files import try_read_json
 from progtrain.engine.hooks import record_of
 from progtrain.engine.schema import EvalScore, load
+from progtrain.engine.script import version_files
 from progtrain.engine.script.choices import is_off
 from progtrain.engine.script.settings import Setting, choose_setting, find_settings
 from progtrain.engine.script.structure import describe
@@ -113,7 +114,7 @@ def _completed(
     """The record with what its score says, which counts more than what the caller remembers."""
     primary = score.metric(limits.primary_metric)
     return replace(
-        record or VersionRecord(version=version, source=read_text(ws.script(version))),
+        record or VersionRecord(version=version, source=version_files.text_of(ws, version)),
         metrics={metric.name: metric.value for metric in score.metrics},
         primary=primary.value if primary else None,
         latency_ms=score.latency_ms,
@@ -153,7 +154,10 @@ def _from_script(ws: Workspace, record: VersionRecord, warnings: list[str]) -> d
                 settings[key] = setting
     return {
         "settings": {key: one.value for key, one in settings.items()},
-        "lines": {key: one.line for key, one in settings.items()},
+        "lines": {
+            key: f"{one.file or ws.relative(ws.script(record.version))}, line {one.line}"
+            for key, one in settings.items()
+        },
         "optimizer": script.optimizer,
         "schedule": script.schedule,
         "loss": script.loss,

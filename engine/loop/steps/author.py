@@ -19,6 +19,6 @@ def run(context: Context, version: str) -> str:
     planned = next_script.plan(ws, context.rules, version, parsed.operation, base=parsed.base, reason=parsed.goal)
     # the journal first: a script whose origin nobody knows would be worse than an origin without its script
     context.journal.write("version_authored", **planned.origin(parsed.goal))
-    script = ws.script(planned.version)
-    write_text(script, planned.source)
-    return f"{script.name} from {planned.base}: {planned.action_text}"
+    for file, text in planned.files.items():
+        write_text(file, text)
+    return f"{ws.script(planned.version).name} from {planned.base}: {planned.action_text}"

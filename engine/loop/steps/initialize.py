@@ -16,7 +16,7 @@ from progtrain.engine.loop.near_misses import near_misses
 from progtrain.engine.loop.steps import analyze
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Review
-from progtrain.engine.script import probe
+from progtrain.engine.script import probe, version_files
 from progtrain.engine.script.baseline.audit import audit, patch_report
 from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.header import set_version, with_header
@@ -126,7 +126,7 @@ def examine(ws: Workspace, dataset_id: str, rules: Rules) -> Desk:
             fix=f"put your training script there as {ws.baseline_script.name} (progtrain docs training_script), "
             "or try an example: progtrain init --example digits DIR",
         )
-    settings = _settings_for(rules, read_text(ws.baseline_script))
+    settings = _settings_for(rules, version_files.text_of(ws, "baseline"))
     return audit(ws, dataset_id=dataset_id, settings=settings, locked=rules.instruction.locked)
 
 
@@ -205,13 +205,18 @@ def _data_problems(context: Context) -> Iterator[InputError]:
 
 def _tell_if_changed(context: Context, version: str) -> None:
     """A finished version is not trained again, so a later edit of its script would go unnoticed."""
-    mark = marks.read(context.ws, version, "train")
-    script = context.ws.script(version)
-    if mark is not None and mark.inputs.get("script") not in (None, "", sha256(script)):
-        context.journal.warn(
-            f"{script.name} was changed after its training: {version}'s numbers come from the script as it was, "
-            "and versions made from it now inherit the edit"
-        )
+    mark, script = marks.read(context.ws, version, "train"), context.ws.script(version)
+    if mark is None:
+        return
+    known = {script.name: mark.inputs.get("script")}
+    known |= {name.removeprefix("file "): digest for name, digest in mark.inputs.items() if name.startswith("file ")}
+    for name, digest in known.items():
+        path = context.ws.root / name
+        if digest and (not path.is_file() or sha256(path) != digest):
+            context.journal.warn(
+                f"{name} was changed after its training: {version}'s numbers come from {name} as it was, "
+                "and versions made from it now inherit the edit"
+            )
 
 
 def _same_dataset(context: Context, version: str) -> None:

@@ -18,6 +18,7 @@ from progtrain.engine.jobs.base import LOST
 from progtrain.engine.loop import attempts, elsewhere, spec
 from progtrain.engine.loop.collect import collect
 from progtrain.engine.schema import Review
+from progtrain.engine.script import version_files
 from progtrain.engine.script.repair.failure import Failure, explain
 from progtrain.engine.script.repair.repairs import advice, propose
 from progtrain.engine.script.settings import find_settings
@@ -62,6 +63,7 @@ def run(context: Context, version: str) -> str:
     job = context.executor.look(ws.job(name))
     seconds = job.seconds if job else 0.0
     inputs = {"script": sha256(ws.script(version)), "rules": context.rules.sha256}
+    inputs |= {f"file {ws.relative(path)}": sha256(path) for path in version_files.paths(ws, version).values()}
     marks.write(ws, version, "train", _outputs(ws, version), clock=context.clock, seconds=seconds, inputs=inputs)
     return f"trained in {seconds:.1f} s"
 
@@ -74,8 +76,8 @@ def _outputs(ws: Workspace, version: str) -> list[Path]:
 def _attempt(context: Context, version: str, name: str) -> Failure | None:
     """One training. None when it is whole and valid."""
     script = context.ws.script(version)
-    arguments = [script.name, *context.rules.training_args]
-    state = context.run_script(name, arguments, live_version=version, begins_as=script)
+    words = version_files.arguments(context.ws, version, context.rules.training_args)
+    state = context.run_script(name, [script.name, *words], live_version=version, begins_as=script)
     output = tail(context.executor.log(context.ws.job(name)))
     if state.ended_by == LOST:
         return Failure(

@@ -19,6 +19,7 @@ from progtrain.engine.script.editor import Source
 from progtrain.engine.script.names import PARTS, canonical
 from progtrain.engine.script.nodes import called
 from progtrain.engine.script.settings import OPTIMIZERS, find_settings, parse_script
+from progtrain.engine.script.sources import files_of, with_script
 from progtrain.engine.script.structure import LOSSES, SCHEDULERS, ScriptFacts, describe
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -54,9 +55,11 @@ class EditOperation(Operation):
         return touched(source, self)
 
     def apply(self, source: str, *, lineage: Sequence[Lineage] = ()) -> str:
-        return set_body(source, self)
+        return with_script(source, set_body(source, self))
 
     def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
+        if files_of(old) != files_of(new):
+            raise self.refusal("another file changed too")
         before, after = program(old), program(new)
         if ast.dump(before) == ast.dump(after):
             raise self.refusal("nothing differs")

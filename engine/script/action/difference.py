@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import copy
 import difflib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from progtrain.engine.script import config_files
 from progtrain.engine.script.action.trees import Change, program
+from progtrain.engine.script.sources import files_of
 from progtrain.engine.script.structure import is_main_guard
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
@@ -34,10 +36,26 @@ class _Line:
 
 
 def compare(old: str, new: str) -> tuple[Change, ...]:
-    """The differences, statement by statement, in the order of the new script.
+    """The differences, statement by statement, in the order of the new script; those of other files behind them.
 
     Raises `InputError` with the line where one of them is no Python.
     """
+    return (*_compare_code(old, new), *_compare_files(files_of(old), files_of(new)))
+
+
+def _compare_files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    for name in {**old, **new}:
+        before, after = old.get(name), new.get(name)
+        if before is None or after is None:
+            yield Change(name, before, after, 1)
+        elif before != after and config_files.is_config(name):
+            for path, gone, come, line in config_files.differences(name, before, after):
+                yield Change(f"{name}:{path}", gone, come, line)
+        elif before != after:
+            yield from (replace(change, path=f"{name}:{change.path}") for change in _compare_code(before, after))
+
+
+def _compare_code(old: str, new: str) -> tuple[Change, ...]:
     before, after = _scopes(program(old)), _scopes(program(new))
     changes: list[Change] = []
     for path in [*after, *(path for path in before if path not in after)]:

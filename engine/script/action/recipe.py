@@ -16,6 +16,7 @@ from progtrain.engine.script.action.recipes.base import Recipe
 from progtrain.engine.script.action.trees import same_program
 from progtrain.engine.script.names import nearest
 from progtrain.engine.script.settings import refuse_value
+from progtrain.engine.script.sources import with_script
 from progtrain.engine.values import show
 
 
@@ -45,12 +46,12 @@ class RecipeOperation(Operation):
 
     def touches(self, source: str, lineage: Sequence[Lineage] = ()) -> frozenset[str]:
         recipe = get_recipe(self.recipe)
-        given = recipe.resolve(source, self.parameters)
+        given = recipe.resolve(str(source), self.parameters)
         changed = {recipe.keys[name] for name, value in given.items() if value is not None}
         return recipe.touches | {recipe.id, recipe.candidate_id} | frozenset(changed - {"monitor"})
 
     def apply(self, source: str, *, lineage: Sequence[Lineage] = ()) -> str:
-        return get_recipe(self.recipe).apply(source, self.parameters)
+        return with_script(source, get_recipe(self.recipe).apply(str(source), self.parameters))
 
     def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
         """Every change lies where the recipe may change something, and the whole is what the recipe writes.
@@ -63,7 +64,7 @@ class RecipeOperation(Operation):
         if not changes:
             raise self.refusal("nothing differs")
         for change in changes:
-            if not allowed(change, recipe.changes, old):
+            if not allowed(change, recipe.changes, str(old)):
                 shown = (change.after or change.before or "").splitlines()[0]
                 raise self.refusal(f"{change.path} changed where it may not: {shown}", change.line)
         if not same_program(self.apply(old), new):

@@ -14,6 +14,8 @@ from progtrain.engine.script.action.code_edit import functions
 from progtrain.engine.script.action.difference import compare
 from progtrain.engine.script.action.operation import Lineage, Operation, ancestry
 from progtrain.engine.script.action.trees import program, same_program
+from progtrain.engine.script.config_files import flat, is_config
+from progtrain.engine.script.sources import files_of
 
 #: What an action leaves behind where a later one uses it too: the list of callbacks, an import, a keyword's name.
 _SHARED = ("keyword", "List", "Dict", "Tuple", "alias", "Import", "ImportFrom", "Load", "Store", "Name", "Expr")
@@ -70,8 +72,14 @@ class RevertOperation(Operation):
 
 
 def _nodes(source: str) -> Counter[str]:
-    """How often the program has each node, told without the nodes in it."""
-    return Counter(_own(node) for node in ast.walk(program(source)))
+    """How often the program has each node, told without the nodes in it, and what its other files hold."""
+    found = Counter(_own(node) for node in ast.walk(program(source)))
+    for name, text in files_of(source).items():
+        if is_config(name):
+            found.update(f"{name}:{path} {value!r}" for path, value in flat(name, text).items())
+        else:
+            found.update(f"{_own(node)} in {name}" for node in ast.walk(program(text)))
+    return found
 
 
 def _own(node: ast.AST) -> str:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
+from progtrain.engine.script import config_files
 from progtrain.engine.script.action.edit import replace_literal
 from progtrain.engine.script.action.operation import Lineage, Operation, number
 from progtrain.engine.script.action.trees import program
@@ -25,7 +26,9 @@ from progtrain.engine.script.settings import (
     literal,
     refuse_value,
     suggest,
+    where,
 )
+from progtrain.engine.script.sources import files_of, with_file, with_script
 from progtrain.engine.values import show
 
 
@@ -56,12 +59,41 @@ class SetOperation(Operation):
     def apply(self, source: str, *, lineage: Sequence[Lineage] = ()) -> str:
         """With one literal changed, written in the manner of the one that it replaces."""
         setting, value = locate(source, self)
-        return replace_literal(source, setting.span, value)
+        if not setting.file:
+            return with_script(source, replace_literal(source, setting.span, value))
+        text = files_of(source)[setting.file]
+        if config_files.is_config(setting.file):
+            changed = config_files.replaced(setting.file, text, setting.name, value)
+        else:
+            changed = replace_literal(text, setting.span, value)
+        return with_file(source, setting.file, changed)
 
     def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
         setting = choose_setting(find_settings(old), self.setting)
         if setting is None:
             raise self.refusal(f"there was no setting {self.setting}")
+        before, after = files_of(old), files_of(new)
+        if others := [n for n in {**before, **after} if n != setting.file and before.get(n) != after.get(n)]:
+            raise self.refusal(f"{others[0]} changed too")
+        if not setting.file:
+            self._verify_code(setting, old, new)
+            return
+        if ast.dump(program(old)) != ast.dump(program(new)):
+            raise self.refusal("the script itself changed too")
+        if config_files.is_config(setting.file):
+            self._verify_config(setting, before[setting.file], after.get(setting.file, ""))
+        else:
+            self._verify_code(setting, before[setting.file], after.get(setting.file, ""))
+
+    def _verify_config(self, setting: Setting, old: str, new: str) -> None:
+        changed = [path for path, *_ in config_files.differences(setting.file, old, new)]
+        if others := [path for path in changed if path != setting.name]:
+            raise self.refusal(f"something else changed too: {others[0]} in {setting.file}")
+        if not changed:
+            raise self.refusal("nothing differs")
+        self._verify_values(setting, config_files.places(setting.file, new)[setting.name].value)
+
+    def _verify_code(self, setting: Setting, old: str, new: str) -> None:
         pairs = list(_differences(imply_defaults(program(old)), imply_defaults(program(new))))
         if not pairs:
             raise self.refusal("nothing differs")
@@ -71,10 +103,13 @@ class SetOperation(Operation):
             if span != setting.span or not is_literal:
                 line = getattr(after, "lineno", None)
                 raise self.refusal(f"something else changed too: {_shown(after)}", line)
-            if self.expects and not values.same(setting.value, self.from_):
-                raise self.refusal(f"{setting.name} was {show(setting.value)}", setting.line)
-            if not values.same(value, self.to):
-                raise self.refusal(f"{setting.name} is {show(value)}", setting.line)
+            self._verify_values(setting, value)
+
+    def _verify_values(self, setting: Setting, value: object) -> None:
+        if self.expects and not values.same(setting.value, self.from_):
+            raise self.refusal(f"{setting.name} was {show(setting.value)}", setting.line)
+        if not values.same(value, self.to):
+            raise self.refusal(f"{setting.name} is {show(value)}", setting.line)
 
     def describe(self) -> str:
         before = f" {show(self.from_)}" if self.expects else ""
@@ -88,7 +123,10 @@ class SetOperation(Operation):
             setting = find_setting(source, self.setting) if source else None
         except InputError:
             setting = None
-        return f"{script}, line {setting.line}: `{setting.name}`" if setting else f"{script}: `{self.setting}`"
+        if setting is None:
+            return f"{script}: `{self.setting}`"
+        copied = f", in a copy for {script}" if setting.file else ""
+        return f"{setting.file or script}, line {setting.line}: `{setting.name}`{copied}"
 
 
 def _differences(one: ast.AST, other: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
@@ -137,20 +175,25 @@ def locate(source: str, operation: SetOperation) -> tuple[Setting, Value]:
     if setting.key in FIXED:
         raise InputError(
             f"{setting.name} cannot be set by an action: {FIXED[setting.key]}",
+            file=setting.file or None,
             place=setting.line,
             fix="choose another setting",
         )
-    others = [s for s in duplicates(settings, setting) if s.name == name or setting.name != name]
+    same = [s for s in duplicates(settings, setting) if s.name == setting.name or setting.name != name]
+    others = [] if "".join(name.split()) == setting.full_name != setting.name else same
     if others:
         raise InputError(
-            f"{name} is set in {len(others) + 1} places: {setting.name} (line {setting.line}) and "
-            + ", ".join(f"{s.name} (line {s.line})" for s in others),
+            f"{name} is set in {len(others) + 1} places: {setting.name} ({where(setting)}) and "
+            + ", ".join(f"{s.name} ({where(s)})" for s in others),
+            file=others[0].file or None,
             place=others[0].line,
             fix="let the script take them from one constant, or name one of the places in the action",
         )
     if operation.expects and not values.same(operation.from_, setting.value):
         raise InputError(
-            f"the action expects {name} = {show(operation.from_)}, but the script says {show(setting.value)}",
+            f"the action expects {name} = {show(operation.from_)}, but "
+            f"{setting.file or 'the script'} says {show(setting.value)}",
+            file=setting.file or None,
             place=setting.line,
             fix=f"write `from: {show(setting.value)}` or leave `from` out",
         )
@@ -159,7 +202,8 @@ def locate(source: str, operation: SetOperation) -> tuple[Setting, Value]:
 
 def _fitted(setting: Setting, value: object) -> Value:
     def refuse(reason: str) -> InputError:
-        return InputError(reason, place=setting.line, fix="choose a value of the same kind, in range")
+        fix = "choose a value of the same kind, in range"
+        return InputError(reason, file=setting.file or None, place=setting.line, fix=fix)
 
     old = setting.value
     if why := refuse_value(setting.key, value):

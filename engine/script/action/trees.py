@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from progtrain.engine.script.nodes import assigned
 from progtrain.engine.script.settings import parse_script
+from progtrain.engine.script.sources import files_of
 
 
 def program(source: str) -> ast.Module:
@@ -28,8 +29,8 @@ def version_value(statement: ast.stmt) -> ast.Constant | None:
 
 
 def same_program(one: str, other: str) -> bool:
-    """Whether two scripts do the same, VERSION aside."""
-    return ast.dump(program(one)) == ast.dump(program(other))
+    """Whether two scripts do the same, with the same files, VERSION aside."""
+    return ast.dump(program(one)) == ast.dump(program(other)) and files_of(one) == files_of(other)
 
 
 @dataclass(frozen=True)

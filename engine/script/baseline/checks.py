@@ -11,9 +11,12 @@ from typing import Any
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, try_read_json
+from progtrain.engine.script import config_files, version_files
 from progtrain.engine.script.action.edit import replace_literal
+from progtrain.engine.script.baseline.constants import BASELINE
 from progtrain.engine.script.baseline.desk import Desk
 from progtrain.engine.script.baseline.modules import Module
+from progtrain.engine.script.editor import Source
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.nodes import called, calls
 from progtrain.engine.script.settings import Setting, choose_setting, duplicates, find_settings, refuse_value, suggest
@@ -59,6 +62,8 @@ def _apply_setting(desk: Desk, key: str, value: Any) -> None:
     if why := refuse_value(key, wanted):
         desk.rules_problem(_rules_line(desk, key), f"training_config.{key}: {why}", "correct the value in the rules")
         return
+    if _set_in_config(desk, key, wanted, value):
+        return
     module, setting = _find(desk, key)
     if setting is None:
         if module is not None:
@@ -69,6 +74,32 @@ def _apply_setting(desk: Desk, key: str, value: Any) -> None:
         desk.rules_problem(_rules_line(desk, key), problem, "write the number without quotes, or take the key out")
         return
     _set(desk, module, setting, wanted, f"the rules say {value!r}", f"{value!r}, as in the rules")
+
+
+def _set_in_config(desk: Desk, key: str, wanted: Any, said: Any) -> bool:
+    """Whether a config file is the place of a setting, which then has the rules' value."""
+    source = version_files.read(desk.ws, BASELINE, desk.texts)
+    try:
+        setting = choose_setting(find_settings(source), key)
+    except InputError:
+        return False  # what stands in the script twice is told of below
+    if setting is None or setting.source != "file":
+        return False
+    if values.same(setting.value, wanted):
+        return True
+    path = desk.ws.root / setting.file
+    text = source.files[setting.file]
+    place = Module(path, Source(text))
+    problem = f"{setting.name} is {setting.value!r}, the rules say {said!r}"
+    try:
+        changed = config_files.replaced(setting.file, text, setting.name, wanted)
+    except InputError as error:
+        desk.problem("settings", place, setting.line, f"{problem}; {error.reason}", "set it there, or change the rule")
+        return True
+    desk.sources.setdefault(path, text)
+    desk.fixed("settings", place, setting.line, problem, f"{setting.name} = {said!r}, as in the rules")
+    desk.put(path, changed)
+    return True
 
 
 def _find(desk: Desk, key: str) -> tuple[Module | None, Setting | None]:
@@ -175,4 +206,4 @@ def _optimal_batch_size(desk: Desk, settings: dict[str, Any], locked: frozenset[
 def shared_modules(desk: Desk) -> None:
     if len(desk.modules) > 1:
         shared = ", ".join(desk.name(module.path) for module in desk.modules[1:])
-        desk.notes.append(f"all versions share {shared}: an action can only change settings in the script itself")
+        desk.notes.append(f"all versions share {shared}, up to an action that changes a setting there, in a copy")

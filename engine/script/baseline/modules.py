@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -51,35 +51,37 @@ class Module:
         return None
 
 
-def load_modules(script: Path, texts: Mapping[Path, str] | None = None) -> list[Module]:
+def load_modules(script: Path, texts: Mapping[Path, str] | None = None, copies: Path | None = None) -> list[Module]:
     """The script and every module of the user's own that it imports, found beside it; the script first.
 
-    `texts` stand for files as they will be. Raises `InputError` for a file that is no Python.
+    `texts` stand for files as they will be; in the folder `copies` is looked first. Raises `InputError` for a file that
+    is no Python.
     """
     found: dict[Path, Module] = {}
-    _load(script, script.parent, found, texts or {})
+    _load(script, [*([copies] if copies else []), script.parent], found, texts or {})
     return list(found.values())
 
 
-def _load(path: Path, root: Path, found: dict[Path, Module], texts: Mapping[Path, str]) -> Module:
+def _load(path: Path, roots: Sequence[Path], found: dict[Path, Module], texts: Mapping[Path, str]) -> Module:
     if path in found:
         return found[path]
     text = texts[path] if path in texts else read_text(path)
     with in_file(path):
         parse_script(text)
     module = found[path] = Module(path, Source(text))
-    folders = (root, path.parent, *(root / folder for folder in _search_path(module.tree)))
-    for name in _imported_names(module.tree):
+    folders = (*roots, path.parent, *(root / folder for root in roots for folder in search_path(module.tree)))
+    for name in imported_names(module.tree):
         for folder in folders:
             stem = folder / name.replace(".", "/")
-            file = next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
+            tried = (stem.with_suffix(".py"), stem / "__init__.py")
+            file = next((p for p in tried if p in texts or p.is_file()), None)
             if file is not None and file != path:
-                module.imported[name] = _load(file, root, found, texts)
+                module.imported[name] = _load(file, roots, found, texts)
                 break
     return module
 
 
-def _search_path(tree: ast.Module) -> Iterator[str]:
+def search_path(tree: ast.Module) -> Iterator[str]:
     """Folders that the script adds to `sys.path`, as far as they are plain texts."""
     for call in calls(tree, "insert", "append"):
         folder = text_of(call.args[-1]) if call.args else None
@@ -87,9 +89,11 @@ def _search_path(tree: ast.Module) -> Iterator[str]:
             yield folder
 
 
-def _imported_names(tree: ast.Module) -> Iterator[str]:
+def imported_names(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+        elif isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)

@@ -250,9 +250,7 @@ def _run_up(context: Context, version: str, busy: Callable[[str], None], *, audi
             yield "scripts", state, text, fix
 
 
-def _split(
-    context: Context, script: Path, words: list[str], found: dict[str, Any], seconds: float
-) -> Iterator[Item]:
+def _split(context: Context, script: Path, words: list[str], found: dict[str, Any], seconds: float) -> Iterator[Item]:
     """A split that the script draws is drawn a second time, to see whether it is the same one."""
     if not probing.draws_split(found, read_text(script)):
         return

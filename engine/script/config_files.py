@@ -357,11 +357,11 @@ def _number(value: float, before: str) -> str:
 def _quoted(value: str, before: str, in_yaml: bool) -> str:
     if before.startswith("'") and in_yaml:
         return "'" + value.replace("'", "''") + "'"
-    if before.startswith("'") and "'" not in value and value.isprintable():
+    if before.startswith("'") and "'" not in value:
         return f"'{value}'"
     if in_yaml and not before.startswith('"') and _is_plain(value):
         return value
-    return json.dumps(value, ensure_ascii=not value.isprintable())
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _is_plain(value: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .common import ROOT, OtherModel, calling
+from .scripts import own_word
 
 #: where a Trainer is -> the method that trains
 TRAINERS = {
@@ -33,7 +34,8 @@ class Run:
     """The training script, run as its user runs it, until it calls fit() or train(); `take` gets the call."""
 
     def __init__(self, path: Path, arguments: list[str], take: Callable[..., None]) -> None:
-        self.path, self.arguments, self.take = path, arguments, take
+        self.path, self.take = path, take
+        self.arguments = [own_word(word, path) for word in arguments]
         self.patched: list[tuple[type, str, Any]] = []
         self.error: BaseException | None = None
         self.taken = False

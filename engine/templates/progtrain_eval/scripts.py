@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,16 @@ def constant(path: Path, name: str) -> Any:
             except ValueError:
                 return None
     return None
+
+
+def own_word(word: str, script: Path) -> str:
+    """Where the version has its own copy of a config file that is named, the copy: `--config=small_v003.yaml`."""
+    option, equals, name = word.rpartition("=")
+    file, version = Path(name), script.stem.rpartition("_")[2]
+    if file.suffix.lower() not in {".yaml", ".yml", ".toml", ".json"} or not re.fullmatch("v[0-9]{3,}", version):
+        return word
+    copy = file.with_name(f"{re.sub('_v[0-9]{3,}$', '', file.stem)}_{version}{file.suffix}")
+    return f"{option}{equals}{copy.as_posix()}" if (ROOT / copy).is_file() else word
 
 
 def offered(path: Path) -> set[str]:

@@ -613,7 +613,6 @@ FIGURES = "Path('seen.json').write_text(json.dumps({k: float(v) for k, v in %s.c
 
 
 def test_a_script_of_LightningCLI(lab: Workspace, evaluated: Run, trained: Run) -> None:
-    pytest.importorskip("jsonargparse")
     main = CLI.index("def main():"), CLI.index("if __name__")
     script = CLI[: main[0]] + (
         "class Data(L.LightningDataModule):\n"
@@ -633,7 +632,6 @@ def test_a_script_of_LightningCLI(lab: Workspace, evaluated: Run, trained: Run) 
 
 @pytest.mark.parametrize("package", ["hydra", "omegaconf"])
 def test_a_script_with_a_configuration(lab: Workspace, evaluated: Run, trained: Run, package: str) -> None:
-    pytest.importorskip(package)
     (lab.root / "conf").mkdir()
     (lab.root / "conf" / "config.yaml").write_text("width: 12\nrate: 0.02\n")
     head = "import argparse, hydra" if package == "hydra" else "import argparse, omegaconf"

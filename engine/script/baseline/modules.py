@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from progtrain.engine.errors import in_file
@@ -67,11 +67,13 @@ def _load(path: Path, roots: Sequence[Path], found: dict[Path, Module], texts: M
         return found[path]
     text = texts[path] if path in texts else read_text(path)
     with in_file(path):
-        parse_script(text)
+        names, added = _imports(text)
     module = found[path] = Module(path, Source(text))
-    folders = (*roots, path.parent, *(root / folder for root in roots for folder in search_path(module.tree)))
-    for name in imported_names(module.tree):
-        for folder in folders:
+    folders = (*roots, path.parent, *(root / folder for root in roots for folder in added))
+    there = {folder: _names_in(folder, texts) for folder in folders}
+    for name in names:
+        top = name.partition(".")[0]
+        for folder in (folder for folder in folders if not there[folder].isdisjoint((top, f"{top}.py"))):
             stem = folder / name.replace(".", "/")
             tried = (stem.with_suffix(".py"), stem / "__init__.py")
             file = next((p for p in tried if p in texts or p.is_file()), None)
@@ -79,6 +81,18 @@ def _load(path: Path, roots: Sequence[Path], found: dict[Path, Module], texts: M
                 module.imported[name] = _load(file, roots, found, texts)
                 break
     return module
+
+
+def _names_in(folder: Path, texts: Mapping[Path, str]) -> set[str]:
+    coming = {path.relative_to(folder).parts[0] for path in texts if path.is_relative_to(folder)}
+    return coming.union(path.name for path in folder.iterdir()) if folder.is_dir() else coming
+
+
+@lru_cache(maxsize=512)
+def _imports(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What it imports, and the folders that it adds to `sys.path`. Raises `InputError` for what is no Python."""
+    tree = parse_script(text)
+    return tuple(dict.fromkeys(imported_names(tree))), tuple(search_path(tree))
 
 
 def search_path(tree: ast.Module) -> Iterator[str]:

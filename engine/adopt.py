@@ -279,15 +279,16 @@ def data_files(ws: Workspace, probe: Mapping[str, Any], data: Path | None) -> li
     found = read + [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
     if data is not None:
         found += sorted(data.rglob("*"))
-    unique = dict.fromkeys(path for path in found if not _is_result(ws, path) and path.is_file())
+    unique = dict.fromkeys(path for path in found if not _is_no_data(ws, path) and path.is_file())
     return list(unique)[:_MOST_FILES]
 
 
-def _is_result(ws: Workspace, path: Path) -> bool:
+def _is_no_data(ws: Workspace, path: Path) -> bool:
+    """Results, code and settings of the project."""
     if not path.is_relative_to(ws.root):
         return False
     parts = path.relative_to(ws.root).parts
-    return bool(parts) and (parts[0] in _RESULTS or path.suffix in (".py", ".ipynb"))
+    return bool(parts) and (parts[0] in _RESULTS or path.suffix in (".py", ".ipynb", ".yaml", ".yml", ".toml"))
 
 
 def manifest(ws: Workspace, script: str, files: Sequence[Path]) -> dict[str, Any]:

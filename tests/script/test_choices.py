@@ -6,6 +6,7 @@ import pytest
 
 from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.script.choices import find_choices, is_off
+from progtrain.engine.script.sources import Sources, files_of
 
 COMPARED = 'if OPTIMIZER == "adam":\n    pass\nelif OPTIMIZER in ("sgd", "lion"):\n    pass\n'
 ARGUMENT = 'parser.add_argument("--opt", default="sgd", choices={choices})\nif args.opt == "never":\n    pass\n'
@@ -102,3 +103,17 @@ def test_a_flag_of_the_command_line_gets_the_default_that_nobody_wrote(action: s
     forth.verify(old, new)
     back = parse_operation({"operation": "set", "setting": "standardize", "from": then, "to": now})
     back.verify(new, back.apply(new))
+
+
+def test_flags_and_words_of_config_files_are_asked_for_in_any_module() -> None:
+    files = {
+        "a.yaml": "model:\n  use_bn: false\n  verbose: false\noptim: {name: x, optimizer: sgd}\n",
+        "build.py": 'def build(cfg):\n    if cfg.optim.optimizer == "adamw":\n        pass\n',
+    }
+    source = Sources("if cfg.model.use_bn:\n    pass\n", files)
+    assert [(s.full_name, m, w) for s, m, w in find_choices(source)] == [
+        ("a.yaml:model.use_bn", "batch_norm", (False, True)),
+        ("a.yaml:optim.optimizer", "optimizer", ("adamw",)),
+    ]
+    turned = parse_operation({"operation": "set", "setting": "use_bn", "to": True}).apply(source)
+    assert files_of(turned)["a.yaml"] == files["a.yaml"].replace("use_bn: false", "use_bn: true")

@@ -30,9 +30,9 @@ from progtrain.engine.script.code_settings import (
     literal,
     parse_script,
 )
-from progtrain.engine.script.names import WHOLE_NUMBERS, canonical, nearest, normalised
+from progtrain.engine.script.names import WHOLE_NUMBERS, canonical, nearest
 from progtrain.engine.script.nodes import called
-from progtrain.engine.script.sources import files_of, given_to
+from progtrain.engine.script.sources import files_of
 
 __all__ = [
     "OPTIMIZERS",
@@ -60,10 +60,10 @@ _REPLACED: frozenset[str] = frozenset({"dataclass", "argparse", "default"})
 def find_settings(source: str) -> tuple[Setting, ...]:
     """All settings in the order of the file, then those of the other files of `Sources`.
 
-    What the command line decides is left out. Raises `InputError` with the line of a syntax error.
+    Raises `InputError` with the line of a syntax error.
     """
-    files, given = files_of(source), given_to(source)
-    if not files and not given:
+    files = files_of(source)
+    if not files:
         return in_code(source)
     found = list(in_code(str(source)))
     for name, text in files.items():
@@ -71,7 +71,7 @@ def find_settings(source: str) -> tuple[Setting, ...]:
             there = _in_config(name, text) if config_files.is_config(name) else in_code(text)
         found += [replace(setting, file=name) for setting in there]
     passed = _passed_arguments([source, *(text for name, text in files.items() if not config_files.is_config(name))])
-    return tuple(s for s in found if not _is_given(s, given) and not (s.file and _is_passed(s, passed)))
+    return tuple(setting for setting in found if not (setting.file and _is_passed(setting, passed)))
 
 
 def _in_config(name: str, text: str) -> Iterator[Setting]:
@@ -84,15 +84,6 @@ def _in_config(name: str, text: str) -> Iterator[Setting]:
         if path.partition(".")[0] not in ("hydra", "defaults"):
             span = config_files.span_in(text, place)
             yield Setting(path, canonical(path), place.value, "file", span[0], span)
-
-
-def _is_given(setting: Setting, given: frozenset[str]) -> bool:
-    if setting.source == "argparse":
-        return any(normalised(setting.name) == normalised(name) for name in given)
-    path = f".{setting.name}".replace(".init_args.", ".")
-    return setting.source == "file" and any(
-        path.endswith(f".{name}") or f".{name}".endswith(path) or setting.key == canonical(name) for name in given
-    )
 
 
 @lru_cache(maxsize=512)

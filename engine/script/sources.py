@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 
 class Sources(str):
@@ -15,42 +15,28 @@ class Sources(str):
 
     #: path in the workspace -> text
     files: Mapping[str, str]
-    #: what the words on the command line decide: `lr`, `model.hidden`
-    given: frozenset[str]
 
-    def __new__(cls, text: str, files: Mapping[str, str] | None = None, given: Iterable[str] = ()) -> Sources:
+    def __new__(cls, text: str, files: Mapping[str, str] | None = None) -> Sources:
         made = super().__new__(cls, text)
         made.files = dict(files or {})
-        made.given = frozenset(given)
         return made
 
-    def _parts(self) -> tuple[str, Mapping[str, str], frozenset[str]]:
-        return str(self), self.files, self.given
-
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Sources):
-            return self._parts() == other._parts()
-        return isinstance(other, str) and not self.files and not self.given and str(self) == other
+        return isinstance(other, str) and str(self) == str(other) and self.files == files_of(other)
 
     def __hash__(self) -> int:
-        if not self.files and not self.given:
-            return super().__hash__()
-        return hash((str(self), tuple(sorted(self.files.items())), self.given))
+        return hash((str(self), *sorted(self.files.items()))) if self.files else super().__hash__()
 
 
 def files_of(source: str) -> Mapping[str, str]:
     return source.files if isinstance(source, Sources) else {}
 
 
-def given_to(source: str) -> frozenset[str]:
-    return source.given if isinstance(source, Sources) else frozenset()
-
-
 def with_script(source: str, text: str) -> str:
     """The same files with another script."""
-    return Sources(text, source.files, source.given) if isinstance(source, Sources) else text
+    return Sources(text, source.files) if isinstance(source, Sources) else text
 
 
 def with_file(source: str, name: str, text: str) -> Sources:
     """The same script with another text of one of its files."""
-    return Sources(str(source), {**files_of(source), name: text}, given_to(source))
+    return Sources(str(source), {**files_of(source), name: text})

@@ -52,7 +52,7 @@ def read(ws: Workspace, version: str, texts: Mapping[Path, str] | None = None) -
     """
     found = _lying(ws, version, texts or {})
     files = {name: lying.plain for name, lying in found.items() if name}
-    return Sources(found[""].plain, files, _given(_words(ws)))
+    return Sources(found[""].plain, files)
 
 
 def text_of(ws: Workspace, version: str) -> str:

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import os
+import sys
 import zlib
 
 from progtrain_facts import flat
@@ -39,7 +40,14 @@ def _wrap_random_split(module):
         _note_parts(parts)
         return parts
 
-    module.random_split = random_split
+    _put(module, "torch.utils.data", "random_split", random_split)
+
+
+def _put(module, package, name, function):
+    """In the module, and in the package that may have taken it from there already."""
+    setattr(module, name, function)
+    if hasattr(sys.modules.get(package), name):
+        setattr(sys.modules[package], name, function)
 
 
 @quietly
@@ -64,7 +72,7 @@ def _wrap_train_test_split(module):
         _note_test(len(numbers), train, test)
         return parts
 
-    module.train_test_split = train_test_split
+    _put(module, "sklearn.model_selection", "train_test_split", train_test_split)
 
 
 @quietly

@@ -249,7 +249,8 @@ def unsteady_split(probe: Mapping[str, Any], again: Mapping[str, Any], script: s
     if not trains(again) or not (change := comparable.split_change(probe.get("split"), again.get("split"))):
         return None
     what, _, fix = change.removeprefix("split changed: ").partition("; ")
-    text = f"{script} parts its data anew each time: {what} in a second try, so versions could not be compared"
+    lost = "versions could not be compared, and the evaluation would see samples that were trained on"
+    text = f"{script} parts its data anew each time: {what} in a second try, so {lost}"
     return "warning", text, fix
 
 

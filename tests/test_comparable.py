@@ -106,6 +106,22 @@ def test_scikit_learns_split_is_told_by_the_numbers_of_the_whole(ws: Workspace) 
     assert comparable._ids(found) == {str(number) for number in expected["ids"]}
 
 
+def test_what_a_loader_holds_is_told_by_numbers_or_by_content(ws: Workspace) -> None:
+    code = (
+        "from torch.utils.data import DataLoader, Subset\n"
+        "import progtrain_split as split\n"
+        "part = Subset(Subset(whole, range(10, 30)), [1, 3])\n"
+        "assert split._ids_of(part) == ('Subset', [11, 13])\n"
+        "same = [split.facts(DataLoader(TensorDataset(torch.arange(n, n + 5.0)))) for n in (0, 0, 1)]\n"
+        "assert same[0] == same[1] != same[2] and same[0]['by'] == 'content'\n"
+        "assert split.facts(DataLoader(['a', 'b'])) is None\n"
+        "split.keep({'a': DataLoader(part), 'b': DataLoader(part)})\n"
+    )
+    found = drawn(ws, "v001", code)
+    assert (found["by"], found["count"]) == ("Subset", 4)
+    assert comparable._ids(found) == {"0/11", "0/13", "1/11", "1/13"}
+
+
 def test_data_that_changed_are_told_from_the_first_version_on(ws: Workspace) -> None:
     data = ws.root / "points.csv"
     data.write_text("a\n1\n")

@@ -188,6 +188,17 @@ def test_a_score_from_elsewhere_is_taken_as_it_is_and_said_so(board: Board) -> N
     assert "v002: its score does not say how it was made: nothing shows that it is comparable" in text
 
 
+def test_versions_that_drew_another_split_are_named(board: Board) -> None:
+    for name, digest in (("v001", "a"), ("v002", "a"), ("v003", "b")):
+        board.version(name, ("accuracy", 0.8))
+        board.ws.version(name).spec.write_text(json.dumps({"split": {"by": "random_split", "sha256": digest}}))
+    told = "validated on different samples, so their ranks say little across these groups: v001, v002; v003"
+    assert told in board.report()[2]
+    # a contract is scored on what it offers
+    board.ws.script("v003").write_text("def load_split(split): ...\n")
+    assert "different samples" not in board.report()[2]
+
+
 def test_a_version_that_cannot_be_evaluated_again_has_no_score(board: Board) -> None:
     """An old number under another protocol would compare what cannot be compared."""
     board.version("v001", ("accuracy", 0.8))

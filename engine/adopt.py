@@ -113,6 +113,16 @@ def lacks_numbers(script: Path, text: str, probe: Mapping[str, Any]) -> bool:
     return own and not printed.announced(module.tree for module in load_modules(script, {script: text}))
 
 
+def trees(ws: Workspace, script: Path, source: str, probe: Mapping[str, Any]) -> list[ast.Module]:
+    """Of the script and of the user's own modules, also of those that it imports by names which it reads somewhere."""
+    texts = {script: source}
+    for path in (ws.root / name for name in (probe.get("modules") or {}).values()):
+        if path.suffix == ".py" and path.is_file():
+            texts.setdefault(path, read_text(path))
+    found = {module.path: module.tree for path in texts for module in load_modules(path, texts)}
+    return list(found.values())
+
+
 def _with_own_place(text: str, place: str) -> str:
     """`__file__` of the copy is still the place of the original, from where it finds its files; so are the folders that
     Hydra looks for beside the script.
@@ -205,11 +215,15 @@ def guess_dataset_id(ws: Workspace, text: str, files: Sequence[Path], data: Path
     """The prepared data that it reads, else what the script, the data's folder or the project is called."""
     prepared = ws.data("x").parent
     below = [path.relative_to(prepared).parts[0] for path in files if path.is_relative_to(prepared)]
+    parts = {part for path in files for part in (*path.parts, path.stem)}
     stated = [s.value for s in find_settings(text) if s.key == "dataset_id" and isinstance(s.value, str)]
-    around = [path.relative_to(ws.root) if path.is_relative_to(ws.root) else path for path in files[:1]]
+    stated = [name for name in stated if not files or name in parts]  # an argument may say another
+    # what is read besides data (configurations, vocabularies) is small
+    largest = sorted(files, key=lambda path: path.stat().st_size if path.is_file() else 0, reverse=True)[:1]
+    around = [path.relative_to(ws.root) if path.is_relative_to(ws.root) else path for path in largest]
     folders = [folder.name for path in around for folder in path.parents]
     folders = [name for name in [*([data.name] if data else []), *folders] if name.casefold() not in _ANY_DATA]
-    named = [*below[:1], *stated[:1], *folders[:1], *(path.stem for path in files[:1])]
+    named = [*below[:1], *stated[:1], *folders[:1], *(path.stem for path in largest)]
     return next((name for name in named if _FOLDER_NAME.fullmatch(name)), "my_data")
 
 

@@ -18,7 +18,6 @@ from progtrain.engine.control.launch import name_python
 from progtrain.engine.errors import InputError
 from progtrain.engine.script import found, printed
 from progtrain.engine.script import probe as probing
-from progtrain.engine.script.baseline.modules import load_modules
 from progtrain.engine.text import clean_line, unified_diff
 from progtrain.engine.workspace import Workspace
 
@@ -63,7 +62,7 @@ def command(
     remarks = _remarks(ws, script, text, probe)
     if unsteady := adopt.unsteady_split(ws, script, text, probe, arguments, runs):
         remarks.append(unsteady)
-    trees = [module.tree for module in load_modules(script, {script: source})]
+    trees = adopt.trees(ws, script, source, probe)
     files = adopt.data_files(ws, probe, data and data.resolve())
     page = [*_page(probe, trees, arguments), ("data", _described(ws, files))]
     shown = unified_diff(source, text, ws.relative(script))

@@ -184,10 +184,15 @@ def used(record: Mapping[str, Any]) -> dict[str, Any]:
     if optimizer:
         found["optimizer"] = str(optimizer.get("class", "")).rpartition(".")[2]
         defaults = optimizer.get("defaults") or {}
-        found |= {"learning_rate": defaults.get("lr"), "weight_decay": defaults.get("weight_decay")}
+        # a schedule may have set the rates of the groups already; what decays often is one of them
+        groups = [group for group in optimizer.get("groups") or [] if isinstance(group, Mapping)]
+        largest = max(groups, key=lambda group: group.get("parameters") or 0, default=defaults)
+        decay = largest.get("weight_decay", defaults.get("weight_decay"))
+        found |= {"learning_rate": defaults.get("lr"), "weight_decay": decay}
     own = {**((record.get("data") or {}).get("hparams") or {}), **(record.get("hparams") or {})}
-    shown = {name: value for name, value in own.items() if not name.startswith("_")}
-    return {name: value for name, value in found.items() if value is not None} | shown
+    known = {name: value for name, value in found.items() if value is not None}
+    # what runs counts before what the module was given
+    return known | {name: value for name, value in own.items() if not name.startswith("_") and name not in known}
 
 
 def _first(holder: Any, name: str) -> Mapping[str, Any]:

@@ -12,9 +12,11 @@ import numpy as np
 import pexpect
 import pytest
 
+from progtrain.engine import adopt as adopting
 from progtrain.engine.files import read_json
 from progtrain.engine.rules import instruction
 from progtrain.engine.script import found
+from progtrain.engine.script import probe as probing
 from progtrain.engine.script.epoch_table import is_needed, with_table
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import PROGTRAIN, as_json, progtrain
@@ -183,11 +185,11 @@ def test_a_loop_of_its_own_that_keeps_no_numbers_is_given_a_table(project: Works
     assert len((project.root / "metrics.csv").read_text().splitlines()) == 3
 
 
-PRINTING = PLAIN[: PLAIN.index("    if val_loss")].replace("from net import make_net", "").replace(
-    "make_net()", "torch.nn.Linear(4, 3)"
-).replace("HERE / ", "").replace("points.npz", "../thing/raw/points.npz").replace("val_loss =", "last =") + (
-    '    print(f"Test set: average loss: {last:.4f}")\n'
-)
+PRINTING = PLAIN[: PLAIN.index("    if val_loss")].replace("EPOCHS = 2", 'EPOCHS, dataset = 2, "other"').replace(
+    "from net import make_net", ""
+).replace("make_net()", "torch.nn.Linear(4, 3)").replace("HERE / ", "").replace(
+    "points.npz", "../thing/raw/points.npz"
+).replace("val_loss =", "last =") + ('    print(f"Test set: average loss: {last:.4f}")\n')
 
 
 def test_what_a_loop_prints_ranks_it_and_its_data_have_the_name_of_their_folder(project: Workspace) -> None:
@@ -197,6 +199,7 @@ def test_what_a_loop_prints_ranks_it_and_its_data_have_the_name_of_their_folder(
     (project.root / "train.py").write_text(PRINTING)
     said = adopt(project, "train.py", "--yes", "--", "--note", "a b")
     assert "prints       loss of its validation" in said and "given        --note 'a b'" in said
+    # what is stated may be overruled by an argument: here no file is of such a name
     assert "the data are called thing" in said
     assert project.baseline_script.read_text() == PRINTING
 
@@ -231,6 +234,13 @@ def test_a_module_that_looks_in_its_own_folder_is_named_with_the_way_to_run_it(p
     (below / "train.py").write_text("import torch\nimport net\n")
     said = adopt(project, "src/train.py", "--yes", code=2)
     assert "fix: it finds its files from its own folder: cd src && progtrain adopt train.py" in said
+
+
+def test_the_decay_of_the_group_that_has_most_is_told() -> None:
+    groups = [{"lr": 1e-6, "weight_decay": 0.1, "parameters": 90}, {"lr": 1e-6, "weight_decay": 0, "parameters": 10}]
+    optimizer = {"class": "torch.optim.AdamW", "defaults": {"lr": 1e-3, "weight_decay": 0.01}, "groups": groups}
+    used = probing.used({"optimizers": [optimizer]})
+    assert (used["learning_rate"], used["weight_decay"]) == (1e-3, 0.1)
 
 
 @pytest.mark.parametrize(("loss", "task"), [("F.mse_loss(x, y)", None), ("F.cross_entropy(x, y)", "classification")])
@@ -342,3 +352,16 @@ def test_the_table_begins_with_the_first_epoch(loop: str, first: str) -> None:
     assert changed.index("/= 3") < changed.index("open(") < changed.index("print")
     assert "e,{float(val_loss)},{float(val_acc)}" in changed.replace("{e}", "e")
     assert not is_needed(changed)
+
+
+def test_modules_that_are_imported_by_a_name_in_a_text_are_read_too(project: Workspace) -> None:
+    (project.root / "late.py").write_text("loss = F.cross_entropy(x, y)\n")
+    probe = {"modules": {"late": "late.py", "gone": "gone.py"}}
+    trees = adopting.trees(project, project.root / "train it.py", "import importlib\n", probe)
+    assert [ast.unparse(tree) for tree in trees] == ["import importlib", "loss = F.cross_entropy(x, y)"]
+
+
+def test_what_runs_counts_before_what_the_module_was_given() -> None:
+    optimizer = {"class": "torch.optim.adam.Adam", "defaults": {"lr": 0.1}, "groups": []}
+    used = probing.used({"optimizers": [optimizer], "hparams": {"optimizer": "functools.partial", "width": 3, "_x": 1}})
+    assert used == {"optimizer": "Adam", "learning_rate": 0.1, "width": 3}

@@ -17,6 +17,8 @@ from progtrain.engine.text import clean_line
 _TARGETS = ("labels", "label", "targets", "target", "y")
 #: whole numbers above this are counts or ids rather than classes
 _MOST_CLASSES = 10_000
+#: shown of the settings; the configuration of a pretrained model has a hundred
+_MOST_SETTINGS = 14
 _OF_CLASSES = re.compile(
     r"(?<!binary_)cross_?entropy|nll|margin_?loss|focal|acc(uracy)?($|_|\d)|classifi|argmax|num_(classes|labels)",
     re.IGNORECASE,
@@ -207,7 +209,9 @@ def page(probe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for loader in loaders(probe, split):
             yield label, clean_line(_described_loader(loader))
     if settings := _settings(probe):
-        yield "settings", clean_line(", ".join(f"{name} {value}" for name, value in settings.items()))
+        more = f" and {len(settings) - _MOST_SETTINGS} more" if len(settings) > _MOST_SETTINGS else ""
+        listed = [f"{name} {value}" for name, value in settings.items()][:_MOST_SETTINGS]
+        yield "settings", clean_line(", ".join(listed) + more)
     if own := monitored(probe):
         ways = {True: " (higher is better)", False: " (lower is better)", None: ""}
         yield "watches", clean_line(", ".join(f"{name}{ways[way]}" for name, way in own.items()))

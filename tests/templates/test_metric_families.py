@@ -238,6 +238,31 @@ def test_what_is_measured_has_a_direction(name: str) -> None:
     assert all(canonical(spelling) == name for spelling in SPELLINGS.get(name, "").split())
 
 
+@pytest.mark.parametrize("name", ["mean_iou", "dice", "iou", "accuracy"])
+def test_places_that_are_ignored_count_in_no_metric_of_masks(name: str) -> None:
+    """As if the picture ended there."""
+    scores, targets = drawn(4, 3, 8, 8), picked(3, 4, 8, 8)
+    found = []
+    for rows, ignored in ((6, 255), (8, 255)):
+        truth = targets.clone()
+        truth[:, 6:] = ignored
+        judge = Judge({name: None}, {"task_type": "segmentation"}, None, f"CrossEntropyLoss(ignore_index={ignored})")
+        judge.see(list("abcd"), judge.judged(scores[:, :, :rows], truth[:, :rows]))
+        found.append(score(judge, name))
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_a_mask_for_yes_or_no_is_scored_by_what_is_marked() -> None:
+    scores, targets = drawn(4, 8, 8) - 0.3, picked(2, 4, 8, 8)
+    judge = Judge(dict.fromkeys(("iou", "dice")), {"task_type": "segmentation"}, None, "BCEWithLogitsLoss()")
+    judge.see(list("abcd"), judge.judged(scores, targets.double()))
+    marked, both = scores >= 0, (scores >= 0) & (targets == 1)
+    assert score(judge, "iou") == pytest.approx(float(both.sum() / (marked | (targets == 1)).sum()))
+    apart = [2 * both[n].sum() / (marked[n].sum() + targets[n].sum()) for n in range(4)]
+    whole = 2 * both.sum() / (marked.sum() + targets.sum())
+    assert score(judge, "dice") in (pytest.approx(float(sum(apart) / 4)), pytest.approx(float(whole)))
+
+
 def test_samples_of_different_weight_are_not_compared_one_by_one() -> None:
     """Padding does not count: the mean over texts is not the accuracy over places."""
     scores, targets = drawn(4, 6, 3), picked(3, 4, 6)

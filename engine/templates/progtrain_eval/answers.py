@@ -93,6 +93,8 @@ def as_number(value: Any, index: Mapping[str, int], what: str) -> Tensor:
             known = ", ".join(index) or "there are none"
             raise EvalError(f"the {what} {value!r} is none of CLASS_NAMES ({known})")
         value = index[value]
+    if isinstance(value, (list, tuple)) and any(isinstance(part, str) for part in value):
+        raise EvalError(f"the {what} {value!r} holds several texts: give one text, a class's name, or numbers")
     value = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
     return torch.tensor(np.asarray(value, dtype=np.float64).squeeze())
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .common import EvalError
@@ -59,6 +60,7 @@ class Metric:
         self.problem = ""
         self.metric: Any = None
         self.shaped = False
+        self.one_hot = 0  # so many classes, for metrics that take a mask for each
         self.from_loss = self.key in FROM_LOSS and (self.key == "loss" or judge.task in (*CLASSES, "text"))
         self.from_loss |= self.key == "perplexity" and judge.task != "regression"
         if self.from_loss or (self.key == "exact_match" and judge.task == "text"):
@@ -68,6 +70,8 @@ class Metric:
         made = find_class(self.key, judge.task, name)
         self.shaped = made.__module__.startswith(IMAGE_AND_AUDIO)
         takes = parameters(made)
+        self.one_hot = max(judge.classes, 2) if "input_format" in takes else 0
+        self.ignored = judge.ignored
         try:
             self.metric = made(**{k: v for k, v in self.options(judge).items() if k in takes and v is not None})
         except ImportError as error:
@@ -86,7 +90,9 @@ class Metric:
             "average": self.average or ("micro" if self.key == "accuracy" else "macro"),
             "top_k": self.top,
             "squared": self.key != "rmse",
-            "input_format": "index",
+            "input_format": "one-hot",
+            # of a mask for yes or no, what is marked
+            "include_background": not one_score,
             "data_range": judge.data_range,
             "ignore_index": judge.ignored if places else None,
             "num_outputs": judge.columns if self.key in BY_COLUMN else None,
@@ -108,6 +114,8 @@ class Metric:
                 said, truth = said.reshape(len(said), -1), truth.reshape(len(truth), -1)
             if self.task == "regression" and truth.dim() == 3 and self.shaped:  # grey images
                 said, truth = said.unsqueeze(1), truth.unsqueeze(1)
+            if self.one_hot:
+                said, truth = (self.masks(classes, truth) for classes in (said, truth))
             if self.key in ("bleu", "sacre_bleu_score"):
                 truth = [[text] for text in truth]
             if said is None:
@@ -117,6 +125,11 @@ class Metric:
                 self.metric.update(said, truth)
             except (TypeError, ValueError, RuntimeError, ImportError) as error:
                 self.problem = " ".join(str(error).split())
+
+    def masks(self, classes: Tensor, truth: Tensor) -> Tensor:
+        """(n, C, ...) of (n, ...): what is ignored is in no class."""
+        counted = (truth != self.ignored).unsqueeze(-1)
+        return (F.one_hot(classes.clamp(0, self.one_hot - 1), self.one_hot) * counted).movedim(-1, 1)
 
     def parts(self, seen: Seen) -> Tensor | None:
         """What each sample contributes: the mean is the value (of rmse, the square). None: it does not decompose."""

@@ -190,6 +190,21 @@ def test_text_metric_names_and_values_have_one_home(home: str, copies: Callable[
     assert found == []
 
 
+@pytest.mark.parametrize("folder", ["engine/templates", "engine/live"])
+def test_what_runs_in_the_users_interpreter_is_python_3_9(folder: str) -> None:
+    """Its grammar, no `int | str` that is worked out, and no `zip(strict=)`."""
+    wrong = []
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        tree = ast.parse(path.read_text(), feature_version=(3, 9))
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            kinds = call.args[1:] if ast.unparse(call.func) in ("isinstance", "issubclass") else []
+            unions = [kind for kind in kinds if isinstance(kind, ast.BinOp)]
+            strict = ast.unparse(call.func) == "zip" and any(word.arg == "strict" for word in call.keywords)
+            if unions or strict or ast.unparse(call.func) == "hashlib.file_digest":
+                wrong.append(f"{path.name}:{call.lineno}: {ast.unparse(call)}")
+    assert wrong == []
+
+
 def test_status_imports_nothing_heavy(tmp_path: Path) -> None:
     """It answers at once."""
     code = (

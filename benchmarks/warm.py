@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from contextlib import closing
@@ -25,7 +24,6 @@ PROBES = 3
 def main() -> None:
     with example() as ws:
         baseline = ws.script("v001")
-        baseline.write_text(re.sub(r"^EPOCHS = \d+", "EPOCHS = 5", baseline.read_text(), flags=re.M))
         for number in range(2, VERSIONS + 1):
             version = version_id(number)
             ws.script(version).write_text(set_version(baseline.read_text(), version))
@@ -52,8 +50,8 @@ def _trainings_and_evaluations(ws: Workspace, context: Context) -> None:
         told(f"{name}: plain python", plain)
         told(f"{name}: in the loop, warm", loop)
         verdict(f"{name}: sum of {VERSIONS}, loop over plain", sum(loop) / sum(plain), limit)
-    found = [p for p in psutil.Process().children(recursive=True) if any("progtrain_warm" in a for a in p.cmdline())]
-    for process in found:
+    alive = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    for process in (p for p in alive if any("progtrain_warm" in word for word in p.cmdline())):
         print(f"memory of the process that waits: {process.memory_full_info().uss / 2**20:.0f} MiB")
 
 

@@ -222,7 +222,8 @@ def _loaded_files():
 def _stamp():
     """Every file that was imported, the folders of the packages and the interpreter: path -> when changed, size."""
     paths = [path for _, path in _loaded_files()]
-    paths += [path for path in sys.path[1:] if path]
+    # what lies beside the script is looked at for itself: each version adds to it
+    paths += [path for path in sys.path[1:] if path and os.path.realpath(path) != sys.path[0]]
     paths += [os.path.realpath(sys.executable), os.path.join(sys.prefix, "pyvenv.cfg")]
     return {path: _state_of(path) for path in paths}
 
@@ -341,6 +342,7 @@ if __name__ == "__main__":
     _self = sys.modules["__main__"]  # kept: another takes its name
     _guard = os.getppid()
     _channel = socket.socket(fileno=int(sys.argv[1]))
+    _channel.set_inheritable(False)
     _job, _files = serve(_channel)
     _channel.close()
     try:

@@ -194,6 +194,18 @@ def test_what_holds_from_the_start_of_an_interpreter_is_given_to_a_new_one(name:
     assert said == run("import sys; print(sys.flags)", imports=[], environment={name: "1"})[1]
 
 
+def test_the_folder_of_the_script_may_be_on_the_path_of_modules(run: Run, folder: Path) -> None:
+    """It changes with each version, and the interpreter stays."""
+    text = "import decimal; print(id(decimal.Decimal))"
+    said = set()
+    for number in range(2):
+        (folder / f"other{number}.py").touch()
+        state, line = run(text, environment={"PYTHONPATH": str(folder)})
+        said.add(line)
+        assert state.started == "warm"
+    assert len(said) == 1
+
+
 def test_random_numbers_without_a_seed_differ(run: Run) -> None:
     pytest.importorskip("numpy")
     text = "import random, numpy, uuid; print(random.random(), numpy.random.rand(), uuid.uuid4())"
@@ -343,7 +355,8 @@ def test_a_job_outlives_a_killed_runner_and_nothing_outlives_the_job(folder: Pat
     runner = (
         "import sys, time; from pathlib import Path; from progtrain.engine.jobs.local import Local\n"
         "from tests.jobs.test_warm import _submit, IMPORTS\n"
-        "local = Local(); _submit(local, Path(sys.argv[1]), sys.argv[2], imports=IMPORTS); time.sleep(600)"
+        "local = Local(); _submit(local, Path(sys.argv[1]), sys.argv[2], imports=IMPORTS, timeout_seconds=60)\n"
+        "time.sleep(60)"
     )
     root = Path(__file__).parents[2]
     process = subprocess.Popen([sys.executable, "-c", runner, str(folder), text], cwd=root)

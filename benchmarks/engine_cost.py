@@ -40,6 +40,6 @@ def main() -> None:
 
 
 def _run(ws: Workspace) -> None:
-    code = runner.run(ws, Options.model_validate({"autopilot": True, "until": "evaluate"}))
+    code = runner.run(ws, Options.model_validate({"autopilot": True, "until": "evaluate", "cold": True}))
     if code != 0:
         raise SystemExit(f"the loop ended with {code}; see {ws.journal}")

@@ -21,7 +21,7 @@ from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.files import read_text, write_text
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules import instruction
-from progtrain.engine.script import epoch_table, notebook, printed
+from progtrain.engine.script import epoch_table, notebook, printed, version_files
 from progtrain.engine.script import probe as probing
 from progtrain.engine.script.baseline.modules import load_modules
 from progtrain.engine.script.editor import Source
@@ -228,11 +228,11 @@ def guess_dataset_id(ws: Workspace, text: str, files: Sequence[Path], data: Path
 
 
 def read_lock(
-    script: Path, text: str, probe: Mapping[str, Any], arguments: Sequence[str], word: str
+    ws: Workspace, text: str, probe: Mapping[str, Any], arguments: Sequence[str], word: str
 ) -> tuple[str, Any]:
     """`KEY=VALUE`, or `KEY` for the value that the script has now. Raises `InputError`."""
     key, given, value_text = (part.strip() for part in word.partition("="))
-    settings = [setting for module in load_modules(script, {script: text}) for setting in find_settings(module.text)]
+    settings = find_settings(version_files.read(ws, "baseline", {ws.baseline_script: text}))
     setting = choose_setting(settings, key)
     if setting is None:
         near = ", ".join(dict.fromkeys(suggest(settings, key))) or "none that is a literal"

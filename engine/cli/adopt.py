@@ -71,7 +71,7 @@ def command(
     _see_that_nothing_is_lost(ws, text, asks)
     offered = found.offered_metrics(probe, trees)
     primary = _metric(metric, offered, asks)
-    held = _locks(locks, asks, lambda word: adopt.read_lock(script, source, probe, arguments, word))
+    held = _locks(locks, asks, lambda word: adopt.read_lock(ws, text, probe, arguments, word))
     named = dataset_id or adopt.guess_dataset_id(ws, source, files, data)
     rules = adopt.rules(named, offered, primary, held, arguments)
     written = adopt.write(ws, ws.relative(script), text, rules, found.statistics(probe, trees), files)

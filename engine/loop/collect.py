@@ -20,8 +20,10 @@ import yaml
 from progtrain.engine.files import LineReader, storage_errors, write_text
 from progtrain.engine.hooks import record_of
 from progtrain.engine.script import printed, probe, version_files
-from progtrain.engine.script.settings import find_settings
+from progtrain.engine.script.names import canonical
+from progtrain.engine.script.settings import find_settings, values_of
 from progtrain.engine.text import tail
+from progtrain.engine.values import same
 from progtrain.engine.workspace import VersionFolder, Workspace
 
 #: in the names of files
@@ -146,7 +148,10 @@ def _settings(ws: Workspace, version: str, folder: VersionFolder, record: dict[s
     target = folder.log_dirs()[-1] if folder.log_dirs() else folder.logs / "version_0"
     if (path := _of_logger(ws, record, "hparams.yaml")) is not None:
         return _bring(ws, path, target / "hparams.yaml")
-    written = {s.full_name: s.value for s in find_settings(version_files.read(ws, version))}
+    found = find_settings(version_files.read(ws, version))
+    counts, filed = values_of(found), {s.key for s in found if s.file}
+    written = {s.name: s.value for s in found if not s.file and (s.key not in filed or same(s.value, counts[s.key]))}
+    written |= {key: value for key, value in counts.items() if key in filed and key not in map(canonical, written)}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in written.items()}
     used = probe.used(record) if record else plain
     write_text(target / "hparams.yaml", yaml.safe_dump(used, sort_keys=False, allow_unicode=True))

@@ -11,6 +11,7 @@ import ast
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -196,15 +197,21 @@ def _told(ws: Workspace, version: str) -> tuple[set[str], set[str]]:
     root = ws.root.resolve()
     last = version_number(version) or 0
     for earlier in reversed([known for known in ws.versions() if (version_number(known) or 0) <= last]):
-        read, written = set[str](), set[str]()
-        for line in LineReader(ws.saves(earlier)).read():
-            path, kind = Path(str(line.get("path"))), line.get("kind")
-            if kind in ("settings", "settings_written") and path.is_relative_to(root):
-                name = _plain_name(path.relative_to(root).as_posix(), earlier)
-                (read if kind == "settings" else written).add(name)
-        if read or written:
-            return read, written
+        found: dict[str, set[str]] = {"settings": set(), "settings_written": set()}
+        saves = ws.saves(earlier)
+        for kind, path in _told_in(saves, saves.stat().st_mtime_ns) if saves.is_file() else ():
+            if path.is_relative_to(root):
+                found[kind].add(_plain_name(path.relative_to(root).as_posix(), earlier))
+        if any(found.values()):
+            return found["settings"], found["settings_written"]
     return set(), set()
+
+
+@lru_cache(maxsize=64)
+def _told_in(saves: Path, written_at: int) -> tuple[tuple[str, Path], ...]:
+    """(kind, path) of the files told of; `written_at` tells `saves` from what it was before."""
+    named = [(str(line.get("kind")), Path(str(line.get("path")))) for line in LineReader(saves).read()]
+    return tuple((kind, path) for kind, path in named if kind in ("settings", "settings_written"))
 
 
 def _words(ws: Workspace) -> list[str]:
@@ -317,9 +324,8 @@ def _copied_modules(ws: Workspace, copies: Path, base: Path, modules: Mapping[st
             name = path.relative_to(ws.root).as_posix()
             kept = base / name
             made.setdefault(copies / name, _exact(kept, {}) or _exact(path, {}) or "")
-    for path, text in made.items():
+    for name, text in modules.items():
         if match := _BESIDE.search(text):
-            name = path.relative_to(copies).as_posix()
             raise InputError(
                 f"{name} looks for files beside itself ({match[1]}), which a copy of it would not find",
                 file=name,

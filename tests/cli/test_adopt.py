@@ -168,6 +168,18 @@ def test_a_script_with_arguments_is_ready_after_adopting(project: Workspace) -> 
 
 
 @pytest.mark.slow
+def test_a_setting_in_a_config_file_is_locked_and_the_file_is_no_data(project: Workspace) -> None:
+    script = LIGHTNING.replace(
+        "import argparse\n", 'import argparse\nimport yaml\n\nCFG = yaml.safe_load(open("a.yaml"))\n'
+    )
+    (project.root / "train it.py").write_text(script.replace("Net(args.lr)", 'Net(CFG["lr"])'))
+    (project.root / "a.yaml").write_text("lr: 0.1\n")
+    adopt(project, "train it.py", "--lock", "lr", "--", "--points", "data/points.npz")
+    assert read_json(project.rules)["training_config"] == {"lr": 0.1}
+    assert [entry["path"] for entry in read_json(project.source("points"))["files"]] == ["data/points.npz"]
+
+
+@pytest.mark.slow
 def test_the_copy_of_a_script_in_a_folder_below_finds_its_modules_and_files(project: Workspace) -> None:
     said = adopt(project, "src/train.py", "--yes")
     assert '-data = np.load("points.npz")' in said and '+data = np.load("src/points.npz")' in said

@@ -214,6 +214,15 @@ def test_a_metric_of_texts(name: str) -> None:
     assert score(of_texts(name), name) == pytest.approx(float(TEXTS[name](SAID, TRUE)), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["wer", "cer", "exact_match"])
+def test_texts_are_compared_one_by_one(name: str) -> None:
+    """Versions are scored on the same true texts, so the share of each text in the rate can be told."""
+    judge = of_texts(name)
+    value = score(judge, name)
+    assert sum(judge.parts[name]) / 4 == pytest.approx(value, rel=1e-5)
+    assert judge.parts[name][3] == (1 if name == "exact_match" else 0)
+
+
 def test_boxes_need_packages_of_others_and_say_which(capsys: pytest.CaptureFixture[str]) -> None:
     box = {"boxes": torch.tensor([[0.0, 0, 10, 10]]), "labels": torch.tensor([1])}
     judge = Judge({"map": None, "map50": None}, {}, None, "")

@@ -146,6 +146,9 @@ class Judge:
         found = [Score("loss", math.nan if mean is None else mean, False, "validation loss of each sample")]
         for name, metric in self.metrics.items():
             found.append(Score(name, metric.value(self.not_finite), metric.better, "torchmetrics"))
+            if metric.places:
+                share = len(self.rows) / metric.places
+                self.parts[name] = array("d", [share * wrong for wrong in self.parts[name]])
             if not metric.is_mean_of(self.parts.get(name, ()), found[-1].value):
                 self.parts.pop(name, None)
         return found

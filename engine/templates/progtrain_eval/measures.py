@@ -60,6 +60,7 @@ class Metric:
         self.problem = ""
         self.metric: Any = None
         self.shaped = False
+        self.places = 0  # words or characters of all true texts, of which wrong ones are counted
         self.one_hot = 0  # so many classes, for metrics that take a mask for each
         self.from_loss = self.key in FROM_LOSS and (self.key == "loss" or judge.task in (*CLASSES, "text"))
         self.from_loss |= self.key == "perplexity" and judge.task != "regression"
@@ -138,11 +139,22 @@ class Metric:
         if self.key == "accuracy" and self.average is None and self.top == 1 and self.task in CLASSES:
             same: Tensor = (seen.predictions == seen.targets).double().reshape(len(seen.targets), -1)
             return same.mean(dim=1)
+        if self.key in ("wer", "cer") and self.task == "text" and self.metric is not None:
+            return self.errors(seen)
         powers = {"mae": 1, "mse": 2, "rmse": 2}
         if self.key in powers and self.task == "regression":
             apart: Tensor = (seen.predictions - seen.targets).abs().reshape(len(seen.targets), -1)
             return apart.pow(powers[self.key]).mean(dim=1)
         return None
+
+    def errors(self, seen: Seen) -> Tensor:
+        """Words or characters that are wrong in each text; as many as in all true texts are counted beside."""
+        rates = importlib.import_module("torchmetrics.functional.text")
+        rate = rates.word_error_rate if self.key == "wer" else rates.char_error_rate
+        sizes = [len(true.split() if self.key == "wer" else true) for true in seen.targets]
+        self.places += sum(sizes)
+        pairs = zip(seen.predictions, seen.targets, sizes)
+        return torch.tensor([float(rate([said], [true])) * size if size else math.nan for said, true, size in pairs])
 
     def is_mean_of(self, parts: Sequence[float], value: float) -> bool:
         """Not so where samples count differently, as texts of several lengths do."""

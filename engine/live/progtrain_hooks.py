@@ -29,7 +29,7 @@ def note_fault(where, error):
 
 
 class AfterImport:
-    """A finder that lets the others find, and calls `actions[name](module)` after the import."""
+    """A finder that lets the others find, and calls each of `actions[name]` with the module after the import."""
 
     def __init__(self):
         self.actions = {}
@@ -53,10 +53,10 @@ class AfterImport:
 
 
 class TellingLoader:
-    """The loader that was found, with one more thing to do when the module has run."""
+    """The loader that was found, with more to do when the module has run."""
 
-    def __init__(self, loader, action):
-        self._loader, self._action = loader, action
+    def __init__(self, loader, actions):
+        self._loader, self._actions = loader, actions
 
     def create_module(self, spec):
         return self._loader.create_module(spec)
@@ -64,7 +64,8 @@ class TellingLoader:
     def exec_module(self, module):
         module.__loader__ = module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        self._action(module)
+        for action in self._actions:
+            action(module)
 
     def __getattr__(self, name):
         return getattr(self._loader, name)
@@ -79,7 +80,7 @@ def when_imported(name, action):
     if name in sys.modules:
         action(sys.modules[name])
         return
-    _finder.actions[name] = action
+    _finder.actions.setdefault(name, []).append(action)
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
 

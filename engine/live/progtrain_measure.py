@@ -12,10 +12,9 @@ import threading
 import time
 
 import progtrain_probe as probe
-from progtrain_facts import model_facts, optimizer_facts
+from progtrain_facts import model_facts, model_of, optimizer_facts
 from progtrain_hooks import quietly, when_imported
 from progtrain_json import plain
-from progtrain_probe_loop import _model_of
 
 _MOST_LOSSES = 1000
 #: with a batch this slow, fewer steps have to do
@@ -137,7 +136,7 @@ def _tell(optimizer, torch):
     }
     found["torch"] = torch.__version__
     found["optimizers"] = [optimizer_facts(optimizer)]
-    model = _model_of(optimizer, torch)
+    model = model_of(optimizer, torch)
     found["model"] = model_facts(model) if model is not None else None
     found["checkpoint"] = _saved_and_loaded(model, torch) if model is not None else None
 

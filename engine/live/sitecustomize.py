@@ -22,12 +22,16 @@ def _run_the_other():
 
 def _install():
     if any(os.environ.get(f"PROGTRAIN_{name}_FILE") for name in ("LIVE", "RECORD", "CURVE", "PROBE")):
+        probed = bool(os.environ.get("PROGTRAIN_PROBE_FILE"))
         try:
             import progtrain_hooks
 
             progtrain_hooks.install()
-        except Exception:  # the script runs without us then
-            return
+        except Exception as error:  # a training runs without us then; a probe must not become one
+            if probed:
+                sys.stderr.write(f"the probe cannot be set up: {type(error).__name__}: {error}\n")
+                sys.stderr.flush()
+                os._exit(70)
 
 
 try:

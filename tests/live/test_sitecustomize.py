@@ -61,6 +61,20 @@ def test_an_error_of_the_other_one_is_told_as_ever(tmp_path: Path, other: Path) 
     assert (tmp_path / "probe.json").exists()
 
 
+def test_a_probe_that_cannot_be_set_up_does_not_become_a_training(tmp_path: Path) -> None:
+    environment = {"PROGTRAIN_PROBE_FILE": str(tmp_path / "probe.json"), "PROGTRAIN_MEASURE": "{"}
+    done = python(tmp_path, "print('ran')", **environment)
+    assert (done.returncode, done.stdout) == (70, "") and "the probe cannot be set up: JSONDecodeError" in done.stderr
+
+
+def test_several_may_wait_for_one_module(tmp_path: Path) -> None:
+    text = (
+        "import progtrain_hooks as hooks\nfor word in ('one', 'two'):\n"
+        "    hooks.when_imported('wave', lambda module, word=word: print(word, module.__name__))\nimport wave"
+    )
+    assert python(tmp_path, text).stdout.split() == ["one", "wave", "two", "wave"]
+
+
 def test_modules_are_hooked_without_being_changed(tmp_path: Path) -> None:
     (tmp_path / "lib" / "transformers").mkdir(parents=True)
     (tmp_path / "lib" / "transformers" / "__init__.py").write_text("")

@@ -266,6 +266,21 @@ def test_a_progress_bar_in_a_list_of_another_kind_is_no_contradiction(probe: Run
     assert (code, found["reached"], found["faults"]) == (0, "fit", []), log
 
 
+POOLED = """
+import multiprocessing
+import torch
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(pool.map(abs, [-1, 2]))
+print("the pool is gone")
+"""
+
+
+def test_a_pool_of_the_script_ends_before_the_training(probe: Run) -> None:
+    code, found, log = probe(POOLED + LOOP)
+    assert (code, found["reached"], found["faults"]) == (0, "step", []), log
+    assert "the pool is gone" in log
+
+
 ENDS: list[tuple[str, int, str, dict[str, Any]]] = [
     ("print('done')", 0, "ended", {}),
     ("import sys\nsys.exit('no data here')", 1, "ended", {"exit_code": 1, "exit_message": "no data here"}),

@@ -249,6 +249,16 @@ def test_metrics_that_the_module_logs_are_found_with_and_without_prefix(
     assert set(table.parts) == {"margin", "val/acc"}, "a deviation over samples does not decompose"
 
 
+@pytest.mark.parametrize(("factor", "told"), [("1", False), ("2", True)])
+def test_another_number_of_the_script_under_the_same_name_is_told(
+    lab: Workspace, evaluated: Run, trained: Run, factor: str, told: bool
+) -> None:
+    trained(('self.log("val/acc", (', f'self.log("val/acc", {factor} * ('))
+    done = evaluated("--version", "v001")
+    assert done.code == 0, done.err
+    assert ("warning: accuracy is " in done.out and "the rules may rank by val/acc" in done.out) == told
+
+
 def test_a_module_without_validation_step_gets_the_plain_loss(lab: Workspace, evaluated: Run, trained: Run) -> None:
     trained(("def validation_step", "def unused"), ("ModelCheckpoint(OUT, ", "ModelCheckpoint(OUT, filename="))
     best = lab.version("v001").best_checkpoint

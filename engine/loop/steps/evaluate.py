@@ -6,6 +6,7 @@ Writes `03_eval.py` and the modules that it works with where there are none; wha
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from progtrain.engine import metrics
@@ -16,12 +17,14 @@ from progtrain.engine.files import sha256, write_bytes
 from progtrain.engine.loop import elsewhere
 from progtrain.engine.schema import EvalScore, Protocol, load
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
-from progtrain.engine.text import last_line, tail
+from progtrain.engine.text import clean_line, last_line, tail
 from progtrain.engine.workspace import JobFolder, Workspace
 
 _TEMPLATES = Path(__file__).parents[2] / "templates"
 #: what the scripts work with, named so that no module of the user's is called the same
 _MODULES = _TEMPLATES / "progtrain_eval"
+#: of what the evaluator says, that many are told
+_MOST_WARNINGS = 5
 
 
 def ensure_script(path: Path) -> None:
@@ -75,6 +78,8 @@ def run(context: Context, version: str) -> str:
     if state.exit_code != 0 or state.ended_by:
         raise _failed(context, job, state.ended_by, last_line(output))
     score = check_score(context, version)
+    for line in list(dict.fromkeys(re.findall(r"^warning: (.+)$", output, re.MULTILINE)))[:_MOST_WARNINGS]:
+        context.journal.warn(f"{version}: {clean_line(line)}")
     inputs = {"evaluator": evaluator_sha256(ws.root), "checkpoint": sha256(ws.version(version).best_checkpoint)}
     marks.write(
         ws, version, "evaluate", _outputs(ws, version), clock=context.clock, seconds=state.seconds, inputs=inputs

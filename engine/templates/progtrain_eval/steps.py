@@ -155,7 +155,9 @@ class Steps:
             if named is None and metric in by_judge:
                 if loss is not None and taken_apart(metric)[0] == "perplexity" and math.isnan(by_judge[metric].value):
                     by_judge[metric].value = math.exp(min(loss, 700))
-                found += [by_judge[metric]] if metric != "loss" else []
+                if metric != "loss":
+                    found.append(by_judge[metric])
+                    self.tell_other_way(metric, by_judge[metric].value)
                 continue
             named = named or find_name(metric, self.logged)
             if named is None:
@@ -164,6 +166,18 @@ class Steps:
             found.append(Score(metric, self.logged[named], is_better(metric, better), f"validation_step: {named}"))
             self.keep_parts(metric, named)
         return found
+
+    def tell_other_way(self, metric: str, value: float) -> None:
+        """Says so where the script works out another number under the same name."""
+        named = find_name(metric, self.logged)
+        theirs = self.logged[named] if named else math.nan
+        if (
+            math.isfinite(theirs)
+            and math.isfinite(value)
+            and not math.isclose(theirs, value, rel_tol=1e-2, abs_tol=1e-3)
+        ):
+            told = f"{metric} is {value:.4g} by torchmetrics, {named} {theirs:.4g} by the script itself"
+            print(f"warning: {told} (another mean over the classes?); the rules may rank by {named}")
 
     def keep_parts(self, metric: str, named: str) -> None:
         """Values of single samples whose mean is the metric's value, which can then be compared in pairs."""

@@ -88,15 +88,16 @@ def run(
     how = {"steps": steps, "every_loader": False, "memory": memory, "seconds": _SECONDS}
 
     def attempt(size: int | None) -> Try:
-        found = probing.run(python, script, arguments, root=ws.root, measure={**how, "batch_size": size})
+        asked = {**how, "batch_size": size}
+        found = probing.run(python, script, arguments, root=ws.root, measure=asked)
+        if found.get("reached") == "ended" and found.get("steps", 0) > 1:
+            asked["steps"] = found["steps"] - 1  # the whole training has no more
+            found = probing.run(python, script, arguments, root=ws.root, measure=asked)
         done = Try(size, found, _problem(found, script.name))
         say(_line(done))
         return done
 
     own = attempt(None)
-    if own.found.get("reached") == "ended" and own.found.get("steps", 0) > 1:
-        how["steps"] = own.found["steps"] - 1  # the whole training has no more
-        own = attempt(None)
     if not own.problem and own.measured.get("batch_size") is None:
         how["every_loader"] = True  # no loader that shuffles
         own = attempt(None)

@@ -164,7 +164,8 @@ def _row_digests(tensors):
 
 def _told(by, ids):
     """The ids themselves are kept packed, where they are not too many."""
-    text = json.dumps(sorted(ids, key=str))
+    numbers = all(type(one) is int for one in ids)
+    text = json.dumps(sorted(ids) if numbers else sorted(ids, key=str))
     told = {"by": by, "count": len(ids), "sha256": hashlib.sha256(text.encode()).hexdigest()}
     if len(ids) <= _MOST_IDS:
         told["ids"] = base64.b64encode(zlib.compress(text.encode(), 9)).decode()

@@ -75,6 +75,10 @@ SHAPES = {
         "    print('positive' if good(p.parse_args().text) else 'negative')",
         "a script with --text, one sample a run",
     ),
+    "command line without a parser": (
+        "import sys\nprint('loading')\nprint(int(good(sys.argv[1])))",
+        "a script with sys.argv[1], one sample a run",
+    ),
     "command line with files": (
         CLI + "p.add_argument('--input', required=True)\np.add_argument('--output')\na = p.parse_args()\n"
         "json.dump({'label': int(good(open(a.input).read()))}, open(a.output, 'w'))",

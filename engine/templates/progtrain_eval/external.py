@@ -127,6 +127,8 @@ class ExternalModel:
         needed = [n for n, required in options.items() if required or not n.startswith("-")]
         self.inlet = next((n for n in INLETS if n in options), needed[0] if len(needed) == 1 else "")
         self.outlet = next((n for n in OUTLETS if n in options), "")
+        if not self.inlet and not options and b"sys.argv[1]" in self.script.read_bytes():
+            self.inlet = "sys.argv[1]"
         if not self.inlet:
             where = self.script.relative_to(ROOT)
             raise EvalError(f"{where}: {problem}{self.fix(problem)}" if problem else f"{where} offers no {TO_WRITE}")

@@ -10,6 +10,7 @@ import pytest
 from progtrain.engine.analysis.advise import at_run_time
 from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.types import Limits
+from progtrain.engine.script.sources import Sources
 
 if TYPE_CHECKING:
     from tests.analysis.conftest import Lab
@@ -192,3 +193,24 @@ def test_what_is_given_as_an_argument_is_not_offered(arguments: tuple[str, ...],
     operation = {"operation": "set", "setting": "epochs", "from": 10, "to": 30}
     why = at_run_time.without_effect(operation, frozenset({"epochs"}), PARSED, {}, arguments)
     assert (why is not None) == ("epochs" in keys)
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ('build(CFG["optim"]["lr"])', {"momentum": "a.yaml:optim.momentum"}),
+        ("build(CFG.optim.lr, CFG.optim.momentum)", {}),
+        ('build(**CFG["optim"])', {}),
+        ("def build(**more):\n    other(CFG.optim.lr, **more)", {"momentum": "a.yaml:optim.momentum"}),
+        ("LightningCLI()", {}),
+        ("MOMENTUM = 0.9\nbuild(CFG.optim.lr)", {}),
+    ],
+)
+def test_a_value_of_a_config_file_that_no_code_asks_for_is_no_action(code: str, found: dict[str, str]) -> None:
+    source = Sources(f"{code}\n", {"a.yaml": "optim:\n  lr: 0.1\n  momentum: 0.0\n"})
+    assert at_run_time.unread(source) == found
+    operation = {"operation": "set", "setting": "momentum", "to": 0.9}
+    why = at_run_time.without_effect(operation, frozenset({"momentum", "optimizer"}), source, {})
+    assert why == ("no code asks for it" if found else None)
+    told = at_run_time.told(source, {})
+    assert told == (("momentum: no action, no code asks for a.yaml:optim.momentum",) if found else ())

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.script.names import PARTS, canonical
+from progtrain.engine.script.config_files import is_config
+from progtrain.engine.script.names import ALIASES, FIXED, PARTS, canonical
 from progtrain.engine.script.nodes import argument, assigned, called, calls, identifiers, keyword, last_name, text_of
 from progtrain.engine.script.settings import Setting, choose_setting, find_settings, literal, parse_script
+from progtrain.engine.script.sources import files_of
 
 #: what is called -> the setting that it searches a value for
 _SEARCHES = {
@@ -29,6 +32,11 @@ _UNHURRIED = frozenset({"ReduceLROnPlateau", "StepLR", "MultiStepLR", "Exponenti
 #: what may end a training before its last epoch -> in words
 _ENDS = {"early stopping": "early stopping", "max_steps": "max_steps", "the script": "the script itself"}
 _PARTS = frozenset(PARTS.values())
+#: what takes whole config files, and asks for names that the code need not have
+_TAKES_ALL = frozenset(
+    {"LightningCLI", "instantiate", "instantiate_class", "from_argparse_args", "auto_cli", "CLI"}
+    | {"HfArgumentParser", "parse_yaml_file", "parse_json_file"}
+)
 _Call = tuple[ast.Call, tuple[ast.expr, ...]]
 
 
@@ -69,6 +77,28 @@ def _given(tree: ast.Module, arguments: Sequence[str]) -> Iterator[tuple[str, st
             yield key, f"{name} of training_args"
 
 
+@lru_cache(maxsize=32)
+def unread(source: str) -> dict[str, str]:
+    """Canonical key -> the value of a config file that no code asks for, or passes on."""
+    files = files_of(source)
+    try:
+        settings = find_settings(source)
+        trees = [parse_script(source), *(parse_script(text) for name, text in files.items() if not is_config(name))]
+    except InputError:
+        return {}
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {name for tree in trees for name in identifiers(tree)} | {t for n in nodes if (t := text_of(n)) is not None}
+    taken = {node.args.kwarg.arg for node in nodes if isinstance(node, ast.FunctionDef) and node.args.kwarg}
+    passed = [k for n in nodes if isinstance(n, ast.Call) for k in n.keywords if k.arg is None]
+    passes_on = any(last_name(keyword.value) not in taken for keyword in passed)
+    found = {}
+    for setting in settings if files and not names & _TAKES_ALL else ():
+        *around, last = setting.name.split(".")
+        if setting.source == "file" and last not in names and not (passes_on and names.issuperset(around[-1:])):
+            found[setting.key] = setting.full_name
+    return {key: name for key, name in found.items() if all(s.source == "file" for s in settings if s.key == key)}
+
+
 def without_effect(
     operation: Mapping[str, Any],
     touched: frozenset[str],
@@ -78,6 +108,8 @@ def without_effect(
 ) -> str | None:
     """Why an operation that touches these settings cannot change anything; None when it can."""
     keys = touched - _PARTS - {"revert"}
+    if operation.get("operation") == "set" and keys and keys <= unread(source).keys():
+        return "no code asks for it"
     ruled = decided(source, training, arguments)
     if keys and keys <= ruled.keys():
         return "; ".join(f"{ruled[key]} decides it while the script runs" for key in sorted(keys))
@@ -97,6 +129,11 @@ def told(source: str, training: Mapping[str, Any], arguments: Sequence[str] = ()
         f"{key.replace('_', ' ')}: no action, {by} decides it while the script runs"
         for key, by in decided(source, training, arguments).items()
         if any(setting.key == key for setting in settings)
+    ]
+    sentences += [
+        f"{key.replace('_', ' ')}: no action, no code asks for {name}"
+        for key, name in unread(source).items()
+        if key in ALIASES and key not in FIXED
     ]
     if (why := _ended_before(None, source, training)) and any(setting.key == "epochs" for setting in settings):
         sentences.append(f"epochs: no more of them, {why}")

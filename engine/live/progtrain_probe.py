@@ -198,14 +198,9 @@ def _wrap_ends():
 
     sys.exit, sys.excepthook, builtins.input = leaving, failing, asking
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
-
-
-def _terminated(number, frame):
-    finish("killed", 143)
-    # a child, such as a worker of a pool, ends as it would without us: its parent waits for that
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
+        before = signal.signal(signal.SIGTERM, lambda *signal_and_frame: finish("killed", 143))
+        # a child, such as a worker of a pool, ends as it would without us: its parent waits for that
+        os.register_at_fork(after_in_child=quietly(lambda: signal.signal(signal.SIGTERM, before)))
 
 
 @quietly

@@ -29,7 +29,7 @@ _SET_OF = {word: name for name, words in _SETS.items() for word in words}
 #: words that say nothing of which number it is
 _FILLING = frozenset(
     {"average", "avg", "mean", "overall", "total", "final", "current", "set", "split"}
-    | {"the", "on", "of", "is", "results", "result", "tensor"}
+    | {"the", "on", "of", "is", "results", "result", "tensor", "info", "debug", "warning", "root"}
 )
 _COUNTERS = frozenset({"epoch", "epochs", "step", "steps", "iter", "iteration"})
 _PRINTING = frozenset(

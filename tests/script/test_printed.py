@@ -18,6 +18,8 @@ LINES: list[tuple[str, list[tuple[str, str, float]]]] = [
     ("iter 250: train loss 2.10, val loss 2.20", [("train", "loss", 2.1), ("val", "loss", 2.2)]),
     ("2026-05-04 12:00:00,123 - INFO - Validation Dice score: tensor(0.8123)", [("val", "dice", 0.8123)]),
     ("Val. Loss: 0.351 |  Val. Acc: 89.25%", [("val", "loss", 0.351), ("val", "accuracy", 0.8925)]),
+    ("INFO: Validation Dice score: 7.5e-09", [("val", "dice", 7.5e-09)]),
+    ("INFO:root:eval loss: 1", [("val", "loss", 1.0)]),
     ("valLoss=1.5e-3", [("val", "loss", 0.0015)]),
     ("val Acc@1 0.5 Acc@5 0.9", [("val", "accuracy", 0.5)]),
     ("best val acc: 0.9, val kl loss: 3", []),

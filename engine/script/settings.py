@@ -86,18 +86,34 @@ def _in_config(name: str, text: str) -> Iterator[Setting]:
             yield Setting(path, canonical(path), place.value, "file", span[0], span)
 
 
+#: callee, how many arguments it gets by position, which by name; None where it gets what nobody sees
+_Made = tuple[str, int, frozenset[str] | None]
+
+
 @lru_cache(maxsize=512)
-def _calls_of(text: str) -> tuple[tuple[str, int, frozenset[str | None]], ...]:
-    """Callee, how many arguments it gets by position, and which by name, of the calls of what looks like a class."""
-    made = [node for node in ast.walk(parse_script(text)) if isinstance(node, ast.Call) and called(node)[:1].isupper()]
-    return tuple((called(c), len(c.args), frozenset(given.arg for given in c.keywords)) for c in made)
+def _classes_of(text: str) -> tuple[tuple[_Made, ...], dict[str, list[str]]]:
+    """The calls of what looks like a class; and what each class takes by position."""
+    nodes = list(ast.walk(parse_script(text)))
+    made, takes = [], {}
+    for call in (node for node in nodes if isinstance(node, ast.Call) and called(node)[:1].isupper()):
+        hidden = any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords)
+        named = None if hidden else frozenset(k.arg for k in call.keywords if k.arg)
+        made.append((called(call), len(call.args), named))
+    for owner in (node for node in nodes if isinstance(node, ast.ClassDef)):
+        own = [n for n in owner.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+        fields = [n.target.id for n in owner.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+        takes[owner.name] = [argument.arg for argument in own[0].args.args[1:]] if own else fields
+    return tuple(made), takes
 
 
 def _passed_arguments(texts: Sequence[str]) -> set[str]:
-    """`Net.width` where some file says `Net(width=...)`; `Net.*` where it is given something by position."""
+    """`Net.width` where some file says `Net(width=...)` or `Net(8)`; `Net.*` where it is given what nobody sees."""
+    read = [_classes_of(str(text)) for text in texts]
+    takes = {name: taken for _, classes in read for name, taken in classes.items()}
     found = set()
-    for name, count, keywords in (call for text in texts for call in _calls_of(str(text))):
-        found |= {f"{name}.{keyword or '*'}" for keyword in keywords} | ({f"{name}.*"} if count else set())
+    for name, count, named in (call for made, _ in read for call in made):
+        found |= {f"{name}.*"} if named is None else {f"{name}.{argument}" for argument in named}
+        found |= {f"{name}.{argument}" for argument in takes.get(name, [])[:count]}
     return found
 
 

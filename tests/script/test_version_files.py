@@ -188,11 +188,18 @@ def test_a_module_that_looks_beside_itself_is_not_copied(tmp_path: Path) -> None
 
 
 def test_what_an_argument_passes_to_a_class_is_no_setting_of_the_class(tmp_path: Path) -> None:
-    ws = make(tmp_path, "import m\nm.Net(hidden=8)\nm.Other(3)\n", {
+    ws = make(tmp_path, "import m\nm.Net(hidden=8)\nm.Other(3)\nm.Third(**more)\n", {
         "m.py": "class Net:\n    def __init__(self, hidden=1, depth=2): ...\n"
-        "class Other:\n    def __init__(self, lr=1): ...\n"
+        "class Other:\n    def __init__(self, lr=1, wd=0): ...\n"
+        "class Third:\n    def __init__(self, dropout=0): ...\n"
     })  # fmt: skip
-    assert [s.name for s in find_settings(version_files.read(ws, "v001")) if s.file] == ["Net.depth"]
+    assert [s.name for s in find_settings(version_files.read(ws, "v001")) if s.file] == ["Net.depth", "Other.wd"]
+
+
+def test_what_an_alias_repeats_is_told(tmp_path: Path) -> None:
+    ws = make(tmp_path, 'load("a.yaml")\n', {"a.yaml": "epochs: &n 3\nwarm: *n\n"})
+    with pytest.raises(InputError, match="epochs cannot be set: an alias repeats it"):
+        step(ws, "v001", "v002", "epochs", 5)
 
 
 def test_the_record_of_the_training_tells_which_files_are_settings(tmp_path: Path) -> None:

@@ -167,6 +167,7 @@ def locate(source: str, operation: SetOperation) -> tuple[Setting, Value]:
     name = operation.setting
     setting = choose_setting(settings, name)
     if setting is None:
+        _refuse_shared(source, name)
         near = suggest(settings, name)
         raise InputError(
             f"the script has no setting {name!r} that is a literal",
@@ -198,6 +199,23 @@ def locate(source: str, operation: SetOperation) -> tuple[Setting, Value]:
             fix=f"write `from: {show(setting.value)}` or leave `from` out",
         )
     return setting, _fitted(setting, operation.to)
+
+
+def _refuse_shared(source: str, name: str) -> None:
+    """What stands in a config file, and yet is no setting. Raises `InputError`."""
+    for file, text in files_of(source).items():
+        try:
+            paths = config_files.flat(file, text) if config_files.is_config(file) else {}
+        except InputError:
+            continue  # `check` tells of it
+        for path in paths:
+            named = name in (path, f"{file}:{path}") or canonical(path) == canonical(name)
+            if named and path not in config_files.places(file, text):
+                raise InputError(
+                    f"{path} cannot be set: an alias repeats it, or it is worked out from others",
+                    file=file,
+                    fix="write its value out there",
+                )
 
 
 def _fitted(setting: Setting, value: object) -> Value:

@@ -129,7 +129,8 @@ def _lying(ws: Workspace, version: str, texts: Mapping[Path, str]) -> dict[str, 
     renamed: dict[str, list[tuple[int, int, str]]] = {}
     while waiting:
         holder, named = waiting.pop(0)
-        for reference in named:
+        # `config_name="train.yaml"` is found as the name of a file too; as Hydra's it leads on
+        for reference in sorted(named, key=lambda one: one.hydra is None):
             plain = _plain_name(reference.target, version)
             renamed.setdefault(holder, []).append((reference.start, reference.end, PurePosixPath(plain).stem))
             if plain in found:

@@ -116,6 +116,19 @@ def test_hydra_config_groups_are_copied_with_what_names_them(tmp_path: Path) -> 
     assert "conf/model/small_v003.yaml" in third
 
 
+def test_a_primary_config_named_with_its_ending_leads_to_its_groups(tmp_path: Path) -> None:
+    script = '@hydra.main(version_base=None, config_path="conf", config_name="config.yaml")\ndef main(cfg): ...\n'
+    files = {"conf/config.yaml": "defaults:\n  - model: small\n", "conf/model/small.yaml": "hidden: 16\n"}
+    ws = make(tmp_path, script, files)
+    ws.saves("v001").parent.mkdir(parents=True)
+    told = [json.dumps({"kind": "settings", "path": str(ws.root.resolve() / name)}) for name in files]
+    ws.saves("v001").write_text("\n".join(told) + "\n")
+    assert version_files.read(ws, "v001").files.keys() == files.keys()
+    written = step(ws, "v001", "v002", "hidden", 32)
+    assert written["conf/model/small_v002.yaml"] == "hidden: 32\n"
+    assert 'config_name="config_v002.yaml"' in written["02_train_v002.py"]
+
+
 def test_a_group_that_the_command_line_chooses_is_left_alone(tmp_path: Path) -> None:
     script = '@hydra.main(version_base=None, config_path="conf", config_name="config")\ndef main(cfg): ...\n'
     files = {

@@ -6,9 +6,11 @@ import gc
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -141,7 +143,16 @@ def entry() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # a terminal that cannot show a character gets another one, no traceback
             stream.reconfigure(errors="replace")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # not where whoever started it wants it ignored (nohup)
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _leave)
     sys.exit(main())
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    """A command that is ended, or whose terminal goes, ends the script that it probes."""
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

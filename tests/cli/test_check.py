@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from progtrain.engine.cli import imports
@@ -157,3 +161,21 @@ def test_an_interpreter_in_the_workspace_is_found_and_named(plain: Workspace) ->
     (note,) = [row["text"] for row in as_json(plain, "check", "--json")["rows"] if "your scripts' own" in row["text"]]
     assert note.startswith("there are interpreters that may be your scripts' own: progtrain run --python ")
     assert str(other) in note
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_check_that_is_ended_ends_the_script_that_it_runs(plain: Workspace, number: signal.Signals) -> None:
+    plain.baseline_script.write_text(
+        "import os, time, torch\nopen('here', 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    )
+    command = [sys.executable, "-m", "progtrain", "-C", str(plain.root), "check"]
+    checking = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    here, until = plain.root / "here", time.monotonic() + 60
+    while not (here.exists() and here.read_text()):
+        assert time.monotonic() < until and checking.poll() is None
+        time.sleep(0.05)
+    script = psutil.Process(int(here.read_text()))
+    checking.send_signal(number)
+    assert checking.wait(20) == 128 + number
+    assert not script.is_running()
+    assert not here.exists()

@@ -74,27 +74,28 @@ def command(
         rows = [dict(zip(("area", "state", "text", "fix"), item, strict=True)) for item in items]
         print_json("check", {"ready": not errors, "rows": rows})
         return 2 if errors else 0
-    errors = _say(check(ws, options, busy=_busy))
+    shown = 0
+
+    def busy(text: str) -> None:
+        """What takes its time, on a line that goes again; empty takes it away."""
+        nonlocal shown
+        shown = overwrite(text, shown) if sys.stdout.isatty() else 0
+
+    errors = _say(check(ws, options, busy), busy)
     say(f"\nnot ready: {errors} to fix" if errors else "\nready: progtrain run", bold=True)
     return 2 if errors else 0
 
 
-def _say(items: Iterator[Item]) -> int:
+def _say(items: Iterator[Item], busy: Callable[[str], None]) -> int:
     """Each as soon as it is known. Returns how many are errors."""
     errors = 0
     for area, state, text, fix in items:
-        _busy("")
+        busy("")
         say(f"{_SIGNS[state]} {area:12}{text}")
         if fix:
             say(f"{'':14}fix: {fix}")
         errors += state == "error"
     return errors
-
-
-def _busy(text: str) -> None:
-    """What takes its time, on a line that goes again; empty takes it away."""
-    if sys.stdout.isatty():
-        overwrite(text, shutil.get_terminal_size().columns - 1)
 
 
 def check(ws: Workspace, options: Options, busy: Callable[[str], None] = lambda text: None) -> Iterator[Item]:

@@ -30,7 +30,7 @@ COMMANDS = {
     "review": "See and answer what the loop asks.",
     "stop": "Stop the loop after the batch that runs.",
     "leaderboard": "All versions and external models, ranked by the primary metric.",
-    "diff": "What changed between two versions' scripts.",
+    "diff": "What changed between two versions: in their scripts, and in their config files and modules.",
     "samples": "Outcome of the validation samples of a version.",
     "journal": "What happened when, with the command to repeat it.",
     "model": "The advisor's model: what it is, whether it serves, how fast it is.",

@@ -121,7 +121,9 @@ def values(ws: Workspace) -> dict[str, float]:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+    """All but what Python compiles beside its modules."""
+    there = (p for p in sorted(root.rglob("*")) if p.is_file() and p.parent.name != "__pycache__")
+    return {str(p.relative_to(root)): p.read_bytes() for p in there}
 
 
 def checked(lab: Workspace, evaluated: Run) -> dict[str, float]:

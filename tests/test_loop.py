@@ -431,7 +431,15 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("step", ["initialize", "train", "evaluate", "analyze", "extract", "author", "report"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "train",
+        "evaluate",
+        "author",
+        *(pytest.param(step, marks=pytest.mark.slow) for step in ("initialize", "analyze", "extract", "report")),
+    ],
+)
 def test_a_runner_killed_at_any_step_changes_nothing_in_the_end(
     plain: Workspace, edit_rules: Callable[..., None], step: str, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_training_gives_the_same_weights_bit_for_bit(plain: Workspace, workers
     assert notes(plain).count(WARM) == 1
 
 
+@pytest.mark.slow
 def test_trainings_without_a_seed_differ_as_in_new_interpreters(plain: Workspace) -> None:
     pytest.importorskip("torch")
     context = runner.prepare(plain, Options())

@@ -47,7 +47,9 @@ def test_json_has_no_control_characters_either(plain: Workspace, edit_rules: Cal
     assert json.loads(done.stdout)["dataset_id"] == f"d{HOSTILE}"
 
 
-@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+@pytest.mark.parametrize(
+    "environment", [{"NO_COLOR": "1"}, pytest.param({"TERM": "dumb"}, marks=pytest.mark.slow)], ids=str
+)
 def test_no_escape_sequence_where_none_is_wanted(plain: Workspace, environment: dict[str, str]) -> None:
     live = '{"epoch": 1, "epochs": 6, "step": 3, "steps": 60}'
     text = plain.baseline_script.read_text()

@@ -77,7 +77,7 @@ def train(ws: Workspace, version: str) -> list[str]:
     return spared
 
 
-@pytest.mark.parametrize("name", ["plain", "joined", *map(slow, ["options", "configured", "classy"])])
+@pytest.mark.parametrize("name", ["plain", *map(slow, ["joined", "options", "configured", "classy"])])
 def test_a_strangers_script_runs_version_by_version(ws: Workspace, name: str) -> None:
     """Wherever it writes: each version has a folder with all that is wanted, and the next one does not touch it."""
     bring(ws, name)

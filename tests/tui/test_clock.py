@@ -37,7 +37,7 @@ def clock_at(moment: datetime) -> Clock:
     return lambda: moment
 
 
-@pytest.mark.parametrize("jump", JUMPS)
+@pytest.mark.parametrize("jump", [JUMPS[0], *(pytest.param(jump, marks=pytest.mark.slow) for jump in JUMPS[1:])])
 async def test_the_app_opens_and_goes_on_at_any_time(ws: Workspace, jump: timedelta) -> None:
     fill_all(ws)
     moments = [NOON]

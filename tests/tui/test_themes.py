@@ -93,7 +93,7 @@ def cells(app: ProgtrainApp) -> list[Segment]:
     return [segment for strip in app.screen._compositor.render_strips() for segment in strip if segment.text]
 
 
-@pytest.mark.parametrize("theme", ["ansi-16", "ansi-16-light"])
+@pytest.mark.parametrize("theme", ["ansi-16", pytest.param("ansi-16-light", marks=pytest.mark.slow)])
 async def test_only_the_sixteen_colours_are_used_and_no_cell_is_left_to_the_terminal(ws: Workspace, theme: str) -> None:
     fill(ws)
     app = make_app(ws, snapshot(ws.root, "waiting"), sixteen=theme)

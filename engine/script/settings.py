@@ -18,7 +18,6 @@ from functools import lru_cache
 
 from progtrain.engine import values
 from progtrain.engine.errors import InputError, in_file
-from progtrain.engine.script import config_files
 from progtrain.engine.script.code_settings import (
     DELIBERATE,
     OPTIMIZERS,
@@ -65,24 +64,29 @@ def find_settings(source: str) -> tuple[Setting, ...]:
     files = files_of(source)
     if not files:
         return in_code(source)
+    # with it comes YAML, 20 ms that `progtrain status` need not wait for
+    from progtrain.engine.script.config_files import is_config
+
     found = list(in_code(str(source)))
     for name, text in files.items():
         with in_file(name):
-            there = _in_config(name, text) if config_files.is_config(name) else in_code(text)
+            there = _in_config(name, text) if is_config(name) else in_code(text)
         found += [replace(setting, file=name) for setting in there]
-    passed = _passed_arguments([source, *(text for name, text in files.items() if not config_files.is_config(name))])
+    passed = _passed_arguments([source, *(text for name, text in files.items() if not is_config(name))])
     return tuple(setting for setting in found if not (setting.file and _is_passed(setting, passed)))
 
 
 def _in_config(name: str, text: str) -> Iterator[Setting]:
     """None where the file is not valid: `check` tells of that, and the script too."""
+    from progtrain.engine.script.config_files import places, span_in
+
     try:
-        places = config_files.places(name, text)
+        found = places(name, text)
     except InputError:
         return
-    for path, place in places.items():
+    for path, place in found.items():
         if path.partition(".")[0] not in ("hydra", "defaults"):
-            span = config_files.span_in(text, place)
+            span = span_in(text, place)
             yield Setting(path, canonical(path), place.value, "file", span[0], span)
 
 

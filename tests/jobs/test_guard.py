@@ -79,21 +79,24 @@ def test_time_limit_ends_a_script_that_ignores_the_request(folder: JobFolder) ->
     assert (state.ended_by, state.exit_code) == ("time limit", -signal.SIGKILL)
 
 
+#: a script that leaves a grandchild in a session of its own, whose parent has ended
+ORPHAN = (
+    "import os, time\n"
+    "if os.fork() == 0:\n"
+    "    os.setsid()\n"
+    "    if os.fork() == 0:\n"
+    "        open('orphan.pid', 'w').write(str(os.getpid()))\n"
+    "        time.sleep(600)\n"
+    "    os._exit(0)\n"
+    "os.wait()\n"
+    "while not os.path.exists('orphan.pid') or not open('orphan.pid').read(): time.sleep(0.01)\n"
+)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
 def test_nothing_of_the_tree_is_left_behind(folder: JobFolder) -> None:
     """A grandchild in a session of its own, whose parent has ended."""
-    code = (
-        "import os, subprocess, sys, time\n"
-        "if os.fork() == 0:\n"
-        "    os.setsid()\n"
-        "    if os.fork() == 0:\n"
-        "        open('orphan.pid', 'w').write(str(os.getpid()))\n"
-        "        time.sleep(600)\n"
-        "    os._exit(0)\n"
-        "os.wait()\n"
-        "while not os.path.exists('orphan.pid') or not open('orphan.pid').read(): time.sleep(0.01)\n"
-    )
-    _begin(folder, code)
+    _begin(folder, ORPHAN)
     assert _finish(folder).leftovers == 1
     assert _gone(int((folder.path.parent / "orphan.pid").read_text()))
 

@@ -18,6 +18,7 @@ from progtrain.engine.jobs.base import LOST
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.workspace import JobFolder
+from tests.jobs.test_guard import ORPHAN
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
@@ -325,18 +326,7 @@ def test_cancel_and_time_limit_end_it(local: Local, folder: Path, run: Run) -> N
 
 
 def test_nothing_of_the_tree_is_left_behind(run: Run, folder: Path) -> None:
-    text = (
-        "import os, time\n"
-        "if os.fork() == 0:\n"
-        "    os.setsid()\n"
-        "    if os.fork() == 0:\n"
-        "        open('orphan.pid', 'w').write(str(os.getpid()))\n"
-        "        time.sleep(600)\n"
-        "    os._exit(0)\n"
-        "os.wait()\n"
-        "while not os.path.exists('orphan.pid') or not open('orphan.pid').read(): time.sleep(0.01)\n"
-    )
-    state, _ = run(text)
+    state, _ = run(ORPHAN)
     assert (state.leftovers, state.started) == (1, "warm")
     assert _gone(int((folder / "orphan.pid").read_text()))
 

@@ -23,6 +23,10 @@ _CARD = {"id", "change", "why", "reasons", "risk", "rank", "probability", "base"
 _NAME = re.compile(r"[A-Za-z0-9][\w-]{0,199}", re.ASCII)
 
 
+#: it stands alone on a line that a cluster reads
+Word = Annotated[str, Field(pattern=r"^[^\s#\"'\\]+$")]
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
@@ -158,6 +162,36 @@ class Review(_File):
         return [candidate.model_dump(mode="json", include=_CARD) for candidate in candidates]
 
 
+class Resources(_File):
+    """What a job asks a cluster for. On this machine, where nobody hands out anything, it counts for nothing."""
+
+    # as for the request that it is part of
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
+    partition: Word | None = None
+    account: Word | None = None
+    qos: Word | None = None
+    gpus: int = Field(default=0, ge=0)
+    cpus: int | None = Field(default=None, ge=1)
+    memory_mb: int | None = Field(default=None, ge=1)
+    #: None: the time limit of the request, with some minutes more; without one what the partition gives
+    minutes: int | None = Field(default=None, ge=1)
+    #: lines of shell that run before, in the folder of the request: `module load cuda`
+    setup: list[str] = Field(default_factory=list)
+    #: what runs the guard on a node: an interpreter with progtrain; None: the one that submits
+    python: str | None = None
+    #: nodes that it must not run on
+    exclude: list[Word] = Field(default_factory=list)
+    #: who gets mail from the cluster when the job fails or has used most of its time
+    mail: Word | None = None
+    #: whether the cluster may end it and start it again later
+    preemptible: bool = False
+    #: how long before its time limit the script is asked to save and stop
+    save_seconds: int = Field(default=60, ge=1)
+    #: where `slurm-JOB.out` is to lie; None: in the job's own folder
+    logs: str | None = None
+
+
 class JobRequest(_File):
     """`.progtrain/jobs/*/job.json`: what a guard is to run."""
 
@@ -172,6 +206,7 @@ class JobRequest(_File):
     timeout_seconds: float | None = None
     #: import statements with which the script begins: it may be started from an interpreter that has run them already
     imports: list[str] = Field(default_factory=list)
+    resources: Resources = Field(default_factory=Resources)
 
 
 class JobState(_File):
@@ -193,10 +228,15 @@ class JobState(_File):
     ended_at: datetime | None = None
     #: of the script; negative: ended by that signal
     exit_code: int | None = None
-    #: "time limit", "cancelled", "could not start", "lost": why it did not end by itself
+    #: "time limit", "cancelled", "could not start", "lost": why it did not end by itself; "go on later": it was asked to
+    #: save because its time was nearly over, and did; "replaced": a newer attempt was named to it
     ended_by: str | None = None
     #: processes of the tree that were still there afterwards and were ended
     leftovers: int = 0
+    #: on a cluster: the job's id there, its node, and how often it was started again under that id
+    job: str | None = None
+    node: str | None = None
+    restarts: int = 0
 
     @property
     def seconds(self) -> float:

@@ -97,6 +97,18 @@ class JobFolder(_Folder):
     guard_log = _in("path", "guard.log")
     #: its existence asks the guard to stop the tree
     cancel = _in("path", "cancel")
+    #: touched every ten seconds by the guard: other machines go by its age
+    beat = _in("path", "beat")
+    #: names the attempt that takes this one's place: the guard ends itself
+    fence = _in("path", "fence")
+    #: on a cluster: what was about to be submitted, and what came of it
+    intent = _in("path", "intent.json")
+    submitted = _in("path", "submit.json")
+    batch = _in("path", "batch.sh")
+
+    def restarted(self, count: int) -> JobFolder:
+        """Where a cluster that starts the job again, under the same id, keeps that start."""
+        return self if count == 0 else JobFolder(self.path.with_name(f"{self.path.name}.r{count}"))
 
 
 @dataclass(frozen=True)

@@ -228,8 +228,8 @@ class JobState(_File):
     ended_at: datetime | None = None
     #: of the script; negative: ended by that signal
     exit_code: int | None = None
-    #: "time limit", "cancelled", "could not start", "lost": why it did not end by itself; "go on later": it was asked to
-    #: save because its time was nearly over, and did; "replaced": a newer attempt was named to it
+    #: "time limit", "cancelled", "could not start", "lost": why it did not end by itself; "go on later": it was asked
+    #: to save because its time was nearly over, and did; "replaced": a newer attempt was named to it
     ended_by: str | None = None
     #: processes of the tree that were still there afterwards and were ended
     leftovers: int = 0

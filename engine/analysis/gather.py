@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from progtrain.advisor.interface import Candidate, Tried
-from progtrain.engine import metrics
+from progtrain.engine import metrics, values
 from progtrain.engine.analysis.advise import at_run_time
-from progtrain.engine.analysis.advise.candidates import back_to, find_candidates, with_way_back
+from progtrain.engine.analysis.advise.candidates import NO_VERDICT, back_to, find_candidates, rank, with_way_back
 from progtrain.engine.analysis.advise.diagnosis import diagnose
 from progtrain.engine.analysis.advise.tuning import Situation
 from progtrain.engine.analysis.compare.deltas import comparer, judge, metric_rows, trade_offs
@@ -161,8 +161,13 @@ class _Gathering:
         if best is not None and self.limits.branch_from == "best":
             return find_candidates(best, base=self.best.version)
         own = find_candidates(latest)
-        if best is None or measured.verdict_best != "worse":
+        if best is None or measured.verdict_best not in ("worse", None):
             return own
+        if measured.verdict_best is None:
+            if values.same(measured.value, measured.best_value):
+                return own
+            back = back_to(best, self._worse_by(measured) + NO_VERDICT, measured=False)
+            return rank((*own, back)) if back else own
         back = back_to(best, self._worse_by(measured))
         return with_way_back(own, back) if back else own
 

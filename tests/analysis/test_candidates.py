@@ -253,3 +253,91 @@ def test_a_last_batch_of_one_sample_is_not_normalised(lab: Lab, limits: Limits, 
     stats.write_text(json.dumps({"num_train": samples}))
     lab.version(source=lab.script(batch_size=64))
     assert ("add_batch_norm" in ids(gather(lab.ws, "v001", limits, lab.records))) is offered
+
+
+RATE_UP = {"operation": "set", "setting": "learning_rate", "from": 0.001, "to": 0.003}
+
+
+def reported(lab: Lab, scores: list[float | None], rates: list[float]) -> None:
+    """Versions of which only the script's own score is known, each made from the one before by another rate."""
+    slow = [1.1 - 0.006 * i for i in range(20)]
+    for number, (score, rate) in enumerate(zip(scores, rates, strict=True), start=1):
+        more: dict[str, Any] = {}
+        if number > 1:
+            operation = {**RATE_UP, "from": rates[number - 2], "to": rate}
+            more = {"base": f"v{number - 1:03d}", "operation": operation, "action_text": "the other rate"}
+        version = f"v{number:03d}"
+        lab.version(version, accuracy=score, source=with_rate(lab, version, rate), train=slow, **more)
+        lab.ws.version(version).per_sample.unlink()
+
+
+def test_a_change_that_came_with_a_worse_score_is_not_extended_though_nothing_was_measured(
+    lab: Lab, limits: Limits
+) -> None:
+    reported(lab, [0.9], [0.001])
+    assert ids(gather(lab.ws, "v001", limits, lab.records))[0] == "learning_rate_up"
+    lab.records.clear()
+    reported(lab, [0.9, 0.88], [0.001, 0.003])
+    insight = gather(lab.ws, "v002", limits, lab.records)
+    assert insight.metrics[0].verdict_previous is None
+    assert "learning_rate_up" not in ids(insight)
+    back = insight.candidate("back_to_v001")
+    assert back
+    assert back.reasons[0] == (
+        "for: v002 is worse than v001 by -0.0200 in accuracy (there 0.9000), which may be noise: "
+        "no verdict could be measured"
+    )
+
+
+def test_an_earlier_action_that_came_with_a_worse_score_can_be_undone(lab: Lab, limits: Limits) -> None:
+    reported(lab, [0.9, 0.88, 0.89], [0.001, 0.003, 0.003])
+    lab.records[2] = replace(
+        lab.records[2],
+        source=lab.script("v003", epochs=30, learning_rate=0.003),
+        operation={"operation": "set", "setting": "epochs", "from": 20, "to": 30},
+    )
+    insight = gather(lab.ws, "v003", limits, lab.records)
+    found = insight.candidate("undo_v002")
+    assert found
+    assert found.reasons == (
+        "for: the other rate came with a worse score in v002, which may be noise: no verdict could be measured",
+    )
+
+
+def test_it_may_be_extended_where_the_score_is_better_or_the_same(lab: Lab, limits: Limits) -> None:
+    for score in (0.9, 0.91):
+        lab.records.clear()
+        reported(lab, [0.9, score], [0.001, 0.003])
+        found = gather(lab.ws, "v002", limits, lab.records)
+        assert "learning_rate_up" in ids(found)
+        assert "back_to_v001" not in ids(found)
+
+
+def test_the_way_that_a_metric_is_better_counts_there(lab: Lab) -> None:
+    reported(lab, [0.9, 0.88], [0.001, 0.003])
+    insight = gather(lab.ws, "v002", Limits(primary_metric="accuracy", higher_is_better=False), lab.records)
+    assert "learning_rate_up" in ids(insight)
+
+
+def test_what_came_with_a_better_score_is_not_lightly_taken_back(lab: Lab, limits: Limits) -> None:
+    reported(lab, [0.9, 0.91], [0.01, 0.03])
+    insight = gather(lab.ws, "v002", limits, lab.records)
+    down = insight.candidate("learning_rate_down")
+    assert down
+    assert any("came with a better score in v002, which may be noise" in reason for reason in down.reasons)
+
+
+def test_a_shorter_step_from_the_best_counts_for_less_after_a_longer_one_came_with_a_worse_score(
+    lab: Lab, limits: Limits
+) -> None:
+    reported(lab, [0.9], [0.001])
+    before = gather(lab.ws, "v001", limits, lab.records).candidate("learning_rate_up")
+    lab.records.clear()
+    reported(lab, [0.9, 0.88], [0.001, 0.01])
+    best = replace(limits, branch_from="best")
+    after = gather(lab.ws, "v002", best, lab.records).candidate("learning_rate_up")
+    assert before
+    assert after
+    assert after.operation["to"] == 0.003
+    assert after.score < before.score
+    assert "against: the other rate came with a worse score in v002" in after.reasons[-1]

@@ -34,6 +34,9 @@ from progtrain.engine.script.sources import files_of
 _NO_ACTION = frozenset({*FIXED, "val_batch_size", "num_workers", "num_classes"})
 #: what an earlier outcome of the same kind of change, from another state, leaves of a score
 _MEMORY = {"worse": 0.45, "within noise": 0.65, "better": 1.0}
+#: what a change of the score without a verdict leaves: noise may have made it, so it counts for less than one
+_UNMEASURED = 0.6
+NO_VERDICT = ", which may be noise: no verdict could be measured"
 
 
 def find_candidates(situation: Situation, *, base: str | None = None) -> tuple[Candidate, ...]:
@@ -140,8 +143,10 @@ def _proposal(name: str, operation: dict[str, Any], risk: Risk, why: str, situat
 def _undos(situation: Situation) -> Iterator[Candidate]:
     """Actions among the ancestors that brought nothing, or harm, and are still in the script."""
     for record in reversed(_ancestors([*situation.history, situation.record], situation.record.version)):
-        if record.operation is None or record.outcome not in ("worse", "within noise"):
+        change = _score_change(record, situation)
+        if record.operation is None or (record.outcome not in ("worse", "within noise") and not (change or 0) < 0):
             continue
+        told = record.action_text or "its action"
         worse = record.outcome == "worse"
         yield Candidate(
             id=f"undo_{record.version}",
@@ -152,8 +157,8 @@ def _undos(situation: Situation) -> Iterator[Candidate]:
             risk="low",
             why="a change that did not help only makes the script harder to understand",
             evidence=("verdict_previous",) if record.version == situation.record.version else (),
-            reasons=(f"for: {record.action_text or 'its action'} was {record.outcome} in {record.version}",),
-            score=0.6 if worse else 0.15,
+            reasons=(f"for: {told} {_unmeasured(record, 'worse') if change else _measured(record)}",),
+            score=0.6 if worse else 0.35 if change else 0.15,
         )
 
 
@@ -278,31 +283,63 @@ def _is_version(node: ast.stmt) -> bool:
 
 
 def _with_memory(proposal: Candidate, situation: Situation) -> Candidate | None:
-    """The same kind of change counts for less after it failed, and for more after it helped."""
+    """The same kind of change counts for less after it failed, and for more after it helped. Where no verdict could
+    be given the score alone tells: a change that came with a worse one is not made a second time on top of itself.
+    """
     last = situation.record
     mine = kind_of(proposal.operation)
     if last.operation and last.outcome == "better" and _is_opposite(mine, kind_of(last.operation)):
         return None
+    standing = {record.version for record in _ancestors([*situation.history, last], last.version)}
     told, value = list(proposal.reasons), proposal.score
     for record in situation.history:
-        outcome = record.outcome
-        if record.operation is None or outcome not in _MEMORY or kind_of(record.operation) != mine:
+        if record.operation is None:
             continue
-        if outcome == "better":
+        kind, action = kind_of(record.operation), record.action_text or "the same kind of change"
+        change = _score_change(record, situation) or 0.0
+        if kind == mine and record.outcome == "better":
             value = min(1.0, value + 0.12)
-            told.insert(0, f"for: the same kind of change was better in {record.version}")
-        else:
-            value *= _MEMORY[outcome]
-            told.append(f"against: {record.action_text or 'the same kind of change'} was {outcome} in {record.version}")
+            told.insert(0, f"for: the same kind of change {_measured(record)}")
+        elif kind == mine and record.outcome in _MEMORY:
+            value *= _MEMORY[record.outcome]
+            told.append(f"against: {action} {_measured(record)}")
+        elif kind == mine and change < 0:
+            if record.version in standing:
+                return None
+            value *= _UNMEASURED
+            told.append(f"against: {action} {_unmeasured(record, 'worse')}")
+        elif record is last and change > 0 and _is_opposite(mine, kind):
+            value *= _UNMEASURED
+            told.append(f"against: it would take back {action}, which {_unmeasured(record, 'better')}")
     return proposal.model_copy(update={"reasons": tuple(told), "score": max(FLOOR / 4, value)})
+
+
+def _score_change(record: VersionRecord, situation: Situation) -> float | None:
+    """By how much the score is better (above 0) or worse than that of the version it was made from, where there is
+    no verdict; None where there is one, or a number is missing."""
+    base = next((one for one in situation.history if one.version == record.base), None)
+    if record.outcome is not None or base is None or not (record.comparable and base.comparable):
+        return None
+    if record.primary is None or base.primary is None or values.same(record.primary, base.primary):
+        return None
+    return (record.primary - base.primary) * (1 if situation.limits.higher_is_better else -1)
+
+
+def _measured(record: VersionRecord) -> str:
+    return f"was {record.outcome} in {record.version}"
+
+
+def _unmeasured(record: VersionRecord, how: str) -> str:
+    return f"came with a {how} score in {record.version}{NO_VERDICT}"
 
 
 def _is_opposite(one: tuple[str, str], other: tuple[str, str]) -> bool:
     return one[0] == other[0] and {one[1], other[1]} == {"up", "down"}
 
 
-def back_to(best: Situation, worse_by: str) -> Candidate | None:
-    """The best version's own first candidate, for when the latest one is clearly worse; None when it has none."""
+def back_to(best: Situation, worse_by: str, *, measured: bool = True) -> Candidate | None:
+    """The best version's own first candidate, for when the latest one is worse; None when it has none. Clearly worse,
+    or not `measured`: then it is one among others."""
     own = find_candidates(best)
     if not own:
         return None
@@ -315,7 +352,7 @@ def back_to(best: Situation, worse_by: str) -> Candidate | None:
             "why": "what comes next should not stand on a change that made things worse",
             "reasons": (f"for: {worse_by}", *first.reasons),
             "evidence": tuple(dict.fromkeys(("verdict_best", "delta_best", *first.evidence))),
-            "score": round(0.6 + 0.4 * first.score, 4),
+            "score": round((0.6 if measured else 0.2) + 0.4 * first.score, 4),
             "base": version,
             "note": f"{first.id} on {version}",
         }

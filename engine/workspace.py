@@ -24,7 +24,7 @@ def version_number(text: str) -> int | None:
     return int(match[1]) if match and version_id(int(match[1])) == text else None
 
 
-def _in(folder: str, name: str) -> cached_property[Path]:
+def inside(folder: str, name: str) -> cached_property[Path]:
     """What lies under `name` in a folder that is an attribute of the same class."""
     return cached_property(lambda owner: getattr(owner, folder) / name)
 
@@ -35,30 +35,30 @@ def next_version(version: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Folder:
+class Folder:
     path: Path
 
 
-class VersionFolder(_Folder):
+class VersionFolder(Folder):
     """`Models/Artifacts/v003/`: what came of one training."""
 
-    spec = _in("path", "spec.json")
-    best_checkpoint = _in("path", "best.ckpt")
-    last_checkpoint = _in("path", "last.ckpt")
-    additional_assets = _in("path", "additional_assets")
-    eval_score = _in("path", "eval_score.json")
-    infer_samples = _in("path", "infer_samples")
-    logs = _in("path", "logs")
-    evaluation = _in("path", "_eval")
-    per_sample = _in("path", "_eval/per_sample.csv")
+    spec = inside("path", "spec.json")
+    best_checkpoint = inside("path", "best.ckpt")
+    last_checkpoint = inside("path", "last.ckpt")
+    additional_assets = inside("path", "additional_assets")
+    eval_score = inside("path", "eval_score.json")
+    infer_samples = inside("path", "infer_samples")
+    logs = inside("path", "logs")
+    evaluation = inside("path", "_eval")
+    per_sample = inside("path", "_eval/per_sample.csv")
     #: how the evaluation was done: hashes of evaluator, data, checkpoint and the seed
-    protocol = _in("path", "_eval/protocol.json")
-    analysis = _in("path", "result-analysis.md")
-    action = _in("path", "action-extract.md")
-    tests = _in("path", "_tests")
-    retry_report = _in("path", "_tests/train_retry_report.md")
-    baseline_smoke_report = _in("path", "_tests/baseline_smoke_test_report.md")
-    baseline_patch_report = _in("path", "_tests/baseline_patch_report.md")
+    protocol = inside("path", "_eval/protocol.json")
+    analysis = inside("path", "result-analysis.md")
+    action = inside("path", "action-extract.md")
+    tests = inside("path", "_tests")
+    retry_report = inside("path", "_tests/train_retry_report.md")
+    baseline_smoke_report = inside("path", "_tests/baseline_smoke_test_report.md")
+    baseline_patch_report = inside("path", "_tests/baseline_patch_report.md")
 
     def log_dirs(self) -> list[Path]:
         """`logs/version_#/`, numerically sorted."""
@@ -68,43 +68,43 @@ class VersionFolder(_Folder):
         return [path for _, path in sorted(numbered)]
 
 
-class DraftFolder(_Folder):
+class DraftFolder(Folder):
     """`.progtrain/drafts/v003/`: what the advisor wrote and nobody has accepted yet."""
 
-    briefing = _in("path", "briefing.json")
-    draft = _in("path", "draft.json")
+    briefing = inside("path", "briefing.json")
+    draft = inside("path", "draft.json")
     #: the advisor's stream, as JSON lines, while it drafts
-    events = _in("path", "events.jsonl")
-    log = _in("path", "advisor.log")
+    events = inside("path", "events.jsonl")
+    log = inside("path", "advisor.log")
     #: what the advisor wrote when it was asked for code, and what came of it
-    proposal = _in("path", "proposal.json")
-    analysis = _in("path", "result-analysis.md")
-    action = _in("path", "action-extract.md")
+    proposal = inside("path", "proposal.json")
+    analysis = inside("path", "result-analysis.md")
+    action = inside("path", "action-extract.md")
     #: the question as it stands before the user: chosen candidate, base, checks, diff
-    review = _in("path", "review.json")
+    review = inside("path", "review.json")
 
     def round(self, number: int) -> DraftFolder:
         """An earlier round of the same draft, kept."""
         return DraftFolder(self.path / "rounds" / str(number))
 
 
-class JobFolder(_Folder):
+class JobFolder(Folder):
     """`.progtrain/jobs/v003-train-1/`: one child process and its guard."""
 
-    job = _in("path", "job.json")
-    state = _in("path", "state.json")
-    log = _in("path", "output.log")
-    guard_log = _in("path", "guard.log")
+    job = inside("path", "job.json")
+    state = inside("path", "state.json")
+    log = inside("path", "output.log")
+    guard_log = inside("path", "guard.log")
     #: its existence asks the guard to stop the tree
-    cancel = _in("path", "cancel")
+    cancel = inside("path", "cancel")
     #: touched every ten seconds by the guard: other machines go by its age
-    beat = _in("path", "beat")
+    beat = inside("path", "beat")
     #: names the attempt that takes this one's place: the guard ends itself
-    fence = _in("path", "fence")
+    fence = inside("path", "fence")
     #: on a cluster: what was about to be submitted, and what came of it
-    intent = _in("path", "intent.json")
-    submitted = _in("path", "submit.json")
-    batch = _in("path", "batch.sh")
+    intent = inside("path", "intent.json")
+    submitted = inside("path", "submit.json")
+    batch = inside("path", "batch.sh")
 
     def restarted(self, count: int) -> JobFolder:
         """Where a cluster that starts the job again, under the same id, keeps that start."""
@@ -119,14 +119,14 @@ class Workspace:
 
     # what the user brings
 
-    rules = _in("root", "user_defined_rules.json")
-    instruction = _in("root", "user_instruction.md")
-    pipeline_script = _in("root", "01_data_pipeline.py")
-    baseline_script = _in("root", "02_train_baseline.py")
-    eval_script = _in("root", "03_eval.py")
+    rules = inside("root", "user_defined_rules.json")
+    instruction = inside("root", "user_instruction.md")
+    pipeline_script = inside("root", "01_data_pipeline.py")
+    baseline_script = inside("root", "02_train_baseline.py")
+    eval_script = inside("root", "03_eval.py")
     #: what `03_eval.py` and `04_final_report.py` work with
-    eval_modules = _in("root", "progtrain_eval")
-    report_script = _in("root", "04_final_report.py")
+    eval_modules = inside("root", "progtrain_eval")
+    report_script = inside("root", "04_final_report.py")
 
     def script(self, version: str) -> Path:
         return self.root / f"02_train_{version}.py"
@@ -155,25 +155,27 @@ class Workspace:
 
     # what comes of it
 
-    artifacts = _in("root", "Models/Artifacts")
-    external = _in("root", "Models/external")
-    reports = _in("root", "Models/Report")
+    artifacts = inside("root", "Models/Artifacts")
+    external = inside("root", "Models/external")
+    reports = inside("root", "Models/Report")
 
     def version(self, version: str) -> VersionFolder:
         """Also for the baseline: `version("baseline")`."""
         return VersionFolder(self.artifacts / version)
 
+    experiments = inside("root", "experiments")
+
     # the engine's own
 
-    own = _in("root", ".progtrain")
-    journal = _in("own", "journal.jsonl")
-    lock = _in("own", "runner.lock")
+    own = inside("root", ".progtrain")
+    journal = inside("own", "journal.jsonl")
+    lock = inside("own", "runner.lock")
     #: the interpreter that was named before a loop began
-    named_python = _in("own", "python")
-    runner_log = _in("own", "runner.log")
-    inbox = _in("own", "inbox")
-    stop_request = _in("inbox", "stop.json")
-    jobs = _in("own", "jobs")
+    named_python = inside("own", "python")
+    runner_log = inside("own", "runner.log")
+    inbox = inside("own", "inbox")
+    stop_request = inside("inbox", "stop.json")
+    jobs = inside("own", "jobs")
 
     def decision(self, question: str) -> Path:
         return self.inbox / f"{question}.json"

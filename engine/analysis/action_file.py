@@ -18,6 +18,7 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.operations import Operation, parse_operation
 from progtrain.engine.script.names import nearest
 from progtrain.engine.workspace import version_number
+from progtrain.engine.yaml_text import refuse_keys_twice
 
 SELECTED, DEFERRED = "Selected Action (only 1)", "Deferred Candidates"
 GOAL, CHANGE, WHERE = "Goal", "Change", "Where"
@@ -100,7 +101,7 @@ def _mapping(block: _Block, file: Path | str | None) -> dict[Any, Any]:
     line, text = block
     try:
         for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
-            _refuse_keys_twice(node)
+            refuse_keys_twice(node)
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -122,18 +123,6 @@ def _mapping(block: _Block, file: Path | str | None) -> dict[Any, Any]:
     if not isinstance(only, dict):
         raise InputError("an operation is a mapping of keys", file=file, place=line, fix=_EXAMPLE)
     return only
-
-
-def _refuse_keys_twice(node: yaml.Node) -> None:
-    """Of two operations in one mapping YAML would keep the last in silence."""
-    seen: set[str] = set()
-    for child in node.value if isinstance(node, yaml.CollectionNode) else ():
-        key, value = child if isinstance(node, yaml.MappingNode) else (None, child)
-        if key is not None and isinstance(key.value, str):
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key `{key.value}` comes twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        _refuse_keys_twice(value)
 
 
 def _base(data: dict[Any, Any], block: _Block, file: Path | str | None) -> str | None:

@@ -1,0 +1,41 @@
+"""YAML that people write: read without surprises. A key that comes twice is an error, since the first would be lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from progtrain.engine.errors import InputError
+
+
+def refuse_keys_twice(node: yaml.Node) -> None:
+    """Raises `yaml.MarkedYAMLError` at the second of two equal keys of one mapping."""
+    seen: set[str] = set()
+    for child in node.value if isinstance(node, yaml.CollectionNode) else ():
+        key, value = child if isinstance(node, yaml.MappingNode) else (None, child)
+        if key is not None and isinstance(key.value, str):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key `{key.value}` comes twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        refuse_keys_twice(value)
+
+
+def read_mapping(text: str, file: Path | str) -> dict[str, Any]:
+    """One mapping, as a file of settings is. Raises `InputError` with the line."""
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+        if node is not None:
+            refuse_keys_twice(node)
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or "it cannot be read"
+        place = mark.line + 1 if mark else None
+        raise InputError(f"not valid YAML: {reason}", file=file, place=place, fix="correct that line") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not valid YAML: {error}", file=file, fix="correct it") from error
+    if not isinstance(found, dict):
+        raise InputError("a mapping of keys belongs here", file=file, fix="write `key: value` lines")
+    return {str(key): value for key, value in found.items()}

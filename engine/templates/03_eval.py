@@ -15,7 +15,8 @@ Model and samples come from the first of `SOURCES` that the training script has:
 2. `load_model(checkpoint_path)` with a function val_dataloader().
 3. `Trainer.fit` of Lightning or `Trainer.train` of transformers: the script is run up to that call, nothing is trained,
    and the model and the validation data that it has built itself are evaluated, by its own validation_step.
-4. its log, metrics.csv: the numbers of the best epoch, marked as reported by the script and not measured.
+4. its log, metrics.csv: the numbers of one epoch, that of best.ckpt if it tells, else the best by the primary metric.
+   They are marked as reported by the script and not measured.
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ class Job:
         self.home = ROOT / "Models" / ("external" if args.external else "Artifacts") / self.name
         self.checkpoint = self.home if args.external else self.home / "best.ckpt"
         self.folder = args.output or self.home
+        listed = [m.get("name") if isinstance(m, dict) else m for m in config.get("metrics") or []]
+        self.primary = str(config.get("primary_metric") or next(iter(listed), "loss"))
         self.shown = int(config.get("infer_samples", 10))
         self.arguments = [str(word) for word in self.rules.get("training_args") or []]
 
@@ -233,7 +236,7 @@ def by_training(job: Job) -> Evaluation | None:
 
 def by_log(job: Job) -> Evaluation:
     judge = judge_for(job)
-    scores = reported(job.home, judge.wanted)
+    scores = reported(job.home, judge.wanted, job.primary)
     print(f"note: {job.path.name} runs no Trainer and offers no load_split(split): the scores are {REPORTED}")
     tell_count(job, 0)
     return Evaluation(judge, scores, None, reported=True)

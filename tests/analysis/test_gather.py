@@ -119,6 +119,16 @@ def test_missing_files_become_warnings(lab: Lab, limits: Limits) -> None:
     assert len(insight.candidates) >= 8
 
 
+def test_what_the_script_reported_is_told_with_its_epoch(lab: Lab, limits: Limits) -> None:
+    lab.version()
+    lab.ws.version("v001").per_sample.unlink()
+    lab.score({"accuracy": 0.9}, samples=0)
+    sources = {"loss": "not in its log", "accuracy": "reported: val_acc, epoch 3 (the best by val_acc)"}
+    lab.ws.version("v001").protocol.write_text(json.dumps({"sources": sources}))
+    warnings = gather(lab.ws, "v001", limits, lab.records).warnings
+    assert any("reported them for epoch 3 (the best by val_acc), not measured" in told for told in warnings)
+
+
 def test_a_torn_log_and_a_script_that_does_not_parse_are_survived(lab: Lab, limits: Limits) -> None:
     lab.version(source="def broken(:\n")
     log = lab.ws.version("v001").logs / "version_0" / "metrics.csv"

@@ -368,6 +368,51 @@ def test_a_plain_script_gives_what_it_reported(lab: Workspace, evaluated: Run, t
     assert not lab.version("v001").per_sample.exists()
     protocol = json.loads(lab.version("v001").protocol.read_text())
     assert protocol["reported"] is True
+    assert protocol["sources"]["accuracy"] == (
+        "reported by the script, not measured: val_acc, epoch 1 (the best by val_acc)"
+    )
+
+
+KEPT = 'torch.save({"epoch": 3, "weights": net.state_dict(), "accuracy": 0.8}, OUT + "/best.ckpt")'
+SAVED = 'torch.save(net.state_dict(), OUT + "/best.ckpt")'
+ROWS = "[0.7, 0.5, 0.6][epoch], [0.5, 0.9, 0.8][epoch]"
+APART = "[0.7, 0.5, 0.6][epoch], [0.5, 0.8, 0.9][epoch]"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "metrics", "epoch", "accuracy"),
+    [
+        ([(ROWS, APART)], ("accuracy",), "2 (the best by val_acc)", 0.9),
+        ([(ROWS, APART)], ("loss", "accuracy"), "1 (the best by val_loss)", 0.8),
+        ([(ROWS, APART)], ("f1", "accuracy"), "1 (the best by val_loss)", 0.8),
+        # it counts from 1, the log from 0
+        ([(SAVED, KEPT)], ("accuracy",), "2 (that of best.ckpt)", 0.8),
+        ([(SAVED, KEPT.replace("0.8", "0.7"))], ("accuracy",), "1 (the best by val_acc)", 0.9),
+        (
+            [(SAVED, KEPT.replace("3", "1").replace('"accuracy"', '"best"'))],
+            ("accuracy",),
+            "2 (that of best.ckpt)",
+            0.8,
+        ),
+    ],
+)
+def test_what_it_reported_is_of_the_best_epoch_by_the_primary_metric_or_of_the_checkpoint(
+    lab: Workspace,
+    evaluated: Run,
+    trained: Run,
+    pieces: list[tuple[str, str]],
+    metrics: tuple[str, ...],
+    epoch: str,
+    accuracy: float,
+) -> None:
+    wanted(lab, *metrics)
+    trained(*pieces, script=PLAIN)
+    done = evaluated("--version", "v001")
+    assert done.code == 0, done.err
+    assert values(lab)["accuracy"] == accuracy
+    sources = json.loads(lab.version("v001").protocol.read_text())["sources"]
+    assert sources["accuracy"].partition(", epoch ")[2].startswith(epoch)
+    assert f"the numbers are those of epoch {epoch[0]}" in done.out
 
 
 STEP = """        out = self(batch[0])

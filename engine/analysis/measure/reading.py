@@ -23,6 +23,7 @@ from progtrain.engine.script import version_files
 from progtrain.engine.script.choices import is_off
 from progtrain.engine.script.settings import Setting, choose_setting, find_settings
 from progtrain.engine.script.structure import describe
+from progtrain.engine.text import clean_line
 from progtrain.engine.workspace import VersionFolder, Workspace, version_number
 
 _SETTINGS = ["learning_rate", "batch_size", "weight_decay", "dropout", "hidden_size", "epochs", "momentum", "layers"]
@@ -99,13 +100,22 @@ def read_samples(ws: Workspace, version: str, warnings: list[str]) -> PerSample 
     path = ws.version(version).per_sample
     score = None if path.exists() else try_read_json(ws.version(version).eval_score)
     if isinstance(score, dict) and score.get("num_samples") == 0:
-        warnings.append("scores are as the script reported them, not measured: no verdicts and no samples")
+        of = _reported_epoch(try_read_json(ws.version(version).protocol))
+        warnings.append(f"scores are as the script reported them{of}, not measured: no verdicts and no samples")
         return None
     try:
         return read_per_sample(path)
     except InputError as error:
         warnings.append(f"{ws.relative(path)}: {error.reason}: no verdict and no samples for {version}")
         return None
+
+
+def _reported_epoch(protocol: Any) -> str:
+    """Of which epoch they are: ` for epoch 3 (the best by val_acc)`; empty where the protocol does not say."""
+    sources = protocol.get("sources") if isinstance(protocol, dict) else None
+    told = (str(source).partition(", epoch ")[2] for source in (sources.values() if isinstance(sources, dict) else ()))
+    found = next((epoch for epoch in told if epoch), "")
+    return f" for epoch {clean_line(found)}" if found else ""
 
 
 def _completed(

@@ -78,6 +78,14 @@ def as_guard_says(state: JobState) -> Seen:
     return Seen(phase, reason, cause, state, state.job, state.node)
 
 
+def beat_age(folder: JobFolder) -> float | None:
+    """Seconds since the guard's last sign of life, by this machine's clock; None when there was none."""
+    try:
+        return max(0.0, time.time() - folder.beat.stat().st_mtime)
+    except OSError:
+        return None
+
+
 class Executor(ABC):
     """Runs jobs. It keeps nothing in memory: a runner that is started again finds its jobs by their folders.
 

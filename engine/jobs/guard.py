@@ -1,7 +1,8 @@
 """The parent of a script: `python -P -m progtrain.engine.jobs.guard FOLDER`.
 
-With `--keep` it takes one job after the other, a folder on each line of its input, and keeps a warm interpreter for
-them (`warm.py`) until whoever sends them is gone.
+With `--batch` it is the last line of a job on a cluster: it keeps each start that the cluster makes of the same job
+in a folder of its own. With `--keep` it takes one job after the other, a folder on each line of its input, and keeps a
+warm interpreter for them (`warm.py`) until whoever sends them is gone. Its exit code is the script's.
 
 It outlives the runner and the terminal, never leaves a process of the script's tree behind, and writes what became of
 it to `state.json`. Only the standard library and psutil, so that it starts at once.
@@ -14,13 +15,12 @@ import ctypes
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,16 +28,24 @@ from typing import Any, BinaryIO
 import psutil
 
 from progtrain.engine.jobs.detached import began, die_with_parent
+from progtrain.engine.jobs.listen import GO_ON_LATER, Asked, cluster, listening, named, replaced
 from progtrain.engine.jobs.warm import Warm
 
 #: Seconds between asking a process to end and ending it.
 GRACE_SECONDS = 3.0
+#: seconds without a beat after which a guard that Slurm has lost sight of counts as gone
+LOST_SECONDS = 180.0
+#: exit code of a guard whose job another one does
+NOT_MINE = 75
 _POLL_SECONDS = 0.1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def run(folder: Path, request: dict[str, Any], asked: Callable[[], bool], warm: Warm | None = None) -> None:
-    """Runs the script of a job to its end, whatever that is, and records it."""
+def run(folders: list[Path], request: dict[str, Any], warm: Warm | None = None) -> int:
+    """Runs the script of a job to its end, whatever that is, and records it in the first folder.
+
+    The other folders are those of earlier starts. Returns the exit code of the script, negative for a signal.
+    """
     begun = time.monotonic()
     _adopt_orphans()
     state: dict[str, Any] = {
@@ -46,44 +54,36 @@ def run(folder: Path, request: dict[str, Any], asked: Callable[[], bool], warm: 
         "pid": os.getpid(),
         "create_time": began(psutil.Process()),
         "started_at": _now(),
+        **cluster(),
     }
-    _write(folder, state)
+    _write(folders[0], state)
     leftovers: dict[int, int] = {}
-    ended_by: str | None = "could not start"
-    with (folder / "output.log").open("ab", buffering=0) as log:
+    with (folders[0] / "output.log").open("ab", buffering=0) as log, listening(folders, request) as (asked, explained):
+        process, exit_code, ended_by = None, -int(signal.SIGTERM), asked() or None
         try:
-            process, started = _start(request, log, warm, asked)
+            # it may have been asked to end before it began
+            process, started = (None, "") if ended_by else _start(request, log, warm, asked)
         except OSError as error:
             log.write(f"could not start {request['command'][0]}: {error.strerror}\n".encode())
-            exit_code = 127
-        else:
+            exit_code, ended_by = 127, "could not start"
+        if process is not None:
             state |= {"status": "running", "script_pid": process.pid, "started": started}
-            _write(folder, state)
+            _write(folders[0], state)
             limit = request.get("timeout_seconds")
-            deadline = math.inf if limit is None else begun + limit
             spared = warm.pid if warm else None
-            exit_code, ended_by = _watch(process, deadline, asked, spared)
+            exit_code, ended_by = _watch(process, math.inf if limit is None else begun + limit, asked, spared)
+            ended_by = ended_by or explained(exit_code)
             leftovers = end_tree(spared)
+    if ended_by == "go on later":
+        exit_code = GO_ON_LATER
     end = {"ended_at": _now(), "exit_code": exit_code, "ended_by": ended_by, "leftovers": len(leftovers)}
-    _write(folder, state | {"status": "ended"} | end)
+    _write(folders[0], state | {"status": "ended"} | end)
+    return exit_code
 
 
-@contextlib.contextmanager
-def _asked_to_end(folder: Path) -> Iterator[Callable[[], bool]]:
-    """Whether somebody wants the job to end: by the file `cancel`, or by a signal to this process."""
-    told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    cancel = folder / "cancel"
-    yield lambda: told.is_set() or cancel.exists()
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def _start(
-    request: dict[str, Any], log: BinaryIO, warm: Warm | None, asked: Callable[[], bool]
-) -> tuple[psutil.Process, str]:
+def _start(request: dict[str, Any], log: BinaryIO, warm: Warm | None, asked: Asked) -> tuple[psutil.Process, str]:
     """The script's process, a child of this one, and how it was started: "warm", or why not where that was wanted."""
-    process, why_not = warm.start(request, log, asked) if warm else (None, "")
+    process, why_not = warm.start(request, log, lambda: bool(asked())) if warm else (None, "")
     return process or _start_cold(request, log), why_not or ("warm" if process else "")
 
 
@@ -100,15 +100,13 @@ def _start_cold(request: dict[str, Any], log: BinaryIO) -> psutil.Process:
     )
 
 
-def _watch(
-    process: psutil.Process, deadline: float, asked: Callable[[], bool], spared: int | None
-) -> tuple[int, str | None]:
+def _watch(process: psutil.Process, deadline: float, asked: Asked, spared: int | None) -> tuple[int, str | None]:
     """Waits for the script. Returns its exit code, and why it was ended: None when it ended by itself."""
     while True:
         try:
             return int(process.wait(timeout=_POLL_SECONDS) or 0), None
         except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
-            reason = "cancelled" if asked() else "time limit" if time.monotonic() > deadline else None
+            reason = asked() or ("time limit" if time.monotonic() > deadline else "")
         if reason:
             # whoever waits for a child takes its exit code: here that is psutil
             return end_tree(spared).get(process.pid, -signal.SIGKILL), reason
@@ -171,22 +169,70 @@ def _claim(folder: Path) -> bool:
     return True
 
 
-def take(folder: Path, warm: Warm | None = None) -> None:
+def take(folder: Path, warm: Warm | None = None, earlier: list[Path] | None = None) -> int:
+    """The exit code for a process that is this job, 128 and more for a signal."""
     # read before the claim: the folder may be in the middle of being made anew
     request = json.loads((folder / "job.json").read_bytes())
-    if _claim(folder):
-        with _asked_to_end(folder) as asked:
-            run(folder, request, asked, warm)
+    folders = [folder, *(earlier or [])]
+    if replaced(folders) or not _claim(folder):
+        sys.stderr.write("another one does this job\n")
+        return NOT_MINE
+    exit_code = run(folders, request, warm)
+    return exit_code if exit_code >= 0 else 128 - exit_code
+
+
+def _batch(folder: Path) -> int:
+    # Lightning would have the cluster start the job again by itself
+    os.environ["SLURM_JOB_NAME"] = "bash"
+    count = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    if not count:
+        return take(folder)
+    starts = [folder, *(folder.with_name(f"{folder.name}.r{number}") for number in range(1, count + 1))]
+    *earlier, attempt = (path for path in starts if path.is_dir() or path is starts[-1])
+    if any((state := _state(path)).get("exit_code") == 0 and not state.get("ended_by") for path in earlier):
+        sys.stderr.write("an earlier start of this job has done it\n")
+        return 0
+    if named(folder) not in {"", *(path.name for path in starts)}:
+        return NOT_MINE
+    attempt.mkdir(exist_ok=True)
+    shutil.copy(folder / "job.json", attempt / "job.json")
+    for path in earlier:
+        (path / "fence").write_text(attempt.name, encoding="utf-8")
+    while any(map(_may_be_at_work, earlier)):
+        time.sleep(1.0)
+    return take(attempt, earlier=earlier)
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = json.loads((folder / "state.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return state
+
+
+def _may_be_at_work(folder: Path) -> bool:
+    """A node that the cluster has lost sight of may well go on, and two must not write to the same checkpoints."""
+    try:
+        return (
+            _state(folder).get("status") != "ended" and time.time() - (folder / "beat").stat().st_mtime < LOST_SECONDS
+        )
+    except OSError:
+        return False
 
 
 def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if sys.argv[1] != "--keep":
-        take(Path(sys.argv[1]))
-        return
-    with Warm() as warm:
-        for line in sys.stdin:
-            take(Path(json.loads(line)), warm)
+    if sys.argv[1] == "--keep":
+        with Warm() as warm:
+            for line in sys.stdin:
+                take(Path(json.loads(line)), warm)
+    elif "--batch" in sys.argv:
+        # until it listens: it must not end the guard
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        sys.exit(_batch(Path(sys.argv[1])))
+    else:
+        sys.exit(take(Path(sys.argv[1])))
 
 
 if __name__ == "__main__":

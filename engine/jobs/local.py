@@ -11,11 +11,13 @@ from contextlib import suppress
 import psutil
 
 from progtrain.engine.files import storage_errors, try_read_json, write_json
-from progtrain.engine.jobs.base import LOST, Executor
+from progtrain.engine.jobs.base import LOST, Executor, beat_age
 from progtrain.engine.jobs.detached import began, spawn
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.workspace import JobFolder
 
+#: after so long without a beat a guard on another machine is gone
+_FRESH_SECONDS = 60.0
 _GUARD = "progtrain.engine.jobs.guard"
 
 
@@ -57,6 +59,9 @@ class Local(Executor):
         state = _read(folder)
         if state is None or state.status == "ended" or guard_alive(state):
             return state
+        if state.host != socket.gethostname() and _beats(folder):
+            # seen over a network folder from another machine
+            return state
         # it may have written its last word between the two looks
         state = _read(folder) or state
         return state if state.status == "ended" else state.model_copy(update={"status": "ended", "ended_by": LOST})
@@ -70,6 +75,11 @@ def _read(folder: JobFolder) -> JobState | None:
     """What the guard wrote last."""
     data = try_read_json(folder.state)
     return JobState.model_validate(data) if data is not None else None
+
+
+def _beats(folder: JobFolder) -> bool:
+    age = beat_age(folder)
+    return age is not None and age < _FRESH_SECONDS
 
 
 def guard_alive(state: JobState) -> bool:

@@ -1,0 +1,122 @@
+"""What a guard is told while its script runs, by signals and files, and the beat by which others know that it lives.
+
+Only the standard library, as for the guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+#: seconds between two signs of life
+BEAT_SECONDS = 10.0
+#: exit code of a guard whose script saved and stopped because its time was nearly over
+GO_ON_LATER = 85
+#: seconds in which a signal that went to the whole job reaches the guard too
+_TOGETHER_SECONDS = 0.3
+
+Asked = Callable[[], str]
+#: exit code of a script that ended while nobody here ended it -> why it ended, None: by itself
+Explained = Callable[[int], str | None]
+
+
+@contextlib.contextmanager
+def listening(folders: list[Path], request: Mapping[str, Any]) -> Iterator[tuple[Asked, Explained]]:
+    """`folders`: of the job, and of earlier starts of the same one, in which it may be cancelled too.
+
+    The first value says why the job is to end, "" while it is not to, and keeps the beat: ask it often.
+    """
+    told: set[int] = set()
+    stop = Path(name) if (name := request.get("environment", {}).get("PROGTRAIN_STOP_FILE")) else None
+    touched: list[Path] = []
+
+    def hear(number: int, _: FrameType | None) -> None:
+        told.add(number)
+        if number == signal.SIGUSR1 and stop is not None and not stop.exists():
+            with contextlib.suppress(OSError):
+                stop.touch()
+                touched.append(stop)
+
+    def asked() -> str:
+        replaced = beats()
+        if told & {signal.SIGTERM, signal.SIGINT}:
+            return "time limit" if signal.SIGUSR1 in told else "cancelled"
+        return "cancelled" if any((folder / "cancel").exists() for folder in folders) else replaced
+
+    def explained(exit_code: int) -> str | None:
+        # whoever ends a whole job signals guard and script, in any order
+        if exit_code < 0 and not told:
+            time.sleep(_TOGETHER_SECONDS)
+        if told & {signal.SIGTERM, signal.SIGINT}:
+            return asked()
+        saved = signal.SIGUSR1 in told and exit_code == 0 and not _finished(request)
+        return "go on later" if saved else None
+
+    beats = _beating(folders)
+    before = {number: signal.signal(number, hear) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    try:
+        yield asked, explained
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        # it was for this script: the next one is to train
+        for path in touched:
+            path.unlink(missing_ok=True)
+
+
+def _beating(folders: list[Path]) -> Asked:
+    """Touches the beat when it is time for it, and sees then whether a newer attempt has been named."""
+    own = folders[0] / "beat"
+    due, said = 0.0, ""
+
+    def beats() -> str:
+        nonlocal due, said
+        if time.monotonic() >= due:
+            due = time.monotonic() + BEAT_SECONDS
+            said = "replaced" if replaced(folders) else ""
+            # a full disk, or a folder that somebody removed, ends no training
+            with contextlib.suppress(OSError):
+                os.utime(own)
+        return said
+
+    with contextlib.suppress(OSError):
+        own.write_text(json.dumps({"pid": os.getpid(), "host": os.uname().nodename, **cluster()}), encoding="utf-8")
+    return beats
+
+
+def cluster() -> dict[str, Any]:
+    """What a cluster says of the job that this process is."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return {}
+    count = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    return {"job": os.environ["SLURM_JOB_ID"], "node": os.environ.get("SLURMD_NODENAME"), "restarts": count}
+
+
+def replaced(folders: list[Path]) -> bool:
+    """Whether a newer attempt was named to this one, `folders[0]`, or to an earlier start of it."""
+    return any(named(folder) not in ("", folders[0].name) for folder in folders)
+
+
+def named(folder: Path) -> str:
+    """The attempt that takes this one's place; empty where there is none."""
+    try:
+        return (folder / "fence").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _finished(request: Mapping[str, Any]) -> bool:
+    """Whether the script trained to its end although it had been asked to stop: what listens in it keeps a record."""
+    try:
+        name = request.get("environment", {})["PROGTRAIN_RECORD_FILE"]
+        by = json.loads(Path(name).read_bytes())["ended"]["by"]
+    except (KeyError, TypeError, ValueError, OSError):
+        return False
+    return bool(by != "stop request")

@@ -9,6 +9,7 @@ import ctypes
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -55,3 +56,11 @@ def spawn(module: str, arguments: list[str], log: Path, *, listens: bool = False
         )
     _children.append(child)
     return child
+
+
+def send(command: list[str], environment: Mapping[str, str]) -> None:
+    """Starts another program whose answer nobody waits for."""
+    children()
+    nothing = subprocess.DEVNULL
+    child = subprocess.Popen(command, env=environment, stdin=nothing, stdout=nothing, stderr=nothing)
+    _children.append(child)

@@ -12,17 +12,25 @@ import pytest
 from progtrain.engine.control.launch import Options
 from progtrain.engine.jobs.base import Executor
 from progtrain.engine.jobs.local import Local
+from progtrain.engine.jobs.slurm import Slurm
 from progtrain.engine.loop import runner, sequence
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.workspace import JobFolder, Workspace
 from tests.jobs.toy import Toy
 
-EXECUTORS: list[Callable[[], Executor]] = [Local, Toy]
+
+def slurm() -> Executor:
+    return Slurm(poll_seconds=0.3)
+
+
+EXECUTORS: list[Callable[[], Executor]] = [Local, Toy, slurm]
 
 
 @pytest.fixture(params=EXECUTORS, ids=lambda make: make.__name__)
 def make(request: pytest.FixtureRequest) -> Callable[[], Executor]:
     made: Callable[[], Executor] = request.param
+    if made is slurm:
+        request.getfixturevalue("cluster")
     return made
 
 

@@ -31,6 +31,11 @@ def of_training(ws: Workspace, version: str) -> dict[str, str]:
     }
 
 
+def of_tool(live: Path, stop: Path) -> dict[str, str]:
+    """A command that trains or evaluates: it tells how far it is and ends when it is asked to, if it can do either."""
+    return _hooked() | {"PROGTRAIN_LIVE_FILE": str(live), "PROGTRAIN_STOP_FILE": str(stop)}
+
+
 def of_probe(path: Path) -> dict[str, str]:
     """It ends where its training would begin, and says in `path` what it has set up by then."""
     return _hooked() | {"PROGTRAIN_PROBE_FILE": str(path)}

@@ -39,3 +39,8 @@ def read_mapping(text: str, file: Path | str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError("a mapping of keys belongs here", file=file, fix="write `key: value` lines")
     return {str(key): value for key, value in found.items()}
+
+
+def as_yaml(data: Any) -> str:
+    """In the order in which it comes."""
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000)

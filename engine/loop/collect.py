@@ -15,8 +15,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from progtrain.engine.files import LineReader, storage_errors, write_text
 from progtrain.engine.hooks import record_of
 from progtrain.engine.script import printed, probe, version_files
@@ -25,6 +23,7 @@ from progtrain.engine.script.settings import find_settings, values_of
 from progtrain.engine.text import tail
 from progtrain.engine.values import same
 from progtrain.engine.workspace import VersionFolder, Workspace
+from progtrain.engine.yaml_text import as_yaml
 
 #: in the names of files
 _BEST = re.compile(r"best", re.IGNORECASE)
@@ -154,7 +153,7 @@ def _settings(ws: Workspace, version: str, folder: VersionFolder, record: dict[s
     written |= {key: value for key, value in counts.items() if key in filed and key not in map(canonical, written)}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in written.items()}
     used = probe.used(record) if record else plain
-    write_text(target / "hparams.yaml", yaml.safe_dump(used, sort_keys=False, allow_unicode=True))
+    write_text(target / "hparams.yaml", as_yaml(used))
     return [f"hparams.yaml from what the {'training used' if record else 'script says'}"]
 
 

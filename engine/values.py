@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _RELATIVE = 1e-9
+#: a metric below this is written as 3.1e-05
+_SMALLEST = 1e-4
 
 
 def same(one: object, other: object) -> bool:
@@ -40,6 +42,32 @@ def number(value: object) -> float | None:
 def show(value: object) -> str:
     """A value as a person writes it: 3e-5 rather than 3e-05."""
     return re.sub(r"e([+-])0+(?=\d)", lambda m: "e" + m[1].replace("+", ""), str(value))
+
+
+def places(numbers: Iterable[float | None]) -> int:
+    """How many decimals a column of metrics is written with: 4, and up to 7 where less would hide a digit of a small
+    one's first four (0.00031 and 0.00029 differ)."""
+    sizes = [abs(value) for value in numbers if value is not None and _SMALLEST <= abs(value) < 0.1]
+    return 3 - math.floor(math.log10(min(sizes))) if sizes else 4
+
+
+def metric(value: float, decimals: int | None = None) -> str:
+    """A finite measurement to at least four digits that count: 0.9611, 0.0003120, 2900.12, 3.100e-05. `decimals`: of
+    its column, so that numbers below each other line up."""
+    size = abs(value)
+    if size >= 100:
+        return f"{value:.2f}" if size < 10_000 else f"{value:.0f}"
+    if 0 < size < _SMALLEST:
+        return f"{value:.3e}"
+    return f"{value:.{decimals or places([value])}f}"
+
+
+def change(value: float, decimals: int | None = None) -> str:
+    """A difference of metrics with its sign, in as many decimals as the metric is written with."""
+    size = abs(value)
+    if size >= 100 or (decimals is None and 0 < size < _SMALLEST):
+        return f"{'+' if value > 0 else ''}{metric(value)}"
+    return f"{value:+.{decimals or (4 if size >= 5 * _SMALLEST else places([value]))}f}"
 
 
 def ramp(value: float | None, none: float, all_: float) -> float:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from progtrain.advisor.interface import Fact
-from progtrain.engine import metrics
+from progtrain.engine import metrics, values
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.vocabulary import FACTS, bucket
 from progtrain.engine.text import shortened
@@ -56,17 +56,8 @@ def _rows(m: Measurements) -> Iterator[_Row]:
 
 
 def metric_text(value: float | None) -> str:
-    """Four decimals; fewer where the number is large, scientific where four would show nothing."""
-    if value is None or not math.isfinite(value):
-        return ""
-    size = abs(value)
-    if size >= 10_000:
-        return f"{value:.0f}"
-    if size >= 100:
-        return f"{value:.2f}"
-    if 0 < size < 0.0005:
-        return f"{value:.1e}"
-    return f"{value:.4f}"
+    """Four digits that count at least; empty for what is no number."""
+    return "" if value is None or not math.isfinite(value) else values.metric(value)
 
 
 def signed_text(value: float | None, like: float | None = None) -> str:
@@ -77,6 +68,8 @@ def signed_text(value: float | None, like: float | None = None) -> str:
     if shown and "e" not in shown:
         text = f"{value:.{len(shown.partition('.')[2])}f}"
         text = text.lstrip("-") if not float(text) else text
+    elif 5e-4 <= abs(value) < 100:
+        text = f"{value:.4f}"
     else:
         text = metric_text(value)
     return f"+{text}" if float(text) > 0 else text

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from progtrain.engine import metrics
+from progtrain.engine import metrics, values
 from progtrain.engine.cli.common import json_option, workspace
 from progtrain.engine.cli.output import number, print_json, say, table
 from progtrain.engine.status.rows import read_external
@@ -64,7 +64,9 @@ def show(ws: Workspace) -> None:
     metric = snapshot.primary_metric or "metric"
     direction = "higher is better" if snapshot.higher_is_better else "lower is better"
     say(f"\n{metric}, {direction}", bold=True)
-    rows = [(place, *_cells(row)) for place, row in enumerate(ranked(snapshot, external), 1)]
+    listed = ranked(snapshot, external)
+    decimals = values.places(row.value for row in listed)
+    rows = [(place, *_cells(row, decimals)) for place, row in enumerate(listed, 1)]
     say(table(("#", "version", metric, "change", "verdict", "action that made it"), rows, right=(0, 2, 3)))
     for warning in (warning for row in snapshot.versions for warning in row.warnings):
         say(f"warning: {warning}")
@@ -72,10 +74,10 @@ def show(ws: Workspace) -> None:
         say(f"\nreport: {ws.relative(snapshot.report)}")
 
 
-def _cells(row: VersionView) -> tuple[str, ...]:
-    value = number(row.value)
+def _cells(row: VersionView, decimals: int) -> tuple[str, ...]:
+    value = number(row.value, decimals)
     if row.state == EXTERNAL:
         return row.version, value, "", "", "external model" if row.metrics else "external model, not evaluated yet"
     none = "first" if row.base is None else "no verdict"
     verdict = f"{_SIGNS.get(row.verdict_previous or '', ' ')} {row.verdict_previous or none}"
-    return row.version, value, number(row.delta_previous, signed=True), verdict, row.action
+    return row.version, value, number(row.delta_previous, decimals, signed=True), verdict, row.action

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from progtrain.engine import values
 from progtrain.engine.text import clean_line, clean_text
 
 #: narrower than this no column is made; a terminal that has no room for it wraps the line itself
@@ -55,10 +56,11 @@ def shell(*words: str | Path) -> str:
     return shlex.join(str(word) for word in words)
 
 
-def number(value: float | None, signed: bool = False) -> str:
+def number(value: float | None, decimals: int, *, signed: bool = False) -> str:
+    """A metric, or a change of it; `decimals` are those of its column (`values.places`)."""
     if value is None:
         return "–"
-    return f"{value:+.4f}" if signed else f"{value:.4f}"
+    return values.change(value, decimals) if signed else values.metric(value, decimals)
 
 
 def table(

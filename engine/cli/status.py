@@ -6,6 +6,7 @@ import time
 
 import click
 
+from progtrain.engine import values
 from progtrain.engine.cli.common import json_option, workspace
 from progtrain.engine.cli.output import decorated, number, print_json, say, table
 from progtrain.engine.status.snapshot import Snapshot
@@ -66,13 +67,14 @@ def described(snapshot: Snapshot) -> str:
     if snapshot.review is not None:
         lines += ["", f"your decision: {snapshot.review.title}", "  progtrain review shows it"]
     if snapshot.versions:
+        decimals = values.places(row.value for row in snapshot.versions)
         rows = [
             (
                 "★" if row.is_best else "",
                 row.version,
                 row.state,
-                number(row.value),
-                number(row.delta_previous, signed=True),
+                number(row.value, decimals),
+                number(row.delta_previous, decimals, signed=True),
                 row.verdict_previous or "",
                 row.action,
             )

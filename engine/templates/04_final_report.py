@@ -321,8 +321,14 @@ def write_leaderboard(ranked: Sequence[Entry], best: Entry | None, folder: Path)
 # ---- the analysis
 
 
-def shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}" if abs(value) >= 100 else f"{value:.4f}"
+def shown(value: float | None, sign: str = "") -> str:
+    """Four digits that count at least: 0.9611, 0.0003120, 2900.12, 3.100e-05."""
+    size = abs(value or 0.0)
+    if value is None or size >= 10_000:
+        return "–" if value is None else f"{value:{sign}.0f}"
+    if size >= 100 or 0 < size < 1e-4:
+        return f"{value:{sign}.2f}" if size >= 100 else f"{value:{sign}.3e}"
+    return f"{value:{sign}.{3 - math.floor(math.log10(size)) if 0 < size < 0.1 else 4}f}"
 
 
 def leaderboard_lines(ranked: Sequence[Entry]) -> list[str]:
@@ -366,7 +372,7 @@ def why_high(entry: Entry, entries: Sequence[Entry], rules: Rules) -> list[str]:
     if header and header["base"] != "baseline":
         base = next((e for e in entries if e.trained and e.id == header["base"]), None)
         before = primary_value(base, rules.primary) if base else None
-        change = "" if value is None or before is None else f" ({value - before:+.4f})"
+        change = "" if value is None or before is None else f" ({shown(value - before, '+')})"
         moved = f"{rules.primary} {shown(before)} → {shown(value)}{change}"
         lines = [f"- Made from {header['base']} by one change: {header.get('action', 'not said')}. {moved}."]
         # the action stands with the version that was reviewed, whichever one it was then applied to

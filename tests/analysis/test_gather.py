@@ -43,7 +43,16 @@ def test_facts_have_a_key_a_display_a_meaning_and_a_source(lab: Lab, limits: Lim
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.96114, "0.9611"), (0.00004, "4.0e-05"), (2900.123, "2900.12"), (None, ""), (float("nan"), ""), (0.0, "0.0000")],
+    [
+        (0.96114, "0.9611"),
+        (0.00004, "4.000e-05"),
+        (0.000312, "0.0003120"),
+        (0.0312, "0.03120"),
+        (2900.123, "2900.12"),
+        (None, ""),
+        (float("nan"), ""),
+        (0.0, "0.0000"),
+    ],
 )
 def test_metrics_are_written_with_a_fitting_precision(value: float | None, text: str) -> None:
     assert metric_text(value) == text

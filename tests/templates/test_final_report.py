@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from progtrain.engine import values
 from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.script.header import with_header
 from progtrain.engine.status.view import WorkspaceView
@@ -135,6 +136,15 @@ def test_lower_is_better_where_rules_or_scores_say_so(board: Board) -> None:
     board.version("v001", ("loss", 0.5))
     board.version("v002", ("loss", 0.4))
     assert ids(board.report()[1]) == ["v002", "v001"]
+
+
+def test_small_losses_are_told_apart_as_they_are_everywhere(board: Board) -> None:
+    board.rules(metrics=["loss"])
+    board.version("v001", ("loss", 0.00031))
+    board.version("v002", ("loss", 0.00029), base="v001")
+    *_, analysis = board.report()
+    assert all(values.metric(loss) in analysis for loss in (0.00031, 0.00029))
+    assert "0.0003100" in analysis
 
 
 def test_versions_without_a_number_go_to_the_bottom_with_a_warning(board: Board) -> None:

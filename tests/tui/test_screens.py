@@ -15,7 +15,8 @@ from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.document import Document
 from progtrain.tui.widgets.picture import PictureView
 from progtrain.tui.widgets.row_list import RowList
-from tests.tui.fakes import FakeView, fill, make_app, settle, snapshot
+from progtrain.tui.widgets.versions import VersionTable
+from tests.tui.fakes import FakeView, fill, make_app, settle, snapshot, versions
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,27 @@ async def test_the_leaderboard_sorts_by_any_column_and_filters(ws: Workspace) ->
         assert len(keys_of(board)) == 5
         await pilot.press("O")
         assert app.recalled("leaderboard") == {"sort": "loss", "reverse": True}
+
+
+async def test_small_losses_are_told_apart_in_columns_that_line_up(ws: Workspace) -> None:
+    """In 80 by 24, changes and verdicts beside them."""
+    losses = {"v001": 0.00031, "v002": 0.00029, "v003": 0.0123}
+    shown = ["0.0003100", "0.0002900", "0.0123000"]
+    rows = tuple(
+        row._replace(value=losses[row.version], metrics={"loss": losses[row.version]}, delta_previous=-0.00002)
+        for row in versions(3)
+    )
+    changes = {"primary_metric": "loss", "higher_is_better": False, "versions": rows}
+    app = make_app(ws, snapshot(ws.root, "finished", **changes))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        seen = "\n".join(row.plain for table in app.screen.query(VersionTable) for row in table.rows[0].cells)
+        assert shown[2] in seen
+        assert "-0.0000200" in seen
+        await pilot.press("2")
+        board = app.screen.query_one("#board", RowList)
+        await settle(pilot, lambda: len(board.rows) == 3)
+        assert sorted(row.cells[2].plain for row in board.rows) == sorted(shown)
 
 
 async def test_two_marked_versions_are_compared_in_all_that_differs(ws: Workspace) -> None:

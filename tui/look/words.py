@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from progtrain.engine import values
 from progtrain.engine.status.snapshot import WORKING
 
 if TYPE_CHECKING:
@@ -122,18 +123,15 @@ def number(value: float | None, signs: Signs = UNICODE) -> str:
     return f"{value:.{5 if size < 0.01 else 4 if size < 10 else 3 if size < 100 else 1}f}"
 
 
-def metric_value(value: float | None, signs: Signs = UNICODE) -> str:
-    """Of a table's column: always the same number of places, so that they line up."""
+def metric_value(value: float | None, signs: Signs = UNICODE, decimals: int | None = None) -> str:
+    """`decimals`: those of a table's column, so that its numbers line up (`values.places`)."""
     if value is None or not math.isfinite(value):
         return signs.none if value is None else str(value)
-    size = abs(value)
-    if size and size < 0.0001:
-        return f"{value:.2e}"
-    return f"{value:.{4 if size < 10 else 3 if size < 100 else 2}f}"
+    return values.metric(value, decimals)
 
 
-def signed(value: float | None, signs: Signs = UNICODE) -> str:
-    return signs.none if value is None else f"{value:+.4f}" if abs(value) < 100 else f"{value:+.1f}"
+def signed(value: float | None, signs: Signs = UNICODE, decimals: int | None = None) -> str:
+    return signs.none if value is None else values.change(value, decimals)
 
 
 def clock(seconds: float | None) -> str:

@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.values import places
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import QUIET, verdict_colour, version_colour, version_mark
 from progtrain.tui.look.sanitize import as_text, clean_line
@@ -150,8 +151,9 @@ class CompareScreen(PaneScreen):
         views = [model.version(version) for version in self.versions]
         rows = []
         for name in dict.fromkeys(name for view in views if view for name in view.metrics):
-            values = [words.metric_value(view.metrics.get(name) if view else None, self.signs) for view in views]
-            rows.append(Row(f"metric {name}", (as_text(name, "bold"), *map(as_text, values))))
+            found = [view.metrics.get(name) if view else None for view in views]
+            shown = [words.metric_value(value, self.signs, places(found)) for value in found]
+            rows.append(Row(f"metric {name}", (as_text(name, "bold"), *map(as_text, shown))))
             rows += self._verdicts(name)
         rows += [Row(f"setting {name}", (as_text(name), *map(as_text, values))) for name, values in self.settings or ()]
         made = [as_text(view.action if view else "", QUIET) for view in views]

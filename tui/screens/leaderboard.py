@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from progtrain.engine.metrics import canonical, higher_is_better
 from progtrain.engine.status.rows import read_external
 from progtrain.engine.status.snapshot import EXTERNAL, VersionView
+from progtrain.engine.values import places
 from progtrain.engine.workspace import version_number
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import QUIET, verdict_colour, version_colour
@@ -87,7 +88,8 @@ class LeaderboardScreen(BaseScreen):
         by = keys[self._sort % len(keys)]
         rows = [row for row in self._rows(model) if self._filter.casefold() in _searchable(row)]
         ordered = self._ordered(rows, by, model)
-        board.show_rows([self._row(row, metrics, model) for row in ordered], _columns(metrics, by))
+        decimals = {name: places(row.metrics.get(name) for row in rows) for name in metrics}
+        board.show_rows([self._row(row, decimals, model) for row in ordered], _columns(metrics, by))
         direction = "worst first" if self._reverse else "best first"
         showing = f'  "{self._filter}": {len(ordered)} of {len(snapshot.versions) + len(self._external)}'
         board.border_title = as_text(f"leaderboard  sorted by {by}, {direction}{showing if self._filter else ''}")
@@ -103,18 +105,20 @@ class LeaderboardScreen(BaseScreen):
         known.sort(key=lambda row: values[id(row)] or 0.0, reverse=up != self._reverse)
         return [*known, *(row for row in rows if values[id(row)] is None)]
 
-    def _row(self, row: VersionView, metrics: list[str], model: Model) -> Row:
+    def _row(self, row: VersionView, decimals: dict[str, int], model: Model) -> Row:
         name = row.version
         marked = name in model.marked
-        return Row(name, source=(row, marked), make=lambda: self._cells(row, name, metrics, marked))
+        return Row(name, source=(row, marked, decimals), make=lambda: self._cells(row, name, decimals, marked))
 
-    def _cells(self, row: VersionView, name: str, metrics: list[str], marked: bool) -> tuple[Text, ...]:
+    def _cells(self, row: VersionView, name: str, decimals: dict[str, int], marked: bool) -> tuple[Text, ...]:
         mark = self.signs.marked if marked else " "
         best = self.signs.best if row.is_best else " "
         verdict = row.verdict_previous
         action = "external model" if row.state == EXTERNAL else row.action
         cells: list[Text] = [Text(f"{mark}{best}", end=""), as_text(shorten(name, 24), f"bold {version_colour(name)}")]
-        cells += [as_text(words.metric_value(row.metrics.get(metric), self.signs)) for metric in metrics]
+        cells += [
+            as_text(words.metric_value(row.metrics.get(metric), self.signs, many)) for metric, many in decimals.items()
+        ]
         cells.append(as_text(verdict or "", verdict_colour(verdict)))
         latency = row.latency_ms
         cells.append(as_text(f"{latency:.2f}" if latency is not None else self.signs.none, QUIET))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from progtrain.engine.values import places
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import NEEDS_YOU, NOW, QUIET, verdict_colour, version_colour
 from progtrain.tui.look.sanitize import as_text, clean_line, shorten
@@ -55,13 +56,16 @@ def version_columns(snapshot: Snapshot) -> list[Column]:
 def version_rows(snapshot: Snapshot, marked: set[str], signs: words.Signs, diverged: Collection[str] = ()) -> list[Row]:
     """The newest first. `diverged`: versions whose newest loss is not finite."""
     rows = []
+    decimals = places(view.value for view in snapshot.versions)
     for view in reversed(snapshot.versions):
-        source = (view, snapshot.higher_is_better, view.version in marked, view.version in diverged)
+        source = (view, decimals, snapshot.higher_is_better, view.version in marked, view.version in diverged)
         rows.append(Row(view.version, source=source, make=partial(_cells, *source, signs)))
     return rows
 
 
-def _cells(view: VersionView, up: bool, marked: bool, diverged: bool, signs: words.Signs) -> tuple[Text, ...]:
+def _cells(
+    view: VersionView, decimals: int, up: bool, marked: bool, diverged: bool, signs: words.Signs
+) -> tuple[Text, ...]:
     colour = version_colour(view.version)
     verdict = view.verdict_previous
     shown, style = "noise" if verdict == "within noise" else verdict or "", verdict_colour(verdict)
@@ -74,9 +78,9 @@ def _cells(view: VersionView, up: bool, marked: bool, diverged: bool, signs: wor
     return (
         version_mark(view, marked, signs),
         as_text(view.version, f"bold {colour}"),
-        as_text(words.metric_value(view.value, signs)),
-        _change(view.delta_previous, verdict, up, signs),
-        _change(view.delta_best, view.verdict_best, up, signs),
+        as_text(words.metric_value(view.value, signs, decimals)),
+        _change(view.delta_previous, verdict, up, signs, decimals),
+        _change(view.delta_best, view.verdict_best, up, signs, decimals),
         as_text(shown, style),
         as_text(view.action, QUIET),
     )
@@ -102,11 +106,11 @@ def _state_style(view: VersionView) -> str:
     return f"bold {verdict_colour('worse')}" if view.state == "failed" else f"bold {NOW}"
 
 
-def _change(delta: float | None, verdict: str | None, up: bool, signs: words.Signs) -> Text:
+def _change(delta: float | None, verdict: str | None, up: bool, signs: words.Signs, decimals: int) -> Text:
     if delta is None:
         return as_text(signs.none, QUIET)
     sign = words.change_sign(delta, verdict, up, signs)
-    return as_text(f"{sign}{words.signed(delta, signs)}", verdict_colour(verdict))
+    return as_text(f"{sign}{words.signed(delta, signs, decimals)}", verdict_colour(verdict))
 
 
 def action_note(view: VersionView | None) -> Text:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from progtrain.engine import metrics
+from progtrain.engine import metrics, values
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
@@ -84,7 +84,8 @@ def run(context: Context, version: str) -> str:
     marks.write(
         ws, version, "evaluate", _outputs(ws, version), clock=context.clock, seconds=state.seconds, inputs=inputs
     )
-    return ", ".join(f"{m.name} {'–' if metrics.finite(m.value) is None else f'{m.value:.4f}'}" for m in score.metrics)
+    found = ((m.name, metrics.finite(m.value)) for m in score.metrics)
+    return ", ".join(f"{name} {'–' if value is None else values.metric(value)}" for name, value in found)
 
 
 def _outputs(ws: Workspace, version: str) -> list[Path]:

@@ -204,8 +204,11 @@ class JobRequest(_File):
     #: added to the environment
     environment: dict[str, str] = Field(default_factory=dict)
     timeout_seconds: float | None = None
-    #: import statements with which the script begins: it may be started from an interpreter that has run them already
+    #: import statements with which the script begins, and what it sets up between them: it may be started from an
+    #: interpreter that has run them already
     imports: list[str] = Field(default_factory=list)
+    #: folders that it adds to `sys.path` meanwhile, relative to `cwd` or not
+    module_folders: list[str] = Field(default_factory=list)
     resources: Resources = Field(default_factory=Resources)
 
 

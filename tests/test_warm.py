@@ -18,6 +18,7 @@ from progtrain.engine.control.launch import Options
 from progtrain.engine.files import LineReader
 from progtrain.engine.loop import runner, sequence
 from progtrain.engine.schema import JobState, load
+from progtrain.engine.script import probe
 from progtrain.engine.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
@@ -90,6 +91,46 @@ def test_a_training_gives_the_same_weights_bit_for_bit(plain: Workspace, workers
     assert notes(plain).count(WARM) == 1
 
 
+#: as `adopt` begins a script from another folder, and as many others begin
+SET_UP = """\
+import sys; sys.path.insert(0, "src")  # its modules lie there
+import os
+import warnings
+os.environ["HF_HOME"] = "kept"
+warnings.filterwarnings("ignore")
+"""
+
+
+@pytest.mark.slow
+def test_what_is_done_before_the_imports_starts_warm_and_gives_the_same(plain: Workspace) -> None:
+    """In a probe too, which takes back what is written, and leaves caches alone where the environment names some."""
+    pytest.importorskip("torch")
+    (plain.root / "src").mkdir()
+    (plain.root / "src" / "own.py").write_text("import json\nSIZE = 4\n")
+    begins = SCRIPT.replace("import torch\n", "import own, torch\n").partition("x = ")[0]
+    script = plain.script("v001")
+    script.write_text(
+        f"{SET_UP}{begins}print(sys.path, warnings.filters, sorted(os.environ.items()))\n"
+        "os.makedirs('kept')\nopen('kept/x', 'w').close()\n"
+        "weight = torch.zeros(3, requires_grad=True)\nweight.sum().backward()\n"
+        "torch.optim.SGD([weight], lr=0.1).step()\n"
+    )
+    found = []
+    for cold in (True, False):
+        context = runner.prepare(plain, Options(cold=cold))
+        state = context.run_script("one", [script.name], begins_as=script)
+        assert (state.exit_code, state.started) == (0, "" if cold else "warm")
+        found.append(plain.job("one").log.read_text())
+        shutil.rmtree(plain.root / "kept")
+        plain.job("one").state.unlink()
+        probed = probe.run(sys.executable, script, root=plain.root, executor=None if cold else context.executor)
+        assert probed["reached"] == "step"
+        assert not (plain.root / "kept").exists()
+        context.executor.close()
+    drawn = re.compile(r"^drawn.*$", re.MULTILINE)
+    assert drawn.sub("", found[0]) == drawn.sub("", found[1])
+
+
 @pytest.mark.slow
 def test_trainings_without_a_seed_differ_as_in_new_interpreters(plain: Workspace) -> None:
     pytest.importorskip("torch")
@@ -116,7 +157,7 @@ def test_cold_is_kept_for_the_loop_until_warm_is_asked_for(plain: Workspace) -> 
 
 def test_why_a_script_starts_cold_is_told_once(plain: Workspace) -> None:
     script = plain.script("v001")
-    script.write_text("import os\nos.environ['OMP_NUM_THREADS'] = '1'\nif os.name != 'posix':\n    import torch\n")
+    script.write_text("import os\nos.environ['X'] = os.name\nif os.name != 'posix':\n    import torch\n")
     context = runner.prepare(plain, Options())
     for _ in range(2):
         assert context.run_script("one", [script.name], begins_as=script).started == ""

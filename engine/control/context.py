@@ -110,13 +110,15 @@ class Context:
             environment = {**hooks.of_script(), **self.environment}
             if live_version:
                 environment |= self._live_environment(live_version)
+            imports, folders = self._imports_of(begins_as) if begins_as else ([], [])
             request = JobRequest(
                 name=name,
                 command=[self.python, *arguments],
                 cwd=str(self.ws.root),
                 environment=environment,
                 timeout_seconds=self.rules.timeout_seconds,
-                imports=self._imports_of(begins_as) if begins_as else [],
+                imports=imports,
+                module_folders=folders,
             )
             self.executor.submit(folder, request)
         else:
@@ -130,14 +132,14 @@ class Context:
             raise Stopped
         return ended
 
-    def _imports_of(self, script: Path) -> list[str]:
-        """What may be imported before it is started: nothing where it is to start cold."""
+    def _imports_of(self, script: Path) -> tuple[list[str], list[str]]:
+        """What may be imported before it is started, and its folders of modules: nothing where it is to start cold."""
         if self.cold:
-            return []
-        statements, why_not = leading_imports(script)
+            return [], []
+        statements, folders, why_not = leading_imports(script)
         if why_not:
             self._tell_start(why_not)
-        return statements
+        return statements, folders
 
     def _tell_start(self, how: str) -> None:
         """Once in the life of a loop for each way."""

@@ -68,7 +68,7 @@ class Warm:
         the imports.
         """
         environment = {**os.environ, **request.get("environment", {})}
-        if why := self._broken or _why_not(request["command"], environment):
+        if why := self._broken or _why_not(request, environment):
             return None, why
         job, known = _job(request, environment), self._is_made_for(request, environment)
         if not known:
@@ -168,8 +168,9 @@ class Warm:
         self._process = self._channel = None
 
 
-def _why_not(command: list[str], environment: Mapping[str, str]) -> str:
+def _why_not(request: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     """What speaks against it before anything is started."""
+    command = request["command"]
     if sys.platform != "linux":
         return "only Linux has what it needs"
     if len(command) < 2 or not command[1].endswith(".py"):
@@ -177,7 +178,8 @@ def _why_not(command: list[str], environment: Mapping[str, str]) -> str:
     strange = [name for name in environment if name.startswith("PYTHON") and name not in _PYTHON_VARIABLES]
     if strange:
         return f"{strange[0]} is set"
-    hidden = environment.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    sets = any("VISIBLE_DEVICES" in statement for statement in request["imports"])
+    hidden = environment.get("CUDA_VISIBLE_DEVICES") in ("", "-1") and not sets
     return "" if hidden or not any(Path(path).exists() for path in _GPUS) else "there is a GPU"
 
 
@@ -207,6 +209,7 @@ def _job(request: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str
         "script": script,
         "arguments": arguments,
         "imports": request["imports"],
+        "folders": request.get("module_folders", []),
         "environment": {name: value for name, value in environment.items() if own.get(name) != value},
         "hooks": hooks,
     }

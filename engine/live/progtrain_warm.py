@@ -1,5 +1,8 @@
 """A process that has run the first imports of a script, and forks itself for each job that begins with them.
 
+What the script sets up between them is run in its place here, once, and left out in the forks. What it adds to
+`sys.path` is left to the forks: nothing that is imported here may lie in those folders too.
+
 `python progtrain_warm.py FD`: a guard (`engine/jobs/warm.py`) sends jobs through the socket FD, and each runs as
 `python SCRIPT ARGUMENTS` would: as the main program, in a session of its own, as a child of the guard. A script finds
 what it would have imported itself by then, in the same order, and nothing else. Where a fork would not be safe this
@@ -20,12 +23,14 @@ import time
 import types
 from importlib.machinery import SourceFileLoader
 
+import progtrain_warm_checks as checks
+
+# no new interpreter has it
+del sys.modules[checks.__name__]
 _PR_SET_PDEATHSIG = 1
-#: they start threads or keep locks of their own that a fork would break
-_NO_FORK = ("tensorflow", "jax", "jaxlib", "cupy", "torch_xla", "ray", "pyspark", "tensorrt")
-#: read when they are imported whether they are to be quiet, which a probe has to say before
-_NOT_PROBED = ("wandb", "neptune", "clearml")
 _SECONDS_TO_CHANGE_PARENT = 10.0
+#: environment at the beginning; variables that the script sets between its imports, with their values after these
+_began, _variables = dict(os.environ), {}
 
 
 # ---- what the guard says
@@ -58,15 +63,15 @@ def serve(channel):
     except BaseException as error:
         _send(channel, failed=f"{type(error).__name__}: {error}"[:300])
         os._exit(1)
-    once = _why_no_fork()
+    once = checks.why_no_fork()
     if not once:
         # else each collection, and the end, would copy the memory of all that was imported
         gc.collect()
         gc.freeze()
-    stamp = _stamp()
+    stamp = checks.stamp()
     while True:
-        changed = [path for path, state in stamp.items() if _state_of(path) != state]
-        unlike = _why_unlike(job)
+        changed = [path for path, state in stamp.items() if checks.state_of(path) != state]
+        unlike = checks.why_unlike(job)
         if changed:
             _send(channel, stale=f"changed meanwhile: {changed[0]}")
         elif unlike:
@@ -87,10 +92,19 @@ def _import_first(job):
     sys.path[0] = os.path.dirname(os.path.realpath(script))
     sys.argv = [job["script"]]
     sys.modules["__main__"] = _new_main(script)
+    names, touched, path = {"__name__": "__main__"}, set(), list(sys.path)
+    sys.meta_path.insert(0, checks.listener)
     for statement in job["imports"]:
-        exec(compile(statement, script, "exec"), {"__name__": "__main__"})
+        before = dict(os.environ)
+        exec(compile(statement, script, "exec"), names)
+        if checks.setups([statement]):
+            touched.update(name for name in {**before, **os.environ} if before.get(name) != os.environ.get(name))
+    sys.meta_path.remove(checks.listener)
+    if sys.path != path:
+        checks.moved.append(True)
+    _variables.update({name: os.environ.get(name) for name in touched})
     # what was printed lies in our output, and each job begins its own with it
-    _flush()
+    checks.flush()
 
 
 def _new_main(script):
@@ -106,7 +120,7 @@ def _new_main(script):
 
 def _fork(channel):
     """True in the process that runs the job. It becomes the guard's own child: its parent between has ended."""
-    _flush()
+    checks.flush()
     reading, writing = os.pipe()
     try:
         between = os.fork()
@@ -143,126 +157,22 @@ def _is_grandchild(writing):
     return False
 
 
-def _flush():
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    ctypes.CDLL(None).fflush(None)
-
-
-# ---- where a fork would not be safe
-
-
-def _why_no_fork():
-    """Empty where a fork is as good as a new interpreter."""
-    loaded = [name for name in _NO_FORK if name in sys.modules]
-    if loaded:
-        return f"{loaded[0]} is imported, which does not bear a fork"
-    if _has_driver():
-        return "the driver of a GPU is at work after its imports"
-    outside = _from_elsewhere()
-    if outside:
-        return f"{outside} is imported from outside the installed packages, and may change"
-    # libraries end their threads before a fork where they know how to: what is left then would be lost in the child
-    printed = os.fstat(1).st_size
-    tried = os.fork()
-    if tried == 0:
-        os._exit(0)
-    os.waitpid(tried, 0)
-    # newer Pythons warn of a fork beside threads
-    os.ftruncate(1, printed)
-    os.lseek(1, printed, os.SEEK_SET)
-    threads = len(os.listdir("/proc/self/task"))
-    if threads > 1:
-        return f"{threads - 1} threads are at work after its imports"
-    if _children():
-        return "processes are at work after its imports"
-    return ""
-
-
-def _has_driver():
-    cuda = sys.modules.get("torch.cuda")
-    if cuda is not None and cuda.is_initialized():
-        return True
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-        mapped = file.read()
-    return any(name in mapped for name in ("/libcuda.so", "/dev/nvidia", "/dev/kfd"))
-
-
-def _children():
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:  # this kernel does not tell
-        return ""
-
-
-def _from_elsewhere():
-    """A module that is neither installed nor the interpreter's own."""
-    library = os.path.join(os.path.dirname(os.path.realpath(os.__file__)), "")
-    for name, path in _loaded_files():
-        real = os.path.realpath(path)
-        packaged = "/site-packages/" in real or "/dist-packages/" in real or real.startswith(library)
-        if not packaged and name not in ("sitecustomize", "usercustomize"):
-            return name
-    return ""
-
-
-def _loaded_files():
-    """(module, file) of all but the main program, which has several names; some name a file that is none."""
-    for name, module in list(sys.modules.items()):
-        path = getattr(module, "__file__", None)
-        if isinstance(path, str) and os.path.isfile(path) and module is not sys.modules["__main__"]:
-            yield name, path
-
-
-# ---- what may have changed since
-
-
-def _stamp():
-    """Every file that was imported, the folders of the packages and the interpreter: path -> when changed, size."""
-    paths = [path for _, path in _loaded_files()]
-    # what lies beside the script is looked at for itself: each version adds to it
-    paths += [path for path in sys.path[1:] if path and os.path.realpath(path) != sys.path[0]]
-    paths += [os.path.realpath(sys.executable), os.path.join(sys.prefix, "pyvenv.cfg")]
-    return {path: _state_of(path) for path in paths}
-
-
-def _state_of(path):
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _why_unlike(job):
-    """Why this process is not what a new interpreter would be for that job; empty where it is."""
-    if "PROGTRAIN_PROBE_FILE" in job["environment"]:
-        loud = [name for name in _NOT_PROBED if name in sys.modules]
-        if loud:
-            return f"{loud[0]} is imported already"
-    imported = {name.partition(".")[0] for name in sys.modules}
-    folder = os.path.dirname(os.path.realpath(job["script"]))
-    for name in os.listdir(folder):
-        stem, _, ending = name.partition(".")
-        module = ending.endswith(("py", "pyc", "so")) or os.path.exists(os.path.join(folder, name, "__init__.py"))
-        if module and stem in imported:
-            return f"{name} beside the script would be imported in place of what is there"
-    return ""
-
-
 # ---- the script
 
 
 def become(job, files, guard):
-    """Makes this process what a new interpreter is before its script; returns its code and its module's names."""
+    """Makes this process what a new interpreter is before its script; returns its code and its module's names.
+
+    The code leaves out what was run between the imports.
+    """
     log, go = files
     if not os.read(go, 1):
         os._exit(0)  # the guard does not know of this process
     if os.getsid(0) != os.getpid():
         os.setsid()
     _die_with(guard)
+    # hooks find the variables that a new interpreter has before its script sets some
+    _set({name: _began.get(name) for name in _variables})
     os.environ.update(job["environment"])
     sys.argv = [job["script"], *job["arguments"]]
     if hasattr(sys, "orig_argv"):
@@ -276,8 +186,20 @@ def become(job, files, guard):
     if job["hooks"]:
         sys.path.insert(1, job["hooks"])
         _install_hooks()
+    _set(_variables)
+    setups = checks.setups(job["imports"])
+    if setups:
+        return checks.left_out(checks.parsed(script), setups), script, main.__dict__
     with open(script, "rb") as file:
         return file.read(), script, main.__dict__
+
+
+def _set(variables):
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _die_with(guard):
@@ -349,7 +271,8 @@ if __name__ == "__main__":
         _source, _script, _names = become(_job, _files, _guard)
     except Exception:
         # no fault of ours ends the job: a new interpreter takes the place of this one
-        os.execvp(_job["python"], [_job["python"], _job["script"], *_job["arguments"]])
+        _words = [_job["python"], _job["script"], *_job["arguments"]]
+        os.execvpe(_job["python"], _words, {**_began, **_job["environment"]})
     try:
         exec(compile(_source, _script, "exec", dont_inherit=True), _names)
     except SystemExit:

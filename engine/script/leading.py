@@ -1,4 +1,4 @@
-"""The imports with which a script begins, before it does anything else.
+"""The imports with which a script begins, before it does anything else but what `before_imports.py` knows.
 
 A process that has run just these, in the same order, is what a new interpreter would be at that point of the script:
 it may be forked for it (`engine/jobs/warm.py`).
@@ -12,50 +12,68 @@ from pathlib import Path
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text
+from progtrain.engine.script import before_imports
 
 #: what takes seconds to import
 _LONG = frozenset({"torch", "lightning", "pytorch_lightning", "transformers", "trl", "accelerate"})
 
 
-def leading_imports(script: Path) -> tuple[list[str], str]:
-    """Import statements of packages, and what else is to be said: why there are none that take long, if so.
+#: file and first statement that ends them
+_Stop = tuple[Path, ast.stmt]
 
-    Each stands on the line of its file, after as many empty ones, for the warnings that name it. Local modules are
-    looked into, and not imported. Empty for a file that is no Python.
+
+def leading_imports(script: Path) -> tuple[list[str], list[str], str]:
+    """Import statements of packages with what is set up between them, folders that the script adds to `sys.path`
+    meanwhile, and what else is to be said: why there are no imports that take long, if so.
+
+    Each statement stands on the line of its file, after as many empty ones, for the warnings that name it. Local
+    modules are looked into, and not imported. Empty for a file that is no Python.
     """
-    try:
-        statements, stopped = _read(script, script.parent, set())
-    except (InputError, SyntaxError, ValueError):
-        return [], ""
-    if _LONG & {name for statement in statements for name in _top_level(ast.parse(statement))}:
-        return statements, ""
-    if stopped is None or not _LONG & set(_top_level(ast.parse(read_text(script)))):
-        return [], ""
-    path, node = stopped
-    return [], f"{path.name}, line {node.lineno}, comes before the imports that take long"
-
-
-def _read(path: Path, root: Path, seen: set[Path]) -> tuple[list[str], tuple[Path, ast.stmt] | None]:
-    """The imports of packages, and the first statement that does something else; None where the file has none."""
-    seen.add(path)
     found: list[str] = []
+    folders: list[str] = []
+    try:
+        stopped = _read(script, script, found, folders, set())
+    except (InputError, SyntaxError, ValueError):
+        return [], [], ""
+    if _LONG & {name for statement in found for name in _top_level(ast.parse(statement))}:
+        return found, folders, ""
+    if stopped is None or not _LONG & set(_top_level(ast.parse(read_text(script)))):
+        return [], [], ""
+    path, node = stopped
+    return [], [], f"{path.name}, line {node.lineno}, comes before the imports that take long"
+
+
+def _read(path: Path, script: Path, found: list[str], folders: list[str], seen: set[Path]) -> _Stop | None:
+    """Adds to what is found; gives the first statement that does something else, None where the file has none."""
+    seen.add(path)
+    modules: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for node in (part for line in ast.parse(read_text(path)).body for part in _single(line)):
-        if _does_nothing(node):
+        if before_imports.learn_path(node, path, modules, paths) or _does_nothing(node):
             continue
-        if not _only_imports(node):
-            return found, (path, node)
-        local = [file for name in _names(node) for file in _files(name, root)]
+        added = before_imports.folders_added(node, path, modules, paths) if path == script else None
+        if added is not None:
+            folders += added
+            continue
+        if not _only_imports(node) and not (path == script and before_imports.sets_up(node, modules)):
+            return path, node
+        local = [file for name in _names(node) for file in _local_files(name, script, folders)]
         if not local:
+            before_imports.learn_import(node, modules)
             found.append("\n" * (node.lineno - 1) + ast.unparse(node))
             continue
         if not isinstance(node, ast.Import | ast.ImportFrom):
-            return found, (path, node)
+            return path, node
         for file in local:
-            more, stopped = _read(file, root, seen) if file not in seen else ([], None)
-            found += more
+            stopped = _read(file, script, found, folders, seen) if file not in seen else None
             if stopped is not None:
-                return found, stopped
-    return found, None
+                return stopped
+    return None
+
+
+def _local_files(name: str, script: Path, folders: list[str]) -> Iterator[Path]:
+    for folder in ["", *folders]:
+        yield from _files(name, script.parent / folder)
 
 
 def _single(node: ast.stmt) -> Iterator[ast.stmt]:

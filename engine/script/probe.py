@@ -64,13 +64,15 @@ def run(
     with tempfile.TemporaryDirectory(prefix="progtrain-probe-") as folder:
         told, job = Path(folder) / "probe.json", JobFolder(Path(folder) / "job")
         hooked = hooks.of_probe(told) if measure is None else hooks.of_measure(told, measure)
+        imports, folders, _ = leading_imports(script) if executor else ([], [], "")
         request = JobRequest(
             name="probe",
             command=[python, script.name, *arguments],
             cwd=str(root),
             environment={**hooked, **environment},
             timeout_seconds=seconds,
-            imports=leading_imports(script)[0] if executor else [],
+            imports=imports,
+            module_folders=folders,
         )
         in_time = _run_job(executor, job, request, tick) if executor else _run_child(job, request, tick)
         found = try_read_json(told)

@@ -229,6 +229,99 @@ def test_a_local_module_in_place_of_an_imported_one_is_seen(run: Run, folder: Pa
     assert state.started == "decimal.py beside the script would be imported in place of what is there"
 
 
+# ---- what a script does between its imports
+
+SETUPS = [
+    "import os, warnings, logging",
+    "os.environ['A'] = '1'",
+    "os.environ.setdefault('B', '2')",
+    "warnings.filterwarnings('ignore', category=UserWarning)",
+    "import pack",
+    "warnings.simplefilter('ignore', DeprecationWarning)",
+    "logging.basicConfig(level=logging.INFO, format='%(name)s: %(message)s')",
+    "os.environ['A'] = '3'",
+]
+PACK = """
+import os, warnings, logging
+warnings.warn("not heard")
+warnings.filterwarnings("ignore", category=FutureWarning)
+X = os.environ["A"], os.environ["B"], list(logging.root.handlers)
+os.environ["A"] = "changed"
+"""
+TOLD = r"""
+print(pack.X, warnings.filters, logging.root.handlers, sorted(os.environ.items()), sorted(globals()))
+logging.getLogger("x").info("heard")
+print("\d")
+os.environ['A'] = '3'
+raise ValueError
+"""
+
+
+def test_what_is_set_up_between_the_imports_is_as_in_a_new_interpreter(run: Run, package: Path) -> None:
+    package.write_text(PACK)
+    environment = {"PYTHONPATH": str(package.parent), "B": "9"}
+    text = "\n".join(['"""Trains."""', *SETUPS, TOLD])
+    cold, said_cold = run(text, imports=[], environment=environment)
+    imports = ["\n" * (number + 1) + line for number, line in enumerate(SETUPS)]
+    for _ in range(2):
+        warm, said_warm = run(text, imports=imports, environment=environment)
+        assert (warm.started, warm.exit_code) == ("warm", cold.exit_code)
+        assert said_warm == said_cold
+    assert "('1', '9', [])" in said_cold and "in <module>\n    raise ValueError" in said_cold
+
+
+def test_another_script_is_not_forked_behind_what_one_sets_up(run: Run) -> None:
+    """As the evaluation: it imports first, and the training script sets up later."""
+    imports = ["import os", "os.environ['A'] = '1'", "import decimal"]
+    state, said = run("import os, decimal\nprint(os.environ.get('A'))", imports=imports)
+    assert said.strip() == "None"
+    assert state.started.startswith("02_train_v001.py begins otherwise than the script that sets something up")
+
+
+def test_a_folder_that_the_script_adds_does_not_matter_where_it_holds_other_modules(run: Run, folder: Path) -> None:
+    text = "import sys; sys.path.insert(0, '{0}')\nimport decimal, own{0}\nprint(id(decimal.Decimal), sys.path[0])"
+    told = []
+    for name in ("src", "lib"):
+        (folder / name).mkdir()
+        (folder / name / f"own{name}.py").touch()
+        state, said = run(text.format(name), imports=["import sys", "import decimal"], module_folders=[name])
+        assert state.started == "warm"
+        told.append(said.split())
+    assert told[0][0] == told[1][0] and [words[1] for words in told] == ["src", "lib"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("decimal.py", "decimal.py beside the script would be imported in place of what is there"),
+        # asked for by a package that does without
+        ("nowhere", "nowhere beside the script would be imported in place of what is there"),
+        ("own.egg-info", "own.egg-info in a folder that the script adds to sys.path tells of installed packages"),
+    ],
+)
+def test_a_folder_that_the_script_adds_may_hold_what_is_imported(
+    run: Run, folder: Path, package: Path, name: str, why: str
+) -> None:
+    package.write_text("import decimal\ntry:\n    import nowhere as X\nexcept ImportError:\n    X = None\n")
+    (folder / "src").mkdir()
+    (folder / "src" / name).touch() if name.endswith(".py") else (folder / "src" / name).mkdir()
+    text = "import sys; sys.path.insert(0, 'src')\nimport pack\nprint(pack.decimal, pack.X is None)"
+    imports, environment = ["import sys", "import pack"], {"PYTHONPATH": str(package.parent)}
+    cold = run(text, imports=[], environment=environment)[1]
+    state, said = run(text, imports=imports, module_folders=["src"], environment=environment)
+    assert (state.started, said) == (why, cold)
+    assert run(text, imports=imports, environment=environment)[0].started == "warm"
+
+
+def test_imports_that_change_the_path_of_modules_are_not_parted_from_the_scripts_own(run: Run, package: Path) -> None:
+    package.write_text("import sys\nsys.path.insert(0, 'vendored')\nX = sys.path")
+    text = "import sys; sys.path.insert(0, 'src')\nimport pack\nprint(sys.path[:3])"
+    environment = {"PYTHONPATH": str(package.parent)}
+    cold = run(text, imports=[], environment=environment)[1]
+    state, said = run(text, imports=["import pack"], module_folders=["src"], environment=environment)
+    assert (state.started, said) == ("its imports change sys.path, and so does the script", cold)
+
+
 # ---- packages
 
 

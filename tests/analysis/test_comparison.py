@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -123,3 +124,36 @@ def test_the_interval_covers_the_true_difference_about_as_often_as_it_says() -> 
         result = compare(one, other, "accuracy", True, 42)
         called += result is not None and result.verdict != "within noise"
     assert called <= 9
+
+
+@pytest.mark.parametrize("metric", ["f1", "precision", "recall"])
+def test_what_is_of_class_one_is_compared_by_that_class(metric: str) -> None:
+    """Whatever it is called, and the same where the model gives one score for yes or no."""
+    truth = [0] * 80 + [1] * 20
+    before, after = [0] * 80 + [1] * 5 + [0] * 15, [0] * 76 + [1] * 4 + [1] * 15 + [0] * 5
+    of_one = {"f1": (10 / 25, 30 / 39), "precision": (1.0, 15 / 19), "recall": (5 / 20, 15 / 20)}[metric]
+
+    def named(predictions: list[int]) -> PerSample:
+        plain = classes(predictions, truth)
+        words = {"0": "no", "1": "yes"}
+        told = ([words[cell] for cell in column] for column in (plain.truth, plain.prediction))
+        return replace(plain, **dict(zip(("truth", "prediction"), told, strict=True)), class_one="yes")
+
+    a, b = named(before), named(after)
+    found = compare(a, b, f"binary_{metric}", True, 42)
+    assert found
+    assert found.metric == f"binary_{metric}"
+    assert found.delta == pytest.approx(of_one[1] - of_one[0])
+    assert "of class yes" in found.method
+    one_score = compare(replace(a, one_score=True), replace(b, one_score=True), metric, True, 42)
+    macro = compare(a, b, metric, True, 42)
+    assert one_score
+    assert macro
+    assert one_score.delta == found.delta != macro.delta
+
+
+def test_of_what_class_one_is_nobody_knows_the_loss_decides() -> None:
+    truth = [0, 1] * 20
+    result = compare(classes([0] * 40, truth), classes(truth, truth), "binary_f1", True, 42)
+    assert result
+    assert result.metric == "loss"

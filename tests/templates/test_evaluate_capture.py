@@ -334,6 +334,41 @@ def test_what_stands_in_the_way_is_one_line(
     assert not lab.version("v001").eval_score.exists()
 
 
+TWO_CLASSES = [
+    ("(x[:, 0] > 0).long() + (x[:, 1] > 0).long()", "(x[:, 0] > 1).long()"),
+    ("torch.nn.Linear(width, 3))", "torch.nn.Linear(width, 2))\n        self.f1 = torchmetrics.F1Score(task=TASK)"),
+    ("import torch\n", "import torch, torchmetrics\n"),
+    (
+        '        self.log("val/acc"',
+        '        self.f1(out.argmax(1), batch[1]); self.log("eval_f1", self.f1)\n        self.log("val/acc"',
+    ),
+    ("max_epochs=1", "max_epochs=12"),
+]
+
+
+def test_where_a_script_means_class_one_by_f1_it_is_said_how_to_rank_by_that(
+    lab: Workspace, evaluated: Run, trained: Run
+) -> None:
+    wanted(lab, "f1", "binary_f1", "binary_precision", "binary_recall")
+    seen = trained(*[(old, new.replace("TASK", "'binary'")) for old, new in TWO_CLASSES])
+    done = evaluated("--version", "v001")
+    found = values(lab)
+    assert found["binary_f1"] == pytest.approx(seen["eval_f1"], rel=1e-5)
+    assert abs(found["f1"] - found["binary_f1"]) > 0.02
+    assert f"eval_f1 {seen['eval_f1']:.4g} by the script itself: ours is the mean of both classes" in done.out
+    assert "name binary_f1 in the rules to rank by that" in done.out
+    assert done.out.count("warning") == 1
+
+
+def test_where_both_mean_the_same_f1_nothing_is_said(lab: Workspace, evaluated: Run, trained: Run) -> None:
+    wanted(lab, "f1")
+    same = "'multiclass', num_classes=2, average='macro'"
+    seen = trained(*[(old, new.replace("TASK", same)) for old, new in TWO_CLASSES])
+    done = evaluated("--version", "v001")
+    assert values(lab)["f1"] == pytest.approx(seen["eval_f1"], rel=1e-5)
+    assert "warning" not in done.out
+
+
 PLAIN = """
 import os, csv, torch
 OUT = "Models/Artifacts/v001"

@@ -76,6 +76,17 @@ BINARY: Expected = {
     **of_classes(task="binary"),
     "bce": lambda p, t: torch.nn.functional.binary_cross_entropy(p, t.double()),
 }
+CLASS_ONE: Expected = {
+    "binary_f1": lambda p, t: tm.f1_score(p, t, task="binary"),
+    "val_f1_binary": lambda p, t: tm.f1_score(p, t, task="binary"),
+    "binary_precision": lambda p, t: tm.precision(p, t, task="binary"),
+    "BinaryRecall": lambda p, t: tm.recall(p, t, task="binary"),
+}
+TWO: dict[str, Any] = {"task": "multiclass", "num_classes": 2}
+TWO_CLASSES: Expected = {
+    **{name: lambda p, t, of=of: of(p.argmax(1), t) for name, of in CLASS_ONE.items()},
+    "f1": lambda p, t: tm.f1_score(p, t, average="macro", **TWO),
+}
 MULTILABEL: Expected = {
     **of_classes(task="multilabel", num_labels=4),
     "exact_match": lambda p, t: classes.multilabel_exact_match(p, t, 4),
@@ -174,6 +185,8 @@ IMAGES, WAVES = drawn(4, 3, 180, 180, seed=5), drawn(6, 400, seed=6) - 0.5
 FAMILIES: dict[str, tuple[str, Tensor, Tensor, Callable[[Tensor], Tensor], Expected]] = {
     "classes": ("classification", drawn(40, 4) * 4, picked(4, 40), softmax, MULTICLASS),
     "yes or no": ("classification", drawn(40) * 4 - 2, picked(2, 40), torch.sigmoid, BINARY),
+    "yes or no, of class 1": ("classification", drawn(40) * 4 - 2, picked(2, 40), torch.sigmoid, CLASS_ONE),
+    "two classes": ("classification", drawn(40, 2) * 4, picked(2, 40), softmax, TWO_CLASSES),
     "labels": ("multilabel", drawn(40, 4) * 4 - 2, picked(2, 40, 4), torch.sigmoid, MULTILABEL),
     "a number": ("regression", NEAR + drawn(40) / 9, NEAR, as_they_are, NUMBERS),
     "numbers": ("regression", ROWS + drawn(40, 3) / 9, ROWS, as_they_are, COLUMNS),
@@ -280,3 +293,13 @@ def test_samples_of_different_weight_are_not_compared_one_by_one() -> None:
     judge.see(list("abcd"), judge.judged(scores, targets))
     right = (scores.argmax(2) == targets)[targets != -100].double().mean()
     assert score(judge, "accuracy") == pytest.approx(float(right)) and judge.parts == {}
+
+
+@pytest.mark.parametrize("stated", ["classification", "multilabel"])
+def test_what_is_of_class_one_needs_two_classes(stated: str) -> None:
+    truth = picked(4, 40) if stated == "classification" else picked(2, 40, 4)
+    judge = Judge({"binary_f1": None}, {"task_type": stated}, None, "")
+    judge.see([str(n) for n in range(40)], judge.judged(drawn(40, 4), truth))
+    assert judge.unknown == {
+        "binary_f1": "the metric 'binary_f1' is that of class 1 of two classes, not 4; name f1",
+    }

@@ -36,11 +36,12 @@ _BLOCK = 8_000_000
 _ROOTED = ("rmse", "rmsle")
 #: distinct rows are worth grouping when each stands for this many samples
 _FEW = 8
-#: macro averages that are worked out again from truth and prediction
+#: averages over the classes, and numbers of class 1 alone, that are worked out again from truth and prediction
 _CONFUSION = {
     **dict.fromkeys(("f1", "f1score", "f1_macro"), "f1"),
     **dict.fromkeys(("precision", "macro_precision", "precision_macro"), "precision"),
     **dict.fromkeys(("recall", "macro_recall", "recall_macro", "balanced_accuracy"), "recall"),
+    **{f"binary_{kind}": kind for kind in ("f1", "precision", "recall")},
 }
 #: more classes than this make the matrix of counts too large
 _MAX_CLASSES = 200
@@ -131,7 +132,11 @@ def _statistic(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric:
         if name == "accuracy":
             right = [[None if c is None else float(c) for c in s.correct] for s in (a, b)]
             return _mean(right[0], right[1], pairs, metric, f"{_HOW}, share of right outcomes", rooted=False)
-        return _confusion(a, b, pairs, metric, _CONFUSION[name]) if name in _CONFUSION else None
+        kind, one = _CONFUSION.get(name), name.startswith("binary_")
+        one |= a.one_score and b.one_score and name == kind
+        if kind is None or (one and (not b.class_one or a.class_one != b.class_one)):
+            return None
+        return _confusion(a, b, pairs, metric, kind, b.class_one if one else "")
     return _regression(a, b, pairs, metric, name)
 
 
@@ -191,15 +196,17 @@ def _r2(sums: Array, n: int) -> tuple[Array, Array]:
     return 1 - sums[:, 0] / spread, 1 - sums[:, 1] / spread
 
 
-def _confusion(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, kind: str) -> Statistic | None:
-    """Macro F1, precision, recall (the mean over the classes) from truth and prediction.
+def _confusion(
+    a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, kind: str, one: str
+) -> Statistic | None:
+    """Macro F1, precision, recall (the mean over the classes) from truth and prediction; those of class `one` alone.
 
     Columns: truth, then for each version predicted and right, of every class.
     """
     import numpy as np
 
     triples = Counter((b.truth[j], a.prediction[i], b.prediction[j]) for i, j in pairs)
-    classes = sorted({name for triple in triples for name in triple})
+    classes = sorted({name for triple in triples for name in triple} | ({one} if one else set()))
     if len(classes) > _MAX_CLASSES:
         return None
     k = len(classes)
@@ -210,12 +217,14 @@ def _confusion(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric:
     for guess in (codes[:, 1], codes[:, 2]):
         blocks += [one_hot[guess], one_hot[guess] * (codes[:, 0] == guess)[:, None]]
 
+    counted = slice(index[one], index[one] + 1) if one else slice(k)
+
     def value(sums: Array, n: int) -> tuple[Array, Array]:
-        truth, *rest = (sums[:, i * k : (i + 1) * k] for i in range(5))
+        truth, *rest = (sums[:, i * k : (i + 1) * k][:, counted] for i in range(5))
         return _score(kind, truth, rest[0], rest[1]), _score(kind, truth, rest[2], rest[3])
 
     counts = np.array([triples[triple] for triple in sorted(triples)], dtype=np.float64)
-    method = f"{_HOW}, macro {kind} from truth and prediction"
+    method = f"{_HOW}, {f'{kind} of class {one}' if one else f'macro {kind}'} from truth and prediction"
     return metric, np.concatenate(blocks, axis=1), counts, value, method
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from progtrain.engine import metrics, values
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import try_read_json
 
 _FIX = "run `python 03_eval.py --version ...` again"
 _PART = "part__"
@@ -27,6 +28,10 @@ class PerSample:
     confidence: list[float | None]
     #: metric -> contribution of each sample
     parts: dict[str, list[float | None]] = field(default_factory=dict)
+    #: what class 1 is called, where there are two; empty where nobody says so
+    class_one: str = ""
+    #: the model gives one score for yes or no: F1 and the like are those of class 1
+    one_score: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,7 +78,12 @@ def read_per_sample(path: Path) -> PerSample:
         raise InputError(f"cannot be read: {error}", file=path, fix=_FIX) from error
     if not rows:
         raise InputError("it holds no sample", file=path, fix=_FIX)
-    return _columns(rows, names)
+    protocol = try_read_json(path.with_name("protocol.json"))
+    told = protocol if isinstance(protocol, dict) else {}
+    classes = told.get("class_names")
+    named = [str(name) for name in classes] if isinstance(classes, list) else ["0", "1"]
+    one = named[1] if len(named) == 2 else ""
+    return replace(_columns(rows, names), class_one=one, one_score=told.get("task") == "binary")
 
 
 def _columns(rows: list[dict[str, str]], names: list[str]) -> PerSample:

@@ -136,6 +136,16 @@ class Judge:
             return " ".join(f"{number:.7g}" for number in numbers)
         return " ".join(self.class_name(int(number)) for number in numbers if number != self.ignored)
 
+    def of_class_one(self, key: str) -> float:
+        """Precision, recall or F1 of class 1, where there are two; nan elsewhere."""
+        if self.task != "classification" or self.classes != 2:
+            return math.nan
+        one = self.class_name(1)
+        right = sum(row.truth == one == row.prediction for row in self.rows)
+        true, said = sum(row.truth == one for row in self.rows), sum(row.prediction == one for row in self.rows)
+        below = {"precision": said, "recall": true, "f1": (true + said) / 2}.get(key, 0)
+        return right / below if below else math.nan
+
     def class_name(self, index: int) -> str:
         return self.names[index] if self.names and 0 <= index < len(self.names) else str(index)
 

@@ -69,6 +69,9 @@ class Metric:
         if judge.task == "not known":
             raise EvalError(f"the metric {name!r} needs outputs and targets that can be told apart in validation_step")
         made = find_class(self.key, judge.task, name)
+        if self.average == "binary" and (judge.task not in ("classification", "binary") or judge.classes > 2):
+            many = f", not {judge.classes}" if judge.classes > 2 else ""
+            raise EvalError(f"the metric {name!r} is that of class 1 of two classes{many}; name {self.key}")
         self.shaped = made.__module__.startswith(IMAGE_AND_AUDIO)
         takes = parameters(made)
         self.one_hot = max(judge.classes, 2) if "input_format" in takes else 0
@@ -83,7 +86,7 @@ class Metric:
     def options(self, judge: Judge) -> dict[str, Any]:
         """Of torchmetrics' metrics, for those that take them."""
         places = judge.task in PLACES
-        one_score = judge.task == "binary" or (places and judge.two_places)
+        one_score = "binary" in (judge.task, self.average) or (places and judge.two_places)
         return {
             "task": "binary" if one_score else "multilabel" if judge.task == "multilabel" else "multiclass",
             "num_classes": max(judge.classes, 2),

@@ -7,7 +7,8 @@ from functools import cache
 
 HIGHER = """
 accuracy top5 top5_accuracy balanced_accuracy exact_match precision recall sensitivity specificity f1 f1_macro
-f1_micro f1_weighted fbeta auroc average_precision map50 map_50 map_75 mean_average_precision jaccard_index
+f1_micro f1_weighted binary_precision binary_recall binary_f1
+fbeta auroc average_precision map50 map_50 map_75 mean_average_precision jaccard_index
 mean_iou dice generalized_dice_score mcc cohen_kappa r2 explained_variance pearson spearman
 kendall_rank_corrcoef concordance_corrcoef cosine_similarity ndcg retrieval_normalized_dcg mrr retrieval_mrr
 retrieval_map retrieval_precision retrieval_recall hit_rate bleu sacre_bleu_score rouge rouge1 rouge2 rougel
@@ -100,13 +101,21 @@ _USUAL = {spelling: name for name, spellings in SPELLINGS.items() for spelling i
 _OF_VALIDATION = re.compile(r"^(val|valid|validation|eval|dev)_")
 _OF_ANOTHER_SET = re.compile(r"^(train|training|test)_")
 _TASK = re.compile(r"^(binary|multiclass|multilabel)_")
+#: of two classes, the number of class 1 alone rather than the mean of both
+_ONE_CLASS = re.compile(r"^binary_(\w+)$|^(\w+)_binary$")
+_OF_ONE_CLASS = ("f1", "precision", "recall")
 _MEAN = re.compile(r"^(macro|micro|weighted)_|_(macro|micro|weighted)$")
 
 
 @cache
 def canonical(name: str) -> str:
-    """`"val/acc"`, `"valAccuracy"`, `"MulticlassAccuracy"` -> `"accuracy"`; `"train_loss"` stays itself."""
+    """`"val/acc"`, `"valAccuracy"`, `"MulticlassAccuracy"` -> `"accuracy"`; `"train_loss"` stays itself, and so does
+    `"binary_f1"`, that of class 1 alone.
+    """
     snake = _snake(name)
+    one = _ONE_CLASS.search(_OF_VALIDATION.sub("", snake))
+    if one is not None and (key := canonical(one[1] or one[2])) in _OF_ONE_CLASS:
+        return f"binary_{key}"
     plain = _TASK.sub("", _OF_VALIDATION.sub("", snake)) or snake
     mean = _MEAN.search(plain)
     if mean is not None and plain not in _USUAL:  # over the classes: `"macro_f1"` -> `"f1_macro"`
@@ -121,9 +130,11 @@ def _snake(name: str) -> str:
 
 def taken_apart(name: str) -> tuple[str, str | None, int]:
     """The metric, its mean over the classes where the name says one, and how many guesses count: `"val_macro_f1"` ->
-    `("f1", "macro", 1)`, `"top3_accuracy"` -> `("accuracy", None, 3)`.
+    `("f1", "macro", 1)`, `"top3_accuracy"` -> `("accuracy", None, 3)`, `"binary_f1"` -> `("f1", "binary", 1)`.
     """
     plain = canonical(name)
+    if (one := _ONE_CLASS.search(plain)) is not None and one[1] in _OF_ONE_CLASS:
+        return one[1], "binary", 1
     mean, key = _MEAN.search(plain), _MEAN.sub("", plain)
     top = re.search(r"top_?(\d+)", key)
     if top is not None or key == "balanced_accuracy":

@@ -177,6 +177,12 @@ class Steps:
             and not math.isclose(theirs, value, rel_tol=1e-2, abs_tol=1e-3)
         ):
             told = f"{metric} is {value:.4g} by torchmetrics, {named} {theirs:.4g} by the script itself"
+            key, mean, _ = taken_apart(metric)
+            one = self.judge.of_class_one(key) if mean in (None, "macro") else math.nan
+            if math.isclose(one, theirs, rel_tol=1e-3, abs_tol=1e-4):
+                named = f"name binary_{key} in the rules to rank by that"
+                print(f"warning: {told}: ours is the mean of both classes, theirs that of class 1 alone; {named}")
+                return
             print(f"warning: {told} (another mean over the classes?); the rules may rank by {named}")
 
     def keep_parts(self, metric: str, named: str) -> None:

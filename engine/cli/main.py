@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import io
 import os
 import signal
@@ -15,6 +14,7 @@ from typing import NoReturn
 import click
 
 import progtrain as package
+from progtrain.engine.cli.groups import Commands
 from progtrain.engine.cli.output import say
 from progtrain.engine.errors import ProgtrainError, StorageError
 
@@ -33,6 +33,7 @@ COMMANDS = {
     "diff": "What changed between two versions: in their scripts, and in their config files and modules.",
     "samples": "Outcome of the validation samples of a version.",
     "journal": "What happened when, with the command to repeat it.",
+    "experiment": "Many runs that answer one question, side by side, here or on a cluster.",
     "model": "The advisor's model: what it is, whether it serves, how fast it is.",
     "docs": "Read the documentation.",
 }
@@ -42,25 +43,28 @@ INTERNAL = 70
 COMPLETE = "_PROGTRAIN_COMPLETE"
 
 
-class Commands(click.Group):
-    """Imports a subcommand when it is called: `status` must not wait for what `run` needs."""
+def _of_worker(name: str) -> click.Command | None:
+    """`scaffold-TOOL`, `run-TOOL`: each worker of experiments is a command of its own too."""
+    if not name.startswith(("scaffold-", "run-")):
+        return None
+    from progtrain.engine.cli.experiment_workers import command_of
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        command = importlib.import_module(f"progtrain.engine.cli.{name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    return command_of(name)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def _workers() -> dict[str, dict[str, str]]:
+    from progtrain.engine.cli.experiment_workers import listed
+
+    return {"Workers of experiments": listed()}
+
+
+@click.group(
+    cls=Commands,
+    table=COMMANDS,
+    other=_of_worker,
+    others=_workers,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package.__version__)
 @click.option(
     "-C",

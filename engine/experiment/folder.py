@@ -52,7 +52,15 @@ class RunFolder(Folder):
 
     def changes(self, what: str, number: int) -> Path:
         """In which settings an attempt differs from the plan, and why."""
-        return self.attempt(what, number).path.with_suffix(".changes.json")
+        return self.attempts / f"{what}-{number}.changes.json"
+
+    def failure(self, what: str, number: int) -> Path:
+        """What came of an attempt that brought no results, and whether another one is to follow."""
+        return self.attempts / f"{what}-{number}.failure.json"
+
+    def again(self, what: str, number: int) -> Path:
+        """A person's word that a failed attempt is to be followed by another one."""
+        return self.attempts / f"{what}-{number}.again.json"
 
     def mark(self, what: str) -> Path:
         """Written last: it says that this is done."""
@@ -80,9 +88,10 @@ class ExperimentFolder(Folder):
     plots = inside("analysis", "plots")
     lock = inside("path", ".lock")
     inbox = inside("path", "inbox")
-    stop_request = inside("inbox", "stop.json")
-    #: Slurm's last answer, and when it came
+    #: how the runner's jobs were when it looked last, and when that was
     seen = inside("path", "seen.json")
+    #: what happened when, a line of JSON each
+    journal = inside("path", "journal.jsonl")
     runner_log = inside("path", "runner.log")
 
     @property
@@ -91,6 +100,10 @@ class ExperimentFolder(Folder):
 
     def run(self, name: str) -> RunFolder:
         return RunFolder(self.path / name)
+
+    def cancelled(self, run: str) -> Path:
+        """A person's word that a run is not to go on; it is taken back when the run is resumed."""
+        return self.inbox / f"cancel-{run}.json"
 
     def log(self, what: str) -> Path:
         """Of a stage or a worker: `what` is "run-experiment", "scaffold-peft"."""

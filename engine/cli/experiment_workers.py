@@ -1,0 +1,67 @@
+"""`progtrain scaffold-TOOL` and `run-TOOL`: a worker of experiments by itself."""
+
+from __future__ import annotations
+
+import pkgutil
+from typing import Any
+
+import click
+
+from progtrain.engine.cli.common import json_option, workspace
+from progtrain.engine.cli.experiment_common import dry_run_option, name_argument, run_option
+from progtrain.engine.experiment import workers
+
+_VERBS = {
+    "scaffold": "Write what the runs of an experiment need that are done with {tool}.",
+    "run": "Carry out what of an experiment is done with {tool}.",
+}
+
+
+def listed() -> dict[str, str]:
+    """name -> what it does."""
+    tools = [module.name for module in pkgutil.iter_modules(workers.__path__) if module.name != "base"]
+    return {f"{verb}-{tool}": text.format(tool=tool) for verb, text in _VERBS.items() for tool in tools}
+
+
+def command_of(name: str) -> click.Command | None:
+    """None where no worker has that name."""
+    from progtrain.engine.experiment.workers import base
+
+    verb, _, tool = name.partition("-")
+    if verb not in _VERBS or tool not in {*base.known("training"), *base.known("evaluation")}:
+        return None
+    made = _scaffold(name, tool) if verb == "scaffold" else _run(name, tool)
+    made.help = _VERBS[verb].format(tool=tool)
+    return made
+
+
+def _scaffold(name: str, tool: str) -> click.Command:
+    @click.command(name)
+    @name_argument
+    @run_option
+    @dry_run_option
+    @json_option
+    @click.pass_context
+    def command(ctx: click.Context, /, runs: tuple[str, ...], **options: Any) -> None:
+        from progtrain.engine.cli.experiment_stages import scaffold_with
+
+        scaffold_with(workspace(ctx), options.pop("name"), runs, tool, **options)
+
+    return command
+
+
+def _run(name: str, tool: str) -> click.Command:
+    @click.command(name)
+    @name_argument
+    @run_option
+    @click.option("--detach", is_flag=True, help="Do not follow: start it and return.")
+    @dry_run_option
+    @json_option
+    @click.pass_context
+    def command(ctx: click.Context, /, runs: tuple[str, ...], **options: Any) -> int:
+        from progtrain.engine.cli.experiment_stages import run_with
+        from progtrain.engine.experiment.runner import Options
+
+        return run_with(workspace(ctx), options.pop("name"), Options(runs, tool), **options)
+
+    return command

@@ -1,0 +1,241 @@
+"""One turn of the runner: what has ended is taken in, what may begin is submitted. The work itself is elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from progtrain.engine.errors import InputError
+from progtrain.engine.experiment import attempts, expand, notify, state, summary
+from progtrain.engine.experiment.folder import ExperimentFolder
+from progtrain.engine.experiment.logbook import Logbook
+from progtrain.engine.experiment.opening import tool_of
+from progtrain.engine.experiment.stages.pieces import is_named, pieces
+from progtrain.engine.experiment.state import AT_WORK, SETTLED, Part, RunState
+from progtrain.engine.experiment.workers.base import Experiment, Piece
+from progtrain.engine.files import write_json
+from progtrain.engine.jobs.base import Executor, Seen
+from progtrain.engine.workspace import JobFolder
+
+#: a guard that a runner started just before it was killed has so long to tell of itself
+_GUARD_SECONDS = 5.0
+#: outputs may come later than a job's end on a network folder
+_OUTPUT_SECONDS = 60.0
+#: between two times that what was seen is written though nothing is new
+_SEEN_SECONDS = 10.0
+
+
+@dataclass
+class Carrier:
+    experiment: Experiment
+    executor: Executor
+    log: Logbook
+    #: names or patterns of the runs that are wanted, and a tool by itself; empty: all
+    wanted: Sequence[str] = ()
+    tool: str = ""
+    states: list[RunState] = field(default_factory=list)
+    #: seconds since the cluster answered last, while it does not
+    silent: float | None = None
+    #: attempts -> since when this runner waits for something about them
+    _since: dict[tuple[JobFolder, str], float] = field(default_factory=dict)
+    _told: dict[tuple[str, str], str] = field(default_factory=dict)
+    _written: tuple[float, Any] = (-math.inf, None)
+
+    def __post_init__(self) -> None:
+        plan, folder = self.experiment.plan, self.experiment.folder
+        self._runs = expand.runs(plan, folder)
+        self._cells = expand.cells(plan, self._runs, folder)
+
+    @property
+    def chosen(self) -> list[RunState]:
+        """Of the runs that are wanted."""
+        return [held for held in self.states if self._is_wanted(held.run)]
+
+    def refuse_unready(self) -> None:
+        """Raises `InputError` where something of what is wanted is not scaffolded as the plan has it now."""
+        self._look()
+        pieces(self.experiment, self.wanted, self.tool)
+        parts = [part for held in self.chosen for part in held.parts if self._is_its(part)]
+        refuse_unready(parts, self.experiment.folder)
+
+    def turn(self) -> tuple[bool, bool]:
+        """Whether something changed, and whether something is left to wait for. Raises `StorageError`."""
+        opened = self._look()
+        changed = self._take_in() or self._check() or self._submit()
+        self._cancel()
+        self.executor.settle(opened)
+        if changed:
+            return True, True
+        return False, any(part.phase in AT_WORK for part in self._parts())
+
+    # looking
+
+    def _look(self) -> list[JobFolder]:
+        folder = self.experiment.folder
+        parts = state.read(self.experiment.plan, self._runs, self._cells, folder)
+        opened = list(state.open_attempts(parts, folder))
+        seen = self.executor.look_all(opened)
+        self.states = state.fold(parts, seen, folder)
+        ages = [held.stale for held in seen.values() if held.stale is not None]
+        self.silent = max(ages, default=None)
+        self._keep(seen)
+        for part in self._parts():
+            self._tell(part)
+        return opened
+
+    def _keep(self, seen: dict[JobFolder, Seen]) -> None:
+        """For `status` and the app: they ask no cluster."""
+        folder, at = self.experiment.folder, time.monotonic()
+        jobs = {job.path.relative_to(folder.path).as_posix(): _plain(held) for job, held in seen.items()}
+        last, before = self._written
+        if before is not None and jobs.keys() == before.keys():
+            calm = all(_lasting(held) == _lasting(before[job]) for job, held in jobs.items())
+            if calm and at - last < _SEEN_SECONDS:
+                return
+        self._written = at, jobs
+        write_json(folder.seen, {"at": self.experiment.clock().isoformat(), "jobs": jobs})
+
+    def _tell(self, part: Part) -> None:
+        """Of a state that is new, where it tells more than what the runner itself did."""
+        key, shown = (part.run.name, part.what), f"{part.phase} {part.reason}"
+        before = self._told.get(key)
+        self._told[key] = shown
+        if before in (None, shown) or part.phase not in ("queued", "running", "waiting"):
+            return
+        about = {"run": part.run.name, "what": part.what, "phase": part.phase, "reason": part.reason}
+        text = f"{part.phase}{f': {part.reason}' if part.reason else ''}"
+        if part.phase == "waiting":
+            self.log.write("waiting", text, tool=self._tool(part), **about)
+            notify.tell(self.experiment.folder, self.experiment.plan, "waiting", about)
+        else:
+            self.log.write("state", text, tool=self._tool(part), **about)
+
+    # what has ended
+
+    def _take_in(self) -> bool:
+        ended = [part for part in self._parts() if part.phase == "checking"]
+        done = [attempts.take_in(self._piece(part), part, self.log, self._patient(part)) for part in ended]
+        if any(done):
+            self._look()
+            summary.write(self.experiment, self.states)
+        return any(done)
+
+    def _patient(self, part: Part) -> bool:
+        """Whether outputs that are missing may still come."""
+        if self.experiment.plan.resources.executor == "local":
+            return False
+        return self._waited(part, "outputs") < _OUTPUT_SECONDS
+
+    def _waited(self, part: Part, what: str) -> float:
+        key = (state.attempt_of(part, self.experiment.folder), what)
+        return time.monotonic() - self._since.setdefault(key, time.monotonic())
+
+    def _check(self) -> bool:
+        """Loads what trainings left, one by one: before the first evaluation of any, or of its own."""
+        for held in self.states:
+            training = held.training
+            unchecked = training.phase == "trained" and training.trains and not training.checked
+            if unchecked and self._is_wanted(held.run) and self._may_evaluate():
+                attempts.check(self._piece(training), training, self.log)
+                return True
+        return False
+
+    def _may_evaluate(self) -> bool:
+        """Whether evaluations may begin, as far as the trainings of other runs go."""
+        if self.experiment.plan.evaluation.when == "each":
+            return True
+        return all(self._is_over(held.training) for held in self.states)
+
+    def _is_over(self, training: Part) -> bool:
+        """Also where it is not for this runner to train it."""
+        return training.phase in SETTLED or (training.phase not in AT_WORK and not self._is_its(training))
+
+    # what may begin
+
+    def _submit(self) -> bool:
+        room = self._room()
+        started = False
+        for part in self._startable():
+            if room <= 0:
+                break
+            attempts.start(self._piece(part), part, self.executor, self.log, self.states)
+            room -= 1
+            started = True
+        return started
+
+    def _room(self) -> int:
+        asked = self.experiment.plan.resources
+        most = asked.parallel if asked.executor == "local" else asked.max_queued
+        return most - sum(part.phase in AT_WORK and not self._is_abandoned(part) for part in self._parts())
+
+    def _startable(self) -> Iterator[Part]:
+        """First what was begun already, then trainings, then evaluations."""
+        parts = [part for part in self._parts() if self._is_its(part)]
+        yield from (part for part in parts if self._is_abandoned(part))
+        waiting = [part for part in parts if part.phase == "scaffolded"]
+        trainings = [part for part in waiting if part.cell is None]
+        yield from sorted(trainings, key=lambda part: not part.attempt)
+        may = self._may_evaluate()
+        for held in self.states if may else ():
+            ready = held.training.phase == "trained" and (held.training.checked or not held.training.trains)
+            yield from (part for part in held.cells if ready and part in waiting)
+
+    def _is_abandoned(self, part: Part) -> bool:
+        """Whether a runner died before it had submitted it: nobody knows the job, and no guard has come forward."""
+        seen = part.seen
+        return (
+            part.phase == "submitting"
+            and (seen is None or seen.phase == "none")
+            and self._waited(part, "guard") > _GUARD_SECONDS
+        )
+
+    # whose end is wanted
+
+    def _cancel(self) -> None:
+        folder = self.experiment.folder
+        for part in self._parts():
+            if part.phase in AT_WORK and part.phase != "checking" and folder.cancelled(part.run.name).exists():
+                attempt = state.attempt_of(part, folder)
+                if (attempt, "cancel") not in self._since and attempt.job.exists():
+                    self._waited(part, "cancel")
+                    self.executor.cancel(attempt)
+
+    # of one part
+
+    def _parts(self) -> list[Part]:
+        return [part for held in self.states for part in held.parts]
+
+    def _is_wanted(self, run: expand.Run) -> bool:
+        return not self.wanted or any(is_named(run, pattern) for pattern in self.wanted)
+
+    def _is_its(self, part: Part) -> bool:
+        return self._is_wanted(part.run) and self.tool in ("", self._tool(part))
+
+    def _piece(self, part: Part) -> Piece:
+        changes = attempts.changes_of(part, self.experiment.folder)
+        return Piece(self.experiment, part.run, part.cell, changes.get("settings", {}))
+
+    def _tool(self, part: Part) -> str:
+        return tool_of(Piece(self.experiment, part.run, part.cell))
+
+
+def refuse_unready(parts: Iterable[Part], folder: ExperimentFolder) -> None:
+    """Raises `InputError` where something of what is to be done is not scaffolded as the plan has it now."""
+    for phase, said in (("planned", "not scaffolded"), ("stale", "scaffolded for an earlier plan")):
+        names = list(dict.fromkeys(part.run.name for part in parts if part.phase == phase))
+        if names:
+            told = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+            fix = f"progtrain experiment scaffold {folder.name}"
+            raise InputError(f"{told}: {said}", file=folder.plan, fix=fix)
+
+
+def _plain(seen: Seen) -> dict[str, Any]:
+    return {key: value for key, value in asdict(seen).items() if key != "state" and value not in (None, "")}
+
+
+def _lasting(plain: dict[str, Any]) -> dict[str, Any]:
+    """Without what changes from one second to the next."""
+    return {key: value for key, value in plain.items() if key not in ("beat_age", "stale")}

@@ -1,0 +1,174 @@
+"""From options of the command line to `experiment.yaml`, checked as a whole before it is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import yaml
+
+from progtrain.engine.clock import Clock, now
+from progtrain.engine.control import lock
+from progtrain.engine.drafting import history, next_script
+from progtrain.engine.errors import InputError
+from progtrain.engine.experiment import expand
+from progtrain.engine.experiment import folder as folders
+from progtrain.engine.experiment import plan as plans
+from progtrain.engine.experiment.expand import Cell, Run
+from progtrain.engine.experiment.logbook import Logbook
+from progtrain.engine.experiment.opening import minutes, opened
+from progtrain.engine.experiment.plan import Plan
+from progtrain.engine.experiment.runner import busy
+from progtrain.engine.experiment.stages.scaffold import problems, refuse
+from progtrain.engine.experiment.workers.base import Experiment
+from progtrain.engine.files import write_text
+from progtrain.engine.rules import rules
+from progtrain.engine.script.action.operation import number
+from progtrain.engine.workspace import Workspace
+
+_HEAD = "# The plan of an experiment: docs/experiments.md describes each key.\n"
+
+
+class Designed(NamedTuple):
+    experiment: Experiment
+    #: of `experiment.yaml`
+    text: str
+    runs: Sequence[Run]
+    cells: Sequence[Cell]
+    notes: Sequence[str] = ()
+
+    @property
+    def hours(self) -> float | None:
+        """Of all trainings together, by the time that each is given; None: nobody says."""
+        each = minutes(self.experiment.plan)
+        return None if each is None else each * len([run for run in self.runs if run.type != "eval-only"]) / 60
+
+
+def basis(plan: Plan) -> str:
+    """What the time of a run is taken from; empty where none is known."""
+    if minutes(plan) is None:
+        return ""
+    told = plan.estimates.get("time")
+    said = told.get("basis") if plan.resources.time == "auto" and isinstance(told, dict) else ""
+    return str(said or "resources.time")
+
+
+def read(ws: Workspace, name: str, clock: Clock = now) -> Designed:
+    """The plan that is there. Raises `InputError` with all that is wrong with it."""
+    experiment = opened(ws, name, clock)
+    return _checked(experiment, experiment.folder.plan.read_text(encoding="utf-8"))
+
+
+def made(ws: Workspace, name: str, given: Mapping[str, Any], clock: Clock = now) -> Designed:
+    """A plan from options; writes nothing. Raises `InputError`, also where there is a plan of that name.
+
+    `given`: `base`, `from_version` with `candidates`, `vary` and `fixed` as `name=values`, `repeats`, `with_base`,
+    `tool`, `evaluate`, `question`, and whatever of `resources` was named.
+    """
+    folder = folders.folder(ws, name)
+    if folder.plan.exists():
+        raise InputError("there is a plan already", file=folder.plan, fix="edit it, or choose another name")
+    notes: list[str] = []
+    content = _content(ws, name, given, notes)
+    text = _HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+    plan = plans.parse(text, folder)
+    return _checked(opened(ws, name, clock, plan), text)._replace(notes=notes)
+
+
+def _checked(experiment: Experiment, text: str) -> Designed:
+    runs = expand.runs(experiment.plan, experiment.folder)
+    cells = expand.cells(experiment.plan, runs, experiment.folder)
+    refuse(problems(experiment), experiment)
+    return Designed(experiment, text, runs, cells)
+
+
+def write(designed: Designed) -> None:
+    folder, clock = designed.experiment.folder, designed.experiment.clock
+    with lock.hold_file(folder.lock, busy(folder)):
+        write_text(folder.plan, designed.text)
+        text = f"{len(designed.runs)} runs, {len(designed.cells)} evaluations"
+        Logbook(folder, "design", clock).write("stage_done", text, stage="design")
+
+
+def _content(ws: Workspace, name: str, given: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    varied = dict(map(_assigned, given.get("vary") or ()))
+    version, repeats = given.get("from_version"), given.get("repeats") or 1
+    kind = "candidates" if version else "repeats" if repeats > 1 and not varied else "grid"
+    added = [{"name": "base", "type": "control"}] if given.get("with_base") or version else []
+    if version:
+        added += _candidates(ws, version, given.get("candidates") or 6, notes)
+    tools: dict[str, Any] = {"training": given.get("tool")} if given.get("tool") else {}
+    tools |= {"evaluation": list(given["evaluate"])} if given.get("evaluate") else {}
+    parts = {
+        "experiment": {"name": name, "question": given.get("question") or "", "kind": kind},
+        "tools": tools,
+        "base": {"script": _base(ws, given.get("base"), version)},
+        "variables": varied,
+        "controls": {key: values[0] for key, values in map(_assigned, given.get("fixed") or ())},
+        "repeats": repeats if repeats > 1 else None,
+        "runs": {"add": added} if added else None,
+        "resources": {key: value for key, value in (given.get("resources") or {}).items() if value is not None},
+    }
+    return {key: value for key, value in parts.items() if value}
+
+
+def _base(ws: Workspace, stated: str | None, version: str | None) -> str:
+    if version:
+        if stated:
+            raise InputError("--from names the base already", place="--base", fix="leave --base out")
+        if version not in ws.versions():
+            there = ", ".join(ws.versions()) or "none yet"
+            raise InputError(f"there is no version {version!r}", file=ws.root, fix=f"versions are: {there}")
+        return ws.script(version).name
+    if stated:
+        return stated
+    if not ws.versions():
+        raise InputError("what is to be trained?", place="--base", fix="name a script, such as 02_train_v001.py")
+    return ws.script(ws.versions()[-1]).name
+
+
+def _assigned(text: str) -> tuple[str, list[Any]]:
+    """`rank=8,16` -> `("rank", [8, 16])`."""
+    name, sign, values = text.partition("=")
+    try:
+        found = number(yaml.safe_load(f"[{values}]"))
+    except yaml.YAMLError:
+        found = None
+    if not (sign and name.strip() and found):
+        raise InputError(f"{text!r} gives no values", place="--vary, --set", fix="write name=8,16")
+    return name.strip(), found
+
+
+def _candidates(ws: Workspace, version: str, count: int, notes: list[str]) -> list[dict[str, Any]]:
+    """Those of the version's analysis that can be applied to it, the best first."""
+    insight, present = history.read_insight(ws, version), rules.load(ws)
+    if insight is None:
+        fix = f"progtrain step analyze --version {version}"
+        raise InputError(
+            f"{version} has not been analysed: nothing is proposed for it", file=ws.insight(version), fix=fix
+        )
+    found: list[dict[str, Any]] = []
+    for candidate in insight.candidates:
+        if len(found) == count:
+            break
+        if candidate.base not in (None, version):
+            notes.append(f"{candidate.id} is left out: it is a change to {candidate.base}")
+            continue
+        try:
+            next_script.plan(ws, present, version, candidate.operation, base=version)
+        except InputError as error:
+            notes.append(f"{candidate.id} is left out: {error.reason}")
+            continue
+        found.append({"name": _folder_name(candidate.id), "action": dict(candidate.operation)})
+    if not found:
+        raise InputError(
+            f"no candidate of {version} can be applied", file=ws.insight(version), fix="; ".join(notes[:3])
+        )
+    if len(found) < count:
+        notes.append(f"{len(found)} candidates of {version} can be applied, {count} were asked for")
+    return found
+
+
+def _folder_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-.") or "candidate"

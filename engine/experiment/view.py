@@ -1,0 +1,144 @@
+"""Where an experiment stands, for those who look and do not carry it out. Light, asks no cluster, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from progtrain.engine.clock import Clock, now
+from progtrain.engine.control import lock
+from progtrain.engine.experiment import expand, results, state
+from progtrain.engine.experiment import plan as plans
+from progtrain.engine.experiment.folder import ExperimentFolder
+from progtrain.engine.experiment.plan import Plan
+from progtrain.engine.experiment.state import RunState
+from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.jobs.base import Seen, as_guard_says
+from progtrain.engine.jobs.local import Local
+from progtrain.engine.schema import JobState
+from progtrain.engine.workspace import JobFolder
+
+
+class View(NamedTuple):
+    plan: Plan
+    states: Sequence[RunState]
+    #: whether a runner is at work
+    running: bool
+    #: seconds since the cluster answered last, where it does not
+    stale: float | None
+    #: how the last runner ended: its exit code, and why where it failed; None: it has not
+    outcome: Mapping[str, Any] | None
+
+    @property
+    def status(self) -> str:
+        """In one word."""
+        phases = {held.phase for held in self.states}
+        if self.running:
+            return "running"
+        if any(held.at_work for held in self.states):
+            return "without runner"
+        for phase in ("stale", "planned"):
+            if phase in phases:
+                return phase
+        bad = phases & {"failed", "lost", "cancelled"}
+        if phases <= {"done", "failed", "lost", "cancelled"}:
+            return "done" if not bad else "partly" if "done" in phases else "failed"
+        return "scaffolded" if phases == {"scaffolded"} else "stopped"
+
+
+def look(folder: ExperimentFolder, clock: Clock = now) -> View:
+    """Raises `InputError` where the plan is broken."""
+    plan = plans.read(folder)
+    runs = expand.runs(plan, folder)
+    parts = state.read(plan, runs, expand.cells(plan, runs, folder), folder)
+    running = lock.held(folder.lock)
+    opened = list(state.open_attempts(parts, folder))
+    seen = Local().look_all(opened) if plan.resources.executor == "local" else _told(folder, opened, running, clock)
+    ages = [held.stale for held in seen.values() if held.stale is not None]
+    return View(plan, state.fold(parts, seen, folder), running, max(ages, default=None), _outcome(folder))
+
+
+def _told(folder: ExperimentFolder, opened: Sequence[JobFolder], running: bool, clock: Clock) -> dict[JobFolder, Seen]:
+    """What the runner saw last, and what guards have said since."""
+    kept = try_read_json(folder.seen)
+    kept = kept if isinstance(kept, dict) else {}
+    age = _age(kept.get("at"), clock)
+    found = {}
+    for job in opened:
+        told = kept.get("jobs", {}).get(job.path.relative_to(folder.path).as_posix()) or {"phase": "none"}
+        data = try_read_json(job.state)
+        guard = JobState.model_validate(data) if data is not None else None
+        if guard is not None and guard.status == "ended":
+            found[job] = as_guard_says(guard)
+            continue
+        seen = Seen(**told)
+        if not running and age is not None and seen.phase != "none":
+            seen = Seen(**{**told, "stale": age})
+        found[job] = seen
+    return found
+
+
+def _age(at: Any, clock: Clock) -> float | None:
+    try:
+        return (clock() - datetime.fromisoformat(at)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+
+
+def _outcome(folder: ExperimentFolder) -> dict[str, Any] | None:
+    """From the journal: what the last runner said at its end."""
+    found: dict[str, Any] | None = None
+    for event in LineReader(folder.journal).read():
+        if event.get("event") == "runner_started":
+            found = None
+        elif event.get("event") in ("runner_failed", "runner_ended"):
+            found = {**(found or {}), **event}
+    return found
+
+
+def metrics_of(folder: ExperimentFolder) -> dict[str, dict[str, float | None]]:
+    """run -> metric (with its task, where there are several) -> value."""
+    rows = [row for row in results.read(folder) if row.state == "done"]
+    several = len({(row.task, row.epoch) for row in rows}) > 1
+    found: dict[str, dict[str, float | None]] = {}
+    for row in rows:
+        for metric in row.metrics:
+            name = f"{row.task} {row.epoch} {metric.name}" if several else metric.name
+            found.setdefault(row.run, {})[name] = metric.value
+    return found
+
+
+def as_dict(held: RunState, folder: ExperimentFolder) -> dict[str, Any]:
+    """For programs."""
+    run, part = held.run, held.at_work
+    seen = part.seen if part else None
+    attempt = state.attempt_of(part, folder) if part else None
+    return {
+        "run": run.name,
+        "point": run.point,
+        "type": run.type,
+        "seed": run.seed,
+        "parameters": dict(run.parameters),
+        "phase": held.phase,
+        "reason": held.reason,
+        "cause": held.cause,
+        "attempts": held.training.attempt,
+        "job": seen.job if seen else None,
+        "node": seen.node if seen else None,
+        "progress": progress_of(held, folder),
+        "log": str(attempt.log) if attempt else None,
+        "evaluations": [
+            {"name": cell.what, "phase": cell.phase, "reason": cell.reason, "attempts": cell.attempt}
+            for cell in held.cells
+        ],
+    }
+
+
+def progress_of(held: RunState, folder: ExperimentFolder) -> dict[str, Any]:
+    """`step`, `steps`, `epoch`, `seconds_left` of the job that runs; else empty."""
+    part = held.at_work
+    if part is None or part.phase not in ("running", "checking"):
+        return {}
+    told = state.progress(state.attempt_of(part, folder))
+    return {key: told.get(key) for key in ("epoch", "epochs", "step", "steps", "seconds_left")} if told else {}

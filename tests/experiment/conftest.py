@@ -1,0 +1,94 @@
+"""Experiments of a command: a training or an evaluation takes a tenth of a second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from progtrain.engine.experiment import folder as folders
+from progtrain.engine.experiment.folder import ExperimentFolder
+from progtrain.engine.workspace import Workspace
+
+#: tells of each start in a line of starts.txt; what a run is to do wrong stands in faults.json, by its rank
+TRAIN = """
+import json, os, sys, time
+rank, rate, out = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+batch, steps = int(os.environ.get("PROGTRAIN_PARAM_BATCH_SIZE", 8)), 3
+with open("starts.txt", "a") as file:
+    file.write(f"{os.environ['PROGTRAIN_RUN']} {batch} {os.environ.get('PROGTRAIN_RESUME', '')}\\n")
+fault = json.load(open("faults.json")).get(str(rank), {}) if os.path.exists("faults.json") else {}
+time.sleep(fault.get("seconds", 0))
+if batch > fault.get("fits", 1000):
+    raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+if fault.get("exit"):
+    sys.exit(fault["exit"])
+if not fault.get("empty"):
+    with open(os.path.join(out, "best.json"), "w") as file:
+        json.dump({"score": 1 / rank + rate}, file)
+"""
+EVALUATE = """
+import json, os, sys
+made, out = sys.argv[1:]
+with open("evaluations.txt", "a") as file:
+    file.write(os.environ["PROGTRAIN_RUN"] + "\\n")
+score = json.load(open(made))["score"]
+rows = "".join(f"s{i},{score}\\n" for i in range(4))
+open(os.path.join(out, "per_sample.csv"), "w").write("sample_id,accuracy\\n" + rows)
+json.dump({"metrics": {"accuracy": score}, "num_samples": 4}, open(os.path.join(out, "eval_score.json"), "w"))
+"""
+
+
+@pytest.fixture
+def lab(ws: Workspace) -> Workspace:
+    """A workspace with a command that trains and one that evaluates."""
+    (ws.root / "train.py").write_text(TRAIN)
+    (ws.root / "evaluate.py").write_text(EVALUATE)
+    return ws
+
+
+@pytest.fixture
+def planned(lab: Workspace) -> Callable[..., ExperimentFolder]:
+    """Writes a plan of two by two runs and a control: `planned(variables={...})` says otherwise."""
+
+    def write(name: str = "cap", **parts: Any) -> ExperimentFolder:
+        folder = folders.folder(lab, name)
+        plan: dict[str, Any] = {
+            "experiment": {"name": name, "question": "Does rank matter?"},
+            "tools": {"training": "command", "evaluation": ["command"]},
+            "base": {"command": ["python", "train.py", "{rank=4}", "{rate=0.5}", "{artifacts}"]},
+            "variables": {"rank": [8, 16], "rate": [0.1, 0.2]},
+            "runs": {"add": [{"name": "base", "type": "control"}]},
+            "evaluation": {
+                "tasks": [{"name": "caps", "command": ["python", "evaluate.py", "{checkpoint}", "{output}"]}]
+            },
+        }
+        plan |= parts
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.plan.write_text(yaml.safe_dump(plan, sort_keys=False))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def faults(lab: Workspace) -> Callable[..., None]:
+    """What trainings of a rank do wrong: `faults({8: {"exit": 7}})`."""
+
+    def write(told: dict[int, dict[str, Any]]) -> None:
+        (lab.root / "faults.json").write_text(json.dumps(told))
+
+    return write
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def starts(ws: Workspace) -> list[str]:
+    """Names of the runs whose script was started, in order."""
+    return [line.split()[0] for line in lines(ws.root / "starts.txt")]

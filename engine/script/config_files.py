@@ -21,6 +21,7 @@ import yaml
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.nodes import Span
+from progtrain.engine.script.yaml_nodes import below, is_one, nodes, repeated, seen_in
 
 ENDINGS = frozenset({".yaml", ".yml", ".toml", ".json"})
 
@@ -51,8 +52,9 @@ def is_config(name: str) -> bool:
 def places(name: str, text: str) -> Mapping[str, Place]:
     """Dotted path -> place of each number, text, truth value, null, or list of such on its own.
 
-    What stands in two places at once (an anchor with its aliases) is left out, and so is what another value is worked
-    out from (`${...}`). Empty for a file that holds no mapping. Raises `InputError` with the line of a mistake.
+    What aliases and merges of YAML repeat counts where it stands, if it is one setting in all places; else it is left
+    out, and so is what another value is worked out from (`${...}`). Empty for a file that holds no mapping.
+    Raises `InputError` with the line of a mistake.
     """
     read = {".json": _in_json, ".toml": _in_toml}.get(PurePosixPath(name).suffix.lower(), _in_yaml)
     try:
@@ -85,7 +87,8 @@ def replaced(name: str, text: str, path: str, value: Any) -> str:
     except InputError as error:
         raise _refused(name, path, f"it would no longer be read: {error.reason}") from error
     changed = [other for other in {**old, **new} if not _alike(old.get(other, _GONE), new.get(other, _GONE))]
-    if others := [other for other in changed if other != path]:
+    with_it = repeated(name, text).get(path, (path,))
+    if others := [other for other in changed if other not in with_it]:
         raise _refused(name, path, f"{others[0]} would change with it, by an alias or a merge")
     if not values.same(places(name, after)[path].value, value):
         raise _refused(name, path, f"{value!r} cannot be written there")
@@ -95,7 +98,10 @@ def replaced(name: str, text: str, path: str, value: Any) -> str:
 def differences(name: str, old: str, new: str) -> Iterator[tuple[str, str | None, str | None, int]]:
     """Path, what stood there, what stands there now, and the line in `new` (in `old`, where it went away)."""
     before, after = flat(name, old), flat(name, new)
+    told = [{path: paths[0] for path, paths in repeated(name, text).items()} for text in (old, new)]
     for path in {**before, **after}:
+        if path != told[0].get(path, path) == told[1].get(path, path):
+            continue  # an alias or a merge: it is told where it stands
         gone, come = before.get(path, _GONE), after.get(path, _GONE)
         if not _alike(gone, come):
             text = old if come is _GONE else new
@@ -128,7 +134,8 @@ def flat(name: str, text: str) -> dict[str, Any]:
         elif ending == ".toml":
             data = tomllib.loads(text)
         else:
-            return dict(_yaml_leaves(yaml.compose(text, Loader=yaml.SafeLoader), ""))
+            found = nodes(yaml.compose(text, Loader=yaml.SafeLoader), "")
+            return {path: seen_in(node) for path, node in found}
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _not_valid(name, error) from error
     return dict(_leaves(data, ""))
@@ -140,29 +147,9 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, dict | list):
         yield f"{path}[]", (type(value), len(value))
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(item, _below(path, key))
+            yield from _leaves(item, below(path, key))
     else:
         yield path, value
-
-
-def _yaml_leaves(node: yaml.Node | None, path: str) -> Iterator[tuple[str, Any]]:
-    """Nodes rather than values, since a tag may be of the user's own; an alias counts where it is used."""
-    if isinstance(node, yaml.MappingNode):
-        yield f"{path}[]", (node.tag, len(node.value))
-        for key, value in node.value:
-            yield from _yaml_leaves(value, _below(path, getattr(key, "value", "?")))
-    elif isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
-        yield path, [(item.tag, item.value) for item in node.value]
-    elif isinstance(node, yaml.SequenceNode):
-        yield f"{path}[]", (node.tag, len(node.value))
-        for number, value in enumerate(node.value):
-            yield from _yaml_leaves(value, _below(path, number))
-    elif isinstance(node, yaml.ScalarNode):
-        yield path, (node.tag, node.value)
-
-
-def _below(path: str, key: Any) -> str:
-    return f"{path}.{key}" if path else str(key)
 
 
 def _is_worked_out(value: Any) -> bool:
@@ -195,8 +182,12 @@ def _in_yaml(text: str) -> Iterator[tuple[str, Place]]:
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
         return
     uses = Counter(id(node) for node in _all_nodes(documents[0]))
+    repeats, known = repeated("", text), {path for path, _ in nodes(documents[0], "")}
     for path, node in _yaml_values(documents[0], ""):
-        if uses[id(node)] > 1 or any(tag.rpartition(":")[2] not in _TAGS for tag in _tags(node)):
+        paths = repeats.get(path, (path,))
+        # an alias may be a key too
+        one = path == paths[0] and uses[id(node)] == len(paths) and is_one(paths, known)
+        if not one or any(tag.rpartition(":")[2] not in _TAGS for tag in _tags(node)):
             continue
         start, end = node.start_mark.index, node.end_mark.index
         if properties := _PROPERTIES.match(text, start, end):
@@ -224,13 +215,13 @@ def _yaml_values(node: yaml.Node, path: str) -> Iterator[tuple[str, yaml.Node]]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                yield from _yaml_values(value, _below(path, key.value))
+                yield from _yaml_values(value, below(path, key.value))
     elif isinstance(node, yaml.SequenceNode):
         if node.flow_style and node.value and all(isinstance(item, yaml.ScalarNode) for item in node.value):
             yield path, node
         else:
             for number, item in enumerate(node.value):
-                yield from _yaml_values(item, _below(path, number))
+                yield from _yaml_values(item, below(path, number))
     elif isinstance(node, yaml.ScalarNode) and node.style not in ("|", ">") and "\n" not in node.value:
         yield path, node
 
@@ -265,7 +256,7 @@ def _read_json(text: str, at: int, path: str, found: list[tuple[str, Place]]) ->
         if not is_list:
             key, at = json.JSONDecoder().raw_decode(text, at)
             at = _after_space(text, _after_space(text, at) + 1)
-        at = _after_space(text, _read_json(text, at, _below(path, key), found))
+        at = _after_space(text, _read_json(text, at, below(path, key), found))
         at = _after_space(text, at + 1) if text[at] == "," else at
         number += 1
     if items and not any(isinstance(item, dict | list) or item is None for item in items):
@@ -291,10 +282,10 @@ def _in_toml(text: str) -> Iterator[tuple[str, Place]]:
 def _toml_values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _toml_values(item, _below(path, key))
+            yield from _toml_values(item, below(path, key))
     elif isinstance(value, list) and (not value or any(isinstance(item, dict | list) for item in value)):
         for number, item in enumerate(value):
-            yield from _toml_values(item, _below(path, number))
+            yield from _toml_values(item, below(path, number))
     elif isinstance(value, int | float | str | list):
         yield path, value
 

@@ -40,7 +40,9 @@ def in_code(text: str, folder: str, resolve: Resolve, given: Collection[str]) ->
     for value, start, end in literals:
         if (target := resolve(folder, value)) is not None:
             stem = PurePosixPath(value).stem
-            at = text.rfind(PurePosixPath(value).name, start, end)
+            # the ending may stand elsewhere, behind a constant
+            found = (text.rfind(name, start, end) for name in (PurePosixPath(value).name, f"{stem}{text[end - 1]}"))
+            at = next((at for at in found if at >= 0), -1)
             if at >= 0:
                 yield Reference(target, at, at + len(stem))
     if config_path is None or {"config-name", "cn", "config-dir", "cd", "config-path", "cp"} & set(given):
@@ -68,6 +70,7 @@ def _named_in(text: str) -> tuple[list[_Literal], str | None, list[_Literal]]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         if len(node.value) < _LONGEST and "\n" not in node.value and is_config(node.value)
     ]
+    literals += _of_constants(source)
     if "hydra" not in text:
         return literals, None, []
     folders = [argument(call, "config_path", 0) for call in calls(tree, "main", "initialize")]
@@ -75,6 +78,29 @@ def _named_in(text: str) -> tuple[list[_Literal], str | None, list[_Literal]]:
     nodes += [argument(call, "config_name", 0) for call in calls(tree, "compose")]
     names = [(name, *source.span(node)) for node in nodes if node is not None and (name := text_of(node)) is not None]
     return literals, next((folder for node in folders if (folder := text_of(node)) is not None), None), names
+
+
+def _of_constants(source: Source) -> Iterator[_Literal]:
+    """File names that a constant is filled into, `f"conf/{NAME}.yaml"`, with the place of the constant's text.
+
+    Only where the constant is used nowhere else, which another text there would change too.
+    """
+    names = [node.id for node in ast.walk(source.tree) if isinstance(node, ast.Name)]
+    texts = {
+        node.targets[0].id: node.value
+        for node in source.tree.body
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+    }
+    for node in (node for node in ast.walk(source.tree) if isinstance(node, ast.JoinedStr)):
+        *before, filled, ending = node.values if len(node.values) in (2, 3) else (None, None)
+        name = filled.value if isinstance(filled, ast.FormattedValue) and filled.conversion == -1 else None
+        said = texts.get(name.id) if isinstance(name, ast.Name) and names.count(name.id) == 2 else None
+        folder = text_of(before[0]) if before else ""
+        stem, after = text_of(said), text_of(ending)
+        if said is None or not stem or not after or folder is None or (folder and not folder.endswith("/")):
+            continue
+        if after.startswith(".") and is_config(f"x{after}") and "\n" not in stem and PurePosixPath(stem).suffix == "":
+            yield f"{folder}{stem}{after}", *source.span(said)
 
 
 def in_defaults(text: str, folder: str, hydra: str, resolve: Resolve, given: Collection[str]) -> Iterator[Reference]:

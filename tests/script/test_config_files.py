@@ -57,13 +57,50 @@ def test_yaml_is_read_as_people_mean_it() -> None:
     found = {path: place.value for path, place in places("c.yaml", YAML).items()}
     assert found == {
         "model.hidden": (64, 32), "model.act": "relu", "model.name": "a 'b'", "model.norm": True, "model.clip": None,
-        "model.empty": None, "optim.name": "adam", "optim.decay": 1e-4,
+        "model.empty": None, "defaults.lr": 0.001, "optim.name": "adam", "optim.decay": 1e-4,
     }  # fmt: skip
     assert span_in(YAML, places("c.yaml", YAML)["model.act"])[0] == 6
 
 
-def test_what_an_alias_repeats_is_left_out() -> None:
-    assert not {"defaults.lr", "optim.lr", "other", "rest.lr"} & places("c.yaml", YAML).keys()
+def test_what_an_alias_repeats_under_another_name_is_left_out() -> None:
+    assert not {"optim.lr", "other", "rest.lr"} & places("c.yaml", YAML).keys()
+    assert not places("c.yaml", "lr: &x 3\nmore: {*x : 1}\n").keys() & {"lr"}
+
+
+MERGED = """\
+base: &base {lr: 0.1, epochs: 3}   # of both
+small:
+  <<: *base
+  epochs: 1
+large: *base
+optim: {learning_rate: &rate 0.2, hidden: &sizes [8, 8]}
+model: {lr: *rate, hidden: *sizes}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "old", "new"),
+    [
+        ("base.lr", 0.3, "lr: 0.1", "lr: 0.3"),
+        ("small.epochs", 2, "epochs: 1", "epochs: 2"),
+        ("optim.learning_rate", 0.4, "&rate 0.2", "&rate 0.4"),
+        ("optim.hidden", [16, 8], "&sizes [8, 8]", "&sizes [16, 8]"),
+    ],
+)
+def test_what_an_alias_or_a_merge_repeats_as_the_same_setting_changes_where_it_stands(
+    path: str, value: Any, old: str, new: str
+) -> None:
+    assert path in places("c.yaml", MERGED)
+    changed = replaced("c.yaml", MERGED, path, value)
+    assert changed == MERGED.replace(old, new, 1)
+    assert [found for found, *_ in differences("c.yaml", MERGED, changed)] == [path]
+
+
+def test_an_alias_that_gives_way_to_a_value_of_its_own_is_a_difference() -> None:
+    changed = MERGED.replace("lr: *rate", "lr: 0.2")
+    assert [found for found, *_ in differences("c.yaml", MERGED, changed)] == []
+    changed = MERGED.replace("lr: *rate", "lr: 0.3")
+    assert [found for found, *_ in differences("c.yaml", MERGED, changed)] == ["model.lr"]
 
 
 @pytest.mark.parametrize(
@@ -121,9 +158,9 @@ def test_what_is_no_mapping_has_no_settings(name: str, text: str) -> None:
     assert not places(name, text)
 
 
-def test_a_change_by_a_merge_is_refused() -> None:
-    text = "base: &b\n  lr: 0.1\nmine:\n  <<: *b\n"
-    assert "base.lr" not in places("c.yaml", text)
+def test_what_a_merge_gives_way_to_a_value_of_its_own_in_is_left_out() -> None:
+    text = "base: &b\n  lr: 0.1\n  n: 3\nmine:\n  <<: *b\n  lr: 0.2\n"
+    assert places("c.yaml", text).keys() == {"base.n", "mine.lr"}
 
 
 def test_toml_has_no_null() -> None:

@@ -55,6 +55,12 @@ def step(ws: Workspace, base: str, version: str, setting: str, to: Any) -> dict[
             "'conf' / 'a_v002.yaml'",
         ),
         ('CFG = load(f"{ROOT}/conf/a.yaml")\n', "conf/a.yaml", 'f"{ROOT}/conf/a_v002.yaml"'),
+        (
+            'NAME = "a"\nCFG = load(f"conf/{NAME}.yaml")\n',
+            "conf/a.yaml",
+            'NAME = "a_v002"\nCFG = load(f"conf/{NAME}.yaml")',
+        ),
+        ("NAME = 'conf/a'  # of two\nCFG = load(f'{NAME}.yaml')\n", "conf/a.yaml", "NAME = 'conf/a_v002'  # of two"),
         ('p.add_argument("--config", default="a.yml")\n', "a.yml", 'default="a_v002.yml"'),
         (
             'LightningCLI(parser_kwargs={"default_config_files": ["a.yaml"]})\n',
@@ -78,6 +84,29 @@ def test_the_script_names_the_copy_where_it_named_the_file(tmp_path: Path, scrip
     copy = str(Path(file).with_stem(f"{Path(file).stem}_v002"))
     assert written[copy] == YAML.replace("0.1", "0.2")
     assert (tmp_path / file).read_text() == YAML
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        'NAME = "a"\nCFG = load(f"{NAME}.yaml")\nprint(NAME)\n',
+        'NAME = "a"\nNAME = NAME + ""\nCFG = load(f"{NAME}.yaml")\n',
+        'NAME = "a"\nCFG = load(f"conf_{NAME}.yaml")\n',
+        'CFG = load(f"{NAME}.yaml")\n',
+        'NAME = "a"\nCFG = load(f"{NAME!r}.yaml")\n',
+        'NAME = "a"\ndef main():\n    return load(f"{NAME}{NAME}.yaml")\n',
+    ],
+)
+def test_a_file_named_by_what_says_other_things_too_is_not_offered(tmp_path: Path, script: str) -> None:
+    ws = make(tmp_path, script, {"a.yaml": YAML, "conf_a.yaml": YAML})
+    assert not version_files.read(ws, "v001").files
+
+
+def test_what_an_alias_repeats_as_the_same_setting_is_set_where_it_stands(tmp_path: Path) -> None:
+    files = {"a.yaml": "base: &base\n  lr: 0.1  # of both\nfirst:\n  <<: *base\nsecond: *base\n"}
+    ws = make(tmp_path, 'load("a.yaml")["first"]["lr"]\n', files)
+    written = step(ws, "v001", "v002", "lr", 0.2)
+    assert written["a_v002.yaml"] == files["a.yaml"].replace("0.1", "0.2")
 
 
 def record_read(ws: Workspace, version: str, *names: str, kind: str = "settings") -> None:

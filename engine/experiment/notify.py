@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from progtrain.engine.experiment.folder import ExperimentFolder
     from progtrain.engine.experiment.plan import Plan
 
-_SECONDS = 10.0
+_SECONDS = 5.0
 
 
 def tell(folder: ExperimentFolder, plan: Plan, what: str, message: Mapping[str, Any]) -> None:
@@ -27,7 +27,7 @@ def tell(folder: ExperimentFolder, plan: Plan, what: str, message: Mapping[str, 
     `what`: "ended", "failed" or "waiting".
     """
     if plan.notify.webhook and what in plan.notify.on:
-        text = json.dumps({"experiment": folder.name, "what": what, **message}, ensure_ascii=False, default=str)
+        text = json.dumps({"experiment": folder.name, "event": what, **message}, ensure_ascii=False, default=str)
         spawn("progtrain.engine.experiment.notify", [plan.notify.webhook, text], folder.log("notify"))
 
 

@@ -11,7 +11,12 @@ import pytest
 import yaml
 
 from progtrain.engine.experiment import folder as folders
+from progtrain.engine.experiment import runner
 from progtrain.engine.experiment.folder import ExperimentFolder
+from progtrain.engine.experiment.opening import executor_of, opened
+from progtrain.engine.experiment.runner import Options
+from progtrain.engine.experiment.stages import scaffold
+from progtrain.engine.experiment.view import look
 from progtrain.engine.workspace import Workspace
 
 #: tells of each start in a line of starts.txt; what a run is to do wrong stands in faults.json, by its rank
@@ -92,3 +97,22 @@ def lines(path: Path) -> list[str]:
 def starts(ws: Workspace) -> list[str]:
     """Names of the runs whose script was started, in order."""
     return [line.split()[0] for line in lines(ws.root / "starts.txt")]
+
+
+def scaffolded(ws: Workspace, name: str = "cap") -> None:
+    experiment = opened(ws, name)
+    scaffold.run(experiment, executor_of(experiment))
+
+
+def carried_out(ws: Workspace, name: str = "cap", *runs: str) -> int:
+    """Scaffolds and runs, in this process; the exit code."""
+    scaffolded(ws, name)
+    return runner.run(ws, name, Options(runs))
+
+
+def phases(folder: ExperimentFolder) -> dict[str, str]:
+    return {held.run.name: held.phase for held in look(folder).states}
+
+
+def reasons(folder: ExperimentFolder) -> dict[str, str]:
+    return {held.run.name: f"{held.cause}: {held.reason}" for held in look(folder).states}

@@ -1,0 +1,325 @@
+"""What the runner makes of trainings that fail, run out of memory, are cancelled, or whose runner is killed."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import random
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from progtrain.engine.control import lock
+from progtrain.engine.errors import Busy, InputError
+from progtrain.engine.experiment import results, runner, workers
+from progtrain.engine.experiment.folder import ExperimentFolder
+from progtrain.engine.experiment.runner import Options
+from progtrain.engine.experiment.stages import run as run_stage
+from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.workspace import Workspace
+from tests.experiment.conftest import carried_out, lines, phases, reasons, scaffolded, starts
+
+Planned = Callable[..., ExperimentFolder]
+Faults = Callable[[dict[int, dict[str, Any]]], None]
+ONE = {"variables": {"rank": [8]}, "runs": {}, "controls": {"rate": 0.1}}
+TWO = ONE | {"variables": {"rank": [8, 16]}}
+TASK = {"name": "caps", "command": ["python", "evaluate.py", "{checkpoint}", "{output}"]}
+SIZED = TWO | {"controls": {"rate": 0.1, "batch_size": 8}}
+
+
+def test_a_failed_run_stops_no_other_and_is_resumed_alone(lab: Workspace, planned: Planned, faults: Faults) -> None:
+    folder = planned(**TWO)
+    faults({8: {"exit": 7}})
+    assert carried_out(lab) == 1
+    assert phases(folder) == {"rank8": "failed", "rank16": "done"}
+    assert "exit code 7" in reasons(folder)["rank8"]
+    assert starts(lab) == ["rank8", "rank16"]
+    told = {row.run: (row.state, row.task) for row in results.read(folder)}
+    assert told == {"rank8": ("failed", None), "rank16": ("done", "caps")}
+    # a runner that is started again leaves it alone
+    assert runner.run(lab, "cap", Options()) == 1 and starts(lab) == ["rank8", "rank16"]
+    with pytest.raises(InputError, match="nothing to resume: looked for cause out of memory; causes are unknown"):
+        run_stage.resume(folder, [], "out of memory", "")
+    faults({})
+    assert [part.run.name for part in run_stage.resume(folder, [], None, "")] == ["rank8"]
+    assert runner.run(lab, "cap", Options()) == 0
+    assert starts(lab) == ["rank8", "rank16", "rank8"]
+    assert phases(folder) == {"rank8": "done", "rank16": "done"}
+
+
+def test_a_training_without_results_is_no_success(lab: Workspace, planned: Planned, faults: Faults) -> None:
+    folder = planned(**ONE)
+    faults({8: {"empty": True}})
+    assert carried_out(lab) == 1
+    assert reasons(folder)["rank8"].startswith("outputs: the command ended well, and there is nothing in")
+
+
+def test_all_trainings_end_before_the_first_evaluation(lab: Workspace, planned: Planned) -> None:
+    folder = planned(resources={"parallel": 3})
+    assert carried_out(lab) == 0
+    begun = {
+        what: [try_read_json(path)["started_at"] for path in folder.path.glob(f"*/attempts/{what}-1/state.json")]
+        for what in ("train", "caps_best")
+    }
+    ended = [try_read_json(path)["ended_at"] for path in folder.path.glob("*/attempts/train-1/state.json")]
+    assert len(begun["train"]) == len(begun["caps_best"]) == 5
+    assert max(ended) < min(begun["caps_best"])
+
+
+def test_evaluations_begin_with_their_own_training_where_the_plan_says_so(lab: Workspace, planned: Planned) -> None:
+    folder = planned(**TWO, evaluation={"tasks": [TASK], "when": "each"})
+    assert carried_out(lab) == 0
+    begun = [event for event in LineReader(folder.journal).read() if event["event"] == "submitted"]
+    told = [(event["run"], event["what"]) for event in begun]
+    assert told == [("rank8", "train"), ("rank16", "train"), ("rank8", "caps_best"), ("rank16", "caps_best")]
+
+
+def test_results_that_were_spoilt_after_the_training_are_found_before_evaluations(
+    lab: Workspace, planned: Planned
+) -> None:
+    folder = planned(**TWO, evaluation={"tasks": []}, tools={"training": "command", "evaluation": []})
+    assert carried_out(lab) == 0
+    made = folder.run("rank8").artifacts / "best.json"
+    made.write_text(made.read_text()[:4])
+    folder.run("rank8").mark("check").unlink()
+    assert runner.run(lab, "cap", Options()) == 1
+    assert reasons(folder)["rank8"] == "outputs: rank8/artifacts/best.json is not what the training wrote"
+    run_stage.resume(folder, [], None, "")
+    assert runner.run(lab, "cap", Options()) == 0 and starts(lab) == ["rank8", "rank16", "rank8"]
+
+
+# memory
+
+
+def test_out_of_memory_halves_the_batch_and_others_begin_with_what_fits(
+    lab: Workspace, planned: Planned, faults: Faults
+) -> None:
+    folder = planned(**SIZED)
+    faults({8: {"fits": 4}, 16: {"fits": 4}})
+    assert carried_out(lab) == 0
+    assert lines(lab.root / "starts.txt") == ["rank8 8 ", "rank8 4 ", "rank16 4 "]
+    assert {row.run: row.changes for row in results.read(folder)} == {
+        "rank8": {"batch_size": 4},
+        "rank16": {"batch_size": 4},
+    }
+
+
+def test_a_batch_of_one_is_not_halved(lab: Workspace, planned: Planned, faults: Faults) -> None:
+    folder = planned(**ONE | {"controls": {"rate": 0.1, "batch_size": 2}}, retry={"attempts": 9})
+    faults({8: {"fits": 0}})
+    assert carried_out(lab) == 1
+    assert lines(lab.root / "starts.txt") == ["rank8 2 ", "rank8 1 "]
+    assert reasons(folder)["rank8"].startswith("out of memory: ")
+    failure = try_read_json(folder.run("rank8").failure("train", 2))
+    assert failure["next"] is None and "cannot be made smaller" in failure["advice"]
+
+
+def test_attempts_are_as_many_as_the_plan_allows(lab: Workspace, planned: Planned, faults: Faults) -> None:
+    planned(**ONE | {"controls": {"rate": 0.1, "batch_size": 64}}, retry={"attempts": 3})
+    faults({8: {"fits": 1}})
+    assert carried_out(lab) == 1
+    assert lines(lab.root / "starts.txt") == ["rank8 64 ", "rank8 32 ", "rank8 16 "]
+
+
+# plans that change, and nothing to do
+
+
+def test_only_the_runs_that_a_changed_plan_touches_are_done_again(lab: Workspace, planned: Planned) -> None:
+    folder = planned(**TWO)
+    assert carried_out(lab) == 0
+    planned(**TWO | {"variables": {"rank": [8, 32]}})
+    assert phases(folder) == {"rank8": "done", "rank32": "planned"}
+    assert carried_out(lab) == 0
+    assert starts(lab) == ["rank8", "rank16", "rank32"]
+    planned(**TWO | {"controls": {"rate": 0.2}})
+    assert phases(folder) == {"rank8": "stale", "rank16": "stale"}
+    assert runner.run(lab, "cap", Options()) == 2
+    assert "rank8, rank16: scaffolded for an earlier plan" in folder.log("run-experiment").read_text()
+    assert carried_out(lab) == 0
+    assert starts(lab)[3:] == ["rank8", "rank16"]
+
+
+def test_what_was_edited_by_hand_stays(lab: Workspace, planned: Planned) -> None:
+    folder = planned(**ONE)
+    scaffolded(lab)
+    setup = folder.run("rank8").setup
+    setup.write_text("mine: true\n")
+    scaffolded(lab)
+    assert setup.read_text() == "mine: true\n"
+    assert "setup_finetune.yaml was edited, and stays as it is" in folder.log("scaffold-experiment").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"variables": {}, "runs": {}}, "nothing to run: looked for points"),
+        ({"runs": {"skip": ["rank9"]}}, "nothing matches 'rank9'"),
+        ({"evaluation": {"tasks": [TASK], "matrix": [{"run": "x*", "tasks": ["caps"]}]}}, "nothing matches 'x*'"),
+    ],
+)
+def test_what_comes_to_nothing_is_refused(lab: Workspace, planned: Planned, changed: dict[str, Any], said: str) -> None:
+    planned(**changed)
+    with pytest.raises(InputError, match=re.escape(said)) as refused:
+        carried_out(lab)
+    assert refused.value.exit_code == 2
+
+
+def test_a_run_that_is_not_there_is_refused(lab: Workspace, planned: Planned) -> None:
+    planned(**TWO)
+    scaffolded(lab)
+    assert runner.run(lab, "cap", Options(("rank9",))) == 2
+    assert runner.run(lab, "cap", Options((), "peft")) == 2
+    assert starts(lab) == []
+
+
+def test_all_that_is_wrong_is_told_at_once_and_nothing_is_written(lab: Workspace, planned: Planned) -> None:
+    folder = planned(controls={"speed": 1}, evaluation={"tasks": [{"name": "caps"}]})
+    with pytest.raises(InputError, match="2 things are wrong") as refused:
+        scaffolded(lab)
+    assert "speed" in str(refused.value) and "needs a command" in str(refused.value)
+    assert not folder.run("base").path.exists()
+
+
+# cancelling
+
+
+def test_a_run_is_cancelled_and_comes_back_only_when_it_is_resumed(
+    lab: Workspace, planned: Planned, faults: Faults
+) -> None:
+    folder = planned(**TWO)
+    faults({8: {"seconds": 60}})
+    scaffolded(lab)
+    process = run_stage.start(lab, "cap", Options())
+    _until(lambda: starts(lab) == ["rank8"])
+    assert run_stage.cancel(folder, ["rank8"], "now") == ["rank8"]
+    assert process.wait(30) == 1
+    assert phases(folder) == {"rank8": "cancelled", "rank16": "done"}
+    assert reasons(folder)["rank8"] == "cancelled: cancelled by you"
+    assert runner.run(lab, "cap", Options()) == 1 and len(starts(lab)) == 2
+    faults({})
+    run_stage.resume(folder, ["rank8"], None, "")
+    assert runner.run(lab, "cap", Options()) == 0
+    assert starts(lab) == ["rank8", "rank16", "rank8"]
+
+
+def test_what_has_not_begun_is_cancelled_too(lab: Workspace, planned: Planned) -> None:
+    folder = planned(**TWO)
+    scaffolded(lab)
+    run_stage.cancel(folder, ["rank16"], "now")
+    assert runner.run(lab, "cap", Options()) == 1
+    assert starts(lab) == ["rank8"]
+    assert phases(folder) == {"rank8": "done", "rank16": "cancelled"}
+
+
+# runners
+
+
+def test_there_is_one_runner(lab: Workspace, planned: Planned) -> None:
+    folder = planned(**TWO)
+    scaffolded(lab)
+    with lock.hold_file(folder.lock, runner.busy(folder)), pytest.raises(Busy, match="another runner is at work"):
+        runner.run(lab, "cap", Options())
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+def test_a_runner_that_is_killed_trains_nothing_twice(lab: Workspace, planned: Planned, seed: int) -> None:
+    folder = planned(**ONE | {"variables": {"rank": [1, 2, 3, 4]}}, resources={"parallel": 2})
+    scaffolded(lab)
+    rng = random.Random(seed)
+    for _ in range(4):
+        process = run_stage.start(lab, "cap", Options())
+        time.sleep(rng.uniform(0.3, 2.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert runner.run(lab, "cap", Options()) == 0
+    assert sorted(starts(lab)) == ["rank1", "rank2", "rank3", "rank4"]
+    assert sorted(lines(lab.root / "evaluations.txt")) == ["rank1", "rank2", "rank3", "rank4"]
+    assert set(phases(folder).values()) == {"done"}
+
+
+def _until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+# telling people
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address on this machine, and what was posted to it."""
+    heard: list[dict[str, Any]] = []
+
+    class Heard(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Heard)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/", heard
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_an_address_that_the_plan_names_is_told(
+    lab: Workspace, planned: Planned, faults: Faults, listener: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, heard = listener
+    planned(**TWO, notify={"webhook": url})
+    faults({8: {"exit": 7}})
+    assert carried_out(lab) == 1
+    _until(lambda: len(heard) == 2)
+    told = {message["event"]: message for message in heard}
+    assert told["failed"]["run"] == "rank8" and told["failed"]["experiment"] == "cap"
+    assert told["ended"]["runs"] == {"failed": 1, "done": 1}
+
+
+def test_a_dead_address_delays_nothing(lab: Workspace, planned: Planned, faults: Faults) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        planned(**ONE, notify={"webhook": f"http://127.0.0.1:{silent.getsockname()[1]}/"})
+        faults({8: {"exit": 7}})
+        scaffolded(lab)
+        begun = time.monotonic()
+        assert runner.run(lab, "cap", Options()) == 1
+        assert time.monotonic() - begun < 4
+
+
+def test_stages_and_runner_name_no_tool() -> None:
+    engine = Path(workers.__file__).parents[1]
+    sources = [*(engine / "stages").glob("*.py"), *engine.glob("*.py"), *engine.parent.glob("cli/experiment*.py")]
+    ours = (
+        "stages",
+        "carry.py",
+        "runner.py",
+        "attempts.py",
+        "retry.py",
+        "state.py",
+        "opening.py",
+        "summary.py",
+        "view.py",
+    )
+    tool = re.compile(r"lightning|peft|torchtune|inspect|[\"']command[\"']\)|[\"']progtrain[\"']")
+    named = [
+        f"{path.name}: {line.strip()}"
+        for path in sources
+        if path.parent.name in ours or path.name in ours or path.parent.name == "cli"
+        for line in path.read_text().splitlines()
+        if tool.search(line)
+    ]
+    assert named == []

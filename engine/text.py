@@ -27,7 +27,8 @@ _UNSEEN = (
 #: those that move or turn what stands around them, wherever they are drawn
 _COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NEWLINES = "\r\n|\r|\x85|\u2028|\u2029"
-_PLAIN = re.compile(r"[\n\x20-\x7e]*")
+#: needs no look at all: ASCII, and the blocks of arrows, mathematical signs, lines and shapes that we draw with
+_PLAIN = re.compile("[\n\x20-\x7e\u2190-\u22ff\u2500-\u25ff]*")
 #: more marks than this on one letter climb out of their line in some terminals
 _MARKS = 3
 _TAB = 4

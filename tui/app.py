@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+#: styles of what no first frame shows
+_LATER_STYLES = Path(__file__).with_name("later.tcss")
+
+
 def _maker(name: str) -> Callable[[], Screen[Any]]:
     return lambda: screen_class(name)()
 
@@ -174,6 +178,8 @@ class ProgtrainApp(App[None]):
             self.model.apply(self.watcher.first())
 
     def _drawn(self) -> None:
+        self.stylesheet.read(_LATER_STYLES)
+        self.stylesheet.parse()
         self._loaded()
         self.watcher.drawn.set()
         self.watcher.start()

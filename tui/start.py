@@ -97,12 +97,14 @@ def _app(root: Path, options: argparse.Namespace, ahead: Prefetch) -> ProgtrainA
         ahead.close()
         _give_up(str(error).replace("\n", ";"))
     from progtrain.tui.app import ProgtrainApp
-    from progtrain.tui.keys import keymap_problem
     from progtrain.tui.look.pixels import pixel_widget
 
-    if problem := keymap_problem(keys):
-        ahead.close()
-        _give_up(f"{folder / 'keys.toml'}, {problem}")
+    if keys:
+        from progtrain.tui.keys import keymap_problem
+
+        if problem := keymap_problem(keys):
+            ahead.close()
+            _give_up(f"{folder / 'keys.toml'}, {problem}")
     app = ProgtrainApp(
         root,
         readonly=options.readonly,

@@ -146,20 +146,21 @@ class MetricsFile:
                 self._add(name, *points)
         return True
 
-    def _steps(self, cells: list[str], width: int, rows: int) -> array[float]:
+    def _steps(self, cells: list[str], width: int, rows: int) -> list[float]:
         if self._step is None:
-            return array("d", range(self._rows, self._rows + rows))
-        return array("d", map(float, cells[self._step :: width]))
+            return [float(row) for row in range(self._rows, self._rows + rows)]
+        return [*map(float, cells[self._step :: width])]
 
     @staticmethod
-    def _column(cells: list[str], steps: array[float]) -> Points | None:
+    def _column(cells: list[str], steps: list[float]) -> Points | None:
         """Cells without a number are left out."""
         count = len(cells) - cells.count("")
         if not count:
             return None
         if count == len(cells):
-            return steps, _numbers(cells)
-        return array("d", compress(steps, cells)), _numbers([cell for cell in cells if cell])
+            return array("d", steps), _numbers(cells)
+        # from lists: an array takes twice as long to grow with an iterator
+        return array("d", [*compress(steps, cells)]), _numbers([*filter(None, cells)])
 
     def _add(self, name: str, xs: Iterable[float], ys: Iterable[float]) -> None:
         held = self._columns.setdefault(name, (array("d"), array("d")))
@@ -199,9 +200,11 @@ class MetricsFile:
 def _numbers(cells: list[str]) -> array[float]:
     """A learning rate says the same a thousand times: it is looked up."""
     if len({*cells[:200]}) > 20:
-        return array("d", map(float, cells))
+        return array("d", [*map(float, cells)])
     known = {cell: float(cell) for cell in {*cells}}
-    return array("d", map(known.__getitem__, cells))
+    if len(known) == 1:
+        return array("d", known.values()) * len(cells)
+    return array("d", [*map(known.__getitem__, cells)])
 
 
 def _number(cell: str) -> float | None:

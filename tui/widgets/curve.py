@@ -213,7 +213,9 @@ class CurveView(Widget, can_focus=True):
     def recall(self, seen: Mapping[str, Any]) -> None:
         """Scale and smoothing as they were remembered."""
         smoothing = next((weight for weight in SMOOTHINGS if weight == seen.get("smoothing")), 0.0)
-        self.change(log=seen.get("log") is True, smoothing=smoothing)
+        log = seen.get("log") is True
+        if (log, smoothing) != (self.look.log, self.look.smoothing):
+            self.change(log=log, smoothing=smoothing)
 
     def next_smoothing(self, by: int = 1) -> None:
         place = SMOOTHINGS.index(self.look.smoothing) if self.look.smoothing in SMOOTHINGS else 0

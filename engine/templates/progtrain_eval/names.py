@@ -144,18 +144,28 @@ def taken_apart(name: str) -> tuple[str, str | None, int]:
 
 def measured(name: str) -> bool:
     """Whether the evaluation can work it out from outputs and targets, for some task."""
-    return taken_apart(name)[0] in _MEASURED
+    return taken_apart(name)[0] in _all_measured()
 
 
 def _of_any_set(name: str) -> str:
     return canonical(_OF_ANOTHER_SET.sub("", _snake(name)))
 
 
-_MEASURED = frozenset(map(canonical, MEASURED.split()))
-_DIRECTION = {_of_any_set(name): True for name in HIGHER.split()} | {_of_any_set(name): False for name in LOWER.split()}
+# worked out when first asked for: most who import this never ask
+
+
+@cache
+def _all_measured() -> frozenset[str]:
+    return frozenset(map(canonical, MEASURED.split()))
+
+
+@cache
+def _directions() -> dict[str, bool]:
+    known = ((HIGHER, True), (LOWER, False))
+    return {_of_any_set(name): higher for names, higher in known for name in names.split()}
 
 
 def higher_is_better(name: str) -> bool | None:
     """From the table of well-known names; None for a name that is not in it."""
     plain = _of_any_set(name)
-    return _DIRECTION.get(plain, _DIRECTION.get(_MEAN.sub("", plain)))
+    return _directions().get(plain, _directions().get(_MEAN.sub("", plain)))

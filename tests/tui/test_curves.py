@@ -123,6 +123,21 @@ async def test_a_spike_between_columns_is_seen_at_every_zoom(ws: Workspace, zoom
         assert any("\u2800" < char <= "\u28ff" for char in top), (curve.look, top)
 
 
+async def test_a_cursor_that_moves_leaves_a_chart_as_if_drawn_anew(ws: Workspace) -> None:
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot, lambda: bool(app.model.curves))
+        curve = app.screen.query_one("#curve", CurveView)
+        for keys in (["h"] * 3, ["plus", "h"], ["w", "h", "l"], ["L", "h"]):
+            await pilot.press(*keys)
+            await pilot.pause()
+            width, height = curve.content_size
+            shown = ["".join(curve.render_line(y).text) for y in range(height)]
+            assert shown == text_of(draw(curve.lines, curve.look, width, height)), keys
+            assert any("│" in line for line in shown)
+
+
 async def test_smoothing_goes_up_and_down_and_the_view_is_kept(ws: Workspace) -> None:
     fill(ws)
     app = make_app(ws, snapshot(ws.root), seen={})

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.segment import Segment
 from rich.style import Style
+
+#: a character and how it looks
+Sign = tuple[str, Style]
 
 _BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 #: of each half of a cell, the dots from one of its rows down to another
@@ -69,11 +74,17 @@ class Canvas:
                 self._chars[row][column + offset] = char
                 self._styles[row][column + offset] = style
 
-    def segments(self, row: int) -> list[Segment]:
-        """As few as can be: a free cell takes the colour before it."""
+    def segments(self, row: int, behind: Mapping[int, Sign] | None = None) -> list[Segment]:
+        """As few as can be: a free cell takes the colour before it.
+
+        `behind`: column -> what stands there where no other text does; dots over it keep their colour.
+        """
+        chars, styles = self._chars[row].copy(), self._styles[row].copy()
+        for column, (char, quiet) in (behind or {}).items():
+            chars[column], styles[column] = chars[column] or char, styles[column] or quiet
         found: list[Segment] = []
         text, held = "", None
-        for bits, char, style in zip(self._bits[row], self._chars[row], self._styles[row], strict=True):
+        for bits, char, style in zip(self._bits[row], chars, styles, strict=True):
             if (bits or char) and style is not held and style != held:
                 if text:
                     found.append(Segment(text, held))

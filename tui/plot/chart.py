@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from rich.segment import Segment
@@ -11,7 +11,7 @@ from rich.style import Style
 
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import CURSOR, QUIET, version_mark
-from progtrain.tui.plot.canvas import Canvas
+from progtrain.tui.plot.canvas import Canvas, Sign
 from progtrain.tui.plot.series import Series
 
 _QUIET = Style(color=QUIET)
@@ -78,27 +78,37 @@ def limits(lines: tuple[Line, ...], look: Look) -> tuple[float, float] | None:
 
 def draw(lines: tuple[Line, ...], look: Look, width: int, height: int) -> list[list[Segment]]:
     """`width` x `height` cells. Needs at least 16 x 4; gives blank lines below that, or where no data is."""
+    return plot(lines, look, width, height)(look)
+
+
+#: makes a chart's lines with cursor, best epoch and plateau of a look, whose curves are drawn already
+Drawn = Callable[[Look], list[list[Segment]]]
+
+
+def plot(lines: tuple[Line, ...], look: Look, width: int, height: int) -> Drawn:
+    """`draw` in two: the curves now, and what stands behind them for as many looks as differ in that alone."""
     span = limits(lines, look)
     if span is None or width < 16 or height < 4:
-        return [[Segment(" " * width)] for _ in range(height)]
+        return lambda _: [[Segment(" " * width)] for _ in range(height)]
     left, right = span
     scale = _Scale.of(lines, look, left, right)
     labels = _axis_labels(height - 1, scale)
     margin = max(len(label) for label in labels.values()) + 1
     canvas = Canvas(width - margin, height - 1, braille=not look.ascii)
-    _draw_marks(canvas, look, left, right)
     for line in lines:
         _draw_line(canvas, line, look, left, right, scale)
     for line in lines:
         _draw_gaps(canvas, line, look, left, right)
     for place, line in enumerate(line for line in lines if line.version):
         _draw_line_marks(canvas, line, look, left, right, scale, place)
-    rows = [
-        [Segment(labels.get(row, "").rjust(margin - 1) + " ", _QUIET), *canvas.segments(row)]
-        for row in range(canvas.height)
-    ]
-    rows.append([Segment(_x_axis(left, right, margin, canvas.width, look.axis == "time"), _QUIET)])
-    return rows
+    beside = [Segment(labels.get(row, "").rjust(margin - 1) + " ", _QUIET) for row in range(canvas.height)]
+    axis = Segment(_x_axis(left, right, margin, canvas.width, look.axis == "time"), _QUIET)
+
+    def drawn(look: Look) -> list[list[Segment]]:
+        behind = _marks(canvas, look, left, right)
+        return [*([beside[row], *canvas.segments(row, signs)] for row, signs in enumerate(behind)), [axis]]
+
+    return drawn
 
 
 class _Scale(NamedTuple):
@@ -130,6 +140,16 @@ class _Scale(NamedTuple):
             value = max(value, self.low)
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
+
+    def to_rows(self, count: int) -> Callable[[float], int]:
+        """What gives the row of a value, of so many; the lowest for all below, the highest for all above."""
+        share, most = self.share, count - 1
+
+        def row(value: float) -> int:
+            at = share(value)
+            return round((1 - (0.0 if at < 0 else 1.0 if at > 1 else at)) * most)
+
+        return row
 
     def label(self, share: float) -> str:
         if self.log:
@@ -167,20 +187,24 @@ def _draw_gaps(canvas: Canvas, line: Line, look: Look, left: float, right: float
             canvas.put(column, 0, "!" if look.ascii else "×", style)
 
 
-def _draw_marks(canvas: Canvas, look: Look, left: float, right: float) -> None:
+def _marks(canvas: Canvas, look: Look, left: float, right: float) -> list[dict[int, Sign]]:
+    """Of each row, what stands behind the curves: plateau, best epoch, and over both the cursor."""
+    rows: list[dict[int, Sign]] = [{} for _ in range(canvas.height)]
     marks = ((look.plateau, "flat", 1 if canvas.height > 2 else 0), (look.best, "best", 0))
     for x, label, row_of_label in marks:
         if x is None or not left <= x <= right:
             continue
         column = _cell(x, left, right, canvas.width)
-        for row in range(canvas.height):
-            canvas.put(column, row, "|" if look.ascii else "┊", _QUIET)
+        for row in rows:
+            row[column] = "|" if look.ascii else "┊", _QUIET
         beside = column + 1 if column + 1 + len(label) <= canvas.width else column - len(label)
-        canvas.put(beside, row_of_label, label, _QUIET)
+        letters = {beside + offset: (letter, _QUIET) for offset, letter in enumerate(label)}
+        rows[row_of_label] |= {column: sign for column, sign in letters.items() if 0 <= column < canvas.width}
     if look.cursor is not None and left <= look.cursor <= right:
         column = _cell(look.cursor, left, right, canvas.width)
-        for row in range(canvas.height):
-            canvas.put(column, row, "|" if look.ascii else "│", _CURSOR)
+        for row in rows:
+            row[column] = "|" if look.ascii else "│", _CURSOR
+    return rows
 
 
 def _cell(x: float, left: float, right: float, width: int) -> int:
@@ -189,15 +213,24 @@ def _cell(x: float, left: float, right: float, width: int) -> int:
 
 def _draw_line(canvas: Canvas, line: Line, look: Look, left: float, right: float, scale: _Scale) -> None:
     style = Style(color=line.colour)
-    char = ":" if line.dashed else "*"
-
-    before: tuple[int, int] | None = None
+    char, gap = (":", 2) if line.dashed else ("*", 0)
+    row = scale.to_rows(canvas.dots_down)
+    # drawn with the next one: what joins two columns is part of both
+    held: tuple[int, int, int, int] | None = None
     for place, *values in line.columns(left, right, canvas.dots_across, look):
-        first, low, high, last = (_dot_row(canvas, scale, value) for value in values)
-        if before is not None:
-            canvas.line(before, (place, first), style, gap=2 if line.dashed else 0, char=char)
-        canvas.vertical(place, high, low, style, char)
-        before = (place, last)
+        first, bottom, top, last = map(row, values)
+        if held is not None:
+            column, high, low, end = held
+            if place - column == 1 and not gap:
+                middle = (end + first) // 2
+                high, low = min(high, middle), max(low, middle)
+                top, bottom = min(top, middle), max(bottom, middle)
+            else:
+                canvas.line((column, end), (place, first), style, gap=gap, char=char)
+            canvas.vertical(column, high, low, style, char)
+        held = (place, top, bottom, last)
+    if held is not None:
+        canvas.vertical(*held[:3], style, char)
 
 
 def _draw_line_marks(
@@ -206,15 +239,12 @@ def _draw_line_marks(
     """On points of the curve, over all curves; `place` keeps those of curves that run together apart."""
     style = Style(color=line.colour, bold=True)
     mark = version_mark(line.version, ascii_only=look.ascii)
+    row = scale.to_rows(canvas.dots_down)
     wanted = 2 + place * 3 % _MARK_EVERY
     for column, *_, last in line.columns(left, right, canvas.width, look):
         if column >= wanted:
-            canvas.put(column, _dot_row(canvas, scale, last) * canvas.height // canvas.dots_down, mark, style)
+            canvas.put(column, row(last) * canvas.height // canvas.dots_down, mark, style)
             wanted = column + _MARK_EVERY
-
-
-def _dot_row(canvas: Canvas, scale: _Scale, value: float) -> int:
-    return round((1 - min(1.0, max(0.0, scale.share(value)))) * (canvas.dots_down - 1))
 
 
 def _axis_labels(height: int, scale: _Scale) -> dict[int, str]:

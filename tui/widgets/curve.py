@@ -19,7 +19,7 @@ from progtrain.tui.look import words
 from progtrain.tui.look.colours import version_mark
 from progtrain.tui.look.sanitize import as_text
 from progtrain.tui.model import Axis, Model
-from progtrain.tui.plot.chart import Line, Look, draw, limits, on_log_scale
+from progtrain.tui.plot.chart import Drawn, Line, Look, limits, on_log_scale, plot
 
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.9, 0.97)
 
@@ -57,6 +57,7 @@ class CurveView(Widget, can_focus=True):
         self.lines: tuple[Line, ...] = ()
         self.chart = ""
         self._signs = signs
+        self._plot: Drawn | None = None
         self._drawing: list[list[Segment]] | None = None
         self._state: tuple[object, ...] = ()
         self._ground = Style()
@@ -84,15 +85,20 @@ class CurveView(Widget, can_focus=True):
     def change(self, **changes: object) -> None:
         """Log scale, smoothing and the like."""
         self.look = self.look._replace(**changes)  # type: ignore[arg-type]
-        self._redraw()
+        self._redraw(curves=changes.keys() != {"cursor"})
 
-    def _redraw(self) -> None:
-        self._drawing = None
+    def _redraw(self, *, curves: bool = True) -> None:
+        self._forget_drawing(curves=curves)
         self._say_title()
         self.refresh()
 
-    def on_resize(self, event: events.Resize) -> None:
+    def _forget_drawing(self, *, curves: bool = True) -> None:
         self._drawing = None
+        if curves:
+            self._plot = None
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._forget_drawing()
         self._say_title()
 
     def render_lines(self, crop: Region) -> list[Strip]:
@@ -102,7 +108,8 @@ class CurveView(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width, height = self.content_size
         if self._drawing is None:
-            self._drawing = draw(self.lines, self.look, width, height)
+            self._plot = self._plot or plot(self.lines, self.look, width, height)
+            self._drawing = self._plot(self.look)
         if not self.lines:
             text = "no curve yet: it is drawn as soon as the script logs something"
             if self._reading:

@@ -8,8 +8,7 @@ function of sums over samples, so that a resample is a vector of counts, and all
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from progtrain.engine import metrics
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
     #: maps sums (resamples, k) and the number of samples to the metric of the earlier and the later version,
     #: (resamples,) each
     Function = Callable[[Array, int], tuple[Array, Array]]
-    #: a metric as a function of sums over samples: its name, distinct rows (rows, k), how many samples have each
-    #: (rows,), the function, and in words how it was worked out
-    Statistic = tuple[str, Array, Array, Function, str]
+    #: a metric as a function of sums over samples: its name, distinct rows (rows, k), which of them each sample has
+    #: (samples,), the function, and in words how it was worked out
+    Statistic = tuple[str, Array, NDArray[np.intp], Function, str]
 
 RESAMPLES = 2000
 _LEVEL = 95
@@ -67,8 +66,8 @@ def compare(
         statistic, higher_is_better = _mean(a.loss, b.loss, pairs, "loss", how, rooted=False), False
     if statistic is None:
         return None
-    metric, columns, counts, function, method = statistic
-    n = int(counts.sum())
+    metric, columns, row_of, function, method = statistic
+    n, counts = len(row_of), np.bincount(row_of, minlength=len(columns)).astype(np.float64)
     of_a, of_b = function((counts @ columns)[None, :], n)
     # sums in another order differ in their last bits: equal predictions must give exactly zero
     dust = 1e-10 * max(abs(float(of_a[0])), abs(float(of_b[0])))
@@ -87,6 +86,46 @@ def compare(
         n=n,
         method=f"{method}; {total - n} samples left out: not in both, or without a number" if n < total else method,
     )
+
+
+def usable(run: PerSample, metric: str) -> tuple[str, ...]:
+    """Sorted ids of the samples that the metric can be worked out from; empty where it cannot."""
+    held = metrics.value_of(metric, run.parts)
+    if held is None and metrics.canonical(metric) == "loss":
+        held = run.loss
+    if held is None and metrics.canonical(metric) == "accuracy":
+        held = [None if right is None else float(right) for right in run.correct]
+    if held is None:
+        rows = [(row, row) for row in run.row.values()]
+        return tuple(sorted(run.row)) if rows and _statistic(run, run, rows, metric) else ()
+    return tuple(sorted(sample for sample, row in run.row.items() if held[row] is not None))
+
+
+def resampled(runs: Sequence[PerSample], ids: Sequence[str], metric: str, seed: int) -> tuple[Array, Array]:
+    """The metric of each run over `ids`, samples that are `usable` in all of them: (runs,), and over 2000 resamples of
+    them: (resamples, runs). Every run sees the same draws, so that the difference of two columns is a paired one."""
+    import numpy as np
+
+    parts = [_statistic(run, run, [(run.row[one], run.row[one]) for one in ids], metric) for run in runs]
+    known = [part for part in parts if part is not None]
+    n, generator = len(ids), np.random.default_rng(seed)
+    alone = [function((table[row_of].sum(axis=0))[None, :], n)[0] for _, table, row_of, function, _ in known]
+    drawn: list[Array] = []
+    block = max(1, _BLOCK // n)
+    for start in range(0, RESAMPLES, block):
+        weights = _weights(generator, min(block, RESAMPLES - start), n)
+        of_runs = [function(weights @ table[row_of], n)[0] for _, table, row_of, function, _ in known]
+        drawn.append(np.stack(of_runs, axis=1))
+    return np.concatenate(alone), np.concatenate(drawn)
+
+
+def _weights(generator: np.random.Generator, size: int, n: int) -> Array:
+    """(size, n): how often each of n samples is drawn."""
+    import numpy as np
+
+    drawn = generator.integers(0, n, size=(size, n))
+    flat = (drawn + np.arange(size)[:, None] * n).ravel()
+    return np.bincount(flat, minlength=size * n).reshape(size, n).astype(np.float64)
 
 
 def verdict(low: float, high: float, higher_is_better: bool) -> Verdict:
@@ -109,12 +148,10 @@ def _resample(columns: Array, counts: Array, function: Function, seed: int) -> A
         size = min(block, RESAMPLES - start)
         if rows < n:
             # how often each distinct row is drawn is multinomial
-            weights = generator.multinomial(n, counts / n, size=size)
+            weights = generator.multinomial(n, counts / n, size=size).astype(np.float64)
         else:
-            drawn = generator.integers(0, n, size=(size, n))
-            flat = (drawn + np.arange(size)[:, None] * n).ravel()
-            weights = np.bincount(flat, minlength=size * n).reshape(size, n)
-        of_a, of_b = function(weights.astype(np.float64) @ columns, n)
+            weights = _weights(generator, size, n)
+        of_a, of_b = function(weights @ columns, n)
         deltas.append(of_b - of_a)
     return np.concatenate(deltas)
 
@@ -163,11 +200,11 @@ def _mean(
         return (np.sqrt(means[:, 0]), np.sqrt(means[:, 1])) if rooted else (means[:, 0], means[:, 1])
 
     columns: Array = np.array(both, dtype=np.float64)
-    counts: Array = np.ones(len(both))
-    distinct, times = np.unique(columns, axis=0, return_counts=True)
+    row_of = np.arange(len(both))
+    distinct, which = np.unique(columns, axis=0, return_inverse=True)
     if len(distinct) * _FEW <= len(both):
-        columns, counts = distinct, times.astype(np.float64)
-    return metric, columns, counts, value, method
+        columns, row_of = distinct, which.ravel()
+    return metric, columns, row_of, value, method
 
 
 def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, name: str) -> Statistic | None:
@@ -185,7 +222,7 @@ def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric
         return _mean(list(parts[0]), list(parts[1]), rows, metric, method, rooted=name in _ROOTED)
     if name in ("r2", "r2score"):
         columns = np.column_stack([errors[0] ** 2, errors[1] ** 2, truth, truth**2])
-        return metric, columns, np.ones(len(columns)), _r2, method
+        return metric, columns, np.arange(len(columns)), _r2, method
     return None
 
 
@@ -205,13 +242,14 @@ def _confusion(
     """
     import numpy as np
 
-    triples = Counter((b.truth[j], a.prediction[i], b.prediction[j]) for i, j in pairs)
+    of_samples = [(b.truth[j], a.prediction[i], b.prediction[j]) for i, j in pairs]
+    triples = {triple: row for row, triple in enumerate(sorted(set(of_samples)))}
     classes = sorted({name for triple in triples for name in triple} | ({one} if one else set()))
     if len(classes) > _MAX_CLASSES:
         return None
     k = len(classes)
     index = {name: number for number, name in enumerate(classes)}
-    codes = np.array([[index[name] for name in triple] for triple in sorted(triples)])
+    codes = np.array([[index[name] for name in triple] for triple in triples])
     one_hot = np.eye(k)
     blocks = [one_hot[codes[:, 0]]]
     for guess in (codes[:, 1], codes[:, 2]):
@@ -223,9 +261,9 @@ def _confusion(
         truth, *rest = (sums[:, i * k : (i + 1) * k][:, counted] for i in range(5))
         return _score(kind, truth, rest[0], rest[1]), _score(kind, truth, rest[2], rest[3])
 
-    counts = np.array([triples[triple] for triple in sorted(triples)], dtype=np.float64)
+    row_of = np.array([triples[triple] for triple in of_samples])
     method = f"{_HOW}, {f'{kind} of class {one}' if one else f'macro {kind}'} from truth and prediction"
-    return metric, np.concatenate(blocks, axis=1), counts, value, method
+    return metric, np.concatenate(blocks, axis=1), row_of, value, method
 
 
 def _score(kind: str, support: Array, predicted: Array, right: Array) -> Array:

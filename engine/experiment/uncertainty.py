@@ -1,0 +1,154 @@
+"""How sure a difference between two points of an experiment is: over samples, over seeds, and among many comparisons.
+
+A two-level bootstrap. The samples are drawn with replacement, the same ones for every run
+(`analysis/compare/pairs.py`). The level of the seeds is drawn from Student's t with the standard deviation between
+seeds, pooled over all points: three seeds drawn with replacement would give only ten outcomes, and an interval that is
+far too narrow (A. Davison, D. Hinkley: Bootstrap Methods and Their Application, 1997, section 3.8). What seeds change
+about single samples counts on both levels, so that intervals are rather too wide than too narrow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from progtrain.engine.analysis.compare.pairs import RESAMPLES, resampled, usable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from progtrain.engine.analysis.measure.samples import PerSample
+
+    Array = NDArray[np.float64]
+    #: runs -> their values (runs,), over resamples (resamples, runs), and how many samples they have in common
+    Measured = Callable[[Sequence[str]], tuple[Array, Array, int] | None]
+
+#: level of the verdicts
+ALPHA = 0.05
+#: draws of the seeds' level for each resample of the samples
+_SEED_DRAWS = 20
+#: a tail that fewer draws than this lie in is not told by counting them
+_FEW = 10
+
+
+class Interval(NamedTuple):
+    """A value or difference with its 95 % interval. `p`: of a difference at least as large where there is none."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+class Spread(NamedTuple):
+    """Standard deviation between runs that differ in the seed alone, and its degrees of freedom."""
+
+    deviation: float
+    freedom: int
+
+
+def spread_of(points: Sequence[Sequence[float]]) -> Spread | None:
+    """Pooled over points, each with the values of its seeds; None where no point has two."""
+    several = [values for values in points if len(values) > 1]
+    freedom = sum(len(values) - 1 for values in several)
+    if not freedom:
+        return None
+    squares = math.fsum((v - math.fsum(values) / len(values)) ** 2 for values in several for v in values)
+    return Spread(math.sqrt(squares / freedom), freedom)
+
+
+def measurer(samples: Mapping[str, PerSample | None], metric: str, seed: int) -> Measured:
+    """Works the metric out of runs' samples, once for all runs that have the same ones. It gives None where a run tells
+    of no samples, where the metric does not come from single ones, or where they have none in common."""
+    ids = {run: usable(held, metric) if held else () for run, held in samples.items()}
+    known: dict[tuple[str, ...], dict[str, tuple[float, Array]]] = {}
+
+    def measured(runs: Sequence[str]) -> tuple[Array, Array, int] | None:
+        import numpy as np
+
+        common = ids[runs[0]]
+        if any(ids[run] != common for run in runs):
+            common = tuple(sorted(set(common).intersection(*(ids[run] for run in runs))))
+        if not common:
+            return None
+        mine = known.setdefault(common, {})
+        if any(run not in mine for run in runs):
+            alike = [run for run in samples if run not in mine and (run in runs or ids[run] == common)]
+            values, columns = resampled([held for run in alike if (held := samples[run])], common, metric, seed)
+            mine |= {run: (float(values[at]), columns[:, at]) for at, run in enumerate(alike)}
+        return np.array([mine[run][0] for run in runs]), np.stack([mine[run][1] for run in runs], 1), len(common)
+
+    return measured
+
+
+def difference(
+    a: tuple[Array, Array | None], b: tuple[Array, Array | None], spread: Spread | None, seed: int
+) -> Interval | None:
+    """Of the mean of `b`'s runs minus that of `a`'s; each is values (runs,) and resamples (resamples, runs).
+
+    Without resamples the seeds alone tell; None where neither does.
+    """
+    import numpy as np
+
+    delta = float(b[0].mean() - a[0].mean())
+    # sums in another order differ in their last bits: equal predictions must give exactly zero
+    dust = 1e-10 * max(abs(float(a[0].mean())), abs(float(b[0].mean())))
+    if a[1] is not None and b[1] is not None:
+        draws = b[1].mean(axis=1) - a[1].mean(axis=1)
+    elif spread is None:
+        return None
+    else:
+        draws = np.full(RESAMPLES, delta)
+    share = math.sqrt(1 / len(a[0]) + 1 / len(b[0]))
+    return _summed(0.0 if abs(delta) <= dust else delta, draws, spread, share, dust, seed)
+
+
+def level(values: Array, resamples: Array | None, spread: Spread | None, seed: int) -> Interval | None:
+    """Of the mean of one point's runs."""
+    import numpy as np
+
+    if resamples is None and spread is None:
+        return None
+    mean = float(values.mean())
+    draws = np.full(RESAMPLES, mean) if resamples is None else resamples.mean(axis=1)
+    return _summed(mean, draws, spread, 1 / math.sqrt(len(values)), 0.0, seed)
+
+
+def _summed(value: float, draws: Array, spread: Spread | None, share: float, dust: float, seed: int) -> Interval:
+    import numpy as np
+
+    if spread is not None and spread.deviation > 0:
+        rng = np.random.default_rng(seed + 1)
+        noise = rng.standard_t(spread.freedom, size=(len(draws), _SEED_DRAWS)) * (spread.deviation * share)
+        draws = (draws[:, None] + noise).ravel()
+        normal = False
+    else:
+        normal = True
+    low, high = (0.0 if abs(x) <= dust else float(x) for x in np.percentile(draws, [2.5, 97.5]))
+    return Interval(value, low, high, _p(value, draws, dust, normal))
+
+
+def _p(value: float, draws: Array, dust: float, normal: bool) -> float:
+    """Twice the share of draws beyond zero. Where hardly any is, of a normal distribution with their deviation; the
+    tails of the seeds' level are heavier, and what counting cannot tell there stays untold."""
+    if value == 0:
+        return 1.0
+    beyond = int((draws <= dust).sum() if value > 0 else (draws >= -dust).sum())
+    counted = min(1.0, 2 * max(beyond, _FEW) / len(draws))
+    deviation = float(draws.std())
+    if beyond >= _FEW or not normal:
+        return counted
+    return min(counted, math.erfc(abs(value) / deviation / math.sqrt(2))) if deviation > 0 else 0.0
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Adjusted for their number, in the same order (S. Holm: A Simple Sequentially Rejective Multiple Test Procedure,
+    1979): each may be held against the level as if it stood alone."""
+    adjusted = [1.0] * len(ps)
+    highest = 0.0
+    for rank, at in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
+        highest = max(highest, min(1.0, ps[at] * (len(ps) - rank)))
+        adjusted[at] = highest
+    return adjusted

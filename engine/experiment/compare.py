@@ -36,8 +36,8 @@ _SCATTERED = ("random", "hpo", "list", "candidates")
 NO_SEED_NOISE = "seed noise not measured"
 
 
-class Pair(NamedTuple):
-    """Two points, and what they are compared for: `b` against `a`."""
+class Difference(NamedTuple):
+    """Two points, and what they come to by one metric of one evaluation: `b` against `a`."""
 
     kind: Literal["control", "variable", "best"]
     #: what differs, of kind variable: names joined by " and " where they move together
@@ -46,25 +46,22 @@ class Pair(NamedTuple):
     b: str
     #: what both have, of kind variable
     fixed: str = ""
-
-
-class Difference(NamedTuple):
-    """What a pair comes to by one metric of one evaluation."""
-
-    task: str
-    epoch: str | int | None
-    metric: str
-    higher_is_better: bool
-    pair: Pair
-    #: of `b` minus `a`; None: refused, or nothing tells how sure it would be
-    interval: Interval | None = None
+    task: str = ""
+    epoch: str | int | None = None
+    metric: str = ""
+    #: None: refused, or nothing tells how sure it would be
+    delta: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
     #: adjusted for all comparisons by the same metric of the same evaluation, and how many these are
     p_holm: float | None = None
-    family: int = 0
+    family: int | None = None
     verdict: Verdict | None = None
     #: samples that both were measured on, and runs of `a` and `b`
-    samples: int = 0
-    seeds: tuple[int, int] = (0, 0)
+    samples: int | None = None
+    seeds_a: int = 0
+    seeds_b: int = 0
     notes: tuple[str, ...] = ()
     #: why nothing is said of it; empty where something is
     refused: str = ""
@@ -137,14 +134,16 @@ def differences(plan: Plan, rows: Sequence[Row], found: Sequence[Measure]) -> li
 
 def _of_measure(plan: Plan, rows: Sequence[Row], measure: Measure) -> list[Difference]:
     judged = [_compared(pair, measure, rows) for pair in pairs(plan, rows, measure)]
-    told = [one for one in judged if one.interval is not None]
-    adjusted = iter(uncertainty.holm([one.interval.p for one in told if one.interval]))
-    return [_with_verdict(one, next(adjusted), len(told)) if one.interval else one for one in judged]
+    ps = [one.p for one in judged if one.p is not None]
+    adjusted = iter(uncertainty.holm(ps))
+    return [
+        one if one.p is None else _with_verdict(one, measure.higher_is_better, next(adjusted), len(ps))
+        for one in judged
+    ]
 
 
-def _with_verdict(one: Difference, p: float, family: int) -> Difference:
-    assert one.interval is not None
-    alone = verdict(one.interval.low, one.interval.high, one.higher_is_better)
+def _with_verdict(one: Difference, higher_is_better: bool, p: float, family: int) -> Difference:
+    alone = verdict(one.low or 0.0, one.high or 0.0, higher_is_better)
     said: Verdict = alone if p <= ALPHA else "within noise"
     notes = one.notes
     if said != alone:
@@ -155,7 +154,7 @@ def _with_verdict(one: Difference, p: float, family: int) -> Difference:
 # which pairs
 
 
-def pairs(plan: Plan, rows: Sequence[Row], measure: Measure | None = None) -> list[Pair]:
+def pairs(plan: Plan, rows: Sequence[Row], measure: Measure | None = None) -> list[Difference]:
     """Against each control; of points that differ in one variable, or in one group of the plan's `zip`; and where no
     points do, of the best by `measure` against the others. Failed points are among them."""
     first: dict[str, Row] = {}
@@ -163,12 +162,14 @@ def pairs(plan: Plan, rows: Sequence[Row], measure: Measure | None = None) -> li
         first.setdefault(row.point, row)
     controls = [row for row in first.values() if row.type == "control"]
     others = [row for row in first.values() if row.type != "control"]
-    found = [Pair("control", "", control.point, row.point) for control in controls for row in others]
+    found = [Difference("control", "", control.point, row.point) for control in controls for row in others]
     along = list(_along(plan, [row for row in others if row.type == "trained"]))
     if not along and plan.experiment.kind in _SCATTERED and measure is not None and len(measure.points) > 1:
         best = _best(measure)
         against = {control.point for control in controls}
-        found += [Pair("best", "", row.point, best) for row in others if row.point != best and best not in against]
+        found += [
+            Difference("best", "", row.point, best) for row in others if row.point != best and best not in against
+        ]
     return [*found, *along]
 
 
@@ -178,7 +179,7 @@ def _best(measure: Measure) -> str:
     )[0]
 
 
-def _along(plan: Plan, rows: Sequence[Row]) -> Iterator[Pair]:
+def _along(plan: Plan, rows: Sequence[Row]) -> Iterator[Difference]:
     grouped = {name: tuple(group) for group in plan.zip for name in group}
     for one, other in itertools.combinations(rows, 2):
         a, b = one.parameters, other.parameters
@@ -191,7 +192,7 @@ def _along(plan: Plan, rows: Sequence[Row]) -> Iterator[Pair]:
             fixed = ", ".join(f"{name} {values.show(value)}" for name, value in rest.items())
             if _place(plan, differing[0], a) > _place(plan, differing[0], b):
                 one, other = other, one
-            yield Pair("variable", " and ".join(differing), one.point, other.point, fixed)
+            yield Difference("variable", " and ".join(differing), one.point, other.point, fixed)
 
 
 def _place(plan: Plan, name: str, parameters: Mapping[str, Any]) -> float:
@@ -205,38 +206,35 @@ def _place(plan: Plan, name: str, parameters: Mapping[str, Any]) -> float:
 # what each comes to
 
 
-def _compared(pair: Pair, measure: Measure, rows: Sequence[Row]) -> Difference:
+def _compared(pair: Difference, measure: Measure, rows: Sequence[Row]) -> Difference:
     a, b = (measure.points.get(point, ()) for point in (pair.a, pair.b))
-    made = Difference(
-        measure.task, measure.epoch, measure.metric, measure.higher_is_better, pair, seeds=(len(a), len(b))
-    )
+    made = pair._replace(task=measure.task, epoch=measure.epoch, metric=measure.metric, seeds_a=len(a), seeds_b=len(b))
     if reason := _refusal(pair, measure.metric, a, b, rows):
         return made._replace(refused=reason)
     found = measure.measured([row.run for row in (*a, *b)])
     notes = [*_unplanned((*a, *b)), *_missing(pair, measure, rows)]
     if measure.spread is None:
         notes.append(NO_SEED_NOISE)
+    values_a, values_b, at = measure.values_of(a), measure.values_of(b), len(a)
     if found is None:
-        interval = uncertainty.difference(
-            (measure.values_of(a), None), (measure.values_of(b), None), measure.spread, SEED
-        )
+        interval = uncertainty.difference((values_a, None), (values_b, None), measure.spread, SEED)
         notes.append("from the seeds alone: single samples do not tell of it")
     else:
         own, drawn, count = found
-        at = len(a)
         interval = uncertainty.difference((own[:at], drawn[:, :at]), (own[at:], drawn[:, at:]), measure.spread, SEED)
-        most = max(results.samples_of(m) for row in (*a, *b) for m in row.metrics)
         made = made._replace(samples=count)
+        most = max(results.samples_of(m) for row in (*a, *b) for m in row.metrics)
         if count < most:
             notes.append(f"{most - count} samples left out: not in all runs, or without a number")
     if interval is None:
-        delta = float(measure.values_of(b).mean() - measure.values_of(a).mean())
+        delta = float(values_b.mean() - values_a.mean())
         reason = f"nothing tells how sure {delta:+.4g} is: one seed, and no outcome of single samples"
         return made._replace(refused=reason)
-    return made._replace(interval=interval, notes=tuple(notes))
+    delta, low, high, p = interval
+    return made._replace(delta=delta, low=low, high=high, p=p, notes=tuple(notes))
 
 
-def _refusal(pair: Pair, metric: str, a: Sequence[Row], b: Sequence[Row], rows: Sequence[Row]) -> str:
+def _refusal(pair: Difference, metric: str, a: Sequence[Row], b: Sequence[Row], rows: Sequence[Row]) -> str:
     """Why two points are not compared; empty where they can be."""
     for point, done in ((pair.a, a), (pair.b, b)):
         if not done:
@@ -265,7 +263,7 @@ def _unplanned(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{point} trained with {told}, not as planned"
 
 
-def _missing(pair: Pair, measure: Measure, rows: Sequence[Row]) -> Iterator[str]:
+def _missing(pair: Difference, measure: Measure, rows: Sequence[Row]) -> Iterator[str]:
     for point in (pair.a, pair.b):
         planned = {row.run for row in rows if row.point == point}
         if missing := len(planned) - len(measure.points[point]):
@@ -295,14 +293,14 @@ def _line(row: Row, measure: Measure, own: Interval | None, whole: Interval | No
     return _about(row) | {
         "metric": measure.metric,
         "value": metric.value,
-        "low": own and own.low,
-        "high": own and own.high,
+        "low": own and own[1],
+        "high": own and own[2],
         "n": results.samples_of(metric),
         "higher_is_better": measure.higher_is_better,
         "seeds": seeds,
         "mean": float(measure.values_of(measure.points[row.point]).mean()),
-        "mean_low": whole and whole.low,
-        "mean_high": whole and whole.high,
+        "mean_low": whole and whole[1],
+        "mean_high": whole and whole[2],
     }
 
 
@@ -322,24 +320,4 @@ def _about(row: Row) -> dict[str, Any]:
 
 
 def comparisons_table(found: Sequence[Difference]) -> list[dict[str, Any]]:
-    return [
-        {
-            "task": one.task,
-            "epoch": one.epoch,
-            "metric": one.metric,
-            **one.pair._asdict(),
-            "delta": one.interval and one.interval.value,
-            "low": one.interval and one.interval.low,
-            "high": one.interval and one.interval.high,
-            "p": one.interval and one.interval.p,
-            "p_holm": one.p_holm,
-            "family": one.family or None,
-            "verdict": one.verdict,
-            "n": one.samples or None,
-            "seeds_a": one.seeds[0],
-            "seeds_b": one.seeds[1],
-            "notes": "; ".join(one.notes),
-            "refused": one.refused,
-        }
-        for one in found
-    ]
+    return [{**one._asdict(), "notes": "; ".join(one.notes)} for one in found]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from progtrain.engine.analysis.compare.pairs import RESAMPLES, resampled, usable
 
@@ -25,28 +25,17 @@ if TYPE_CHECKING:
     #: runs -> their values (runs,), over resamples (resamples, runs), and how many samples they have in common
     Measured = Callable[[Sequence[str]], tuple[Array, Array, int] | None]
 
+#: a value or difference, the ends of its 95 % interval, and p: how often a difference as large comes by chance alone
+Interval = tuple[float, float, float, float]
+#: standard deviation between runs that differ in the seed alone, and its degrees of freedom
+Spread = tuple[float, int]
+
 #: level of the verdicts
 ALPHA = 0.05
 #: draws of the seeds' level for each resample of the samples
 _SEED_DRAWS = 20
 #: a tail that fewer draws than this lie in is not told by counting them
 _FEW = 10
-
-
-class Interval(NamedTuple):
-    """A value or difference with its 95 % interval. `p`: of a difference at least as large where there is none."""
-
-    value: float
-    low: float
-    high: float
-    p: float
-
-
-class Spread(NamedTuple):
-    """Standard deviation between runs that differ in the seed alone, and its degrees of freedom."""
-
-    deviation: float
-    freedom: int
 
 
 def spread_of(points: Sequence[Sequence[float]]) -> Spread | None:
@@ -56,7 +45,7 @@ def spread_of(points: Sequence[Sequence[float]]) -> Spread | None:
     if not freedom:
         return None
     squares = math.fsum((v - math.fsum(values) / len(values)) ** 2 for values in several for v in values)
-    return Spread(math.sqrt(squares / freedom), freedom)
+    return math.sqrt(squares / freedom), freedom
 
 
 def measurer(samples: Mapping[str, PerSample | None], metric: str, seed: int) -> Measured:
@@ -119,15 +108,16 @@ def level(values: Array, resamples: Array | None, spread: Spread | None, seed: i
 def _summed(value: float, draws: Array, spread: Spread | None, share: float, dust: float, seed: int) -> Interval:
     import numpy as np
 
-    if spread is not None and spread.deviation > 0:
+    if spread is not None and spread[0] > 0:
+        deviation, freedom = spread
         rng = np.random.default_rng(seed + 1)
-        noise = rng.standard_t(spread.freedom, size=(len(draws), _SEED_DRAWS)) * (spread.deviation * share)
+        noise = rng.standard_t(freedom, size=(len(draws), _SEED_DRAWS)) * (deviation * share)
         draws = (draws[:, None] + noise).ravel()
         normal = False
     else:
         normal = True
     low, high = (0.0 if abs(x) <= dust else float(x) for x in np.percentile(draws, [2.5, 97.5]))
-    return Interval(value, low, high, _p(value, draws, dust, normal))
+    return value, low, high, _p(value, draws, dust, normal)
 
 
 def _p(value: float, draws: Array, dust: float, normal: bool) -> float:

@@ -126,9 +126,11 @@ def test_there_are_few_classes_to_know() -> None:
     counts = {
         path: sum(isinstance(n, ast.ClassDef) for n in ast.walk(ast.parse(path.read_text()))) for path in _modules()
     }
-    its = sum(count for path, count in counts.items() if path.is_relative_to(ROOT / EXPERIMENT))
-    assert its <= ITS_CLASSES
-    assert sum(counts.values()) - its <= CLASSES
+    of_it = {path: count for path, count in counts.items() if path.is_relative_to(ROOT / EXPERIMENT)}
+    # a worker is one class by its contract: there are as many as tools, and whoever knows one knows them all
+    workers = sum(count for path, count in of_it.items() if path.parent.name == "workers" and path.name != "base.py")
+    assert sum(of_it.values()) - workers <= ITS_CLASSES
+    assert sum(counts.values()) - sum(of_it.values()) <= CLASSES
 
 
 #: each stands alone: copied into a workspace, run in the user's interpreter, or without anything of the engine's

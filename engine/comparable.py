@@ -22,18 +22,30 @@ _SEEDS = {
 DRAWN = frozenset({*_SEEDS, "Subset"})
 
 
+#: what a version was scored, validated and trained on: protocol, split where it is its own, fingerprint of the data
+Basis = tuple[Protocol | None, Mapping[str, Any] | None, str]
+
+
 def why_not(ws: Workspace, version: str, other: str) -> str:
     """What keeps `version` from being compared with `other`: "was ..."; empty where nothing does."""
-    mine, theirs = _protocol(ws, version), _protocol(ws, other)
+    return difference(basis_of(ws, version), basis_of(ws, other))
+
+
+def basis_of(ws: Workspace, version: str) -> Basis:
+    own = has_split_of_its_own(_script(ws, version))
+    return _protocol(ws, version), split_of(ws, version) if own else None, _data_of(ws, version)
+
+
+def difference(one: Basis, other: Basis) -> str:
+    """As `why_not`, of what was read before."""
+    (mine, split, data), (theirs, other_split, other_data) = one, other
     if theirs is None:
         return ""
     if mine is None or not mine.comparable(theirs):
         return "was scored by another evaluator or on other data"
-    own = all(has_split_of_its_own(_script(ws, name)) for name in (version, other))
-    if own and (changed := split_change(split_of(ws, version), split_of(ws, other))):
+    if changed := split_change(split, other_split):
         return f"was validated on other samples ({changed})"
-    seen = [_data_of(ws, name) for name in (version, other)]
-    if all(seen) and seen[0] != seen[1]:
+    if data and other_data and data != other_data:
         return "was trained on data that have changed since, or had other ones"
     return ""
 

@@ -92,6 +92,32 @@ def test_a_split_of_the_scripts_own_is_recorded_and_must_not_change(ws: Workspac
     assert comparable.why_not(ws, "v001", "v003") == ""
 
 
+def test_the_newest_version_is_read_once_for_all_before_it(ws: Workspace) -> None:
+    versions = [f"v00{number}" for number in range(1, 6)]
+    for version in versions:
+        scored(ws, version, "d" if version != "v002" else "other")
+        ws.script(version).write_text("LR = 0.1\n")
+        score = {
+            "dataset_id": "d",
+            "created_at": "2026-01-01T00:00:00+00:00",
+            "num_samples": 12,
+            "metrics": [{"name": "accuracy", "value": 0.5, "higher_is_better": True}],
+            "latency_ms": None,
+        }
+        ws.version(version).eval_score.write_text(json.dumps(score))
+    code = (
+        "import sys; from pathlib import Path; from progtrain.engine.drafting import history\n"
+        "from progtrain.engine.rules.rules import load; from progtrain.engine.workspace import Workspace\n"
+        "ws, opened = Workspace(Path(sys.argv[1])), []\n"
+        "rules = load(ws)\n"
+        "sys.addaudithook(lambda event, args: event == 'open' and opened.append(str(args[0])))\n"
+        "found = history.records(ws, rules, until='v005')\n"
+        "print([r.version for r in found if not r.comparable], opened.count(str(ws.version('v005').protocol)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(ws.root)], capture_output=True, text=True)
+    assert done.stdout.split("\n")[0] == "['v002'] 1", done.stderr
+
+
 def test_scikit_learns_split_is_told_by_the_numbers_of_the_whole(ws: Workspace) -> None:
     code = (
         "rest, test, kept, gone = train_test_split(list(range(50)), list('abcde' * 10), random_state=3)\n"

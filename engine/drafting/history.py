@@ -18,6 +18,7 @@ from progtrain.engine.workspace import Workspace, version_number
 def records(ws: Workspace, rules: Rules, *, until: str | None = None) -> list[VersionRecord]:
     """Every version that has a script and a valid score, in order, up to `until` (included)."""
     made = authored(ws)
+    newest = comparable.basis_of(ws, until) if until else None
     found = []
     for version in ws.versions():
         if until is not None and (version_number(version) or 0) > (version_number(until) or 0):
@@ -28,7 +29,9 @@ def records(ws: Workspace, rules: Rules, *, until: str | None = None) -> list[Ve
         except InputError:
             continue
         insight = read_insight(ws, version)
-        why_not = comparable.why_not(ws, version, until) if until else ""
+        # the newest is read once, however many come before it
+        basis = newest if newest is None or version == until else comparable.basis_of(ws, version)
+        why_not = comparable.difference(basis, newest) if basis and newest else ""
         how = made.get(version, {})
         header = read_header(source)
         found.append(

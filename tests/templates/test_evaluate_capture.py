@@ -93,8 +93,14 @@ def wanted(ws: Workspace, *metrics: str) -> None:
     ws.rules.write_text(json.dumps(rules))
 
 
+@pytest.fixture(scope="session")
+def imported() -> None:
+    """Lightning logs to the stderr of its first import: that of one test alone would be closed for all after it."""
+    pytest.importorskip("lightning.pytorch")
+
+
 @pytest.fixture
-def trained(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, float]]:
+def trained(imported: None, lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, float]]:
     """Writes v001 with pieces replaced, and trains it here (a process of its own would import torch each time).
 
     Returns what the training logged last.

@@ -29,6 +29,7 @@ from progtrain.engine.workspace import Workspace
         ("not add_weight_decay", {"add_weight_decay"}, {"add_weight_decay"}),
         ("no code edits", set(), {"edit_*"}),
         ("don't undo v002", set(), {"undo_*", "back_to_*"}),
+        ("no schedule changes, try dropout", {"schedule"}, set()),
     ],
 )
 def test_a_hint_that_says_no_rules_something_out(hint: str, locks: set[str], candidates: set[str]) -> None:
@@ -92,6 +93,12 @@ OFFERED = [
         ("more regularisation", ("add_dropout", "dropout_up")),
         ("no dropout, but try adamw", ("use_adamw",)),
         ("longer training", ("epochs_up",)),
+        ("no schedule changes, try dropout", ("add_dropout",)),
+        ("No schedule, please use dropout instead", ("add_dropout",)),
+        ("no schedule changes, rather dropout", ("add_dropout",)),
+        ("don't touch the schedule and try adamw", ("use_adamw",)),
+        ("do not use, add or try dropout", ()),
+        ("no dropout, use of adamw", ()),
         ("keep the best epoch", ("keep_best_epoch",)),
         ("try the best epoch", ("keep_best_epoch",)),
         ("do not keep the best epoch", ()),

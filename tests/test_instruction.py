@@ -165,6 +165,26 @@ def test_a_list_takes_its_meaning_from_the_line_above() -> None:
     assert instruction.not_enforced == ("Reach 0.97.", "You may tune:", "lr")
 
 
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "## Keep fixed",
+        "# Keep unchanged:",
+        "Keep fixed:",
+        "## Things to keep fixed",
+        "## Must stay the same",
+        "### What stays fixed",
+    ],
+)
+def test_a_list_below_keep_fixed_is_kept(heading: str) -> None:
+    found = read(f"{heading}\n\n- batch size: 32\n- the optimizer\n- the room temperature\n\nTry what you like.\n")
+    assert found.locked == {"batch_size", "optimizer"}
+    assert [line.text for line in found.lines if not line.understood][-2:] == [
+        "the room temperature",
+        "Try what you like.",
+    ]
+
+
 def test_a_line_may_fix_one_thing_and_leave_only_another_free() -> None:
     instruction = read("Keep the seed and only change the learning rate.")
     assert instruction.locked == {"seed"}

@@ -19,8 +19,17 @@ from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.script.names import canonical
 from progtrain.engine.workspace import Workspace
 
+_LEADS = r"(?:(?:please|maybe|perhaps|rather|better|now|first|instead|let's|we could|you could) )*"
+_VERBS = "try|use|add|test|take|prefer|go for|go with|how about|what about|think of|consider|rather|instead"
+#: where somebody goes on to ask: "no schedule, try dropout"; but "do not use, add or try dropout" is all one no
+_GOES_ON = (
+    "".join(rf"(?<!\b{verb})" for verb in _VERBS.split("|"))
+    + rf"(?i:,\s*(?:(?:and|but)\s+)?|\s(?:and|but)\s+)(?={_LEADS}(?:{_VERBS})(?:ing)?\b(?! of\b))"
+)
 _CLAUSE = re.compile(
     r"[.;!?\n]|,\s*(?=no\b|not\b|but\b|and\b|without\b|please\b)|\b(?:but|and)\s+(?=no\b|not\b|without\b)"
+    rf"|{_GOES_ON}",
+    re.IGNORECASE,
 )
 #: Ways to say "no".
 _NO = re.compile(
@@ -33,9 +42,7 @@ _NO = re.compile(
 _NOT = re.compile(r"^(?:do not|don't|never)\b")
 #: Ways to ask for something.
 _YES = re.compile(
-    r"^(?:please |maybe |perhaps |rather |better |now |first |let's |we could |you could )*"
-    r"(?:try|use|add|test|take|prefer|go for|go with|how about|what about|think of|consider)(?:ing)?\b"
-    r"(?: (?:a|an|the|some|with|out))*\s+(?P<rest>.+)$",
+    rf"^{_LEADS}(?:{_VERBS})(?:ing)?\b(?: (?:a|an|the|some|with|out))*\s+(?P<rest>.+)$",
     re.IGNORECASE,
 )
 #: Parts of candidates' names that a person leaves out.

@@ -181,6 +181,8 @@ LEAD NAMES MUST stay|remain|be~kept
 LEAD NAMES MUST_NOT (?:to~)?(?:be~CHANGED|change)
 LEAD NAMES stays?|remains? UNCHANGED|(?:at~)?VALUE
 LEAD NAMES IS_FIXED [AT]
+LEAD KEEP UNCHANGED~?:? VALUED_NAMES
+^ (?:(?:what|things|settings)~)?(?:to~|MUST~)?(?:keep|be~kept|stays?|remains?)~UNCHANGED~?: VALUED_NAMES
 ^ (?:FIXED|kept|constant|DO_NOT_CHANGE)~?: VALUED_NAMES
 ^ fixed NAMES [AT]
 ^ NAMES UNCHANGED
@@ -251,4 +253,4 @@ def plain_names(text: str) -> str:
 
 
 #: a bare list of names, as below an opening such as "Do not change:"
-MERE_NAMES = re.compile(rf"{_NAME}(?:{_JOIN}{_NAME})*(?: \(.*\))?\s*[.!]?")
+MERE_NAMES = re.compile(rf"{_VALUED}(?:{_JOIN}{_VALUED})*(?: \(.*\))?\s*[.!]?")

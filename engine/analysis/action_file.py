@@ -6,6 +6,7 @@ or two operations, unknown keys, YAML that does not parse.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,13 @@ IMPACT, RISK, VERIFICATION = "Expected impact", "Risk", "Verification"
 _EXAMPLE = "write one fenced block: ```yaml, `operation: set`, `setting: learning_rate`, `to: 0.0003`, ```"
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^`]*)$")
 _HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)[ \t#]*$")
+_NAME = r"(?P<name>[A-Za-z_][\w.-]*)"
+_AGAIN = r"(?:(?P=name) *[=:] *)?"
+#: `LR = 0.1` -> `LR = 0.05`, in a sentence or alone in a line
+_CHANGES = (
+    re.compile(rf"`{_NAME} *[=:] *(?P<old>[^`]+?)` *(?:->|→|=>) *`{_AGAIN}(?P<new>[^`=]+?)`"),
+    re.compile(rf"^[-*+> ]*`?{_NAME} *[=:] *(?P<old>[^`=>→]+?) *(?:->|→|=>) *{_AGAIN}(?P<new>[^`=→]+?)[`.;]*$"),
+)
 _LABELS = frozenset({"", "yaml", "yml", "text", "txt", "operation"})
 _OPERATION = re.compile(r"^[ \t]*operation[ \t]*:", re.MULTILINE)
 
@@ -50,16 +58,20 @@ def parse_action(text: str, file: Path | str | None = None) -> ParsedAction:
     """Raises `InputError` with line and fix: no operation, two of them, an unknown key, bad YAML."""
     lines = re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff"))
     blocks = list(_blocks(lines, file))
-    if not blocks:
+    spelled = [] if blocks else _spelled_out(lines)
+    if len(spelled) == 1:
+        line, data = spelled[0]
+        return ParsedAction(parse_operation(data, file=file, place=line), None, _section(lines, GOAL))
+    if not blocks and not spelled:
         raise InputError("no operation in it", file=file, place=_change_line(lines), fix=_EXAMPLE)
-    if len(blocks) > 1:
+    if len(several := [line for line, _ in blocks or spelled]) > 1:
         raise InputError(
-            f"two operations, in lines {blocks[0][0]} and {blocks[1][0]}: one action makes one version",
+            f"two operations, in lines {several[0]} and {several[1]}: one action makes one version",
             file=file,
-            place=blocks[1][0],
-            fix="delete one of the blocks",
+            place=several[1],
+            fix="delete one of the blocks" if blocks else "leave one of the changes",
         )
-    data = _mapping(blocks[0], file)
+    data = _without_names(_mapping(blocks[0], file))
     base = _base(data, blocks[0], file)
     operation = parse_operation(data, file=file, place=_place(blocks[0], data))
     return ParsedAction(operation, base, _section(lines, GOAL))
@@ -89,10 +101,49 @@ def _blocks(lines: list[str], file: Path | str | None) -> Iterator[_Block]:
         )
 
 
+def _spelled_out(lines: list[str]) -> list[tuple[int, dict[str, Any]]]:
+    """Changes that the section of the change spells out without a block, or a file without headings: each with its
+    line, as an operation.
+    """
+    whole = "" if any(_HEADING.match(line) for line in lines) else "\n".join(lines)
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    for line in (_section(lines, CHANGE) or _section(lines, SELECTED) or whole).split("\n"):
+        if match := next((match for form in _CHANGES if (match := form.search(line.strip()))), None):
+            data = {"setting": match["name"], "from": _value(match["old"]), "to": _value(match["new"])}
+            found.setdefault(repr(data), (lines.index(line) + 1 if line in lines else 1, {"operation": "set", **data}))
+    return list(found.values())
+
+
+def _without_names(data: dict[Any, Any]) -> dict[Any, Any]:
+    """`to: LR = 0.05` of the setting LR is 0.05."""
+    name = data.get("setting")
+    if data.get("operation") != "set" or not isinstance(name, str):
+        return data
+    before = re.compile(rf"{re.escape(name)} *=(?!=) *")
+    return {
+        key: _value(before.sub("", value, count=1))
+        if key in ("from", "to") and isinstance(value, str) and before.match(value)
+        else value
+        for key, value in data.items()
+    }
+
+
+def _value(text: str) -> Any:
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text.strip()
+    return value if value is None or isinstance(value, int | float | str | list | tuple) else text.strip()
+
+
 def _is_operation(language: str, text: str) -> bool:
     """A block in YAML, or without a language but with the key `operation`."""
     word = language.split(" ")[0].strip("{}.")
     if word in ("yaml", "yml"):
+        if not _OPERATION.search(text) and any(
+            form.search(line.strip()) for form in _CHANGES for line in text.split("\n")
+        ):
+            return False
         return any(line.strip() and not line.strip().startswith("#") for line in text.split("\n"))
     return word in _LABELS and bool(_OPERATION.search(text))
 

@@ -191,10 +191,30 @@ def test_a_hand_edit_counts() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "### Change\n\nSo: `learning_rate = 0.01` -> `learning_rate = 0.003`, now.\n\n### Risk\n\n`a = 1` -> `a = 2`",
+        "### Change\n\n- `learning_rate = 0.01 → learning_rate = 0.003`\n",
+        "### Change\n\n```yaml\nlearning_rate: 0.01 -> 0.003\n```\n",
+        "### Change\n\n```python\nlearning_rate = 0.01  ->  learning_rate = 0.003\n```\n",
+        "learning_rate: 0.01 -> 0.003",
+        action("operation: set\nsetting: learning_rate\nfrom: learning_rate = 0.01\nto: learning_rate = 0.003\n"),
+    ],
+)
+def test_a_change_that_is_spelled_out_sets_the_second_value(text: str) -> None:
+    assert parse_action(text).operation == parse_operation(
+        {"operation": "set", "setting": "learning_rate", "from": 0.01, "to": 0.003}
+    )
+
+
+@pytest.mark.parametrize(
     ("text", "reason", "place"),
     [
         ("## Selected Action\n\n### Change\n\nlower the rate\n", "no operation in it", "line 3"),
         ("", "no operation in it", "line 1"),
+        ("### Change\n\n`a = 1` -> `b = 2`\n", "no operation in it", "line 1"),
+        ("# Mine\n\naccuracy: 0.5 -> 0.7\n", "no operation in it", "line 1"),
+        ("### Change\n\na: 1 -> 2\nb: 1 -> 2\n", "two operations, in lines 3 and 4", "line 4"),
         (action(""), "no operation in it", "line 3"),
         (action(SET) + action(SET), "two operations, in lines 6 and 16", "line 16"),
         (action(SET + "---\n" + SET), "two operations in one block", "line 6"),

@@ -32,7 +32,7 @@ def new_name(folder: JobFolder) -> str:
 def script(folder: JobFolder, request: JobRequest, name: str) -> str:
     """Runs in the job's folder; the guard goes to that of the request, as the lines of `setup` do."""
     asked = request.resources
-    lines = ["#!/bin/bash", *(f"#SBATCH --{option}" for option in options(folder, request, name))]
+    lines = ["#!/bin/bash", *(f"#SBATCH --{option}" for option in options(request, name))]
     if asked.setup:
         # a module that cannot be loaded must not end in a training on the wrong device
         lines += ["set -e", f"cd {shlex.quote(request.cwd)}", *asked.setup]
@@ -41,13 +41,12 @@ def script(folder: JobFolder, request: JobRequest, name: str) -> str:
     return "\n".join([*lines, f"exec {shlex.join(guard)} --batch", ""])
 
 
-def options(folder: JobFolder, request: JobRequest, name: str) -> list[str]:
+def options(request: JobRequest, name: str) -> list[str]:
     asked = request.resources
     minutes = _minutes(request)
     lead = asked.save_seconds if minutes is None else min(asked.save_seconds, minutes * 20)
     found = {
         "job-name": name,
-        "output": _output(folder, asked),
         "partition": asked.partition,
         "account": asked.account,
         "qos": asked.qos,
@@ -84,12 +83,10 @@ def for_submission(asked: Resources) -> dict[str, str]:
     return {name: value for name, value in environment().items() if name not in stated}
 
 
-def _output(folder: JobFolder, asked: Resources) -> str:
-    """Relative: any character may stand in a path, and those of `#SBATCH` lines are Slurm's to interpret."""
-    if asked.logs is None:
-        return "slurm-%j.out"
-    path = os.path.relpath(Path(asked.logs).absolute(), folder.path.absolute())
-    return shlex.quote(path.replace("%", "%%") + "/slurm-%j.out").replace("'", '"')
+def output_option(folder: JobFolder, asked: Resources) -> str:
+    """On the command line: any character may stand in a path, and `#SBATCH` lines have quotes of their own."""
+    path = output_of(folder, asked, "*").absolute()
+    return f"--output={str(path.parent).replace('%', '%%')}/slurm-%j.out"
 
 
 def _minutes(request: JobRequest) -> int | None:

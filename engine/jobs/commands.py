@@ -87,3 +87,16 @@ def plain(said: str) -> str:
 def is_no_answer(said: str) -> bool:
     """Whether the job may have been taken although the program says that it failed."""
     return bool(_NO_ANSWER.search(said))
+
+
+def is_unfit(said: str) -> bool:
+    return "node configuration is not available" in said
+
+
+def nodes_away() -> str:
+    """Those that are down, drained or in maintenance, as Slurm writes lists of nodes; empty where all are up."""
+    command = ["sinfo", "--noheader", "--states=down,drain,fail,maint,reboot,no_respond", "--format=%N"]
+    try:
+        return ", ".join(run(command, Resources(), Path("/")).stdout.split())
+    except (subprocess.TimeoutExpired, InputError):
+        return ""

@@ -17,6 +17,8 @@ from typing import Any
 
 #: seconds between two signs of life
 BEAT_SECONDS = 10.0
+#: seconds between two looks for a newer attempt
+_FENCE_SECONDS = 2.0
 #: exit code of a guard whose script saved and stopped because its time was nearly over
 GO_ON_LATER = 85
 #: seconds in which a signal that went to the whole job reaches the guard too
@@ -72,15 +74,18 @@ def listening(folders: list[Path], request: Mapping[str, Any]) -> Iterator[tuple
 
 
 def _beating(folders: list[Path]) -> Asked:
-    """Touches the beat when it is time for it, and sees then whether a newer attempt has been named."""
+    """Touches the beat when it is time for it, and says when a newer attempt has been named."""
     own = folders[0] / "beat"
-    due, said = 0.0, ""
+    due, beat_due, said = 0.0, 0.0, ""
 
     def beats() -> str:
-        nonlocal due, said
-        if time.monotonic() >= due:
-            due = time.monotonic() + BEAT_SECONDS
+        nonlocal due, beat_due, said
+        now = time.monotonic()
+        if now >= due:
+            due = now + _FENCE_SECONDS
             said = "replaced" if replaced(folders) else ""
+        if now >= beat_due:
+            beat_due = now + BEAT_SECONDS
             # a full disk, or a folder that somebody removed, ends no training
             with contextlib.suppress(OSError):
                 os.utime(own)

@@ -63,6 +63,8 @@ class Slurm(Executor):
         with storage_errors(folder.path):
             for number in takewhile(lambda n: folder.restarted(n).path.exists(), count()):
                 shutil.rmtree(folder.restarted(number).path)
+            if request.resources.logs:
+                Path(request.resources.logs).mkdir(parents=True, exist_ok=True)
             write_json(folder.job, request.model_dump())
             write_text(folder.batch, batch.script(folder, request, name))
             write_json(folder.intent, {"name": name, "at": clock.now().isoformat(), "tries": 0, "answer": None})
@@ -98,6 +100,9 @@ class Slurm(Executor):
         said = commands.plain(done.stderr)
         if done.returncode == 0 or commands.is_no_answer(said):
             return said
+        if commands.is_unfit(said) and (away := commands.nodes_away()):
+            # Slurm says the same of nodes that it has not got and of nodes that are not there now
+            return f"no node that is up has what it asks for, and these are away: {away}"
         raise InputError(f"Slurm would refuse the job: {said}", fix="ask for what the cluster has: sinfo shows it")
 
     def cancel(self, folder: JobFolder) -> None:
@@ -179,7 +184,8 @@ class Slurm(Executor):
         intent, request = try_read_json(folder.intent), _request(folder)
         write_json(folder.intent, {**intent, "tries": intent["tries"] + 1, "answer": None})
         try:
-            done = commands.run(["sbatch", "--parsable", folder.batch.name], request.resources, folder.path)
+            output = batch.output_option(folder, request.resources)
+            done = commands.run(["sbatch", "--parsable", output, folder.batch.name], request.resources, folder.path)
             said = commands.plain(done.stderr)
         except subprocess.TimeoutExpired:
             done, said = None, f"sbatch timed out after {commands.ANSWER_SECONDS:.0f} s"

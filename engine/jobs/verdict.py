@@ -16,10 +16,9 @@ from progtrain.engine.jobs.guard import LOST_SECONDS, NOT_MINE
 from progtrain.engine.jobs.queue_reasons import in_words
 from progtrain.engine.schema import JobState
 
-#: a job that gave a sign within so many seconds is at work, whatever Slurm says
+#: a job that gave a sign within so many seconds is at work, whatever Slurm says; and so long a guard's last word may
+#: need to be seen here after Slurm has said that the job is over, on a network folder
 FRESH_SECONDS = 60.0
-#: how long a guard's last word may need to be seen here after Slurm has said that the job is over: network folders
-GRACE_SECONDS = 60.0
 #: how long Slurm may need to put a job into the queue again that it ended in favour of others
 _PREEMPTED_SECONDS = 300.0
 
@@ -66,7 +65,7 @@ def verdict(
     elif row is None and not answered:
         seen = Seen("running" if guard else "queued")
     elif row is None or row["state"] in _OVER:
-        seen = _over(guard, row, beat, gone, asked, output)
+        seen = _over(guard, row, beat, gone, gone < fresh_seconds, asked, output)
     else:
         seen = _in_queue(guard, row, beat)
     job = (guard and guard.job) or (row and row["job"]) or None
@@ -105,10 +104,11 @@ def _over(
     row: Mapping[str, str] | None,
     beat: float | None,
     gone: float,
+    early: bool,
     asked: bool,
     output: str,
 ) -> Seen:
-    """Its guard has not said that it ended."""
+    """Its guard has not said that it ended; `early`: that may still come."""
     state, began = (row["state"], bool(row["node"])) if row else ("", True)
     if _short_of_memory(row, output):
         return _host_memory()
@@ -118,7 +118,7 @@ def _over(
         return Seen("failed", f"its node {row['node']} failed", "node failure")
     if state == "PREEMPTED":
         return _preempted(gone)
-    if began and gone < GRACE_SECONDS:
+    if began and early:
         return Seen("ending", "it is over for Slurm; its guard's last word is awaited")
     if state == "CANCELLED" or (asked and guard is None):
         by = "" if asked else "from outside: by scancel, or by whoever runs the cluster"

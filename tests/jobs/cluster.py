@@ -125,6 +125,20 @@ class Cluster:
             raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
         return done.stdout
 
+    def answers(self) -> bool:
+        try:
+            return bool(self.run("sinfo", "-h"))
+        except subprocess.CalledProcessError:
+            return False
+
+    def fits(self) -> bool:
+        """Whether it finds a node for a small job: for a second after a node came back it does not."""
+        try:
+            self.run("sbatch", "--test-only", "--time=5", "--wrap=true")
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
     def start_controller(self) -> None:
         # a daemon changes its folder and reads its configuration again later: the path must be whole
         self._daemon("slurmctld", "-f", str(self.conf))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from progtrain.engine.files import try_read_json
 from progtrain.engine.workspace import Workspace
 
 _LIVE = Path(__file__).parent / "live"
+#: a program for the user's interpreter: whether a checkpoint is whole
+CHECK = _LIVE / "progtrain_check.py"
 
 
 def of_script() -> dict[str, str]:
@@ -34,6 +37,20 @@ def of_training(ws: Workspace, version: str) -> dict[str, str]:
 def of_tool(live: Path, stop: Path) -> dict[str, str]:
     """A command that trains or evaluates: it tells how far it is and ends when it is asked to, if it can do either."""
     return _hooked() | {"PROGTRAIN_LIVE_FILE": str(live), "PROGTRAIN_STOP_FILE": str(stop)}
+
+
+def forget(ws: Workspace, version: str) -> None:
+    """Before a training: what an earlier one of this version told is gone."""
+    record = ws.record(version)
+    shutil.rmtree(record.parent, ignore_errors=True)
+    record.parent.mkdir(parents=True)
+    ws.live(version).unlink(missing_ok=True)
+    ws.live_stop(version).unlink(missing_ok=True)
+
+
+def going_on(checkpoint: Path) -> dict[str, str]:
+    """Its first `fit()` or `train()` goes on from there."""
+    return {"PROGTRAIN_RESUME_FROM": str(checkpoint)}
 
 
 def of_probe(path: Path) -> dict[str, str]:

@@ -202,6 +202,10 @@ class Workspace:
     def live_stop(self, version: str) -> Path:
         return self.own / "live" / f"{version}.stop"
 
+    def resume(self, version: str) -> Path:
+        """A copy of the checkpoint that an attempt which was cut short left, and of the best one."""
+        return self.own / "resume" / version
+
     def record(self, version: str) -> Path:
         """What the hooks in a training tell of it; beside it its curve and, where nothing else has them, weights."""
         return self.own / "live" / version / "record.json"

@@ -148,11 +148,7 @@ class Context:
 
     def _live_environment(self, version: str) -> dict[str, str]:
         """What has a training tell how it goes, keep a record, and listen for a stop."""
-        record = self.ws.record(version)
-        shutil.rmtree(record.parent, ignore_errors=True)
-        record.parent.mkdir(parents=True)
-        self.ws.live(version).unlink(missing_ok=True)
-        self.ws.live_stop(version).unlink(missing_ok=True)
+        hooks.forget(self.ws, version)
         return hooks.of_training(self.ws, version)
 
     def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:

@@ -104,6 +104,7 @@ def install():
             import progtrain_saves
 
             progtrain_saves.install(saves)
+        _go_on()
 
 
 @quietly
@@ -111,6 +112,13 @@ def _see_splits(record_path):
     import progtrain_split
 
     progtrain_split.install(record_path)
+
+
+@quietly
+def _go_on():
+    import progtrain_resume
+
+    progtrain_resume.install()
 
 
 def _follow_transformers(module):

@@ -56,6 +56,11 @@ def read(ws: Workspace, version: str, texts: Mapping[Path, str] | None = None) -
     return Sources(found[""].plain, files)
 
 
+def lying(ws: Workspace, version: str, texts: Mapping[Path, str] | None = None) -> dict[Path, str]:
+    """Where each file of a version lies -> what stands there, the script first. Raises as `read` does."""
+    return {one.path: one.text for one in _lying(ws, version, texts or {}).values()}
+
+
 def text_of(ws: Workspace, version: str) -> str:
     """As `read`; the script's text alone where it, or a module of it, is no Python. Raises `InputError` without one."""
     try:

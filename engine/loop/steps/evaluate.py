@@ -29,17 +29,17 @@ _MOST_WARNINGS = 5
 
 def ensure_script(path: Path) -> None:
     """Writes what is missing of `03_eval.py` or `04_final_report.py`; then it is the user's."""
-    for target, source in _missing(path).items():
+    for target, source in missing(path).items():
         write_bytes(target, source.read_bytes())
 
 
 def to_write(script: Path) -> list[str]:
     """The names of what `ensure_script` would write."""
-    names = [path.name if path == script else f"{path.parent.name}/" for path in _missing(script)]
+    names = [path.name if path == script else f"{path.parent.name}/" for path in missing(script)]
     return list(dict.fromkeys(names))
 
 
-def _missing(script: Path) -> dict[Path, Path]:
+def missing(script: Path) -> dict[Path, Path]:
     """The script and the modules that it works with, where they are not there -> what they are copied from.
 
     A script of the user's own that works with none of the modules does not get them.

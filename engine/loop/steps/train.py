@@ -17,7 +17,7 @@ from progtrain.engine.files import sha256, storage_errors, try_read_json, write_
 from progtrain.engine.jobs.base import LOST
 from progtrain.engine.loop import attempts, elsewhere, spec
 from progtrain.engine.loop.collect import collect
-from progtrain.engine.schema import Review
+from progtrain.engine.schema import JobState, Review
 from progtrain.engine.script import version_files
 from progtrain.engine.script.repair.failure import Failure, explain
 from progtrain.engine.script.repair.repairs import advice, propose
@@ -64,11 +64,12 @@ def run(context: Context, version: str) -> str:
     seconds = job.seconds if job else 0.0
     inputs = {"script": sha256(ws.script(version)), "rules": context.rules.sha256}
     inputs |= {f"file {ws.relative(path)}": sha256(path) for path in version_files.paths(ws, version).values()}
-    marks.write(ws, version, "train", _outputs(ws, version), clock=context.clock, seconds=seconds, inputs=inputs)
+    marks.write(ws, version, "train", outputs(ws, version), clock=context.clock, seconds=seconds, inputs=inputs)
     return f"trained in {seconds:.1f} s"
 
 
-def _outputs(ws: Workspace, version: str) -> list[Path]:
+def outputs(ws: Workspace, version: str) -> list[Path]:
+    """What a finished training is recognised by."""
     folder = ws.version(version)
     return [path for path in (folder.best_checkpoint, folder.last_checkpoint, folder.spec) if path.exists()]
 
@@ -78,35 +79,40 @@ def _attempt(context: Context, version: str, name: str) -> Failure | None:
     script = context.ws.script(version)
     words = version_files.arguments(context.ws, version, context.rules.training_args)
     state = context.run_script(name, [script.name, *words], live_version=version, begins_as=script)
-    output = tail(context.executor.log(context.ws.job(name)))
+    failure, brought = came_of(context, version, state, context.executor.log(context.ws.job(name)))
+    if brought:
+        context.journal.write("note", text=f"{version}: {'; '.join(brought)}")
+    return failure
+
+
+def came_of(context: Context, version: str, state: JobState, output: Path) -> tuple[Failure | None, list[str]]:
+    """What came of a training that has ended: None when it is whole and valid; and what was brought to its folder.
+
+    `output` is what the training printed. Completes `spec.json`. Raises `StorageError` when the disk is full.
+    """
     if state.ended_by == LOST:
-        return Failure(
+        lost = Failure(
             cause="guard lost",
             error_summary="the training ended without a word: its guard was killed, or the machine restarted",
             root_cause_hypothesis="killed from outside, or a restart of the machine",
         )
+        return lost, []
     if state.exit_code != 0 or state.ended_by:
-        return explain(output, state.exit_code, state.ended_by)
+        return explain(tail(output), state.exit_code, state.ended_by), []
+    brought: list[str] = []
     try:
-        spared = _collect(context, version, context.executor.log(context.ws.job(name)))
+        brought, spared = collect(context.ws, version, output)
         _check_outputs(context.ws.version(version), spared)
         spec.complete(context, version, started_at=state.started_at)
         spec.check_locks(context, version)
     except (InputError, StepFailed) as error:
-        return Failure(
+        failure = Failure(
             cause="outputs",
             error_summary=str(error),
             root_cause_hypothesis="the script does not keep to what is required",
         )
-    return None
-
-
-def _collect(context: Context, version: str, output: Path) -> list[str]:
-    """Brings what the script has written elsewhere. Returns what a training of this kind does not make."""
-    brought, spared = collect(context.ws, version, output)
-    if brought:
-        context.journal.write("note", text=f"{version}: {'; '.join(brought)}")
-    return spared
+        return failure, brought
+    return None, brought
 
 
 def _check_outputs(folder: VersionFolder, not_made: list[str]) -> None:
@@ -142,8 +148,8 @@ def _adopt(context: Context, version: str) -> bool:
     if not context.dry_run:
         stated = try_read_json(folder.spec)
         script = stated.get("script_sha256", "") if own and isinstance(stated, dict) else sha256(ws.script(version))
-        inputs, outputs = {"script": str(script)}, _outputs(ws, version)
-        marks.write(ws, version, "train", outputs, clock=context.clock, inputs=inputs, adopted=True)
+        inputs = {"script": str(script)}
+        marks.write(ws, version, "train", outputs(ws, version), clock=context.clock, inputs=inputs, adopted=True)
         told = "" if own else f", not trained again: {elsewhere.described(ws, version)}"
         context.journal.write("note", text=f"{version}: a finished training was found and taken over{told}")
     return True
@@ -156,12 +162,18 @@ def _prepare(context: Context, version: str, job: str) -> None:
     if context.executor.look(folder) is not None and not taken_over_before:
         return
     shutil.rmtree(folder.path, ignore_errors=True)
-    # before the first attempt: whatever lies there is set aside, never thrown away
-    if made.path.exists() and any(path for path in made.path.iterdir() if path != made.tests):
-        kept = attempts.set_aside(ws, version)
+    if kept := make_room(ws, version):
         context.journal.write("note", text=f"what lay in {ws.relative(made.path)} is kept in {kept}")
-    _reset(made)
     marks.remove(ws, version, "train", "evaluate", "analyze", "extract")
+
+
+def make_room(ws: Workspace, version: str) -> str:
+    """An empty folder for a version. What lies there is set aside, never thrown away; gives where, "" for nothing."""
+    made = ws.version(version)
+    there = made.path.exists() and any(path for path in made.path.iterdir() if path != made.tests)
+    kept = attempts.set_aside(ws, version) if there else ""
+    _reset(made)
+    return kept
 
 
 def _reset(folder: VersionFolder) -> None:

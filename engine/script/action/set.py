@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -58,15 +58,7 @@ class SetOperation(Operation):
 
     def apply(self, source: str, *, lineage: Sequence[Lineage] = ()) -> str:
         """With one literal changed, written in the manner of the one that it replaces."""
-        setting, value = locate(source, self)
-        if not setting.file:
-            return with_script(source, replace_literal(source, setting.span, value))
-        text = files_of(source)[setting.file]
-        if config_files.is_config(setting.file):
-            changed = config_files.replaced(setting.file, text, setting.name, value)
-        else:
-            changed = replace_literal(text, setting.span, value)
-        return with_file(source, setting.file, changed)
+        return _written(source, *locate(source, self))
 
     def verify(self, old: str, new: str, *, lineage: Sequence[Lineage] = ()) -> None:
         setting = choose_setting(find_settings(old), self.setting)
@@ -129,6 +121,26 @@ class SetOperation(Operation):
         return f"{setting.file or script}, line {setting.line}: `{setting.name}`{copied}"
 
 
+def put(source: str, name: str, value: object) -> str:
+    """As the action would, in an experiment: there the seed may vary too. Raises `InputError`."""
+    setting = choose_setting(find_settings(source), name)
+    if setting is not None and values.same(setting.value, value):
+        return source
+    operation = SetOperation(setting=name, to=value)
+    return _written(source, *locate(source, operation, fixed=frozenset(FIXED) - {"seed"}))
+
+
+def _written(source: str, setting: Setting, value: Value) -> str:
+    if not setting.file:
+        return with_script(source, replace_literal(source, setting.span, value))
+    text = files_of(source)[setting.file]
+    if config_files.is_config(setting.file):
+        changed = config_files.replaced(setting.file, text, setting.name, value)
+    else:
+        changed = replace_literal(text, setting.span, value)
+    return with_file(source, setting.file, changed)
+
+
 def _differences(one: ast.AST, other: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
     """The smallest nodes that differ; literals count as a whole."""
     if ast.dump(one) == ast.dump(other):
@@ -158,7 +170,7 @@ def _shown(node: ast.AST) -> str:
     return first if len(first) <= 60 else first[:57] + "..."
 
 
-def locate(source: str, operation: SetOperation) -> tuple[Setting, Value]:
+def locate(source: str, operation: SetOperation, *, fixed: Collection[str] = FIXED) -> tuple[Setting, Value]:
     """The setting that the operation means, and the value as the script would hold it.
 
     Raises `InputError` when there is none, several, another value than expected, or no sense in the new one.
@@ -173,7 +185,7 @@ def locate(source: str, operation: SetOperation) -> tuple[Setting, Value]:
             f"the script has no setting {name!r} that is a literal",
             fix=f"did you mean {near[0]}?" if near else "`progtrain check` lists the settings that it has",
         )
-    if setting.key in FIXED:
+    if setting.key in fixed:
         raise InputError(
             f"{setting.name} cannot be set by an action: {FIXED[setting.key]}",
             file=setting.file or None,

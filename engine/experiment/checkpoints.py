@@ -1,0 +1,104 @@
+"""From which checkpoint a training that was cut short goes on, and whether those of a finished one are whole."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from progtrain.engine import hooks
+from progtrain.engine.files import storage_errors
+from progtrain.engine.script.repair.failure import Failure
+from progtrain.engine.text import clean_line
+from progtrain.engine.workspace import Workspace
+
+_CHECK_SECONDS = 600
+#: what a checkpoint must hold, to go on from it as if nothing had been: not the weights alone
+_OF_LIGHTNING = (b"pytorch-lightning_version", b"optimizer_states")
+_OF_TRANSFORMERS = "trainer_state.json"
+
+
+def to_go_on_from(ws: Workspace, version: str) -> Path | None:
+    """The newest whole checkpoint of the version's training: a file of Lightning, or a folder of transformers.
+
+    None for loops of a script's own, which begin anew, and after a second `fit()`: nobody can tell which of them the
+    checkpoint belongs to.
+    """
+    record = hooks.record_of(ws, version)
+    if not record or record.get("fit") != 1:
+        return None
+    found = [path for path in _saved(ws, version, record.get("checkpoints") or []) if _is_whole(path)]
+    return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def _saved(ws: Workspace, version: str, listed: list[object]) -> Iterator[Path]:
+    yield ws.version(version).last_checkpoint
+    for callback in (held for held in listed if isinstance(held, dict)):
+        yield from (ws.root / str(callback[key]) for key in ("last_model_path", "best_model_path") if callback.get(key))
+        if callback.get("dirpath"):
+            yield from (ws.root / str(callback["dirpath"])).glob("checkpoint-*")
+
+
+def _is_whole(path: Path) -> bool:
+    if path.is_dir():
+        return (path / _OF_TRANSFORMERS).is_file()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            told = b"".join(archive.read(name) for name in names)
+        return all(word in told for word in _OF_LIGHTNING)
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def keep(ws: Workspace, version: str) -> Path | None:
+    """Copies what a training is to go on from out of its own reach: many a script clears its folder first.
+
+    The best checkpoint goes along, since a better one may never come. Returns the copy, None where there is nothing.
+    """
+    source, kept = to_go_on_from(ws, version), ws.resume(version)
+    if source is None:
+        return None
+    with storage_errors(kept):
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir(parents=True)
+        target = kept / ("last.ckpt" if source.is_file() else source.name)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copyfile(source, target)
+        best = ws.version(version).best_checkpoint
+        if best.is_file():
+            shutil.copyfile(best, kept / best.name)
+    return target
+
+
+def forget(ws: Workspace, version: str) -> None:
+    shutil.rmtree(ws.resume(version), ignore_errors=True)
+
+
+def put_back_best(ws: Workspace, version: str) -> None:
+    """The best one of the attempt before, where the one that went on from it found none better."""
+    best = ws.version(version).best_checkpoint
+    kept = ws.resume(version) / best.name
+    if kept.is_file() and not best.exists():
+        with storage_errors(best):
+            best.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(kept, best)
+
+
+def load(python: str, ws: Workspace, version: str) -> Failure | None:
+    """Loads `best.ckpt` on the CPU, in a process of its own of the scripts' interpreter."""
+    path = ws.version(version).best_checkpoint
+    command = [python, str(hooks.CHECK), str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_CHECK_SECONDS, cwd=ws.root, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Failure("outputs", f"best.ckpt could not be checked: {error}", f"does {python} start?")
+    if done.returncode == 0:
+        return None
+    said = (done.stdout.strip() or done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+    summary = f"best.ckpt cannot be loaded: {clean_line(said)}"
+    return Failure("outputs", summary, "it was cut off: a full disk, or a training that was ended while it saved")

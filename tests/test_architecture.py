@@ -29,7 +29,7 @@ LINES_OF_A_MODULE = 400
 LINES_OF_A_FUNCTION = 50
 CLASSES = 230
 #: experiments are a chapter of their own, and their plan is a file with many parts
-EXPERIMENT, ITS_CLASSES = "engine/experiment", 40
+EXPERIMENT, ITS_CLASSES = "engine/experiment", 46
 
 
 def _modules() -> list[Path]:

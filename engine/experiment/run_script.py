@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from progtrain.engine import values
 from progtrain.engine.analysis.advise import at_run_time
@@ -32,23 +32,6 @@ _OUTSIDE = re.compile(r"""["'](\.\./[^"'\n]{0,200})["']""")
 _SEED = "seed"
 
 
-class Script(NamedTuple):
-    """`texts`: path in the user's workspace -> what stands there, the script first; nothing of it is written there."""
-
-    version: str
-    texts: Mapping[Path, str]
-
-    def source(self, ws: Workspace) -> Sources:
-        """All of it as one value; files under their paths in the workspace."""
-        script = ws.script(self.version)
-        others = {path.relative_to(ws.root).as_posix(): text for path, text in self.texts.items() if path != script}
-        return Sources(self.texts[script], others)
-
-    def changed(self, ws: Workspace, source: str) -> Script:
-        texts = {ws.root / name: text for name, text in files_of(source).items()}
-        return Script(self.version, {ws.script(self.version): str(source), **texts})
-
-
 def workspace(experiment: Experiment) -> Workspace:
     """The user's, by its absolute path: a job starts elsewhere."""
     return Workspace(experiment.ws.root.absolute())
@@ -65,36 +48,60 @@ def version_of(experiment: Experiment, run: Run) -> str:
         owner = experiment.path(run.checkpoint).absolute().parent.name
         if experiment.path(run.checkpoint).absolute().parent.parent == ws.artifacts and ws.script(owner).is_file():
             return owner
-    script = _path(experiment)
-    match = _VERSION.fullmatch(script.name)
-    version = match[1] if match else re.sub(r"\W", "_", script.stem)
+    version = _named(_path(experiment))
     return next_version(version) if run.action is not None else version
 
 
-def base(experiment: Experiment, version: str | None = None) -> Script:
-    """As it stands in the workspace. Raises `InputError` where it, or a file of it, cannot be read."""
+def base(experiment: Experiment, version: str | None = None) -> dict[Path, str]:
+    """Path -> what stands there, the script first; under names of the user's workspace, where nothing is written.
+
+    Raises `InputError` where the script, or a file of it, cannot be read.
+    """
     ws = workspace(experiment)
-    script = _path(experiment) if version is None else ws.script(version)
-    match = _VERSION.fullmatch(script.name)
-    if match:
-        return Script(match[1], version_files.lying(ws, match[1]))
-    version = re.sub(r"\W", "_", script.stem)
-    return Script(version, version_files.lying(ws, version, {ws.script(version): read_text(script)}))
+    if version is None or not ws.script(version).is_file():
+        script = _path(experiment)
+        version = _named(script)
+        if script != ws.script(version):
+            return version_files.lying(ws, version, {ws.script(version): read_text(script)})
+    return version_files.lying(ws, version)
 
 
-def of(experiment: Experiment, run: Run, settings: Mapping[str, Any]) -> Script:
-    """With an action or these settings. Raises `InputError` for what rules or script do not allow."""
+def of(experiment: Experiment, run: Run, settings: Mapping[str, Any]) -> dict[Path, str]:
+    """As `base`, with an action or these settings. Raises `InputError` for what rules or script do not allow."""
     ws, version = workspace(experiment), version_of(experiment, run)
     if run.type == "eval-only":
-        return base(experiment, version if ws.script(version).is_file() else None)
-    made = base(experiment)
+        return base(experiment, version)
+    texts = base(experiment)
     if run.action is not None:
-        planned = next_script.plan(ws, experiment.rules, made.version, run.action, base=made.version)
-        made = Script(planned.version, version_files.lying(ws, planned.version, planned.files))
-    source: str = made.source(ws)
+        of_base = _named(_path(experiment))
+        planned = next_script.plan(ws, experiment.rules, of_base, run.action, base=of_base)
+        texts = version_files.lying(ws, version, planned.files)
+    source: str = _joined(ws, texts)
     for name, value in settings.items():
         source = _set(experiment, source, name, value)
-    return made.changed(ws, source)
+    return _parted(ws, version, source)
+
+
+def with_changes(ws: Workspace, version: str, changes: Mapping[str, Any]) -> dict[Path, str]:
+    """What a run's own workspace has, with other values for some settings: what was edited there stays so."""
+    source: str = _joined(ws, version_files.lying(ws, version))
+    for name, value in changes.items():
+        source = put(source, name, value)
+    return _parted(ws, version, source)
+
+
+def source_of(experiment: Experiment, run: Run, settings: Mapping[str, Any]) -> str:
+    """Script and files as one value."""
+    return _joined(workspace(experiment), of(experiment, run, settings))
+
+
+def _joined(ws: Workspace, texts: Mapping[Path, str]) -> Sources:
+    script, *others = texts
+    return Sources(texts[script], {path.relative_to(ws.root).as_posix(): texts[path] for path in others})
+
+
+def _parted(ws: Workspace, version: str, source: str) -> dict[Path, str]:
+    return {ws.script(version): str(source), **{ws.root / name: text for name, text in files_of(source).items()}}
 
 
 def problems(experiment: Experiment, planned: list[Run]) -> list[InputError]:
@@ -102,8 +109,7 @@ def problems(experiment: Experiment, planned: list[Run]) -> list[InputError]:
     found: list[InputError] = []
     seen: list[tuple[str, Any]] = []
     try:
-        ws = workspace(experiment)
-        source = base(experiment).source(ws) if experiment.plan.base.script else None
+        source = _joined(workspace(experiment), base(experiment)) if experiment.plan.base.script else None
     except InputError as error:
         return [error]
     for run in planned:
@@ -136,7 +142,7 @@ def ends_of_ranges(experiment: Experiment) -> list[Run]:
 def reaches_out(experiment: Experiment) -> list[InputError]:
     """Paths like `../data`: from a run's workspace they would lead to another place."""
     try:
-        texts = base(experiment).texts
+        texts = base(experiment)
     except InputError:
         return []
     root, found = workspace(experiment).root, []
@@ -158,8 +164,7 @@ def rules_of(experiment: Experiment, run: Run) -> Rules:
 
 def can_vary(experiment: Experiment) -> dict[str, Any]:
     """Canonical name -> value in the base, without what the rules lock. Raises `InputError`."""
-    ws = workspace(experiment)
-    source = base(experiment).source(ws)
+    source = _joined(workspace(experiment), base(experiment))
     settings = find_settings(source)
     found: dict[str, Any] = {}
     for setting in settings:
@@ -170,6 +175,11 @@ def can_vary(experiment: Experiment) -> dict[str, Any]:
         if name not in found and not _refusal(experiment, source, setting.key):
             found[name] = chosen.value
     return found
+
+
+def _named(script: Path) -> str:
+    match = _VERSION.fullmatch(script.name)
+    return match[1] if match else re.sub(r"\W", "_", script.stem)
 
 
 def _path(experiment: Experiment) -> Path:
@@ -220,7 +230,7 @@ def _refusal(experiment: Experiment, source: str, name: str, value: Any = None) 
 
 def _without_effect(experiment: Experiment, source: str, name: str) -> str | None:
     """As the base's own training showed, where there was one."""
-    record = record_of(workspace(experiment), base(experiment).version)
+    record = record_of(workspace(experiment), _named(_path(experiment)))
     touched = SetOperation(setting=name, to=None).touches(source)
     arguments = experiment.rules.training_args
     return at_run_time.without_effect({"operation": "set"}, touched, source, record, arguments)

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from progtrain.engine.experiment.folder import RunFolder
-from progtrain.engine.files import LineReader, storage_errors, write_text
+from progtrain.engine.experiment.placing import leading
+from progtrain.engine.files import LineReader
 from progtrain.engine.hooks import record_of
 from progtrain.engine.loop.steps import evaluate
 from progtrain.engine.workspace import Workspace, version_number
@@ -48,45 +49,8 @@ def links(ws: Workspace, folder: RunFolder, texts: Mapping[Path, str], version: 
     """Path -> where it leads: what is the user's, and short ways to the run's script and results."""
     own = of(folder)
     found = {own.root / path.relative_to(ws.root): path for path, kind in _entries(ws, texts) if kind == "link"}
-    return {**found, folder.script: own.script(version), folder.artifacts: own.version(version).path}
-
-
-def write(files: Mapping[Path, str], links: Mapping[Path, Path], top: Path) -> None:
-    """Makes both, as often as asked; `top` is the folder that all of them are in.
-
-    Never through a link: one that lies where a folder or file is to be gives way. Raises `StorageError`.
-    """
-    for path, text in files.items():
-        _make_way(path.parent, top)
-        if path.is_symlink() or not path.is_file() or path.read_bytes() != text.encode("utf-8"):
-            write_text(path, text)
-    for path, target in links.items():
-        _make_way(path.parent, top)
-        _link(path, target)
-
-
-def _make_way(parent: Path, top: Path) -> None:
-    """A folder of the run's own, where a link to one of the user's may have been."""
-    for folder in reversed([parent, *parent.parents]):
-        if folder != top and folder.is_relative_to(top) and folder.is_symlink():
-            folder.unlink()
-    with storage_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-
-
-def _link(path: Path, target: Path) -> None:
-    """Relative where both have some folder in common: a project that is moved as a whole still works."""
-    here, there = path.parent.resolve(), target.parent.resolve() / target.name
-    shared = os.path.commonpath([here, there])
-    leads = os.path.relpath(there, here) if shared != os.path.sep else str(there)
-    with storage_errors(path):
-        if path.is_symlink():
-            if str(path.readlink()) == leads:
-                return
-            path.unlink()
-        elif path.exists():
-            return  # the run's own
-        path.symlink_to(leads)
+    found |= {folder.script: own.script(version), folder.artifacts: own.version(version).path}
+    return {path: leading(path, target) for path, target in found.items()}
 
 
 def _text(path: Path) -> str | None:

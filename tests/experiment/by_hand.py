@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from progtrain.engine.clock import now
-from progtrain.engine.experiment import expand, plan, run_workspace
+from progtrain.engine.experiment import expand, placing, plan
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.workers import base
 from progtrain.engine.files import write_text
@@ -39,7 +39,7 @@ class ByHand:
 
     def scaffold(self, piece: base.Piece, worker: base.Worker | None = None) -> None:
         worker = worker or self.worker
-        run_workspace.write(worker.files(piece), worker.links(piece), piece.folder.path)
+        placing.put(worker.files(piece), worker.links(piece), piece.folder.path)
 
     def train(self, piece: base.Piece, number: int = 1, *, resume: bool = False) -> base.Ended:
         self.submit(piece, number, resume=resume)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import expand, state, summary
+from progtrain.engine.experiment import expand, placing, state, summary
 from progtrain.engine.experiment.expand import Run
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.logbook import Logbook
@@ -17,7 +17,7 @@ from progtrain.engine.experiment.runner import busy
 from progtrain.engine.experiment.stages.pieces import pieces, trains
 from progtrain.engine.experiment.workers import base
 from progtrain.engine.experiment.workers.base import Experiment, Piece
-from progtrain.engine.files import sha256, sha256_text, storage_errors, try_read_json, write_json, write_text
+from progtrain.engine.files import sha256, sha256_text, try_read_json, write_json
 from progtrain.engine.jobs.base import Executor
 from progtrain.engine.schema import JobRequest
 
@@ -217,21 +217,8 @@ def _entry(writing: Writing) -> dict[str, Any]:
 
 
 def _write(writing: Writing) -> None:
-    for path, text in writing.files.items():
-        if path not in writing.edited:
-            with storage_errors(path):
-                if path.is_symlink():
-                    path.unlink()
-            write_text(path, text)
-    for path, to in writing.links.items():
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if _leads(path) == to:
-                continue
-            temporary = path.with_name(f".{path.name}.tmp")
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(to)
-            temporary.replace(path)
+    files = {path: text for path, text in writing.files.items() if path not in writing.edited}
+    placing.put(files, writing.links, writing.piece.folder.path)
 
 
 def _remove_former(writing: Writing, before: Mapping[str, Any]) -> None:
@@ -240,8 +227,7 @@ def _remove_former(writing: Writing, before: Mapping[str, Any]) -> None:
     wanted = {_name(path, piece) for path in (*writing.files, *writing.links)}
     for name in (*before.get("written", {}), *before.get("links", {})):
         if name not in wanted:
-            with storage_errors(piece.experiment.folder.path / name):
-                (piece.experiment.folder.path / name).unlink(missing_ok=True)
+            placing.remove(piece.experiment.folder.path / name, piece.folder.path)
 
 
 def _summary(experiment: Experiment) -> None:

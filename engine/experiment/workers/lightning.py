@@ -10,10 +10,9 @@ from progtrain.engine import hooks
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import checkpoints, expand, outcome, requests, run_script, run_workspace
-from progtrain.engine.experiment.folder import RunFolder
+from progtrain.engine.experiment import checkpoints, expand, outcome, placing, run_script, run_workspace
+from progtrain.engine.experiment.opening import minutes
 from progtrain.engine.experiment.workers.base import Ended, Experiment, Piece, TrainingWorker
-from progtrain.engine.files import try_read_json
 from progtrain.engine.jobs.base import GO_ON_LATER
 from progtrain.engine.loop.steps import train
 from progtrain.engine.schema import JobRequest, JobState
@@ -44,30 +43,29 @@ class Lightning(TrainingWorker):
         return run_script.can_vary(experiment)
 
     def files(self, piece: Piece) -> dict[Path, str]:
-        script = _script(piece)
-        return run_workspace.files(run_script.workspace(piece.experiment), piece.folder, script.texts)
+        return run_workspace.files(run_script.workspace(piece.experiment), piece.folder, _texts(piece))
 
     def links(self, piece: Piece) -> dict[Path, Path]:
-        script = _script(piece)
         ws = run_script.workspace(piece.experiment)
-        return run_workspace.links(ws, piece.folder, script.texts, script.version)
+        return run_workspace.links(ws, piece.folder, _texts(piece), _version(piece))
 
     def request(self, piece: Piece, attempt: JobFolder, *, resume: bool = False) -> JobRequest:
         experiment, ws, version = piece.experiment, run_workspace.of(piece.folder), _version(piece)
-        going_on = None
-        if not attempt.path.exists() and not _at_work(piece.folder):
-            going_on = _prepare(ws, version, resume=resume)
+        if piece.changes:
+            placing.put(run_script.with_changes(ws, version, piece.changes), {}, ws.root)
+        going_on = _prepare(ws, version, resume=resume)
         words = version_files.arguments(ws, version, experiment.rules.training_args)
         environment = hooks.of_training(ws, version)
         if going_on is not None:
             environment |= hooks.going_on(going_on)
+        # the rules' limit is for loops: here the plan's counts, where it has one
+        limit = experiment.rules.timeout_seconds if minutes(experiment.plan) is None else None
         return JobRequest(
-            name=f"{experiment.folder.name}-{piece.run.name}-{attempt.path.name}",
+            name=f"{piece.run.name}-{attempt.path.name}",
             command=[experiment.python, ws.script(version).name, *words],
             cwd=str(ws.root),
             environment=environment,
-            timeout_seconds=requests.seconds(experiment.plan, experiment.rules.timeout_seconds),
-            resources=requests.resources(experiment.plan, piece.folder.path.absolute()),
+            timeout_seconds=limit,
         )
 
     def ended(self, piece: Piece, attempt: JobFolder, state: JobState) -> Ended:
@@ -91,7 +89,7 @@ class Lightning(TrainingWorker):
         return Ended(None, train.outputs(ws, version), notes)
 
     def smaller(self, piece: Piece) -> dict[str, Any] | None:
-        source = _script(piece).source(run_script.workspace(piece.experiment))
+        source = run_script.source_of(piece.experiment, piece.run, piece.settings)
         held = dict(piece.settings)
         for key in (_BATCH, _ACCUMULATION):
             if key not in map(canonical, held) and (found := _whole_number(source, key)) is not None:
@@ -112,18 +110,12 @@ class Lightning(TrainingWorker):
         return checkpoints.load(piece.experiment.python, ws, version)
 
 
-def _script(piece: Piece) -> run_script.Script:
+def _texts(piece: Piece) -> dict[Path, str]:
     return run_script.of(piece.experiment, piece.run, piece.settings)
 
 
 def _version(piece: Piece) -> str:
     return run_script.version_of(piece.experiment, piece.run)
-
-
-def _at_work(folder: RunFolder) -> bool:
-    """Whether an attempt at this training still runs: nothing of it is touched then."""
-    states = [try_read_json(folder.attempt("train", number).state) for number in folder.attempts_at("train")]
-    return any(isinstance(state, dict) and state.get("status") != "ended" for state in states)
 
 
 def _prepare(ws: Workspace, version: str, *, resume: bool) -> Path | None:

@@ -34,9 +34,9 @@ def of_training(ws: Workspace, version: str) -> dict[str, str]:
     }
 
 
-def of_tool(live: Path, stop: Path) -> dict[str, str]:
-    """A command that trains or evaluates: it tells how far it is and ends when it is asked to, if it can do either."""
-    return _hooked() | {"PROGTRAIN_LIVE_FILE": str(live), "PROGTRAIN_STOP_FILE": str(stop)}
+def of_command() -> dict[str, str]:
+    """Any command: a training by Lightning in it tells how far it is, and ends when it is asked to."""
+    return _hooked()
 
 
 def forget(ws: Workspace, version: str) -> None:

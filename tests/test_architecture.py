@@ -197,7 +197,7 @@ def test_text_metric_names_and_values_have_one_home(home: str, copies: Callable[
     assert found == []
 
 
-@pytest.mark.parametrize("folder", ["engine/templates", "engine/live"])
+@pytest.mark.parametrize("folder", ["engine/templates", "engine/live", "engine/experiment/tools"])
 def test_what_runs_in_the_users_interpreter_is_python_3_9(folder: str) -> None:
     """Its grammar, no `int | str` that is worked out, and no `zip(strict=)`."""
     wrong = []

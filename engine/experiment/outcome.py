@@ -11,7 +11,7 @@ from typing import Any
 from progtrain.engine import hooks, metrics, values
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.workers.base import Piece
-from progtrain.engine.files import storage_errors
+from progtrain.engine.files import storage_errors, try_read_json
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.repair.failure import Failure, explain
@@ -30,15 +30,17 @@ _ZIPPED = {".ckpt", ".pt", ".pth", ".npz", ".bin"}
 _TEXT = {".json", ".safetensors"}
 
 
-def request(
-    piece: Piece, attempt: JobFolder, command: Sequence[str], environment: Mapping[str, str] | None = None
-) -> JobRequest:
+def request(piece: Piece, attempt: JobFolder, command: Sequence[str], environment: Mapping[str, str]) -> JobRequest:
     """In the user's workspace, with files to tell how far it is and to be stopped by."""
     folder = attempt.path.absolute()
-    told = hooks.of_tool(folder / "live.jsonl", folder / "stop")
+    told = {
+        **hooks.of_script(),
+        "PROGTRAIN_LIVE_FILE": str(folder / "live.jsonl"),
+        "PROGTRAIN_STOP_FILE": str(folder / "stop"),
+    }
     name = f"{piece.run.name}-{attempt.path.name}"
     cwd = str(piece.experiment.ws.root.absolute())
-    return JobRequest(name=name, command=list(command), cwd=cwd, environment={**told, **(environment or {})})
+    return JobRequest(name=name, command=list(command), cwd=cwd, environment={**told, **environment})
 
 
 def failed(attempt: JobFolder, state: JobState) -> Failure | None:
@@ -49,11 +51,17 @@ def failed(attempt: JobFolder, state: JobState) -> Failure | None:
 
 
 def set_aside(piece: Piece, attempt: JobFolder) -> None:
-    """What an earlier attempt left in `artifacts` is kept beside that attempt, and the folder is there and empty."""
-    made = piece.folder.artifacts
+    """What an earlier attempt left in `artifacts` is kept beside that attempt, and the folder is there and empty.
+
+    Touches nothing where this attempt has begun, or another is at work.
+    """
+    made, begun = piece.folder.artifacts, piece.folder.attempts_at("train")
+    states = [try_read_json(piece.folder.attempt("train", number).state) for number in begun]
+    if attempt.path.exists() or any(isinstance(s, dict) and s.get("status") != "ended" for s in states):
+        return
     with storage_errors(made):
         if made.is_dir() and any(made.iterdir()):
-            before = max((n for n in piece.folder.attempts_at("train") if n < _number(attempt)), default=0)
+            before = max((number for number in begun if number < _number(attempt)), default=0)
             place = piece.folder.attempts / f"train-{before}.artifacts"
             if place.exists():
                 place = next(p for n in range(2, 1000) if not (p := place.with_name(f"{place.name}{n}")).exists())

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from progtrain.engine import hooks
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import outcome, scored
 from progtrain.engine.experiment.plan import Task
@@ -193,7 +194,11 @@ def _given(piece: Piece) -> dict[str, str]:
 
 
 def _environment(given: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, str]:
-    return _named(_PARAMETER, settings) | {f"PROGTRAIN_{name.upper()}": value for name, value in given.items()}
+    return (
+        hooks.of_command()
+        | _named(_PARAMETER, settings)
+        | {f"PROGTRAIN_{name.upper()}": value for name, value in given.items()}
+    )
 
 
 def _named(prefix: str, known: Mapping[str, Any]) -> dict[str, str]:

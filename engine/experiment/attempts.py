@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from progtrain.engine.errors import ProgtrainError, StorageError
-from progtrain.engine.experiment import notify, results, retry, state
+from progtrain.engine.experiment import devices, notify, results, retry, state
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.logbook import Logbook
 from progtrain.engine.experiment.opening import memory_mb, minutes, resources_of, tool_of, worker_of
@@ -30,39 +30,56 @@ def changes_of(part: Part, folder: ExperimentFolder) -> dict[str, Any]:
 # starting
 
 
-def start(piece: Piece, part: Part, executor: Executor, log: Logbook, states: Sequence[RunState]) -> None:
+def start(piece: Piece, part: Part, executor: Executor, log: Logbook, states: Sequence[RunState]) -> JobFolder:
     """Submits another attempt, or the one that was begun and never submitted. Raises `StorageError`."""
     begun = state.is_open(part)
     number = part.attempt if begun else part.attempt + 1
     attempt = piece.folder.attempt(part.what, number)
     changes = changes_of(part, piece.experiment.folder) if begun else _changes(piece, part, states)
-    if changes:
-        write_json(piece.folder.changes(part.what, number), changes)
+    # before the attempt's folder is there: it says what that is about
+    write_json(piece.folder.changes(part.what, number), {**changes, "of": part.identity})
     if not begun and part.attempt and (part.failure or {}).get("cause") == retry.LOST:
         # whoever watches over the one before, wherever that is: it ends itself
         write_text(piece.folder.attempt(part.what, part.attempt).fence, attempt.path.name)
     piece = Piece(piece.experiment, piece.run, piece.cell, changes.get("settings", {}))
     try:
-        _submit(piece, attempt, executor, changes)
+        _submit(piece, attempt, executor, changes, _devices(piece, states))
     except StorageError:
         raise
     except ProgtrainError as error:
         attempt.path.mkdir(parents=True, exist_ok=True)
         _fail(piece, part._replace(attempt=number), "could not start", str(error), None, log)
-        return
+        return attempt
     told = f"submitted as {attempt.path.name}" + (f": {changes['why']}" if changes.get("why") else "")
     about = {"run": part.run.name, "what": part.what, "attempt": number}
     log.write("submitted", told, tool=tool_of(piece), **about)
+    return attempt
 
 
-def _submit(piece: Piece, attempt: JobFolder, executor: Executor, changes: Mapping[str, Any]) -> None:
+def _submit(
+    piece: Piece, attempt: JobFolder, executor: Executor, changes: Mapping[str, Any], gpus: Sequence[str]
+) -> None:
     plan = piece.experiment.plan
     request = worker_of(piece).request(piece, attempt, resume=bool(changes.get("resume")))
-    update: dict[str, Any] = {"resources": resources_of(plan, changes)}
+    logs = piece.folder.evaluations if piece.cell else piece.folder.path
+    update: dict[str, Any] = {"resources": resources_of(plan, changes).model_copy(update={"logs": str(logs)})}
     if plan.resources.executor == "local" and (limit := minutes(plan)):
         update["timeout_seconds"] = limit * 60.0
-    attempt.path.parent.mkdir(parents=True, exist_ok=True)
+    if gpus:
+        update["environment"] = {**request.environment, devices.VARIABLE: ",".join(gpus)}
+    for folder in (attempt.path.parent, logs):
+        folder.mkdir(parents=True, exist_ok=True)
     executor.submit(attempt, request.model_copy(update=update))
+
+
+def _devices(piece: Piece, states: Sequence[RunState]) -> list[str]:
+    """GPUs for one that is to be started on this machine, where several may run at once; empty: as it finds them."""
+    asked = piece.experiment.plan.resources
+    if asked.executor != "local" or asked.parallel == 1 or not asked.gpus:
+        return []
+    folder = piece.experiment.folder
+    at_work = [part for held in states for part in held.parts if part.phase in state.AT_WORK]
+    return devices.free(state.attempt_of(part, folder) for part in at_work)[: asked.gpus]
 
 
 def _changes(piece: Piece, part: Part, states: Sequence[RunState]) -> dict[str, Any]:

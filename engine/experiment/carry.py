@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import attempts, expand, notify, state, summary
+from progtrain.engine.experiment import attempts, devices, expand, notify, state, summary
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.logbook import Logbook
 from progtrain.engine.experiment.opening import tool_of
@@ -161,15 +161,26 @@ class Carrier:
         for part in self._startable():
             if room <= 0:
                 break
-            attempts.start(self._piece(part), part, self.executor, self.log, self.states)
-            room -= 1
+            attempt = attempts.start(self._piece(part), part, self.executor, self.log, self.states)
             started = True
+            room = room - 1 if self._is_taken(attempt) else 0
+            if self.experiment.plan.resources.gpus:
+                # the next one is given what this one has left
+                break
         return started
+
+    def _is_taken(self, attempt: JobFolder) -> bool:
+        """Whether the cluster has answered: while it does not, or takes no more, nothing else is submitted."""
+        return self.executor.look_all([attempt])[attempt].phase != "submitting"
 
     def _room(self) -> int:
         asked = self.experiment.plan.resources
-        most = asked.parallel if asked.executor == "local" else asked.max_queued
-        return most - sum(part.phase in AT_WORK and not self._is_abandoned(part) for part in self._parts())
+        at_work = [part for part in self._parts() if part.phase in AT_WORK and not self._is_abandoned(part)]
+        if asked.executor != "local":
+            waits = any(part.seen and part.seen.phase == "submitting" for part in at_work)
+            return 0 if waits else asked.max_queued - len(at_work)
+        there = len(devices.known()) // asked.gpus if asked.gpus else 0
+        return min(asked.parallel, there or asked.parallel) - len(at_work)
 
     def _startable(self) -> Iterator[Part]:
         """First what was begun already, then trainings, then evaluations."""

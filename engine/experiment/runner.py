@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
-from progtrain.engine.errors import Busy, ProgtrainError, StorageError
+from progtrain.engine.errors import Busy, InputError, ProgtrainError, StorageError
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import notify, summary
 from progtrain.engine.experiment.carry import Carrier
@@ -128,8 +128,13 @@ def _told(carrier: Carrier, log: Logbook) -> int:
     done = [state for state in states if state.phase in ("done", "trained")]
     bad = [state for state in states if state.phase in ("failed", "lost", "cancelled")]
     told = ", ".join(f"{count} {phase}" for phase, count in counts(states).items())
-    text = f"{'partly' if done and bad else 'done' if not bad else 'failed'}: {told}"
-    log.write("stage_done", text, stage="run", outcome=text.partition(":")[0], runs=counts(states))
+    if len(done) + len(bad) < len(states) and not bad:
+        # a tool by itself, whose work waits for that of another; or the plan was changed meanwhile
+        log.write("stage_done", f"nothing more can be done: {told}", stage="run", outcome="waits", runs=counts(states))
+        return InputError.exit_code
+    outcome = "done" if not bad else "partly" if done else "failed"
+    text = f"{outcome}: {told}"
+    log.write("stage_done", text, stage="run", outcome=outcome, runs=counts(states))
     plan = carrier.experiment.plan
     notify.tell(carrier.experiment.folder, plan, "ended", {"text": text, "runs": counts(states)})
     return 1 if bad else 0

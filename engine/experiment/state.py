@@ -69,6 +69,8 @@ class Part(NamedTuple):
     failure: Mapping[str, Any] | None = None
     #: whether a person wants another attempt after that
     again: bool = False
+    #: what the last attempt was begun with, while nothing is known to have come of it
+    begun: Mapping[str, Any] | None = None
     #: of the training: whether its results were loaded once all trainings had ended
     checked: bool = False
     #: number of the training's attempt that it is about; empty where nothing is trained
@@ -146,7 +148,7 @@ def read_run(plan: Plan, run: Run, cells: Sequence[Cell], folder: RunFolder) -> 
     begun = _begun(folder)
     training = _read(Part(run, None, identity_of(plan, run), scaffolded or None), begun, folder)
     made = scaffolded.get("cells", {})
-    trained_by = str((training.mark or {}).get("inputs", {}).get("attempt", "")) if training.trains else ""
+    trained_by = _done_by(training.mark) if training.trains else ""
     found = [training]
     for cell in cells:
         part = Part(run, cell, identity_of(plan, run, cell), made.get(cell.name), trained_by=trained_by)
@@ -168,9 +170,12 @@ def _read(part: Part, begun: set[str], folder: RunFolder) -> Part:
     last = max((int(number) for number in numbers if number.isdecimal()), default=0)
     mark = try_read_json(folder.mark(what))
     failed = folder.failure(what, last)
+    mark = mark if isinstance(mark, dict) else None
+    settled = not last or failed.name in begun or _done_by(mark) == str(last)
     return part._replace(
         attempt=last,
-        mark=mark if isinstance(mark, dict) else None,
+        mark=mark,
+        begun=None if settled else try_read_json(folder.changes(what, last)),
         failure=try_read_json(failed) if failed.name in begun else None,
         again=folder.again(what, last).name in begun,
         checked=part.cell is None and _is_checked(folder, mark),
@@ -194,10 +199,16 @@ def holds(part: Part) -> bool:
 
 
 def is_open(part: Part) -> bool:
-    """Whether its last attempt may have a job, or one whose end nobody has looked at."""
-    if not part.attempt or part.failure is not None:
-        return False
-    return str((part.mark or {}).get("inputs", {}).get("attempt")) != str(part.attempt)
+    """Whether its last attempt may have a job, or one whose end nobody has looked at.
+
+    One that was begun for another plan or with other files is none of its.
+    """
+    return part.begun is not None and part.begun.get("of") == part.identity
+
+
+def _done_by(mark: Mapping[str, Any] | None) -> str:
+    """Number of the attempt that a mark is about."""
+    return str((mark or {}).get("inputs", {}).get("attempt", ""))
 
 
 # what that comes to
@@ -233,10 +244,10 @@ def _folded(part: Part, seen: Seen | None, cancelled: bool) -> Part:
 def _phase(part: Part, seen: Seen | None, cancelled: bool) -> tuple[Phase, str, str]:
     if part.scaffolded is None:
         return "planned", "", ""
-    if part.scaffolded.get("plan") != part.plan:
-        return "stale", "the plan has changed since it was scaffolded", ""
     if is_open(part):
         return _at_work(seen or Seen("none"))
+    if part.scaffolded.get("plan") != part.plan:
+        return "stale", "the plan has changed since it was scaffolded", ""
     if holds(part):
         return ("done" if part.cell else "trained"), "", ""
     if not part.trains:

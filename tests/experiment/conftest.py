@@ -18,16 +18,28 @@ from progtrain.engine.experiment.runner import Options
 from progtrain.engine.experiment.stages import scaffold
 from progtrain.engine.experiment.view import look
 from progtrain.engine.workspace import Workspace
+from tests.jobs.conftest import cluster, running_cluster  # noqa: F401 - fixtures
 
 #: tells of each start in a line of starts.txt; what a run is to do wrong stands in faults.json, by its rank
 TRAIN = """
-import json, os, sys, time
+import json, os, signal, sys, time
 rank, rate, out = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
 batch, steps = int(os.environ.get("PROGTRAIN_PARAM_BATCH_SIZE", 8)), 3
 with open("starts.txt", "a") as file:
     file.write(f"{os.environ['PROGTRAIN_RUN']} {batch} {os.environ.get('PROGTRAIN_RESUME', '')}\\n")
 fault = json.load(open("faults.json")).get(str(rank), {}) if os.path.exists("faults.json") else {}
 time.sleep(fault.get("seconds", 0))
+if fault.get("saves"):
+    # as a job whose time is nearly over: it saves, and ends with the exit code that says so
+    step = 5 if fault.get("stuck") or not os.environ.get("PROGTRAIN_RESUME") else 10
+    with open(os.environ["PROGTRAIN_LIVE_FILE"], "w") as file:
+        file.write(json.dumps({"step": step, "steps": 10}) + "\\n")
+    open(os.path.join(out, "last.json"), "w").write("{}")
+    if step < 10:
+        os.kill(os.getppid(), signal.SIGUSR1)
+        while not os.path.exists(os.environ["PROGTRAIN_STOP_FILE"]):
+            time.sleep(0.05)
+        sys.exit(0)
 if batch > fault.get("fits", 1000):
     raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 if fault.get("exit"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import random
 import re
 import signal
@@ -126,6 +127,44 @@ def test_attempts_are_as_many_as_the_plan_allows(lab: Workspace, planned: Planne
     faults({8: {"fits": 1}})
     assert carried_out(lab) == 1
     assert lines(lab.root / "starts.txt") == ["rank8 64 ", "rank8 32 ", "rank8 16 "]
+
+
+# time, and guards that are lost
+
+
+def test_a_training_whose_time_is_over_goes_on_from_what_it_saved(
+    lab: Workspace, planned: Planned, faults: Faults
+) -> None:
+    planned(**ONE)
+    faults({8: {"saves": True}})
+    scaffolded(lab)
+    assert runner.run(lab, "cap", Options()) == 0
+    assert lines(lab.root / "starts.txt") == ["rank8 8 ", "rank8 8 1"]
+
+
+def test_a_training_that_gets_no_further_is_not_repeated_again(
+    lab: Workspace, planned: Planned, faults: Faults
+) -> None:
+    folder = planned(**ONE, retry={"attempts": 9})
+    faults({8: {"saves": True, "stuck": True}})
+    assert carried_out(lab) == 1
+    assert lines(lab.root / "starts.txt") == ["rank8 8 ", "rank8 8 1"]
+    failure = try_read_json(folder.run("rank8").failure("train", 2))
+    assert failure["cause"] == "time limit"
+    assert failure["advice"] == "it got no further than the attempt before; give it more time: resources.time"
+
+
+def test_a_training_whose_guard_was_killed_is_started_again(lab: Workspace, planned: Planned, faults: Faults) -> None:
+    folder = planned(**ONE)
+    faults({8: {"seconds": 60}})
+    scaffolded(lab)
+    process = run_stage.start(lab, "cap", Options())
+    _until(lambda: starts(lab) == ["rank8"])
+    faults({})
+    os.kill(try_read_json(folder.run("rank8").attempt("train", 1).state)["pid"], signal.SIGKILL)
+    assert process.wait(30) == 0
+    assert starts(lab) == ["rank8", "rank8"]
+    assert try_read_json(folder.run("rank8").failure("train", 1))["cause"] == "lost"
 
 
 # plans that change, and nothing to do

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,17 +158,19 @@ def run(experiment: Experiment, executor: Executor, names: Sequence[str] = (), t
     return found
 
 
-def _refuse_at_work(found: Iterable[Writing], executor: Executor) -> None:
-    for writing in (writing for writing in found if writing.reasons and writing.files):
-        piece = writing.piece
-        parts = state.read_run(piece.experiment.plan, piece.run, [piece.cell] if piece.cell else [], piece.folder)
-        part = parts[-1]
-        attempt = state.attempt_of(part, piece.experiment.folder)
-        if state.is_open(part) and not executor.look_all([attempt])[attempt].ended:
+def _refuse_at_work(found: Sequence[Writing], executor: Executor) -> None:
+    """Raises `InputError` where files would change under a job."""
+    changing = {writing.piece.run.name: writing for writing in found if writing.reasons}
+    for name, writing in changing.items():
+        piece, folder = writing.piece, writing.piece.experiment.folder
+        cells = [other.piece.cell for other in found if other.piece.cell and other.piece.run.name == name]
+        parts = state.read_run(piece.experiment.plan, piece.run, cells, piece.folder)
+        attempts = [state.attempt_of(part, folder) for part in parts if state.is_open(part)]
+        if any(seen.phase != "none" and not seen.ended for seen in executor.look_all(attempts).values()):
             raise InputError(
-                f"{piece.run.name} is at work, and its files would change: {writing.reasons[0]}",
+                f"{name} is at work, and its files would change: {writing.reasons[0]}",
                 file=piece.folder.path,
-                fix=f"progtrain experiment cancel {piece.experiment.folder.name} --run {piece.run.name}",
+                fix=f"progtrain experiment cancel {folder.name} --run {name}",
             )
 
 

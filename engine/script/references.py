@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import posixpath
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -54,6 +54,34 @@ def in_code(text: str, folder: str, resolve: Resolve, given: Collection[str]) ->
             at = text.rfind(stem, start, end)
             if at >= 0:
                 yield Reference(target, at, at + len(stem), hydra)
+
+
+def primary(words: Sequence[str], given: Collection[str]) -> tuple[int, str, str] | None:
+    """The word that names Hydra's primary config in place of the script's: which it is, what stands before the name in
+    it, and the name with its ending. None where the folder is given too.
+    """
+    if {"config-dir", "cd", "config-path", "cp"} & set(given):
+        return None
+    for at, word in enumerate(words):
+        option, equals, name = word.partition("=")
+        if option in ("--config-name", "-cn") and (equals or at + 1 < len(words)):
+            named = (name if equals else words[at + 1]).removesuffix(".yaml")
+            return at + (not equals), f"{option}=" if equals else "", f"{named}.yaml"
+    return None
+
+
+def hydra_folder(text: str, folder: str) -> str | None:
+    """Where Hydra's configs lie that a script in `folder` names. Raises `InputError` for what is no Python."""
+    path = _named_in(text)[1]
+    return None if path is None else posixpath.normpath(posixpath.join(folder, path))
+
+
+def first(texts: Mapping[str, str], names: Sequence[str], resolve: Resolve) -> tuple[str, str] | None:
+    """The first of the primary configs of these names that is there, and the folder of Hydra's configs."""
+    code = {name: text for name, text in texts.items() if not is_config(name)}
+    folders = [folder for name, text in code.items() if (folder := hydra_folder(text, posixpath.dirname(name)))]
+    found = ((resolve(folder, name), folder) for folder in folders for name in names)
+    return next(((target, folder) for target, folder in found if target is not None), None)
 
 
 _Literal = tuple[str, int, int]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -89,7 +90,22 @@ def diff(ws: Workspace, old: str, new: str, texts: Mapping[Path, str] | None = N
 
 def arguments(ws: Workspace, version: str, words: Sequence[str]) -> list[str]:
     """Words of the command line, with a version's own copy of each config file that they name."""
-    return [_own_word(ws, version, word, {}) for word in words]
+    own = [_own_word(ws, version, word, {}) for word in words]
+    asked = references.primary(words, _given(words))
+    if asked is not None and version_number(version):
+        at, before, copy = asked[0], asked[1], _with_version(asked[2], version)
+        with suppress(InputError):
+            folder = references.hydra_folder(_exact(ws.script(version), {}) or "", "")
+            own[at] = before + copy.removesuffix(".yaml") if folder and (ws.root / folder / copy).is_file() else own[at]
+    return own
+
+
+def _primary(
+    texts: Mapping[str, str], words: Sequence[str], resolve: references.Resolve, version: str
+) -> tuple[str, str] | None:
+    """The primary config of Hydra that the words name, the version's own copy before all, and the folder of configs."""
+    asked = references.primary(words, _given(words))
+    return None if asked is None else references.first(texts, (_with_version(asked[2], version), asked[2]), resolve)
 
 
 def _own_word(ws: Workspace, version: str, word: str, texts: Mapping[Path, str]) -> str:
@@ -131,6 +147,11 @@ def _lying(ws: Workspace, version: str, texts: Mapping[Path, str]) -> dict[str, 
         name = word.rpartition("=")[2]
         if is_config(name) and (target := resolve("", _own_word(ws, version, name, texts))) is not None:
             found[_plain_name(target, version)] = ws.root / target, _text(ws.root / target, texts) or ""
+    if primary := _primary({name: text for name, (_, text) in found.items()}, words, resolve, version):
+        target, folder = primary
+        plain, text = _plain_name(target, version), _text(ws.root / target, texts) or ""
+        found[plain] = ws.root / target, text
+        waiting.append((plain, list(references.in_defaults(text, _folder(target), folder, resolve, given))))
     renamed: dict[str, list[tuple[int, int, str]]] = {}
     while waiting:
         holder, named = waiting.pop(0)
@@ -176,7 +197,7 @@ def _exact(path: Path, texts: Mapping[Path, str]) -> str | None:
         return None
 
 
-def _resolver(ws: Workspace, version: str, texts: Mapping[Path, str]) -> Callable[[str, str], str | None]:
+def _resolver(ws: Workspace, version: str, texts: Mapping[Path, str]) -> references.Resolve:
     """Finds the config file that a name means, where the last training of it, if there was one, has read it."""
     seen, written = _told(ws, version)
 
@@ -189,9 +210,8 @@ def _resolver(ws: Workspace, version: str, texts: Mapping[Path, str]) -> Callabl
             first, known = path.partition("/")[0], _plain_name(path, version)
             if first in _NOT_SETTINGS or first.startswith(".") or known in written or (seen and known not in seen):
                 continue
-            if _text(ws.root / path, texts) is not None and (ws.root / path).resolve().is_relative_to(
-                ws.root.resolve()
-            ):
+            within = (ws.root / path).resolve().is_relative_to(ws.root.resolve())
+            if within and _text(ws.root / path, texts) is not None:
                 return path
         return None
 
@@ -247,9 +267,8 @@ def _plain_name(name: str, version: str) -> str:
 def _with_version(name: str, version: str) -> str:
     path = PurePosixPath(name)
     match = _VERSIONED.fullmatch(path.stem)
-    return (
-        path.with_name(f"{match[1] if match else path.stem}_{version}{path.suffix}").as_posix() if path.name else name
-    )
+    stem = match[1] if match else path.stem
+    return path.with_name(f"{stem}_{version}{path.suffix}").as_posix() if path.name else name
 
 
 # ---- writing
@@ -264,8 +283,9 @@ def written(ws: Workspace, version: str, source: str, base: str) -> dict[Path, s
         return {script: str(source)}
     given, resolve = _given(_words(ws)), _among(files)
     texts = {"": str(source), **files}
-    named = _holders(texts, resolve, given)
-    asked = {word.rpartition("=")[2] for word in _words(ws)}
+    primary = _primary(texts, _words(ws), resolve, version)
+    named = _holders(texts, resolve, given, primary)
+    asked = {word.rpartition("=")[2] for word in _words(ws)} | ({primary[0]} if primary else set())
     waiting = [name for name in changed if is_config(name)]
     edits: dict[str, list[tuple[int, int, str]]] = {}
     while waiting:
@@ -290,7 +310,7 @@ def written(ws: Workspace, version: str, source: str, base: str) -> dict[Path, s
     return {**made, script: texts[""]}
 
 
-def _among(files: Mapping[str, str]) -> Callable[[str, str], str | None]:
+def _among(files: Mapping[str, str]) -> references.Resolve:
     def resolve(folder: str, name: str) -> str | None:
         inside = posixpath.normpath(name.lstrip("/"))
         tried = [posixpath.normpath(posixpath.join(folder, inside)), inside]
@@ -301,7 +321,7 @@ def _among(files: Mapping[str, str]) -> Callable[[str, str], str | None]:
 
 
 def _holders(
-    texts: Mapping[str, str], resolve: Callable[[str, str], str | None], given: frozenset[str]
+    texts: Mapping[str, str], resolve: references.Resolve, given: frozenset[str], primary: tuple[str, str] | None
 ) -> dict[str, list[tuple[str, int, int]]]:
     """Config file -> where it is named."""
     found: dict[str, list[tuple[str, int, int]]] = {}
@@ -311,6 +331,9 @@ def _holders(
         if not is_config(name)
     ]
     seen: set[str] = set()
+    for target, folder in [primary] if primary else []:
+        seen.add(target)
+        waiting.append((target, list(references.in_defaults(texts[target], _folder(target), folder, resolve, given))))
     while waiting:
         holder, named = waiting.pop(0)
         for target, start, end, hydra in named:

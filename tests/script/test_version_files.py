@@ -15,6 +15,7 @@ from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.script.header import set_version
 from progtrain.engine.script.settings import find_settings
 from progtrain.engine.script.sources import Sources, with_script
+from progtrain.engine.templates.progtrain_eval.scripts import own_words
 from progtrain.engine.workspace import Workspace
 
 YAML = "# ours\noptim: {lr: 0.1}  # by hand\nepochs: 3\n"
@@ -143,6 +144,45 @@ def test_hydra_config_groups_are_copied_with_what_names_them(tmp_path: Path) -> 
     third = step(ws, "v002", "v003", "lr", 0.03)
     assert "- model: small_v003  # of two\n  - optim: sgd_v003\n" in third["conf/config_v003.yaml"]
     assert "conf/model/small_v003.yaml" in third
+
+
+@pytest.mark.parametrize(
+    ("words", "own"),
+    [
+        (["--config-name", "small", "epochs=2"], ["--config-name", "small_v002", "epochs=2"]),
+        (["--config-name=small.yaml"], ["--config-name=small_v002"]),
+        (["-cn", "small"], ["-cn", "small_v002"]),
+    ],
+)
+@pytest.mark.parametrize("setting", ["lr", "hidden"])
+def test_a_primary_config_named_on_the_command_line_is_copied_and_started_with(
+    tmp_path: Path, words: list[str], own: list[str], setting: str
+) -> None:
+    script = '@hydra.main(version_base=None, config_path="conf", config_name="config")\ndef main(cfg): ...\n'
+    files = {
+        "conf/small.yaml": "defaults:\n  - model: mlp\nlr: 0.1\n",
+        "conf/config.yaml": "lr: 0.5\n",
+        "conf/model/mlp.yaml": "hidden: 16\n",
+    }
+    ws = make(tmp_path, script, files, words)
+    assert version_files.read(ws, "v001").files.keys() == files.keys() - {"conf/config.yaml"}
+    assert version_files.arguments(ws, "v001", words) == words
+    written = step(ws, "v001", "v002", setting, 0.2 if setting == "lr" else 32)
+    assert "lr: 0.2" in written["conf/small_v002.yaml"] or "model: mlp_v002" in written["conf/small_v002.yaml"]
+    assert 'config_name="config"' in written["02_train_v002.py"]
+    assert version_files.arguments(ws, "v002", words) == own
+    assert own_words(words, ws.script("v002")) == own
+    assert own_words(words, ws.script("v001")) == words
+    third = step(ws, "v002", "v003", "lr", 0.3)
+    assert "lr: 0.3" in third["conf/small_v003.yaml"]
+
+
+def test_where_the_folder_of_the_configs_is_given_too_nothing_is_sure(tmp_path: Path) -> None:
+    script = '@hydra.main(version_base=None, config_path="conf", config_name="config")\ndef main(cfg): ...\n'
+    words = ["--config-dir", "more", "--config-name", "config"]
+    ws = make(tmp_path, script, {"conf/config.yaml": "lr: 0.1\n"}, words)
+    assert not version_files.read(ws, "v001").files
+    assert version_files.arguments(ws, "v001", words) == words
 
 
 def test_a_primary_config_named_with_its_ending_leads_to_its_groups(tmp_path: Path) -> None:

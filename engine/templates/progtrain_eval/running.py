@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .common import ROOT, OtherModel, calling
-from .scripts import own_word
+from .scripts import own_words
 
 #: where a Trainer is -> the method that trains
 TRAINERS = {
@@ -35,7 +35,7 @@ class Run:
 
     def __init__(self, path: Path, arguments: list[str], take: Callable[..., None]) -> None:
         self.path, self.take = path, take
-        self.arguments = [own_word(word, path) for word in arguments]
+        self.arguments = own_words(arguments, path)
         self.patched: list[tuple[type, str, Any]] = []
         self.error: BaseException | None = None
         self.taken = False

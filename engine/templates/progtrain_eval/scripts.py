@@ -24,6 +24,21 @@ def constant(path: Path, name: str) -> Any:
     return None
 
 
+def own_words(words: list[str], script: Path) -> list[str]:
+    """With the version's own copies of the config files that they name, that of `--config-name` (Hydra) too."""
+    own, version = [own_word(word, script) for word in words], script.stem.rpartition("_")[2]
+    folder = re.search(
+        r"""(?:config_path\s*=|hydra\.(?:main|initialize)\()\s*["']([^"']*)["']""", script.read_text("utf-8", "replace")
+    )
+    for at, word in enumerate(words):
+        option, equals, name = word.partition("=")
+        if folder and option in ("--config-name", "-cn") and (equals or at + 1 < len(words)):
+            stem = re.sub("_v[0-9]{3,}$", "", (name or words[at + 1]).removesuffix(".yaml"))
+            if (script.parent / folder[1] / f"{stem}_{version}.yaml").is_file():
+                own[at if equals else at + 1] = f"{option}={stem}_{version}" if equals else f"{stem}_{version}"
+    return own
+
+
 def own_word(word: str, script: Path) -> str:
     """Where the version has its own copy of a config file that is named, the copy: `--config=small_v003.yaml`."""
     option, equals, name = word.rpartition("=")

@@ -20,6 +20,8 @@ from progtrain_watch import Watch
 #: loggers that would begin a run on a server
 _QUIET = {"WANDB_MODE": "disabled", "NEPTUNE_MODE": "debug", "CLEARML_OFFLINE_MODE": "1"}
 
+_SECONDS_TO_END = 2.0
+
 #: what is found, key by key
 found = {"reached": None, "fits": 0, "decided_at_run_time": [], "skipped": [], "arguments": []}
 _state = {"path": None, "watch": None, "process": None, "done": False, "exit_code": None, "began": 0.0}
@@ -142,6 +144,7 @@ def _tell(reached):
 
 def _tell_of_fork(reached):
     _describe(reached)
+    _state["watch"].close()
     _write()
 
 
@@ -161,10 +164,13 @@ def _describe(reached):
 
 @quietly
 def _end_children():
-    """Workers of loaders and pools: they would wait for a parent that is gone."""
+    """Workers of loaders and pools: they would wait for a parent that is gone. They write no more from here on."""
     processes = sys.modules.get("multiprocessing")
-    for child in processes.active_children() if processes else []:
+    children = processes.active_children() if processes else []
+    for child in children:
         child.terminate()
+    for child in children:
+        child.join(_SECONDS_TO_END)
 
 
 def _ended():

@@ -1,8 +1,8 @@
 """Sees each file that the script opens, and takes back what it writes while it is only probed.
 
 Python tells before it opens, makes, renames or deletes (`sys.addaudithook`). What exists is kept aside before it is
-changed; what did not exist is deleted again. The list of what is to be undone stands on the disk too: a probe that was
-killed is taken back by the next one.
+changed; what did not exist is deleted again. The list of what is to be undone stands on the disk: children that the
+script forks add to it, and a probe that was killed is taken back by the next one.
 """
 
 import json
@@ -23,13 +23,12 @@ class Watch:
 
     def __init__(self, root, kept):
         self._root, self._kept = root, kept
-        self._process = os.getpid()
         self._busy = threading.local()
         #: in the order in which it happened: (what, path, ...)
         self._undo = []
         # of a path: the content is the script's, since it was made now or kept aside; or it was moved there
         self._made, self._saved, self._longer, self._moved = set(), set(), set(), set()
-        self.read, self.written, self.listed = {}, {}, {}
+        self.read, self.written, self.listed, self.started = {}, {}, {}, {}
         self.unread, self.not_restored = 0, []
         self._open_before = set(_open_files())
         # what belongs to the machine, the interpreter and its packages, or is ours
@@ -56,11 +55,13 @@ class Watch:
             "os.listdir": self._list,
             "os.scandir": self._list,
             "sqlite3.connect": self._connect,
+            "subprocess.Popen": lambda program, *more: self._start(program),
+            "os.system": self._start,
         }
 
         def hook(event, args):
             handle = handlers.get(event)
-            if handle is None or getattr(self._busy, "now", False) or os.getpid() != self._process:
+            if handle is None or getattr(self._busy, "now", False):
                 return
             self._busy.now = True
             try:
@@ -169,6 +170,18 @@ class Watch:
         if path not in sys.path and path != self._root and not self._is_foreign(path):
             _note(self.listed, path)
 
+    def _start(self, program):
+        """Another program that the script itself starts: what it writes is not seen."""
+        frame, library = sys._getframe(1), os.path.join(os.path.dirname(os.__file__), "")
+        while frame is not None:
+            path, frame = frame.f_code.co_filename, frame.f_back
+            packaged = "/site-packages/" in path or "/dist-packages/" in path
+            if packaged or not path.startswith((library, os.path.dirname(__file__), "<")):
+                if not packaged:
+                    words = os.fsdecode(program).split()
+                    _note(self.started, os.path.basename(words[0]) if words else "")
+                return
+
     # what is kept
 
     def _save(self, path, truncates=False, appends=False):
@@ -203,7 +216,7 @@ class Watch:
 
     def _place(self):
         os.makedirs(self._kept, exist_ok=True)
-        return os.path.join(self._kept, str(len(self._undo)))
+        return os.path.join(self._kept, f"{os.getpid()}-{len(self._undo)}")
 
     def _remember(self, *entry):
         self._undo.append(entry)
@@ -211,10 +224,14 @@ class Watch:
         with open(os.path.join(self._kept, "undo.jsonl"), "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
+    def close(self):
+        """What this thread writes from here on is ours, and stays."""
+        self._busy.now = True
+
     def undo(self):
         """Takes everything back. Gives what was deleted and what was restored."""
-        self._busy.now = True
-        undone = self.take_back(self._undo)
+        self.close()
+        undone = self.take_back(_journal(self._kept))
         shutil.rmtree(self._kept, ignore_errors=True)
         return undone
 
@@ -243,6 +260,7 @@ class Watch:
             "listed": [self.shown(path) for path in self.listed if path not in self._made],
             "written": [self.shown(path) for path in self.written if os.path.lexists(path)],
             "not_restored": self.not_restored,
+            "started": sorted(self.started),
         }
 
     def shown(self, path):

@@ -220,6 +220,13 @@ def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) ->
     if not trains(probe):
         yield _stopped(probe, script)
         return
+    if started := (probe.get("files") or {}).get("started"):
+        what = clean_line(", ".join(map(str, started)))
+        yield (
+            "note",
+            f"{script} starts other programs before its training ({what}): what they write is not taken back",
+            "",
+        )
     if probe["reached"] == "step":
         yield (
             "ok",

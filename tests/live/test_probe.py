@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from progtrain.engine.script import probe as probing
 from tests.live.conftest import Run
 from tests.live.scripts import BARE, NET
 from tests.live.test_sitecustomize import python
@@ -239,7 +240,38 @@ def test_a_training_in_a_child_that_the_script_forks_is_told_and_not_begun(probe
     assert (code, found["reached"], found["faults"]) == (0, "step", []), log
     assert found["optimizers"][0]["groups"][0]["lr"] == 0.2
     assert "stepped" not in log and "the parent goes on" in log
-    assert "before.txt" not in left(tmp_path)
+    assert not {"before.txt", "in_the_child.txt"} & set(left(tmp_path))
+
+
+WRITING = """
+import multiprocessing, os, subprocess, sys, torch
+def write(name):
+    with open(name, "a") as file:
+        file.write("more")
+    os.replace("kept.txt", "moved.txt") if name == "c.txt" else None
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    pool.map(write, ["a.txt", "b.txt", "old.txt"])
+if not os.fork():
+    write("c.txt")
+    os.remove("gone.txt")
+    sys.exit()
+os.wait()
+write("a.txt")
+subprocess.run(["touch", "/dev/null"], check=True)
+"""
+
+
+def test_what_children_of_the_script_write_is_taken_back(probe: Run, tmp_path: Path) -> None:
+    before = {"old.txt": "old", "kept.txt": "kept", "gone.txt": "gone"}
+    (tmp_path / "here").mkdir()
+    for name, text in before.items():
+        (tmp_path / "here" / name).write_text(text)
+    code, found, log = probe(WRITING + LOOP)
+    assert (code, found["reached"], found["faults"]) == (0, "step", []), log
+    files = {path.name: path.read_text() for path in (tmp_path / "here").glob("*.txt")}
+    assert files == before
+    told = [text for _, text, _ in probing.remarks(found, "train.py", {})]
+    assert "train.py starts other programs before its training (touch): what they write is not taken back" in told
 
 
 def test_weights_updated_by_hand_end_it_at_the_second_gradients(probe: Run) -> None:

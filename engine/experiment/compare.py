@@ -93,6 +93,16 @@ class Measure(NamedTuple):
         return uncertainty.level(own, drawn, self.spread, SEED)
 
 
+def ordered(plan: Plan, rows: Sequence[Row]) -> list[Row]:
+    """As the plan has them, whichever ended first: by their values, then by seed. What has none comes first."""
+
+    def place(row: Row) -> tuple[int, list[float], str, int]:
+        known = [name for name in plan.variables if name in row.parameters]
+        return len(known), [_place(plan, name, row.parameters) for name in known], row.point, row.seed or 0
+
+    return sorted(rows, key=place)
+
+
 def value_of(row: Row, metric: str) -> float | None:
     return metrics.finite(metrics.value_of(metric, {m.name: m.value for m in row.metrics}))
 
@@ -102,7 +112,7 @@ def measures(folder: ExperimentFolder, rows: Sequence[Row]) -> list[Measure]:
     done = [row for row in rows if row.state == "done" and row.task]
     found: list[Measure] = []
     for task, epoch in dict.fromkeys((row.task or "", row.epoch) for row in done):
-        cells = sorted((r for r in done if (r.task, r.epoch) == (task, epoch)), key=lambda r: (r.seed or 0, r.run))
+        cells = [row for row in done if (row.task, row.epoch) == (task, epoch)]
         samples = {row.run: _samples(folder, row) for row in cells}
         ways: dict[str, bool] = {}
         for row in cells:

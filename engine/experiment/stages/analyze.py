@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import results
+from progtrain.engine.experiment import report, results
 from progtrain.engine.experiment.workers.base import Experiment
 
 
@@ -19,4 +19,6 @@ def planned(experiment: Experiment) -> list[Path]:
 
 
 def run(experiment: Experiment) -> list[Path]:
-    return planned(experiment)
+    """What was written. Raises as `planned`."""
+    planned(experiment)
+    return report.analyze(experiment.folder, experiment.plan, experiment.ws)

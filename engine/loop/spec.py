@@ -74,23 +74,18 @@ def _split(context: Context, version: str) -> dict[str, Any] | None:
 
 def check_locks(context: Context, version: str) -> None:
     """Every locked setting must be what the training really used. Raises `StepFailed` with both values."""
-    folder = context.ws.version(version)
-    for name, value, wanted in probe.broken_locks(record_of(context.ws, version), context.rules.locked):
-        raise StepFailed(
-            f"{name} was {value!r} in the training, the rules say {wanted!r}",
-            file=context.ws.script(version),
-            fix=f"let the script use the value of training_config.{name}, or change the rule",
-        )
-    used = [*_from_hparams(folder), *_from_spec(folder)]
-    for key, wanted in context.rules.locked.items():
-        for name, value, path in used:
-            if canonical(name) == key and not values.same(value, wanted):
-                raise StepFailed(
-                    f"{name} was {value!r} in the training, the rules say {wanted!r}",
-                    file=path,
-                    place=f"key {name}",
-                    fix=f"let the script use the value of training_config.{key}, or change the rule",
-                )
+    folder, locked = context.ws.version(version), context.rules.locked
+    for name, value, wanted in probe.broken_locks(record_of(context.ws, version), locked):
+        raise _unlike(name, value, wanted, context.ws.script(version))
+    for name, value, path in [*_from_hparams(folder), *_from_spec(folder)]:
+        wanted = locked.get(key := canonical(name))
+        if key in locked and not values.same(value, wanted):
+            raise _unlike(name, value, wanted, path, f"key {name}")
+
+
+def _unlike(name: str, value: Any, wanted: Any, file: Path, place: str | None = None) -> StepFailed:
+    text, fix = probe.unlike_rules(f"{name} was {value!r} in the training", canonical(name), wanted)
+    return StepFailed(text, file=file, place=place, fix=fix)
 
 
 def _setup(live: Path) -> dict[str, Any]:

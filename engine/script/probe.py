@@ -215,6 +215,14 @@ def broken_locks(record: Mapping[str, Any], locked: Mapping[str, Any]) -> Iterat
             yield name, value, wanted
 
 
+def unlike_rules(found: str, key: str, wanted: Any) -> tuple[str, str]:
+    """What to say of a locked setting that is not what the rules say, and its fix."""
+    return (
+        f"{found}, the rules say {wanted!r}",
+        f"let the script use the value of training_config.{key}, or change the rule",
+    )
+
+
 def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) -> Iterator[Remark]:
     """What a user should know of it, the worst included."""
     if not trains(probe):
@@ -247,8 +255,7 @@ def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) ->
     for name in dict.fromkeys(probe.get("decided_at_run_time") or []):
         yield "note", f"{name} is decided at run time (lr_find, scale_batch_size): no action changes it", ""
     for name, value, wanted in broken_locks(probe, locked):
-        fix = f"let the script use the value of training_config.{name}, or change the rule"
-        yield "error", f"{script} would train with {name} {value!r}, the rules say {wanted!r}", fix
+        yield "error", *unlike_rules(f"{script} would train with {name} {value!r}", canonical(name), wanted)
 
 
 def draws_split(probe: Mapping[str, Any], text: str) -> bool:

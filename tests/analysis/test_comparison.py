@@ -72,7 +72,7 @@ def test_a_small_difference_is_within_noise() -> None:
     assert result.low <= 0 <= result.high
 
 
-@pytest.mark.parametrize("metric", ["rmse", "mae", "mse", "r2"])
+@pytest.mark.parametrize("metric", ["rmse", "mae", "mse", "r2", "val/L1"])
 def test_regression_metrics_are_worked_out_again_from_the_samples(metric: str) -> None:
     generator = random.Random(3)
     truth = [generator.gauss(0, 10) for _ in range(300)]

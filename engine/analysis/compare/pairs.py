@@ -37,9 +37,9 @@ _ROOTED = ("rmse", "rmsle")
 _FEW = 8
 #: averages over the classes, and numbers of class 1 alone, that are worked out again from truth and prediction
 _CONFUSION = {
-    **dict.fromkeys(("f1", "f1score", "f1_macro"), "f1"),
-    **dict.fromkeys(("precision", "macro_precision", "precision_macro"), "precision"),
-    **dict.fromkeys(("recall", "macro_recall", "recall_macro", "balanced_accuracy"), "recall"),
+    **dict.fromkeys(("f1", "f1_macro"), "f1"),
+    **dict.fromkeys(("precision", "precision_macro"), "precision"),
+    **dict.fromkeys(("recall", "recall_macro", "balanced_accuracy"), "recall"),
     **{f"binary_{kind}": kind for kind in ("f1", "precision", "recall")},
 }
 #: more classes than this make the matrix of counts too large
@@ -216,11 +216,11 @@ def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric
     truth = np.array([b.numbers[0][j] for _, j in pairs])
     errors = np.array([[a.numbers[1][i] for i, _ in pairs], [b.numbers[1][j] for _, j in pairs]]) - truth
     method = f"{_HOW}, {metric} from truth and prediction"
-    if name in ("mae", "l1", "mse", "l2", "rmse"):
-        parts = np.abs(errors) if name in ("mae", "l1") else errors**2
+    if name in ("mae", "mse", "rmse"):
+        parts = np.abs(errors) if name == "mae" else errors**2
         rows = [(i, i) for i in range(len(truth))]
         return _mean(list(parts[0]), list(parts[1]), rows, metric, method, rooted=name in _ROOTED)
-    if name in ("r2", "r2score"):
+    if name == "r2":
         columns = np.column_stack([errors[0] ** 2, errors[1] ** 2, truth, truth**2])
         return metric, columns, np.arange(len(columns)), _r2, method
     return None

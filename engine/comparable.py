@@ -18,6 +18,7 @@ from progtrain.engine.workspace import Workspace
 _SEEDS = {
     "random_split": "give random_split a generator with a fixed seed",
     "train_test_split": "give train_test_split a fixed random_state",
+    "SubsetRandomSampler": "draw the numbers that SubsetRandomSampler gets with a fixed seed",
 }
 DRAWN = frozenset({*_SEEDS, "Subset"})
 

@@ -132,6 +132,38 @@ def test_scikit_learns_split_is_told_by_the_numbers_of_the_whole(ws: Workspace) 
     assert comparable._ids(found) == {str(number) for number in expected["ids"]}
 
 
+SAMPLED = """\
+from torch.utils.data import DataLoader, SubsetRandomSampler
+order = torch.randperm(60, generator=torch.Generator().manual_seed({seed})).tolist()
+train = DataLoader(whole, batch_size=8, sampler=SubsetRandomSampler(order[:40]))
+valid = DataLoader(whole, batch_size=8, sampler=SubsetRandomSampler(order[40:]))
+next(iter(train)), next(iter(valid))
+print(sorted(order[40:]))
+"""
+
+
+def test_numbers_that_samplers_are_bound_to_are_a_split(ws: Workspace) -> None:
+    one, again, other = (drawn(ws, f"v00{n}", SAMPLED.format(seed=seed)) for n, seed in enumerate((1, 1, 2), start=1))
+    assert (one["by"], one["count"]) == ("SubsetRandomSampler", 20)
+    assert comparable.split_change(one, again) == ""
+    told = comparable.split_change(one, other)
+    assert told.endswith("draw the numbers that SubsetRandomSampler gets with a fixed seed")
+
+
+def test_a_validation_loader_tells_the_numbers_of_its_sampler(ws: Workspace) -> None:
+    code = (
+        "from torch.utils.data import DataLoader, Subset, SubsetRandomSampler\n"
+        "import progtrain_split as split\n"
+        "parts = random_split(whole, [40, 20], torch.Generator().manual_seed(0))\n"
+        "SubsetRandomSampler([9]); SubsetRandomSampler([8])\n"
+        "assert split._drawn['by'] == ['random_split']\n"
+        "part = Subset(whole, range(10, 30))\n"
+        "split.keep(DataLoader(part, sampler=SubsetRandomSampler([1, 3])))\n"
+    )
+    found = drawn(ws, "v001", code)
+    assert comparable._ids(found) == {"11", "13"}
+
+
 def test_what_a_loader_holds_is_told_by_numbers_or_by_content(ws: Workspace) -> None:
     code = (
         "from torch.utils.data import DataLoader, Subset\n"

@@ -1,7 +1,8 @@
 """Which samples a split made within the script holds for validation, so that two runs can be compared.
 
-Seen are the functions that draw it (`random_split` of torch, `train_test_split` of scikit-learn) and the data sets of
-the validation loaders: the numbers of the samples in a Subset, or digests of what the samples hold.
+Seen are the functions that draw it (`random_split` of torch, `train_test_split` of scikit-learn), the numbers given to
+`SubsetRandomSampler`, and the validation loaders: the numbers in their sampler or Subset, or digests of what the
+samples hold.
 """
 
 import base64
@@ -18,8 +19,10 @@ from progtrain_json import write_json
 
 _MOST_IDS = 50_000
 _MOST_BYTES = 64 * 2**20
+#: samplers of numbers of which the split is told: a script that makes one for each fold has many
+_MOST_SAMPLERS = 8
 #: functions that were called, and what the last of them drew for validation
-_drawn = {"by": [], "ids": None, "parts": []}
+_drawn = {"by": [], "ids": None, "parts": [], "samplers": []}
 _state = {"process": None, "path": None, "of_loaders": False}
 
 
@@ -28,6 +31,7 @@ def install(record_path=None):
     folder = os.path.dirname(os.path.abspath(record_path)) if record_path else None
     _state.update(process=os.getpid(), path=os.path.join(folder, "split.json") if folder else None)
     when_imported("torch.utils.data.dataset", _wrap_random_split)
+    when_imported("torch.utils.data.sampler", _wrap_sampler)
     when_imported("sklearn.model_selection._split", _wrap_train_test_split)
 
 
@@ -57,6 +61,28 @@ def _note_parts(parts):
         largest = max(range(len(parts)), key=lambda number: len(parts[number]))
         held_out = [part for number, part in enumerate(parts) if number != largest]
         _note("random_split", [number for part in held_out for number in _numbers(part)])
+
+
+def _wrap_sampler(module):
+    begin = module.SubsetRandomSampler.__init__
+
+    @functools.wraps(begin)
+    def __init__(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        _note_sampler(self)
+
+    module.SubsetRandomSampler.__init__ = __init__
+
+
+@quietly
+def _note_sampler(sampler):
+    """All but the largest are held out. What a function drew before tells more of how."""
+    samplers = _drawn["samplers"]
+    if len(samplers) < _MOST_SAMPLERS and set(_drawn["by"]) <= {"SubsetRandomSampler"}:
+        samplers.append([int(number) for number in sampler.indices])
+        if len(samplers) > 1:
+            largest = max(range(len(samplers)), key=lambda number: len(samplers[number]))
+            _note("SubsetRandomSampler", [one for at, ids in enumerate(samplers) if at != largest for one in ids])
 
 
 def _wrap_train_test_split(module):
@@ -121,8 +147,7 @@ def facts(loaders):
     pairs = flat(loaders) if loaders is not None else []
     ids, by = [], None
     for place, (_, loader) in enumerate(pairs):
-        dataset = getattr(loader, "dataset", None)
-        found = _ids_of(dataset)
+        found = _sampled(loader) or _ids_of(getattr(loader, "dataset", None))
         if found is None:
             return _told(last, _drawn["ids"]) if last else None
         by = last or found[0]
@@ -130,6 +155,16 @@ def facts(loaders):
     if ids:
         return _told(by, ids)
     return _told(last, _drawn["ids"]) if last else None
+
+
+def _sampled(loader):
+    """The numbers that its sampler is bound to; None where it goes through all of the data set."""
+    sampler, dataset = getattr(loader, "sampler", None), getattr(loader, "dataset", None)
+    if type(sampler).__name__ != "SubsetRandomSampler":
+        return None
+    whole = _numbers(dataset) if hasattr(dataset, "indices") and hasattr(dataset, "dataset") else None
+    numbers = [int(number) for number in sampler.indices]
+    return "SubsetRandomSampler", [whole[number] for number in numbers] if whole else numbers
 
 
 def _ids_of(dataset):

@@ -58,7 +58,7 @@ def verdict(
     its end. `output`: the end of what Slurm itself wrote of the job.
     """
     if guard is not None and guard.status == "ended":
-        seen = _after_its_end(guard, row, answered, gone, asked, output)
+        seen = _after_its_end(guard, row, answered, gone, gone < fresh_seconds, asked, output)
     elif beat is not None and beat < fresh_seconds:
         lost_sight = row is not None and row["state"] in _NODE_GONE
         seen = Seen("running", "Slurm has lost sight of its node, and it goes on there" if lost_sight else "")
@@ -74,7 +74,13 @@ def verdict(
 
 
 def _after_its_end(
-    guard: JobState, row: Mapping[str, str] | None, answered: bool, gone: float, asked: bool, output: str
+    guard: JobState,
+    row: Mapping[str, str] | None,
+    answered: bool,
+    gone: float,
+    early: bool,
+    asked: bool,
+    output: str,
 ) -> Seen:
     seen = as_guard_says(guard)
     killed = guard.ended_by is None and guard.exit_code == -9
@@ -85,6 +91,9 @@ def _after_its_end(
     if row is None:
         return seen if answered else Seen("ending", "it was told to end; Slurm has not said yet why")
     state = row["state"]
+    if int(row["restarts"]) > guard.restarts and state in _OVER:
+        # Slurm started it again, or tried to: of that start no guard has told yet
+        return _over(None, row, None, gone, early, asked, output)
     if state in _WAITS or int(row["restarts"]) > guard.restarts:
         return _in_queue(None, row, None)
     if state not in _OVER:

@@ -45,7 +45,7 @@ DefMemPerCPU=100
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0
 SlurmdParameters=config_overrides
 KillWait=5
-MessageTimeout=5
+MessageTimeout=2
 SlurmctldTimeout=10
 SlurmdTimeout=10
 InactiveLimit=0

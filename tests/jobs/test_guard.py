@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from progtrain.engine.jobs.base import LOST
 from progtrain.engine.jobs.local import Local, guard_alive
-from progtrain.engine.schema import JobRequest, JobState
+from progtrain.engine.schema import JobRequest, JobState, load
 from progtrain.engine.workspace import JobFolder
 
 
@@ -141,3 +143,93 @@ def test_a_job_that_is_submitted_again_while_its_guard_starts_runs_once(folder: 
     assert _finish(folder).exit_code == 0
     time.sleep(1.0)
     assert count.read_text() == "x"
+
+
+def _guard(folder: JobFolder, code: str, *options: str, **environment: str) -> subprocess.Popen[bytes]:
+    """One that is a child of this test, as it is one of a cluster's batch job."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    own = {name: value for name, value in environment.items() if name.startswith("PROGTRAIN")}
+    request = {"command": [sys.executable, "-c", code], "cwd": str(folder.path.parent), "environment": own}
+    folder.job.write_text(json.dumps(request))
+    command = [sys.executable, "-P", "-m", "progtrain.engine.jobs.guard", str(folder.path), *options]
+    return subprocess.Popen(command, env={**os.environ, **environment})
+
+
+def _told(folder: JobFolder) -> tuple[int | None, str | None]:
+    state = load(folder.state, JobState)
+    return state.exit_code, state.ended_by
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)]
+)
+def test_it_leaves_with_the_exit_code_of_its_script(code: str, exit_code: int, folder: JobFolder) -> None:
+    assert _guard(folder, code).wait(20) == exit_code
+
+
+def test_a_signal_that_went_to_script_and_guard_is_a_cancellation(folder: JobFolder) -> None:
+    """Whichever of the two had it first."""
+    guard = _guard(folder, "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)")
+    os.kill(int(_until(folder.path.parent / "pid")), signal.SIGTERM)
+    guard.terminate()
+    assert guard.wait(20) == 128 + signal.SIGTERM
+    assert _told(folder) == (-signal.SIGTERM, "cancelled")
+
+
+SAVES = "import os, time\nwhile not os.path.exists(os.environ['PROGTRAIN_STOP_FILE']): time.sleep(0.02)\n"
+
+
+@pytest.mark.parametrize(
+    ("by", "told"), [("stop request", (85, "go on later")), ("max_epochs", (0, None)), (None, (85, "go on later"))]
+)
+def test_a_script_whose_time_is_nearly_over_is_asked_to_save(
+    by: str | None, told: tuple[int, str | None], folder: JobFolder
+) -> None:
+    """One that came to its end meanwhile is done."""
+    stop, record = folder.path.parent / "stop", folder.path.parent / "record.json"
+    code = f"open('pid', 'w').write('x')\n{SAVES}"
+    code += f"open({str(record)!r}, 'w').write({json.dumps({'ended': by and {'by': by}})!r})"
+    guard = _guard(folder, code, PROGTRAIN_STOP_FILE=str(stop), PROGTRAIN_RECORD_FILE=str(record))
+    _until(folder.path.parent / "pid")
+    guard.send_signal(signal.SIGUSR1)
+    assert guard.wait(20) == told[0]
+    assert _told(folder) == told
+    assert not stop.exists()
+
+
+def test_it_ends_itself_when_a_newer_attempt_is_named(folder: JobFolder) -> None:
+    guard = _guard(folder, "import time; open('pid', 'w').write('x'); time.sleep(600)")
+    _until(folder.path.parent / "pid")
+    folder.fence.write_text("two")
+    assert guard.wait(20) != 0
+    assert _told(folder)[1] == "replaced"
+    assert _guard(folder, "").wait(20) == 75, "it began although another one takes its place"
+
+
+def test_a_job_on_another_machine_lives_as_long_as_its_beat_is_fresh(folder: JobFolder) -> None:
+    guard = _guard(folder, "import time; open('pid', 'w').write('x'); time.sleep(600)")
+    _until(folder.path.parent / "pid")
+    state = json.loads(folder.state.read_text())
+    guard.terminate()
+    guard.wait(20)
+    folder.state.write_text(json.dumps({**state, "host": "elsewhere"}))
+    assert Local().look(folder) == JobState.model_validate({**state, "host": "elsewhere"})
+    os.utime(folder.beat, (1.0, 1.0))
+    assert Local().wait(folder, lambda: None).ended_by == LOST
+
+
+def test_each_start_by_a_cluster_has_a_folder_of_its_own(folder: JobFolder) -> None:
+    """The same job, started again under the same id: it trains again, unless it has been done already."""
+    code = "import os; open('count', 'a').write('x'); raise SystemExit(os.path.getsize('count') < 2)"
+    starts = [_guard(folder, code, "--batch", SLURM_JOB_ID="7", SLURM_RESTART_COUNT=str(n)).wait(20) for n in range(3)]
+    assert starts == [1, 0, 0]
+    assert (folder.path.parent / "count").read_text() == "xx"
+    assert _told(folder) == (1, None) and _told(folder.restarted(1)) == (0, None)
+    assert load(folder.restarted(1).state, JobState).restarts == 1
+    assert not folder.restarted(2).path.exists()
+
+
+def test_a_second_job_for_the_same_attempt_does_nothing_and_says_so(folder: JobFolder) -> None:
+    code = "open('count', 'a').write('x')"
+    assert [_guard(folder, code, "--batch", SLURM_JOB_ID=job).wait(20) for job in ("7", "8")] == [0, 75]
+    assert (folder.path.parent / "count").read_text() == "x"

@@ -49,6 +49,8 @@ MEMORY = {"output": "slurmstepd: error: Exceeded job memory limit"}
         (TOLD, row("PENDING", "BeginTime", restarts=1), {}, "queued", ""),
         (TOLD, row("PENDING", "JobHeldAdmin", restarts=1), {}, "waiting", ""),
         (TOLD, row("RUNNING", restarts=1), {}, "running", ""),
+        (TOLD, row("FAILED", "JobLaunchFailure", restarts=1), LONG, "failed", "could not start"),
+        (TOLD, row("COMPLETED", restarts=1), {"gone": 5.0}, "ending", ""),
         (guard("ended", -15, "cancelled", restarts=1), row("CANCELLED", restarts=1), {}, "cancelled", "cancelled"),
         (TOLD, row("COMPLETING"), {}, "ending", ""),
         (TOLD, None, {"answered": False}, "ending", ""),

@@ -12,6 +12,7 @@ from progtrain.engine.cli.experiment_common import dry_run_option, follow, name_
 from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.clock import now
 from progtrain.engine.control import lock
+from progtrain.engine.experiment import expand
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment.opening import executor_of, minutes, opened
 from progtrain.engine.experiment.runner import Options
@@ -42,25 +43,28 @@ def detach_option(function: Any) -> Any:
 @click.command("scaffold")
 @name_argument
 @run_option
+@click.option("--anew", is_flag=True, help="Also what is done already: it is done again.")
 @dry_run_option
 @json_option
 @click.pass_context
-def scaffold(ctx: click.Context, name: str, runs: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def scaffold(ctx: click.Context, name: str, runs: tuple[str, ...], anew: bool, dry_run: bool, as_json: bool) -> None:
     """Write what each run and each evaluation needs.
 
     First all tools look at the plan: where one of them finds something wrong, all of it is told and nothing is written.
     """
-    scaffold_with(workspace(ctx), name, runs, "", dry_run, as_json)
+    scaffold_with(workspace(ctx), name, runs, "", dry_run=dry_run, as_json=as_json, anew=anew)
 
 
-def scaffold_with(ws: Workspace, name: str, runs: Sequence[str], tool: str, dry_run: bool, as_json: bool) -> None:
+def scaffold_with(
+    ws: Workspace, name: str, runs: Sequence[str], tool: str, *, dry_run: bool, as_json: bool, anew: bool = False
+) -> None:
     experiment = opened(ws, name)
     executor = executor_of(experiment)
     if dry_run:
-        found = scaffold_stage.planned(experiment, runs, tool)
+        found = scaffold_stage.planned(experiment, runs, tool, anew=anew)
         said = scaffold_stage.answer(experiment, executor)
     else:
-        found, said = scaffold_stage.run(experiment, executor, runs, tool), ""
+        found, said = scaffold_stage.run(experiment, executor, runs, tool, anew=anew), ""
     if as_json:
         print_json("experiment_scaffold", _as_dict(found, experiment, dry_run, said))
         return
@@ -73,15 +77,17 @@ def scaffold_with(ws: Workspace, name: str, runs: Sequence[str], tool: str, dry_
             say(f"  writes  {ws.relative(path)}")
     for path in (path for writing in found for path in writing.edited):
         say(f"note: {ws.relative(path)} was edited, and stays as it is")
-    written = sum(bool(writing.reasons) for writing in found)
-    say(f"{written} trainings and evaluations to write, {len(found) - written} are there" if dry_run else "", bold=True)
+    for writing in (writing for writing in found if writing.kept):
+        say(f"note: {writing.piece.run.name}: {scaffold_stage.told_kept(writing)}")
+    former = scaffold_stage.left_over(experiment.folder, expand.runs(experiment.plan, experiment.folder))
+    for folder in former:
+        say(f"note: {folder} is no run of the plan any longer; its folder stays")
     if said:
         say(f"the executor says: {said}")
-    for former in (
-        scaffold_stage.left_over(experiment.folder, [writing.piece.run for writing in found]) if not runs else ()
-    ):
-        say(f"note: {former} is no run of the plan any longer; its folder stays")
-    if not dry_run:
+    written = sum(bool(writing.reasons) for writing in found)
+    if dry_run:
+        say(f"{written} trainings and evaluations to write, {len(found) - written} are there", bold=True)
+    else:
         say(f"scaffolded: {written} written, {len(found) - written} were there; progtrain experiment run {name} starts")
 
 

@@ -21,8 +21,10 @@ from progtrain.engine.control import lock
 from progtrain.engine.errors import Busy, InputError
 from progtrain.engine.experiment import results, runner, workers
 from progtrain.engine.experiment.folder import ExperimentFolder
+from progtrain.engine.experiment.opening import executor_of, opened
 from progtrain.engine.experiment.runner import Options
 from progtrain.engine.experiment.stages import run as run_stage
+from progtrain.engine.experiment.stages import scaffold
 from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.workspace import Workspace
 from tests.experiment.conftest import carried_out, lines, phases, reasons, scaffolded, starts
@@ -224,6 +226,19 @@ def test_all_that_is_wrong_is_told_at_once_and_nothing_is_written(lab: Workspace
         scaffolded(lab)
     assert "speed" in str(refused.value) and "needs a command" in str(refused.value)
     assert not folder.run("base").path.exists()
+
+
+def test_what_is_done_stays_until_it_is_wanted_anew(lab: Workspace, planned: Planned) -> None:
+    folder = planned(**TWO)
+    assert carried_out(lab) == 0
+    experiment = opened(lab, "cap")
+    assert all(not writing.reasons for writing in scaffold.run(experiment, executor_of(experiment)))
+    again = scaffold.run(experiment, executor_of(experiment), ["rank8"], anew=True)
+    assert [writing.reasons for writing in again] == [("it is to be done again",)] * 2
+    assert phases(folder) == {"rank8": "scaffolded", "rank16": "done"}
+    assert runner.run(lab, "cap", Options()) == 0
+    assert starts(lab) == ["rank8", "rank16", "rank8"]
+    assert len(lines(lab.root / "evaluations.txt")) == 3
 
 
 # cancelling

@@ -15,6 +15,7 @@ from progtrain.engine.experiment.logbook import Logbook
 from progtrain.engine.experiment.opening import resources_of, tool_of, worker_of
 from progtrain.engine.experiment.runner import busy
 from progtrain.engine.experiment.stages.pieces import pieces, trains
+from progtrain.engine.experiment.state import Part
 from progtrain.engine.experiment.workers import base
 from progtrain.engine.experiment.workers.base import Experiment, Piece
 from progtrain.engine.files import sha256, sha256_text, try_read_json, write_json
@@ -32,6 +33,10 @@ class Writing(NamedTuple):
     reasons: Sequence[str]
     #: files that somebody has edited since they were written; they stay as they are
     edited: Sequence[Path] = ()
+    #: names of files that would be others today, of what is done: it stays as it is
+    kept: Sequence[str] = ()
+    #: whether it is done again though nothing has changed
+    anew: bool = False
 
 
 def problems(experiment: Experiment, tool: str = "") -> list[InputError]:
@@ -71,13 +76,17 @@ def refuse(found: Sequence[InputError], experiment: Experiment) -> None:
         raise InputError(f"{len(found)} things are wrong:{told}", file=experiment.folder.plan)
 
 
-def planned(experiment: Experiment, names: Sequence[str] = (), tool: str = "") -> list[Writing]:
-    """What there is to write, all of it. Writes nothing. Raises `InputError` with all that is wrong."""
+def planned(experiment: Experiment, names: Sequence[str] = (), tool: str = "", *, anew: bool = False) -> list[Writing]:
+    """What there is to write, all of it. Writes nothing. Raises `InputError` with all that is wrong.
+
+    What is done stays as it is while the plan says the same of it; `anew`: that is written too, and done again.
+    """
     refuse(problems(experiment, tool), experiment)
     found, wrong = [], []
+    parts = _parts(experiment)
     for piece in pieces(experiment, names, tool):
         try:
-            found.append(_writing(piece))
+            found.append(_writing(piece, parts[piece.run.name, piece.cell.name if piece.cell else state.TRAIN], anew))
         except InputError as error:
             wrong.append(error)
     refuse(list({str(problem): problem for problem in wrong}.values()), experiment)
@@ -88,45 +97,46 @@ def planned(experiment: Experiment, names: Sequence[str] = (), tool: str = "") -
     return found
 
 
-def _writing(piece: Piece) -> Writing:
+def _writing(piece: Piece, part: Part, anew: bool) -> Writing:
     worker = worker_of(piece) if piece.cell or trains(piece) else None
     files = worker.files(piece) if worker else {}
     links = worker.links(piece) if worker else {}
-    before = entry(piece)
-    reasons: list[str] = []
-    edited: list[Path] = []
-    if before is None:
-        reasons.append("it is not scaffolded yet")
-    elif before.get("plan") != state.identity_of(piece.experiment.plan, piece.run, piece.cell):
-        reasons.append("the plan has changed")
-    written = (before or {}).get("written", {})
-    for path, text in files.items():
-        known, digest = written.get(_name(path, piece)), sha256_text(text)
-        if not path.exists():
-            reasons += [f"{_name(path, piece)} is missing"] if before else []
-        elif known != digest:
-            reasons += [f"{_name(path, piece)} is to be otherwise"] if before else []
-        elif sha256(path) != digest:
-            edited.append(path)
-    reasons += [f"{_name(path, piece)} leads elsewhere" for path, to in links.items() if before and _leads(path) != to]
-    return Writing(piece, files, links, tuple(reasons), tuple(edited))
+    if part.scaffolded is None:
+        return Writing(piece, files, links, ("it is not scaffolded yet",))
+    changed = [_name(path, piece) for path, text in files.items() if _is_other(path, text, part, piece)]
+    changed += [_name(path, piece) for path, to in links.items() if not _leads(path, to)]
+    if part.scaffolded.get("plan") != part.plan:
+        return Writing(piece, files, links, ("the plan has changed", *changed))
+    if state.holds(part):
+        if anew:
+            return Writing(piece, files, links, ("it is to be done again",), anew=True)
+        return Writing(piece, files, links, (), kept=changed)
+    edited = [path for path, text in files.items() if _is_edited(path, text, part, piece)]
+    return Writing(piece, files, links, [f"{name} is missing or was another" for name in changed], edited)
 
 
-def entry(piece: Piece) -> dict[str, Any] | None:
-    """What `run.json` says of it."""
-    told = try_read_json(piece.folder.scaffolded)
-    if not isinstance(told, dict):
-        return None
-    found = told.get("cells", {}).get(piece.cell.name) if piece.cell else told
-    return found if isinstance(found, dict) and "plan" in found else None
+def _is_other(path: Path, text: str, part: Part, piece: Piece) -> bool:
+    """Whether it is not there, or what it comes from has changed since it was written."""
+    return not path.is_file() or (part.scaffolded or {}).get("written", {}).get(_name(path, piece)) != sha256_text(text)
+
+
+def _is_edited(path: Path, text: str, part: Part, piece: Piece) -> bool:
+    """Whether somebody has changed it, and nothing else has: not for an attempt with other settings."""
+    if _is_other(path, text, part, piece) or sha256(path) == sha256_text(text):
+        return False
+    changes = try_read_json(piece.folder.changes(part.what, part.attempt)) if part.attempt else None
+    return not (changes or {}).get("settings")
 
 
 def _name(path: Path, piece: Piece) -> str:
     return path.relative_to(piece.experiment.folder.path).as_posix()
 
 
-def _leads(path: Path) -> Path | None:
-    return path.readlink() if path.is_symlink() else None
+def _leads(path: Path, to: Path) -> bool:
+    """Also where a script has made a folder of its own, which stays."""
+    if path.is_symlink():
+        return path.readlink() == to
+    return path.is_dir() and any(path.iterdir())
 
 
 def answer(experiment: Experiment, executor: Executor) -> str:
@@ -138,11 +148,20 @@ def answer(experiment: Experiment, executor: Executor) -> str:
     return executor.check(request)
 
 
-def run(experiment: Experiment, executor: Executor, names: Sequence[str] = (), tool: str = "") -> list[Writing]:
+def _parts(experiment: Experiment) -> dict[tuple[str, str], Part]:
+    plan, folder = experiment.plan, experiment.folder
+    runs = expand.runs(plan, folder)
+    groups = state.read(plan, runs, expand.cells(plan, runs, folder), folder)
+    return {(part.run.name, part.what): part for group in groups for part in group}
+
+
+def run(
+    experiment: Experiment, executor: Executor, names: Sequence[str] = (), tool: str = "", *, anew: bool = False
+) -> list[Writing]:
     """Writes what is missing or changed. Raises `InputError` before anything is written, or `Busy`."""
     folder = experiment.folder
     with lock.hold_file(folder.lock, busy(folder)):
-        found = planned(experiment, names, tool)
+        found = planned(experiment, names, tool, anew=anew)
         answer(experiment, executor)
         _refuse_at_work(found, executor)
         log = Logbook(folder, "scaffold", experiment.clock)
@@ -180,13 +199,15 @@ def _write_run(group: Sequence[Writing], log: Logbook) -> None:
     told = told if isinstance(told, dict) else {}
     for writing in group:
         if writing.reasons:
-            _remove_former(writing, entry(writing.piece) or {})
+            _remove_former(writing)
             _write(writing)
             text = "; ".join(writing.reasons)
             what = writing.piece.cell.name if writing.piece.cell else state.TRAIN
             log.write("scaffolded", text, tool=tool_of(writing.piece), run=piece.run.name, what=what)
         for path in writing.edited:
             log.write("note", f"{path.name} was edited, and stays as it is", run=piece.run.name)
+        if writing.kept:
+            log.write("note", told_kept(writing), run=piece.run.name)
     for writing in (writing for writing in group if writing.reasons):
         made = _entry(writing)
         if writing.piece.cell:
@@ -198,6 +219,11 @@ def _write_run(group: Sequence[Writing], log: Logbook) -> None:
         write_json(piece.folder.scaffolded, told)
 
 
+def told_kept(writing: Writing) -> str:
+    names = ", ".join(writing.kept[:3]) + (", ..." if len(writing.kept) > 3 else "")
+    return f"it is done and stays, though {names} would be otherwise today (scaffold --anew has it done again)"
+
+
 def _about(run: Run) -> dict[str, Any]:
     told = {"run": run.name, "type": run.type, "point": run.point, "seed": run.seed}
     return {**told, "parameters": dict(run.parameters), "settings": dict(run.settings)}
@@ -205,31 +231,39 @@ def _about(run: Run) -> dict[str, Any]:
 
 def _entry(writing: Writing) -> dict[str, Any]:
     piece = writing.piece
+    at = piece.experiment.clock().isoformat()
     hashes = {_name(path, piece): sha256_text(text) for path, text in writing.files.items()}
     links = {_name(path, piece): str(to) for path, to in writing.links.items()}
     return {
         "tool": tool_of(piece),
         "plan": state.identity_of(piece.experiment.plan, piece.run, piece.cell),
-        "files": sha256_text(repr(sorted(hashes.items()))),
+        "files": sha256_text(repr(sorted(hashes.items())) + (at if writing.anew else "")),
         "written": hashes,
         "links": links,
         **({} if piece.cell else {"trains": trains(piece)}),
-        "at": piece.experiment.clock().isoformat(),
+        "at": at,
     }
 
 
 def _write(writing: Writing) -> None:
+    top = writing.piece.experiment.folder.path
     files = {path: text for path, text in writing.files.items() if path not in writing.edited}
-    placing.put(files, writing.links, writing.piece.folder.path)
+    placing.put(files, writing.links, top)
 
 
-def _remove_former(writing: Writing, before: Mapping[str, Any]) -> None:
+def _remove_former(writing: Writing) -> None:
     """What an earlier plan needed and this one does not."""
-    piece = writing.piece
+    piece, before = writing.piece, _entry_of(writing.piece)
     wanted = {_name(path, piece) for path in (*writing.files, *writing.links)}
     for name in (*before.get("written", {}), *before.get("links", {})):
         if name not in wanted:
-            placing.remove(piece.experiment.folder.path / name, piece.folder.path)
+            placing.remove(piece.experiment.folder.path / name, piece.experiment.folder.path)
+
+
+def _entry_of(piece: Piece) -> Mapping[str, Any]:
+    told = try_read_json(piece.folder.scaffolded)
+    found = told.get("cells", {}).get(piece.cell.name) if isinstance(told, dict) and piece.cell else told
+    return found if isinstance(found, dict) else {}
 
 
 def _summary(experiment: Experiment) -> None:

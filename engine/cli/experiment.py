@@ -16,6 +16,7 @@ COMMANDS = {
     "resume": "Start again what failed or was cancelled, and nothing else.",
     "cancel": "End the jobs of an experiment, or of one run.",
     "list": "All experiments of the workspace.",
+    "search": "Find runs of all experiments, by their values and words.",
 }
 PLACES = {
     "design": "experiment_design",
@@ -26,6 +27,7 @@ PLACES = {
     "cancel": "experiment_stages:cancel",
     "status": "experiment_status",
     "list": "experiment_status:listed",
+    "search": "experiment_index:search",
 }
 
 

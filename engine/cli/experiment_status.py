@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -47,11 +48,29 @@ def command(ctx: click.Context, name: str, as_json: bool, watch: bool, interval:
 
 
 @click.command("list")
+@click.option(
+    "--export",
+    "kind",
+    type=click.Choice(["csv", "parquet"]),
+    help="All runs of all experiments here as one table; parquet needs pyarrow.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The table's file; without it CSV goes to the screen, parquet to experiments.parquet.",
+)
 @json_option
 @click.pass_context
-def listed(ctx: click.Context, as_json: bool) -> None:
+def listed(ctx: click.Context, kind: str | None, output: Path | None, as_json: bool) -> None:
     """All experiments of the workspace."""
     ws = workspace(ctx)
+    if kind is not None:
+        # what `status` need not wait for
+        from progtrain.engine.cli.experiment_index import export
+
+        export(ws, kind, output)
+        return
     rows = [_listed(folders.folder(ws, name)) for name in folders.names(ws)]
     if as_json:
         print_json("experiments", rows)

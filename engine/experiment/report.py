@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from progtrain.engine import metrics, values
 from progtrain.engine.analysis.facts import metric_text, signed_text
@@ -17,6 +13,7 @@ from progtrain.engine.experiment.compare import Difference, Measure
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.results import Row
+from progtrain.engine.experiment.tables import as_csv
 from progtrain.engine.files import write_text
 from progtrain.engine.rules import goal
 from progtrain.engine.text import shortened
@@ -40,22 +37,6 @@ def analyze(folder: ExperimentFolder, plan: Plan, ws: Workspace) -> list[Path]:
     drawn = _draw(folder, plots.plots(folder, plan, rows, found, told))
     write_text(folder.report, report(plan, rows, found, told, drawn, goal.primary_metric(goal.read(ws))))
     return [folder.results_table, folder.comparisons, *drawn, folder.report]
-
-
-def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
-    """All keys as columns, in the order in which they come first."""
-    columns = list(dict.fromkeys(key for line in lines for key in line))
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows([_cell(line.get(column)) for column in columns] for line in lines)
-    return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, default=str) if value else ""
-    return "" if value is None else value
 
 
 def _draw(folder: ExperimentFolder, made: Sequence[plots.Plot]) -> list[Path]:

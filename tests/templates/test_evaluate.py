@@ -87,6 +87,19 @@ def test_what_is_missing_of_the_evaluator_is_written_and_nothing_else(ws: Worksp
     assert (ws.eval_modules / "judge.py").read_text() == "# mine\n"
 
 
+def test_a_module_that_an_evaluator_from_before_does_not_know_is_not_added_to_it(ws: Workspace) -> None:
+    ensure_script(ws.eval_script)
+    before = evaluator_sha256(ws.root)
+    for path in ws.eval_modules.iterdir():
+        # as if nothing had needed it when the workspace was made
+        path.write_text(path.read_text().replace("from .weights import put_weights\n", ""))
+    (ws.eval_modules / "weights.py").unlink()
+    older = evaluator_sha256(ws.root)
+    assert older != before and to_write(ws.eval_script) == []
+    ensure_script(ws.eval_script)
+    assert evaluator_sha256(ws.root) == older
+
+
 def test_an_evaluator_in_one_file_gets_no_modules_and_keeps_its_hash(ws: Workspace) -> None:
     """One of the user's own, or of a workspace from before."""
     ws.eval_script.write_text("print('mine')\n")

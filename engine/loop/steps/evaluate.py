@@ -6,7 +6,9 @@ Writes `03_eval.py` and the modules that it works with where there are none; wha
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from progtrain.engine import metrics, values
@@ -42,13 +44,42 @@ def to_write(script: Path) -> list[str]:
 def missing(script: Path) -> dict[Path, Path]:
     """The script and the modules that it works with, where they are not there -> what they are copied from.
 
-    A script of the user's own that works with none of the modules does not get them.
+    A script of the user's own that works with none of the modules does not get them. Where some are there already, only
+    what these and the script import is added: a module of a newer progtrain would make it another evaluator.
     """
-    source = _TEMPLATES / script.name
+    source, folder = _TEMPLATES / script.name, script.parent / _MODULES.name
     text = (script if script.exists() else source).read_text("utf-8", "replace")
-    modules = sorted(_MODULES.glob("*.py")) if _MODULES.name in text else []
-    whole = {script: source, **{script.parent / _MODULES.name / module.name: module for module in modules}}
+    ours = {module.stem: module for module in sorted(_MODULES.glob("*.py"))} if _MODULES.name in text else {}
+    if folder.exists():
+        ours = {name: ours[name] for name in sorted(_needed(text, ours, folder))}
+    whole = {script: source, **{folder / module.name: module for module in ours.values()}}
     return {target: copied for target, copied in whole.items() if not target.exists()}
+
+
+def _needed(text: str, ours: Mapping[str, Path], folder: Path) -> set[str]:
+    """The modules of ours that a script imports, directly or through others, as they lie there or would."""
+    found, texts = {"__init__"} & ours.keys(), [text]
+    while texts:
+        names = (_imported(texts.pop()) & ours.keys()) - found
+        found |= names
+        lying = [folder / f"{name}.py" for name in names]
+        copied = [path if path.exists() else ours[path.stem] for path in lying]
+        texts += [path.read_text("utf-8", "replace") for path in copied]
+    return found
+
+
+def _imported(text: str) -> set[str]:
+    """Names of modules beside it, or of the package of ours, that a text imports; none where it is no Python."""
+    try:
+        statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    found = set()
+    for node in statements:
+        package, _, module = (node.module or "").partition(".") if not node.level else ("", "", node.module or "")
+        if node.level or package == _MODULES.name:
+            found |= {module} if module else {alias.name for alias in node.names}
+    return found
 
 
 def tell_if_written(context: Context, script: Path) -> None:

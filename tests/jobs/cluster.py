@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -173,16 +174,14 @@ class Cluster:
         return psutil.Process(_pid(self.folder / name))
 
     def _steps(self) -> list[psutil.Process]:
-        """The processes that watch over jobs: a daemon that was killed leaves them behind."""
+        """Who watches over jobs, and the jobs: a daemon that ends leaves them behind."""
         found = []
         for process in psutil.process_iter(["name"]):
-            if process.info["name"] == "slurmstepd":
-                try:
-                    ours = process.environ().get("SLURM_CONF") == str(self.conf)
-                except psutil.Error:
-                    continue
-                if ours:
-                    found.append(process)
+            if process.info["name"].startswith("slurmstepd"):
+                # its title stands over the beginning of its environment, which is empty for psutil
+                with suppress(psutil.Error, OSError):
+                    if f"SLURM_CONF={self.conf}\0".encode() in Path(f"/proc/{process.pid}/environ").read_bytes():
+                        found += [process, *process.children(recursive=True)]
         return found
 
 
@@ -208,7 +207,5 @@ def _pid(file: Path) -> int:
 
 
 def _send(process: psutil.Process, number: int) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return

@@ -26,12 +26,13 @@ from progtrain.engine.workspace import JobFolder
 from tests.jobs.cluster import Cluster, missing, until
 
 SLEEP = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
-#: it trains three epochs, goes on from where an earlier start ended, and saves when it is asked to stop
+WAITS = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\n"
+#: it trains for six seconds, goes on from where an earlier start ended, and saves when it is asked to stop
 TRAIN = """
 import os, time
 done = int(open('last.ckpt').read()) if os.path.exists('last.ckpt') else 0
 print('from', done, flush=True)
-for step in range(done, 30):
+for step in range(done, 60):
     if os.path.exists(os.environ.get('PROGTRAIN_STOP_FILE', 'nothing')): break
     time.sleep(0.1)
     open('last.tmp', 'w').write(str(step + 1)); os.replace('last.tmp', 'last.ckpt')
@@ -217,7 +218,7 @@ def test_a_requeued_job_trains_again_from_where_it_was(slurm: Slurm, folder: Job
     assert wait(slurm, folder).phase == "done"
     assert slurm.log(folder) == folder.restarted(1).log
     first, last = slurm.log(folder).read_text().splitlines()
-    assert int(first.removeprefix("from ")) > 0 and last == "to 30"
+    assert int(first.removeprefix("from ")) > 0 and last == "to 60"
 
 
 def test_near_its_time_limit_a_job_saves_and_goes_on_later(slurm: Slurm, folder: JobFolder, cluster: Cluster) -> None:
@@ -228,7 +229,7 @@ def test_near_its_time_limit_a_job_saves_and_goes_on_later(slurm: Slurm, folder:
     cluster.run("scancel", "--signal=USR1", "--batch", job)
     seen = wait(slurm, folder)
     assert (seen.phase, seen.cause) == ("paused", "time limit")
-    assert 0 < int((home(folder) / "last.ckpt").read_text()) < 30
+    assert 0 < int((home(folder) / "last.ckpt").read_text()) < 60
     assert not stop.exists(), "the next attempt would stop at once"
     until(lambda: cluster.job(job)["ExitCode"] == "85:0", "Slurm does not know of it")
 
@@ -318,11 +319,12 @@ def test_jobs_that_end_while_the_controller_is_dead_count_as_their_guards_said(
         monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
         slurm = quick()
         for one, code in ends.items():
-            slurm.submit(one, request(one, f"import time; time.sleep(3); raise SystemExit({code})"))
+            slurm.submit(one, request(one, f"{WAITS}raise SystemExit({code})"))
         for one in ends:
-            wait(slurm, one, "running")
+            until(one.beat.exists, "no guard began")
         cluster.controller().kill()
         assert quick().look_all([folder, *ends])[one].phase == "running"
+        (home(one) / "go").touch()
         for one, code in ends.items():
             assert wait(slurm, one).phase == ("failed" if code else "done")
         cluster.start_controller()

@@ -74,6 +74,8 @@ MULTICLASS: Expected = {
 }
 BINARY: Expected = {
     **of_classes(task="binary"),
+    # the mean of both classes' recall, as scikit-learn's is
+    "balanced_accuracy": lambda p, t: tm.recall((p > 0.5).long(), t, task="multiclass", num_classes=2, average="macro"),
     "bce": lambda p, t: torch.nn.functional.binary_cross_entropy(p, t.double()),
 }
 CLASS_ONE: Expected = {

@@ -87,6 +87,8 @@ class Metric:
         """Of torchmetrics' metrics, for those that take them."""
         places = judge.task in PLACES
         one_score = "binary" in (judge.task, self.average) or (places and judge.two_places)
+        # torchmetrics' accuracy of one score takes no mean over the classes
+        one_score &= not (self.key == "accuracy" and self.average == "macro" and judge.task == "binary")
         return {
             "task": "binary" if one_score else "multilabel" if judge.task == "multilabel" else "multiclass",
             "num_classes": max(judge.classes, 2),

@@ -48,6 +48,11 @@ def forget(ws: Workspace, version: str) -> None:
     ws.live_stop(version).unlink(missing_ok=True)
 
 
+def to_go_on(ws: Workspace, version: str) -> dict[str, str]:
+    """Where it is asked to stop, it saves there what another start can go on from."""
+    return {"PROGTRAIN_GO_ON_FILE": str(ws.going_on(version))}
+
+
 def going_on(checkpoint: Path) -> dict[str, str]:
     """Its first `fit()` or `train()` goes on from there."""
     return {"PROGTRAIN_RESUME_FROM": str(checkpoint)}

@@ -206,6 +206,10 @@ class Workspace:
         """A copy of the checkpoint that an attempt which was cut short left, and of the best one."""
         return self.own / "resume" / version
 
+    def going_on(self, version: str) -> Path:
+        """What a training saved that was asked to stop, for the next start."""
+        return self.record(version).with_name("going_on.ckpt")
+
     def record(self, version: str) -> Path:
         """What the hooks in a training tell of it; beside it its curve and, where nothing else has them, weights."""
         return self.own / "live" / version / "record.json"

@@ -29,6 +29,8 @@ def to_go_on_from(ws: Workspace, version: str) -> Path | None:
     record = hooks.record_of(ws, version)
     if not record or record.get("fit") != 1:
         return None
+    if _is_whole(asked_for := ws.going_on(version)):
+        return asked_for
     found = [path for path in _saved(ws, version, record.get("checkpoints") or []) if _is_whole(path)]
     return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
 
@@ -53,26 +55,33 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def keep(ws: Workspace, version: str) -> Path | None:
-    """Copies what a training is to go on from out of its own reach: many a script clears its folder first.
+def keep(ws: Workspace, version: str, attempt: str) -> Path | None:
+    """Copies what an attempt is to go on from out of its own reach: many a script clears its folder first.
 
     The best checkpoint goes along, since a better one may never come. Returns the copy, None where there is nothing.
+    Asked again for the same attempt, it is the same copy.
     """
-    source, kept = to_go_on_from(ws, version), ws.resume(version)
+    kept = ws.resume(version) / attempt
+    if kept.is_dir():
+        return next(path for path in kept.iterdir() if path.name != ws.version(version).best_checkpoint.name)
+    source = to_go_on_from(ws, version)
     if source is None:
         return None
+    making = ws.resume(version) / f".{attempt}"
     with storage_errors(kept):
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir(parents=True)
-        target = kept / ("last.ckpt" if source.is_file() else source.name)
+        shutil.rmtree(making.parent, ignore_errors=True)
+        making.mkdir(parents=True)
+        target = making / ("last.ckpt" if source.is_file() else source.name)
         if source.is_dir():
             shutil.copytree(source, target)
         else:
             shutil.copyfile(source, target)
         best = ws.version(version).best_checkpoint
         if best.is_file():
-            shutil.copyfile(best, kept / best.name)
-    return target
+            shutil.copyfile(best, making / best.name)
+        making.rename(kept)
+        ws.going_on(version).unlink(missing_ok=True)
+    return kept / target.name
 
 
 def forget(ws: Workspace, version: str) -> None:
@@ -82,8 +91,8 @@ def forget(ws: Workspace, version: str) -> None:
 def put_back_best(ws: Workspace, version: str) -> None:
     """The best one of the attempt before, where the one that went on from it found none better."""
     best = ws.version(version).best_checkpoint
-    kept = ws.resume(version) / best.name
-    if kept.is_file() and not best.exists():
+    kept = next(ws.resume(version).glob(f"*/{best.name}"), None)
+    if kept is not None and not best.exists():
         with storage_errors(best):
             best.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(kept, best)

@@ -52,6 +52,10 @@ def version_of(experiment: Experiment, run: Run) -> str:
     return next_version(version) if run.action is not None else version
 
 
+def base_is_script(experiment: Experiment) -> bool:
+    return bool(experiment.plan.base.script)
+
+
 def base(experiment: Experiment, version: str | None = None) -> dict[Path, str]:
     """Path -> what stands there, the script first; under names of the user's workspace, where nothing is written.
 

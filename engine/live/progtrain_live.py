@@ -72,10 +72,23 @@ class ProgtrainLive(Callback):
         if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
             self._write(trainer)
         if self._looks_and_finds() if trainer.world_size == 1 else self._all_agree_to_stop(trainer):
+            self._save(trainer)
             trainer.should_stop = self._stopped = True
             # without this, Lightning goes on to min_epochs and min_steps first
             trainer.fit_loop.min_epochs = 0
             trainer.fit_loop.epoch_loop.min_steps = 0
+
+    def _save(self, trainer):
+        """As it is after this batch, where another start is to go on: what is saved at an epoch's end says that the
+        epoch is over. All processes come here.
+        """
+        path = os.environ.get("PROGTRAIN_GO_ON_FILE")
+        if not path or self._stopped:
+            return
+        try:
+            trainer.save_checkpoint(path)
+        except Exception as error:  # it still ends as asked, with what its own callbacks save
+            sys.stderr.write(f"could not save what to go on from: {error}\n")
 
     def _looks_and_finds(self):
         """Not when it writes: it does so after each validation too, and epochs can be shorter than the time between."""

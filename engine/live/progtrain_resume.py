@@ -71,15 +71,20 @@ def _of_restart():
     if told.get("fit") != 1:
         return None
     found = [path for callback in told.get("checkpoints") or [] for path in _saved_by(callback)]
+    asked_for = os.environ.get("PROGTRAIN_GO_ON_FILE")
+    if asked_for and zipfile.is_zipfile(asked_for):
+        found = [asked_for]
     if not found:
         return None
     newest = max(found, key=os.path.getmtime)
-    kept = os.path.join(os.path.dirname(record), "going_on" + os.path.splitext(newest)[1])
+    kept = os.path.join(os.path.dirname(record), "going_on_from" + os.path.splitext(newest)[1])
     if os.path.isdir(newest):
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(newest, kept)
     else:
         shutil.copyfile(newest, kept)
+    if newest == asked_for:
+        os.remove(newest)  # the next start may have to go on from something newer
     return kept
 
 

@@ -106,6 +106,8 @@ class ProgtrainTransformers(sys.modules["transformers.trainer_callback"].Trainer
             self._written = time.monotonic()
         if stop:
             control.should_training_stop = self._stopped = True
+            # another start is to go on from there
+            control.should_save = control.should_save or bool(os.environ.get("PROGTRAIN_GO_ON_FILE"))
 
     def _stop_asked(self):
         return bool(self._paths["STOP"]) and os.path.exists(self._paths["STOP"])

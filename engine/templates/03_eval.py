@@ -1,6 +1,7 @@
 """Evaluates one version on the validation data: its best checkpoint, every sample, the metrics that the rules name.
 
     python 03_eval.py --version v001
+    python 03_eval.py --version v001 --checkpoint last.ckpt
     python 03_eval.py --external NAME      # a model from elsewhere: Models/external/NAME/inference_sample.py
 
 This file is yours: read it, change it, run it alone. What it works with lies beside it in progtrain_eval/, and is
@@ -92,6 +93,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Evaluates one version, or an external model.")
     parser.add_argument("--version", help="for example v001")
     parser.add_argument("--split", default="valid", choices=["valid", "test"])
+    parser.add_argument(
+        "--checkpoint", default="best.ckpt", metavar="FILE", help="another file of the version's folder"
+    )
     parser.add_argument("--external", metavar="NAME", help="a folder of Models/external/")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where to write, instead of beside the checkpoint")
     args = parser.parse_args()
@@ -119,7 +123,9 @@ class Job:
         self.path, self.split = find_script(args), args.split
         self.name, self.external = args.external or args.version, bool(args.external)
         self.home = ROOT / "Models" / ("external" if args.external else "Artifacts") / self.name
-        self.checkpoint = self.home if args.external else self.home / "best.ckpt"
+        self.checkpoint = self.home if args.external else self.home / args.checkpoint
+        if Path(args.checkpoint).name != args.checkpoint:
+            raise EvalError("--checkpoint names a file of the version's folder, without its path")
         self.folder = args.output or self.home
         listed = [m.get("name") if isinstance(m, dict) else m for m in config.get("metrics") or []]
         self.primary = str(config.get("primary_metric") or next(iter(listed), "loss"))
@@ -236,6 +242,8 @@ def by_training(job: Job) -> Evaluation | None:
 
 def by_log(job: Job) -> Evaluation:
     judge = judge_for(job)
+    if job.checkpoint.name != "best.ckpt":
+        raise EvalError(f"{job.checkpoint.name} cannot be evaluated: the log tells of the best epoch alone")
     scores = reported(job.home, judge.wanted, job.primary)
     print(f"note: {job.path.name} runs no Trainer and offers no load_split(split): the scores are {REPORTED}")
     tell_count(job, 0)

@@ -59,7 +59,12 @@ def probe(run: Run) -> Run:
 
 
 def _run(
-    warm: Callable[[dict[str, Any]], int], tmp_path: Path, text: str, *arguments: str, **files: str
+    warm: Callable[[dict[str, Any]], int],
+    tmp_path: Path,
+    text: str,
+    *arguments: str,
+    more: dict[str, str] | None = None,
+    **files: str,
 ) -> tuple[int, dict[str, Any], str]:
     folder, out = tmp_path / "here", tmp_path / "out"
     folder.mkdir(exist_ok=True)
@@ -71,7 +76,7 @@ def _run(
             "log": str(out / "log"),
             "live": str(LIVE),
             "arguments": arguments,
-            "environment": {f"PROGTRAIN_{name}_FILE": str(out / file) for name, file in files.items()},
+            "environment": {f"PROGTRAIN_{name}_FILE": str(out / file) for name, file in files.items()} | (more or {}),
         }
     )
     log = (out / "log").read_text()

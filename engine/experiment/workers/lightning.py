@@ -53,9 +53,9 @@ class Lightning(TrainingWorker):
         experiment, ws, version = piece.experiment, run_workspace.of(piece.folder), _version(piece)
         if piece.changes:
             placing.put(run_script.with_changes(ws, version, piece.changes), {}, ws.root)
-        going_on = _prepare(ws, version, resume=resume)
+        going_on = _prepare(ws, version, attempt.path.name if resume else None)
         words = version_files.arguments(ws, version, experiment.rules.training_args)
-        environment = hooks.of_training(ws, version)
+        environment = hooks.of_training(ws, version) | hooks.to_go_on(ws, version)
         if going_on is not None:
             environment |= hooks.going_on(going_on)
         # the rules' limit is for loops: here the plan's counts, where it has one
@@ -118,9 +118,9 @@ def _version(piece: Piece) -> str:
     return run_script.version_of(piece.experiment, piece.run)
 
 
-def _prepare(ws: Workspace, version: str, *, resume: bool) -> Path | None:
-    """Makes room for a training, or keeps what it is to go on from, and says where."""
-    kept = checkpoints.keep(ws, version) if resume else None
+def _prepare(ws: Workspace, version: str, resuming: str | None) -> Path | None:
+    """Makes room for a training, or keeps what the attempt of that name is to go on from, and says where."""
+    kept = checkpoints.keep(ws, version, resuming) if resuming is not None else None
     if kept is not None:
         ws.live_stop(version).unlink(missing_ok=True)
         return kept

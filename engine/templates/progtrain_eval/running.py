@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import fcntl
 import functools
 import importlib
 import os
@@ -115,6 +116,12 @@ class Untouched:
 
     def __init__(self, root: Path) -> None:
         self.root, self.active = root, False
+        # what a link that is removed says
+        self.says: dict[Path, Path] = {}
+        # two at once would each take what the other's script writes for that of their own
+        self.lock = os.open(root, os.O_RDONLY)
+        with suppress(OSError):
+            fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.kept = Path(tempfile.mkdtemp(prefix=".evaluating-", dir=root))
         self.before.clear()
 
@@ -150,7 +157,10 @@ class Untouched:
         copy = self.kept / f"{len(self.before)}"
         self.before[path] = copy if path.is_file() else None
         try:
-            if path.is_file():
+            if path.is_symlink() and gone:
+                self.says[path] = path.readlink()
+                copy.symlink_to(path.parent.resolve() / self.says[path])
+            elif path.is_file():
                 os.link(path, copy) if gone else shutil.copy2(path, copy)
         except OSError:
             self.before.pop(path)
@@ -161,6 +171,9 @@ class Untouched:
             if copy is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 copy.replace(path)
+                if path in self.says:
+                    path.unlink()
+                    path.symlink_to(self.says[path])
             elif path.is_dir():
                 with suppress(OSError):
                     path.rmdir()
@@ -168,3 +181,4 @@ class Untouched:
                 path.unlink(missing_ok=True)
         self.before.clear()
         shutil.rmtree(self.kept, ignore_errors=True)
+        os.close(self.lock)

@@ -22,7 +22,7 @@ PLACES = {
     "design": "experiment_design",
     "scaffold": "experiment_stages:scaffold",
     "run": "experiment_stages:run",
-    "analyze": "experiment_stages:analyze",
+    "analyze": "experiment_analyze",
     "resume": "experiment_stages:resume",
     "cancel": "experiment_stages:cancel",
     "status": "experiment_status",

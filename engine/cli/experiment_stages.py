@@ -1,4 +1,4 @@
-"""`progtrain experiment scaffold`, `run`, `analyze`, `resume` and `cancel`."""
+"""`progtrain experiment scaffold`, `run`, `resume` and `cancel`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from progtrain.engine.experiment import expand
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment.opening import executor_of, minutes, opened
 from progtrain.engine.experiment.runner import Options
-from progtrain.engine.experiment.stages import analyze as analyze_stage
 from progtrain.engine.experiment.stages import run as run_stage
 from progtrain.engine.experiment.stages import scaffold as scaffold_stage
 from progtrain.engine.experiment.stages.scaffold import Writing
@@ -165,25 +164,6 @@ def _dry_run(ws: Workspace, name: str, options: Options, as_json: bool) -> int:
     if said:
         say(f"the executor says: {said}")
     return 0
-
-
-@click.command("analyze")
-@name_argument
-@dry_run_option
-@json_option
-@click.pass_context
-def analyze(ctx: click.Context, name: str, dry_run: bool, as_json: bool) -> None:
-    """Compare the runs, and write the report."""
-    experiment = opened(workspace(ctx), name)
-    made = analyze_stage.planned(experiment) if dry_run else analyze_stage.run(experiment)
-    paths = [experiment.ws.relative(path) for path in made]
-    if as_json:
-        print_json("experiment_analyze", {"name": name, "dry_run": dry_run, "writes": paths})
-        return
-    if dry_run:
-        say("nothing is written; this is what would be:")
-    for path in paths:
-        say(f"  {path}")
 
 
 @click.command("resume")

@@ -27,7 +27,7 @@ from progtrain.engine.rules import rules
 from progtrain.engine.script.action.operation import number
 from progtrain.engine.workspace import Workspace
 
-_HEAD = "# The plan of an experiment: docs/experiments.md describes each key.\n"
+_HEAD = "# The plan of an experiment. Its keys: progtrain docs experiments\n"
 
 
 class Designed(NamedTuple):
@@ -94,6 +94,7 @@ def write(designed: Designed) -> None:
 def _content(ws: Workspace, name: str, given: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     varied = dict(map(_assigned, given.get("vary") or ()))
     version, repeats = given.get("from_version"), given.get("repeats") or 1
+    base = _base(ws, given.get("base"), version)
     kind = "candidates" if version else "repeats" if repeats > 1 and not varied else "grid"
     added = [{"name": "base", "type": "control"}] if given.get("with_base") or version else []
     if version:
@@ -103,7 +104,7 @@ def _content(ws: Workspace, name: str, given: Mapping[str, Any], notes: list[str
     parts = {
         "experiment": {"name": name, "question": given.get("question") or "", "kind": kind},
         "tools": tools,
-        "base": {"script": _base(ws, given.get("base"), version)},
+        "base": {"script": base},
         "variables": varied,
         "controls": {key: values[0] for key, values in map(_assigned, given.get("fixed") or ())},
         "repeats": repeats if repeats > 1 else None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from progtrain.engine.schema import Decision, Review
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from tests.advisor import scripted
+from tests.conftest import prepare_plain
 
 EditRules = Callable[..., None]
 
@@ -61,6 +63,21 @@ def events(ws: Workspace, kind: str) -> list[dict[str, Any]]:
 def briefing(ws: Workspace, version: str = "v001") -> dict[str, Any]:
     found: dict[str, Any] = json.loads(ws.drafts(version).briefing.read_text())
     return found
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The first version is trained and evaluated: no advice has been asked for yet."""
+    ws = Workspace(tmp_path_factory.mktemp("evaluated"))
+    prepare_plain(ws)
+    assert run(ws, autopilot=True, until="evaluate") == 0
+    return ws
+
+
+@pytest.fixture
+def plain(ws: Workspace, evaluated: Workspace) -> Workspace:
+    shutil.copytree(evaluated.root, ws.root, dirs_exist_ok=True)
+    return ws
 
 
 @pytest.fixture
@@ -210,11 +227,19 @@ def test_a_model_of_stories_proposes_nothing(plain: Workspace, edit_rules: EditR
 # hints
 
 
+@pytest.fixture(scope="module")
+def drafted(evaluated: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    ws = Workspace(tmp_path_factory.mktemp("drafted"))
+    shutil.copytree(evaluated.root, ws.root, dirs_exist_ok=True)
+    assert run(ws, autopilot=True, until="analyze") == 0
+    assert run(ws) == 3
+    return ws
+
+
 @pytest.fixture
-def waiting(plain: Workspace) -> Workspace:
-    assert run(plain, autopilot=True, until="analyze") == 0
-    assert run(plain) == 3
-    return plain
+def waiting(ws: Workspace, drafted: Workspace) -> Workspace:
+    shutil.copytree(drafted.root, ws.root, dirs_exist_ok=True)
+    return ws
 
 
 def test_a_hint_that_says_no_takes_candidates_out_and_can_be_taken_back(waiting: Workspace) -> None:

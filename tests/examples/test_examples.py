@@ -104,7 +104,7 @@ def test_the_baseline_trains_alone_and_leaves_room(trained: Train, name: str) ->
 
 
 def test_training_again_gives_the_same_curves(trained: Train) -> None:
-    ws = trained("wine")
+    ws = trained("digits")
     log = ws.version("baseline").logs / "version_0" / "metrics.csv"
     first = log.read_text()
     run(ws, ws.baseline_script.name)

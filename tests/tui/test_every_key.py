@@ -79,7 +79,8 @@ class Tour:
                 return bool(state() == becomes if becomes is not _ANYTHING else state() != before)
 
             try:
-                await settle(self.pilot, changed)
+                if not changed():
+                    await settle(self.pilot, changed)
             except AssertionError:
                 raise AssertionError(f"{key}: {before!r} became {state()!r}") from None
             self.pressed.add(key)

@@ -63,14 +63,14 @@ class Terminal:
         while shown not in self.written[since:]:
             assert self.read() and time.monotonic() < until, (shown, bytes(self.written[-2000:]))
 
-    def answered(self, since: int) -> None:
-        """Waits until something was drawn after that many bytes, and nothing more for half a second: an escape and
-        the key after it are one key to whoever reads both at once. A key may also have nothing to draw."""
+    def answered(self, since: int, still: float) -> None:
+        """Waits until something was drawn after that many bytes, and nothing more for so many seconds. A key may also
+        have nothing to draw."""
         until = time.monotonic() + 10
         while len(self.written) == since and time.monotonic() < until and self.read():
             pass
         quiet, length = time.monotonic(), len(self.written)
-        while time.monotonic() - quiet < 0.5 and time.monotonic() < until + 10 and self.read():
+        while time.monotonic() - quiet < still and time.monotonic() < until + 10 and self.read():
             if len(self.written) != length:
                 quiet, length = time.monotonic(), len(self.written)
 

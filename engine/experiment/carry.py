@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,8 @@ from progtrain.engine.workspace import JobFolder
 _GUARD_SECONDS = 5.0
 #: outputs may come later than a job's end on a network folder
 _OUTPUT_SECONDS = 60.0
+#: then jobs are looked at again
+_CHECK_SECONDS = 2.0
 #: between two times that what was seen is written though nothing is new
 _SEEN_SECONDS = 10.0
 
@@ -43,11 +46,13 @@ class Carrier:
     _since: dict[tuple[JobFolder, str], float] = field(default_factory=dict)
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
     _written: tuple[float, Any] = (-math.inf, None)
+    _done: dict[str, Sequence[Part]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         plan, folder = self.experiment.plan, self.experiment.folder
         self._runs = expand.runs(plan, folder)
-        self._cells = expand.cells(plan, self._runs, folder)
+        cells = expand.cells(plan, self._runs, folder)
+        self._cells = {run.name: [cell for cell in cells if cell.run == run.name] for run in self._runs}
 
     @property
     def chosen(self) -> list[RunState]:
@@ -74,11 +79,16 @@ class Carrier:
     # looking
 
     def _look(self) -> list[JobFolder]:
-        folder = self.experiment.folder
-        parts = state.read(self.experiment.plan, self._runs, self._cells, folder)
+        folder, plan = self.experiment.folder, self.experiment.plan
+        parts = [
+            self._done.get(run.name) or state.read_run(plan, run, self._cells[run.name], folder.run(run.name))
+            for run in self._runs
+        ]
         opened = list(state.open_attempts(parts, folder))
         seen = self.executor.look_all(opened)
         self.states = state.fold(parts, seen, folder)
+        # nobody but this runner changes what is done: it need not be read again
+        self._done |= {held.run.name: held.parts for held in self.states if held.phase == "done"}
         ages = [held.stale for held in seen.values() if held.stale is not None]
         self.silent = max(ages, default=None)
         self._keep(seen)
@@ -100,13 +110,15 @@ class Carrier:
 
     def _tell(self, part: Part) -> None:
         """Of a state that is new, where it tells more than what the runner itself did."""
-        key, shown = (part.run.name, part.what), f"{part.phase} {part.reason}"
+        # not the words of the part: they tell for how long a cluster is silent
+        reason = part.seen.reason if part.seen else part.reason
+        key, shown = (part.run.name, part.what), f"{part.phase} {_steady(reason)}"
         before = self._told.get(key)
         self._told[key] = shown
         if before in (None, shown) or part.phase not in ("queued", "running", "waiting"):
             return
-        about = {"run": part.run.name, "what": part.what, "phase": part.phase, "reason": part.reason}
-        text = f"{part.phase}{f': {part.reason}' if part.reason else ''}"
+        about = {"run": part.run.name, "what": part.what, "phase": part.phase, "reason": reason}
+        text = f"{part.phase}{f': {reason}' if reason else ''}"
         if part.phase == "waiting":
             self.log.write("waiting", text, tool=self._tool(part), **about)
             notify.tell(self.experiment.folder, self.experiment.plan, "waiting", about)
@@ -135,13 +147,14 @@ class Carrier:
 
     def _check(self) -> bool:
         """Loads what trainings left, one by one: before the first evaluation of any, or of its own."""
-        for held in self.states:
+        begun, found = time.monotonic(), False
+        for held in self.states if self._may_evaluate() else ():
             training = held.training
             unchecked = training.phase == "trained" and training.trains and not training.checked
-            if unchecked and self._is_wanted(held.run) and self._may_evaluate():
+            if unchecked and self._is_wanted(held.run) and time.monotonic() - begun < _CHECK_SECONDS:
                 attempts.check(self._piece(training), training, self.log)
-                return True
-        return False
+                found = True
+        return found
 
     def _may_evaluate(self) -> bool:
         """Whether evaluations may begin, as far as the trainings of other runs go."""
@@ -249,4 +262,10 @@ def _plain(seen: Seen) -> dict[str, Any]:
 
 def _lasting(plain: dict[str, Any]) -> dict[str, Any]:
     """Without what changes from one second to the next."""
-    return {key: value for key, value in plain.items() if key not in ("beat_age", "stale")}
+    lasting = {key: value for key, value in plain.items() if key not in ("beat_age", "stale")}
+    return lasting | {"reason": _steady(plain.get("reason", ""))}
+
+
+def _steady(reason: str) -> str:
+    """Without its numbers: some tell for how long something has been so."""
+    return re.sub(r"\d+", "", reason)

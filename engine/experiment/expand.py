@@ -19,6 +19,7 @@ from progtrain.engine.script.names import nearest
 
 #: before it the settings of each run, where nothing else is said
 _FIRST_SEED = 42
+_TAKEN = frozenset({"analysis", "inbox"})
 #: at most so many runs are made of one plan: more are a typing error
 MOST_RUNS = 10_000
 
@@ -194,6 +195,9 @@ def _refuse_twins(found: Sequence[Run], folder: ExperimentFolder) -> None:
     by_name: dict[str, Run] = {}
     by_settings: dict[str, Run] = {}
     for run in found:
+        if run.name in _TAKEN:
+            reason = f"a run cannot be called {run.name}: it is the name of a folder of the experiment's own"
+            raise InputError(reason, file=folder.plan, place="key runs.add", fix="choose another name")
         twin = by_name.setdefault(run.name, run)
         if twin is not run:
             reason = f"two runs are called {run.name}: {_told(twin)} and {_told(run)}"

@@ -36,6 +36,8 @@ INTERNAL = 70
 UNREACHABLE = Busy.exit_code
 #: between two turns: at first, and at most while nothing changes
 _SECONDS, _MOST_SECONDS = 0.1, 1.0
+#: and so many times as long as the turn took
+_REST = 10
 
 
 class Options(NamedTuple):
@@ -111,6 +113,7 @@ def _walk(carrier: Carrier, patience: float | None) -> int | None:
     """Until nothing is left to do; an exit code where it gives up before."""
     pause = _SECONDS
     while True:
+        begun = time.monotonic()
         changed, left = carrier.turn()
         if not left:
             return None
@@ -119,7 +122,8 @@ def _walk(carrier: Carrier, patience: float | None) -> int | None:
             carrier.log.write("unreachable", text, seconds=carrier.silent)
             return UNREACHABLE
         pause = _SECONDS if changed else min(2 * pause, _MOST_SECONDS)
-        time.sleep(0 if changed else pause)
+        # of a large experiment a turn takes long: most of the time it is to rest all the same
+        time.sleep(0 if changed else max(pause, _REST * (time.monotonic() - begun)))
 
 
 def _told(carrier: Carrier, log: Logbook) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from progtrain.engine import values
 from progtrain.engine.errors import ProgtrainError, StorageError
 from progtrain.engine.experiment import devices, notify, results, retry, state
 from progtrain.engine.experiment.folder import ExperimentFolder
@@ -154,7 +155,7 @@ def _done(piece: Piece, part: Part, ended: Ended, seen: Seen, log: Logbook) -> N
     if isinstance(worker, EvaluationWorker):
         scores = worker.scores(piece)
         results.append(experiment.folder, row(piece, part, "done", scores=scores))
-        told = ", ".join(f"{score.metric} {score.value}" for score in scores)
+        told = ", ".join(f"{s.metric} {'-' if s.value is None else values.metric(s.value)}" for s in scores)
         about["metrics"] = {score.metric: score.value for score in scores}
     else:
         told = ""

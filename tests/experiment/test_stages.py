@@ -149,6 +149,23 @@ def test_a_plan_is_made_from_options_and_checked(designed: Workspace) -> None:
     assert again.returncode == 2 and "there is a plan already" in again.stderr
 
 
+@pytest.mark.slow
+def test_the_candidates_of_a_version_are_tried_side_by_side(plain: Workspace) -> None:
+    assert progtrain(plain, "run", "--yes", "--until", "author").returncode == 0
+    done = experiment(plain, "design", "which", "--from", "v001", "--candidates", "2", "--parallel", "3")
+    assert done.returncode == 0 and "which: 3 runs, 3 evaluations" in done.stdout, done.stderr
+    assert experiment(plain, "scaffold", "which").returncode == 0
+    ran = experiment(plain, "run", "which")
+    assert ran.returncode == 0, ran.stdout
+    rows = as_json(plain, "experiment", "status", "which", "--json")["rows"]
+    assert [row["type"] for row in rows] == ["control", "trained", "trained"]
+    assert all(row["metrics"]["accuracy"] > 0.5 for row in rows)
+    # the loop's own versions are what they were
+    assert plain.versions() == ["v001", "v002"]
+    analyzed = experiment(plain, "analyze", "which")
+    assert analyzed.returncode == 0 and "Against the control **base**" in analyzed.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

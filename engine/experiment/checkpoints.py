@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from progtrain.engine import hooks
+from progtrain.engine.experiment import curves
 from progtrain.engine.files import storage_errors
 from progtrain.engine.script.repair.failure import Failure
 from progtrain.engine.text import clean_line
@@ -17,6 +18,8 @@ from progtrain.engine.workspace import Workspace
 _CHECK_SECONDS = 600
 #: what a checkpoint must hold, to go on from it as if nothing had been: not the weights alone
 _OF_LIGHTNING = (b"pytorch-lightning_version", b"optimizer_states")
+#: what is kept beside it
+_BEST, _CURVE = "best.ckpt", "metrics.csv"
 _OF_TRANSFORMERS = "trainer_state.json"
 
 
@@ -63,14 +66,15 @@ def keep(ws: Workspace, version: str, attempt: str) -> Path | None:
     """
     kept = ws.resume(version) / attempt
     if kept.is_dir():
-        return next(path for path in kept.iterdir() if path.name != ws.version(version).best_checkpoint.name)
+        return next(path for path in kept.iterdir() if path.name not in (_BEST, _CURVE))
     source = to_go_on_from(ws, version)
     if source is None:
         return None
     making = ws.resume(version) / f".{attempt}"
     with storage_errors(kept):
-        shutil.rmtree(making.parent, ignore_errors=True)
+        shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
+        curves.keep(ws, version, _earlier(ws, version, _CURVE), making / _CURVE)
         target = making / ("last.ckpt" if source.is_file() else source.name)
         if source.is_dir():
             shutil.copytree(source, target)
@@ -78,7 +82,10 @@ def keep(ws: Workspace, version: str, attempt: str) -> Path | None:
             shutil.copyfile(source, target)
         best = ws.version(version).best_checkpoint
         if best.is_file():
-            shutil.copyfile(best, making / best.name)
+            shutil.copyfile(best, making / _BEST)
+        for old in ws.resume(version).iterdir():
+            if old != making:
+                shutil.rmtree(old)
         making.rename(kept)
         ws.going_on(version).unlink(missing_ok=True)
     return kept / target.name
@@ -90,12 +97,21 @@ def forget(ws: Workspace, version: str) -> None:
 
 def put_back_best(ws: Workspace, version: str) -> None:
     """The best one of the attempt before, where the one that went on from it found none better."""
-    best = ws.version(version).best_checkpoint
-    kept = next(ws.resume(version).glob(f"*/{best.name}"), None)
-    if kept is not None and not best.exists():
+    best, kept = ws.version(version).best_checkpoint, _earlier(ws, version, _BEST)
+    if kept.is_file() and not best.exists():
         with storage_errors(best):
             best.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(kept, best)
+
+
+def complete_curve(ws: Workspace, version: str) -> bool:
+    """Whether earlier starts had logged something that this one had not."""
+    return curves.complete(ws, version, _earlier(ws, version, _CURVE))
+
+
+def _earlier(ws: Workspace, version: str, name: str) -> Path:
+    """Of what is kept of the start before; where there was none, a path at which nothing is."""
+    return next(ws.resume(version).glob(f"[!.]*/{name}"), ws.resume(version) / name)
 
 
 def load(python: str, ws: Workspace, version: str) -> Failure | None:

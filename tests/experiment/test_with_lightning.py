@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from importlib.util import find_spec
@@ -139,3 +140,6 @@ def test_a_training_that_was_cut_short_goes_on_at_its_step(lit: Workspace, how: 
     # the script clears its folder first, and goes on all the same
     assert steps(piece)[before:] == list(range(before if how == "stopped" else 8, 32))
     assert (piece.folder.artifacts / "best.ckpt").is_file()
+    with (piece.folder.artifacts / "logs/version_0/metrics.csv").open() as file:
+        logged = [int(row["step"]) for row in csv.DictReader(file) if row["train_loss_step"]]
+    assert logged == list(range(32))

@@ -86,6 +86,9 @@ class Lightning(TrainingWorker):
         failure = failure or _shared(piece, ws, version)
         if failure is not None:
             return Ended(failure, notes=notes)
+        if checkpoints.complete_curve(ws, version):
+            notes.append("it was cut short and gone on with: metrics.csv has the rows of the starts before too")
+        checkpoints.forget(ws, version)
         return Ended(None, train.outputs(ws, version), notes)
 
     def smaller(self, piece: Piece) -> dict[str, Any] | None:

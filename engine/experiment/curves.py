@@ -62,9 +62,8 @@ def _read(path: Path | None) -> _ROWS:
 
 def _write(path: Path, rows: Sequence[dict[str, str]]) -> None:
     out = io.StringIO()
-    table = csv.DictWriter(
-        out, list(dict.fromkeys(name for row in rows for name in row if name)), extrasaction="ignore"
-    )
+    names = dict.fromkeys(name for row in rows for name in row if name)
+    table = csv.DictWriter(out, list(names), extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     write_text(path, out.getvalue())

@@ -129,6 +129,20 @@ def test_protocol_names_all_that_makes_scores_comparable(toy: Workspace, evaluat
     assert (before.seed, before.split, before.task) == (42, "valid", "classification")
 
 
+def test_another_checkpoint_of_a_version_is_evaluated_into_a_folder_of_its_own(
+    toy: Workspace, evaluated: Run, tmp_path: Path
+) -> None:
+    toy.version("v001").last_checkpoint.write_bytes(b"other weights")
+    arguments = ("--version", "v001", "--output", str(tmp_path / "cell"))
+    assert evaluated(*arguments, "--checkpoint", "last.ckpt").code == 0
+    protocol = json.loads((tmp_path / "cell/_eval/protocol.json").read_text())
+    assert protocol["checkpoint_sha256"] == sha256(toy.version("v001").last_checkpoint)
+    assert not toy.version("v001").eval_score.exists()
+    told = evaluated(*arguments, "--checkpoint", "../v002/best.ckpt")
+    assert told.code == 1 and "names a file of the version's folder, without its path" in told.err
+    assert "gone.ckpt does not exist" in evaluated(*arguments, "--checkpoint", "gone.ckpt").err
+
+
 def test_the_same_samples_are_shown_for_every_version(toy: Workspace, evaluated: Run, rules: Put, put: Put) -> None:
     """Drawn with the rules' seed, whatever order a script gives them in."""
     rules(metrics=["accuracy"], infer_samples=4)

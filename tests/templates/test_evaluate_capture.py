@@ -228,6 +228,18 @@ def test_logs_that_a_script_begins_anew_before_fit_are_kept(lab: Workspace, eval
     assert {name: after[name] for name in before} == before
 
 
+def test_a_checkpoint_that_is_a_link_survives_a_script_that_clears_its_folder(
+    lab: Workspace, evaluated: Run, trained: Run
+) -> None:
+    trained(("    t = trainer()", "    import shutil; shutil.rmtree(OUT, ignore_errors=True)\n    t = trainer()"))
+    best = lab.version("v001").best_checkpoint
+    (lab.root / "kept").mkdir()
+    best.rename(lab.root / "kept/best.ckpt")
+    best.symlink_to("../../../kept/best.ckpt")
+    checked(lab, evaluated)
+    assert str(best.readlink()) == "../../../kept/best.ckpt" and best.is_file()
+
+
 def test_each_validation_loader_is_scored_under_ids_of_its_own(lab: Workspace, evaluated: Run, trained: Run) -> None:
     """The loss is that of all samples, as the metrics are."""
     seen = trained(("def validation_step(self, batch, i):", "def validation_step(self, batch, i, dataloader_idx=0):"),

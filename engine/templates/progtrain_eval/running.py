@@ -159,7 +159,7 @@ class Untouched:
         try:
             if path.is_symlink() and gone:
                 self.says[path] = path.readlink()
-                copy.symlink_to(path.parent.resolve() / self.says[path])
+                copy.symlink_to(path.resolve())
             elif path.is_file():
                 os.link(path, copy) if gone else shutil.copy2(path, copy)
         except OSError:

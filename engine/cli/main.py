@@ -34,6 +34,7 @@ COMMANDS = {
     "samples": "Outcome of the validation samples of a version.",
     "journal": "What happened when, with the command to repeat it.",
     "experiment": "Many runs that answer one question, side by side, here or on a cluster.",
+    "create-inspect-task": "Write a task of inspect-ai for the rows of a file.",
     "model": "The advisor's model: what it is, whether it serves, how fast it is.",
     "docs": "Read the documentation.",
 }
@@ -61,6 +62,7 @@ def _workers() -> dict[str, dict[str, str]]:
 @click.group(
     cls=Commands,
     table=COMMANDS,
+    places={"create-inspect-task": "inspect_task"},
     other=_of_worker,
     others=_workers,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -10,7 +10,7 @@ from typing import Any
 
 from progtrain.engine import hooks, metrics, values
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment.workers.base import Piece
+from progtrain.engine.experiment.workers.base import Piece, training
 from progtrain.engine.files import storage_errors, try_read_json
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.script.names import canonical
@@ -132,13 +132,17 @@ def _ends_of_tensors(header: bytes) -> int | None:
 
 
 def checkpoint(piece: Piece) -> Path:
-    """What a cell is to evaluate: what `eval-only` names, else what the run's artifacts keep for the cell's epoch.
+    """What a cell is to evaluate: what `eval-only` names, the base's model for a control that is not trained, else what
+    the run's artifacts keep for the cell's epoch.
 
     A file or folder called `best`, `last` or `epoch_3` (`epoch3`, `epoch=3`), whatever its suffix. Where nothing is
     called best or last there is one result: the whole folder. Raises `InputError` where an epoch was not kept.
     """
     if piece.run.checkpoint is not None:
         return piece.experiment.path(piece.run.checkpoint).absolute()
+    plan, below = piece.experiment.plan, piece.experiment.plan.base.model.get("path")
+    if below and plan.tools.training and not training(plan.tools.training).trains(piece.run):
+        return piece.experiment.path(below).absolute()
     made = piece.folder.artifacts.absolute()
     epoch = piece.cell.epoch if piece.cell else "best"
     wanted = {epoch} if isinstance(epoch, str) else {f"epoch_{epoch}", f"epoch{epoch}", f"epoch={epoch}"}

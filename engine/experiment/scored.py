@@ -33,18 +33,17 @@ def clear(folder: CellFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def taken(piece: Piece, evaluator: Mapping[str, Any], data: Sequence[Path]) -> Ended:
+def taken(piece: Piece, evaluator: Mapping[str, Any], data_sha256: str) -> Ended:
     """Reads what a tool wrote, brings the samples to the form in which they are compared, and says how it came about.
 
-    `evaluator`: what makes this evaluation this one, and `data`, the files that it measures on: scores of other ones
-    are not compared.
+    `evaluator`: what makes this evaluation this one. Scores of another one, or on other data, are not compared.
     """
     folder = piece.cell_folder
     try:
         if folder.per_sample.is_file():
             _in_our_form(folder, [score.metric for score in read(folder, counted=False)])
         found = read(folder)
-        _write_protocol(piece, evaluator, data, max(score.samples for score in found))
+        _write_protocol(piece, evaluator, data_sha256, max(score.samples for score in found))
     except (InputError, StepFailed) as error:
         fix = error.fix or "see the output of the evaluation"
         return Ended(Failure("outputs", error.located, fix))
@@ -124,12 +123,12 @@ def write_per_sample(path: Path, header: Sequence[str], rows: Iterable[Sequence[
     write_text(path, out.getvalue())
 
 
-def _write_protocol(piece: Piece, evaluator: Mapping[str, Any], data: Sequence[Path], samples: int) -> None:
+def _write_protocol(piece: Piece, evaluator: Mapping[str, Any], data_sha256: str, samples: int) -> None:
     assert piece.cell is not None
     tested = outcome.checkpoint(piece)
     protocol = {
         "evaluator_sha256": sha256_text(repr(sorted(evaluator.items()))),
-        "data_sha256": sha256_text(repr([fingerprint(path) for path in data])),
+        "data_sha256": data_sha256,
         "checkpoint_sha256": fingerprint(tested),
         "script_sha256": "",
         "seed": piece.run.seed or 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from progtrain.engine.experiment.runner import Options
 from progtrain.engine.experiment.stages import scaffold
 from progtrain.engine.experiment.view import look
 from progtrain.engine.workspace import Workspace
+from tests.experiment.tools import OTHER_PYTHON
 from tests.jobs.conftest import cluster, running_cluster  # noqa: F401 - fixtures
 
 #: tells of each start in a line of starts.txt; what a run is to do wrong stands in faults.json, by its rank
@@ -128,3 +130,11 @@ def phases(folder: ExperimentFolder) -> dict[str, str]:
 
 def reasons(folder: ExperimentFolder) -> dict[str, str]:
     return {held.run.name: f"{held.cause}: {held.reason}" for held in look(folder).states}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A language model with random weights, made once."""
+    folder = tmp_path_factory.mktemp("tiny")
+    subprocess.run([OTHER_PYTHON, Path(__file__).with_name("tiny_model.py"), folder, "chat"], check=True, timeout=300)
+    return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ from progtrain.engine.experiment.workers import base
 from progtrain.engine.files import try_read_json
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.workspace import Workspace
-from tests.experiment.tools import carry_out, complaints, experiment, piece, runs, scaffold
+from tests.experiment.tools import OTHER_PYTHON, carry_out, complaints, experiment, needs_peft, piece, runs, scaffold
 
-OTHER_PYTHON = Path(sys.prefix) / "scripts" / "bin" / "python"
-needs_peft = pytest.mark.skipif(not OTHER_PYTHON.exists(), reason=f"no {OTHER_PYTHON}: make test-all sets it up")
 WORKER = base.training("peft")
 PLAN = """
 experiment: {name: cap}
@@ -29,13 +26,6 @@ variables: {lora_rank: [2, 4]}
 controls: {lr: 1e-2, epochs: 2, batch_size: 8, max_length: 64}
 runs: {add: [{name: plain, type: control}]}
 """
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    subprocess.run([OTHER_PYTHON, Path(__file__).with_name("tiny_model.py"), folder], check=True, timeout=300)
-    return folder
 
 
 def prepare(ws: Workspace, model: Path | None = None) -> None:

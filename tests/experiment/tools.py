@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import expand, folder, plan
@@ -15,6 +18,15 @@ from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules import rules
 from progtrain.engine.schema import JobState
 from progtrain.engine.workspace import Workspace
+
+#: interpreters with tools that progtrain does not need
+OTHER_PYTHON, INSPECT_PYTHON, TUNE_PYTHON = (
+    Path(sys.prefix) / name / "bin" / "python" for name in ("scripts", "inspect", "torchtune")
+)
+needs_peft, needs_inspect, needs_tune = (
+    pytest.mark.skipif(not (p.parents[1] / "ready").exists(), reason=f"{p} is not set up: make test-all does it")
+    for p in (OTHER_PYTHON, INSPECT_PYTHON, TUNE_PYTHON)
+)
 
 
 def experiment(ws: Workspace, text: str, python: str = sys.executable) -> Experiment:

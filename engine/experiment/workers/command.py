@@ -18,6 +18,7 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import outcome, scored
 from progtrain.engine.experiment.plan import Task
 from progtrain.engine.experiment.workers.base import Ended, EvaluationWorker, Experiment, Piece, Score, TrainingWorker
+from progtrain.engine.files import sha256_text
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.script.action.operation import number
 from progtrain.engine.script.names import nearest
@@ -148,7 +149,8 @@ class CommandEvaluation(EvaluationWorker):
         files = _files(task.command or [], piece.experiment)
         code = [path for path in files if path.suffix in (".py", ".sh")]
         evaluator = {"command": task.command, "options": task.options, "code": [scored.fingerprint(p) for p in code]}
-        return scored.taken(piece, evaluator, [path for path in files if path not in code])
+        data = [scored.fingerprint(path) for path in files if path not in code]
+        return scored.taken(piece, evaluator, sha256_text(repr(data)))
 
     def scores(self, piece: Piece) -> list[Score]:
         return scored.read(piece.cell_folder)

@@ -23,14 +23,17 @@ from progtrain.engine import clock
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import storage_errors, try_read_json, write_json, write_text
 from progtrain.engine.jobs import batch, commands
-from progtrain.engine.jobs.base import LOST, Executor, Seen, beat_age
+from progtrain.engine.jobs.base import LOST, Executor, Seen, as_guard_says, beat_age
 from progtrain.engine.jobs.detached import send
+from progtrain.engine.jobs.local import Local
 from progtrain.engine.jobs.verdict import FRESH_SECONDS, is_over, verdict
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.text import tail
 from progtrain.engine.workspace import JobFolder
 
 Clock = Callable[[], float]
+#: between two questions, while nothing changes
+_MOST_SECONDS = 120.0
 #: answers without the job before sbatch is asked again
 _LOOKS = 2
 
@@ -139,7 +142,11 @@ class Slurm(Executor):
         stale = None if self._silent is None or not self._unclear(guard, beat) else self._now() - self._silent
         if guard is None and not submitted.get("job"):
             return replace(_not_taken(folder, submitted), stale=stale)
-        job = (guard and guard.job) or submitted["job"]
+        job = (guard and guard.job) or submitted.get("job")
+        if job is None:
+            # it was begun on this machine, before the plan named a cluster
+            local = Local().look(folder)
+            return as_guard_says(local) if local else Seen("none")
         row = self._rows.get(job)
         answered = self._answered > self._submitted.get(folder, -math.inf)
         if answered and is_over(row):
@@ -178,7 +185,7 @@ class Slurm(Executor):
             if changed:
                 self._wait = self._poll
                 return
-        self._wait = min(2 * self._wait, 4 * self._poll)
+        self._wait = min(2 * self._wait, 4 * self._poll, max(self._poll, _MOST_SECONDS))
 
     def _sbatch(self, folder: JobFolder) -> None:
         intent, request = try_read_json(folder.intent), _request(folder)
@@ -275,11 +282,8 @@ def _as_state(folder: JobFolder, seen: Seen) -> JobState | None:
     """What the loop goes by: a state whether or not the guard has written one."""
     if seen.phase == "none":
         return None
-    began = folder.intent.stat().st_mtime
-    nobody = JobState(
-        status="pending", host="", pid=0, create_time=0.0, started_at=datetime.fromtimestamp(began).astimezone()
-    )
-    state = seen.state or nobody
+    began = datetime.fromisoformat((try_read_json(folder.intent) or {}).get("at") or clock.now().isoformat())
+    state = seen.state or JobState(status="pending", host="", pid=0, create_time=0.0, started_at=began)
     if not seen.ended:
         if seen.phase == "running" and seen.state is not None:
             return state

@@ -104,8 +104,7 @@ def _after_its_end(
         return Seen("failed", f"its node {row['node']} failed", "node failure")
     if state == "PREEMPTED":
         return _preempted(gone)
-    outside = seen.phase == "cancelled"
-    return replace(seen, reason="from outside: by scancel, or by whoever runs the cluster") if outside else seen
+    return _cancelled(asked) if state == "CANCELLED" or seen.phase == "cancelled" else seen
 
 
 def _over(
@@ -130,8 +129,7 @@ def _over(
     if began and early:
         return Seen("ending", "it is over for Slurm; its guard's last word is awaited")
     if state == "CANCELLED" or (asked and guard is None):
-        by = "" if asked else "from outside: by scancel, or by whoever runs the cluster"
-        return Seen("cancelled", by, "cancelled" if guard or began else "cancelled before start")
+        return _cancelled(asked, began=bool(guard) or began)
     if state in ("TIMEOUT", "DEADLINE"):
         return _time_limit()
     if row is not None and state == "FAILED" and guard is None:
@@ -150,6 +148,8 @@ def _in_queue(guard: JobState | None, row: Mapping[str, str], beat: float | None
         return Seen("queued" if starts else "waiting", ": ".join(part for part in (again, why) if part))
     if row["state"] in ("SUSPENDED", "STOPPED"):
         return Seen("running", "suspended by Slurm for now")
+    if row["state"] == "COMPLETING":
+        return Seen("ending", "its node clears up after it")
     if guard is None:
         return Seen("running", "its node prepares it")
     return Seen("running", "" if beat is None else f"no sign of it for {lasting(beat)}")
@@ -161,6 +161,11 @@ def _short_of_memory(row: Mapping[str, str] | None, output: str) -> bool:
 
 def _host_memory() -> Seen:
     return Seen("failed", "it used more memory than it had asked for, and Slurm ended it", "host memory")
+
+
+def _cancelled(asked: bool, began: bool = True) -> Seen:
+    by = "" if asked else "from outside: by scancel, or by whoever runs the cluster"
+    return Seen("cancelled", by, "cancelled" if began else "cancelled before start")
 
 
 def _time_limit() -> Seen:

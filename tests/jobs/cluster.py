@@ -109,7 +109,9 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         found = [pid for file in self.folder.glob("*.pid") if (pid := _pid(file))]
-        ours = [psutil.Process(pid) for pid in found if psutil.pid_exists(pid)] + self._steps()
+        ours = [psutil.Process(pid) for pid in found if psutil.pid_exists(pid)]
+        for process in self._steps():
+            _send(process, signal.SIGKILL)
         for process in ours:
             _send(process, signal.SIGCONT)
             _send(process, signal.SIGTERM)
@@ -117,7 +119,7 @@ class Cluster:
         for process in alive:
             _send(process, signal.SIGKILL)
 
-    def run(self, *command: str, timeout: float = 20) -> str:
+    def run(self, *command: str, timeout: float = 40) -> str:
         """What it prints. Raises `CalledProcessError` with what it says of an error."""
         done = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=timeout, cwd=self.folder, check=False
@@ -185,7 +187,7 @@ class Cluster:
         return found
 
 
-def until(holds: Callable[[], object], what_not: str, seconds: float = 20) -> None:
+def until(holds: Callable[[], object], what_not: str, seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, what_not

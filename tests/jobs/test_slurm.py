@@ -20,6 +20,7 @@ import pytest
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_json, write_json
 from progtrain.engine.jobs.base import Seen
+from progtrain.engine.jobs.local import Local
 from progtrain.engine.jobs.slurm import Slurm
 from progtrain.engine.schema import JobRequest
 from progtrain.engine.workspace import JobFolder
@@ -63,7 +64,7 @@ def request(folder: JobFolder, code: str, environment: dict[str, str] | None = N
     )
 
 
-def wait(slurm: Slurm, folder: JobFolder, *phases: str, seconds: float = 20) -> Seen:
+def wait(slurm: Slurm, folder: JobFolder, *phases: str, seconds: float = 40) -> Seen:
     """Until the job is in one of these; in any that is an end where none is named."""
     deadline = time.monotonic() + seconds
     while True:
@@ -182,8 +183,18 @@ CHILD = SLEEP.replace("pid', 'w'", "child', 'w'")
 FORKED = f"import os\nif os.fork() == 0: os.setsid(); {CHILD}\n{SLEEP}"
 
 
-@pytest.mark.parametrize("how", ["scancel", "ours"])
-@pytest.mark.parametrize("code", [SLEEP, DEAF, FORKED], ids=["plain", "deaf", "forked"])
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        (SLEEP, "scancel"),
+        (SLEEP, "ours"),
+        (FORKED, "ours"),
+        pytest.param(DEAF, "ours", marks=pytest.mark.slow),
+        pytest.param(DEAF, "scancel", marks=pytest.mark.slow),
+        pytest.param(FORKED, "scancel", marks=pytest.mark.slow),
+    ],
+    ids=["scancel", "ours", "forked", "deaf", "deaf-scancel", "forked-scancel"],
+)
 def test_a_running_job_that_is_cancelled_leaves_nothing(
     code: str, how: str, slurm: Slurm, folder: JobFolder, cluster: Cluster
 ) -> None:
@@ -406,7 +417,7 @@ def test_one_question_for_all_jobs(
 ) -> None:
     asked = tmp_path / "asked"
     in_place_of("squeue", f'echo x >> {asked}; exec "$REAL" "$@"')
-    folders = [JobFolder(folder.path.with_name(f"train-{number}")) for number in range(40)]
+    folders = [JobFolder(folder.path.with_name(f"train-{number}")) for number in range(20)]
     now = 1000.0
     slurm = Slurm(clock=lambda: now)
     for one in folders:
@@ -479,3 +490,11 @@ def test_a_node_that_slurm_has_lost_is_no_proof_that_its_job_has_ended(two_nodes
     ended = wait(slurm, folder, seconds=60)
     assert (ended.phase, ended.cause, ended.node) == ("failed", "node failure", seen.node)
     until(lambda: not psutil.pid_exists(int((home(folder) / "pid").read_text())), "its script goes on")
+
+
+def test_a_job_that_was_begun_on_this_machine_is_known_here_too(slurm: Slurm, folder: JobFolder) -> None:
+    """The plan names a cluster from now on."""
+    Local().submit(folder, request(folder, "raise SystemExit(4)"))
+    Local().wait(folder, lambda: None)
+    assert slurm.look_all([folder])[folder].cause == "exit code"
+    assert slurm.look(folder) == Local().look(folder)

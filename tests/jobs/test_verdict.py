@@ -58,6 +58,7 @@ MEMORY = {"output": "slurmstepd: error: Exceeded job memory limit"}
         (TOLD, row("TIMEOUT"), {}, "failed", "time limit"),
         (guard("ended", -15, "time limit"), row("TIMEOUT"), {}, "failed", "time limit"),
         (guard("ended", -15, "time limit"), None, {}, "failed", "time limit"),
+        (guard("ended", -15, "time limit"), row("CANCELLED"), {}, "cancelled", "cancelled"),
         (TOLD, row("NODE_FAIL"), {}, "failed", "node failure"),
         (TOLD, row("PREEMPTED"), {"gone": 10.0}, "ending", ""),
         (TOLD, row("PREEMPTED"), LONG, "lost", "preempted"),
@@ -91,6 +92,7 @@ MEMORY = {"output": "slurmstepd: error: Exceeded job memory limit"}
         (None, row("PENDING", "Priority", node=""), {}, "queued", ""),
         (None, row("PENDING", "JobHeldUser", node=""), {}, "waiting", ""),
         (None, row("CONFIGURING"), {}, "running", ""),
+        (None, row("COMPLETING"), {}, "ending", ""),
         (RUNNING, row("SUSPENDED"), {"beat": 400.0}, "running", ""),
         (RUNNING, row("RUNNING"), {"beat": 400.0}, "running", ""),
         # Slurm knows nothing of it, or does not answer, which is another thing

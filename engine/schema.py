@@ -236,6 +236,8 @@ class JobState(_File):
     ended_by: str | None = None
     #: processes of the tree that were still there afterwards and were ended
     leftovers: int = 0
+    #: most bytes that one process of the tree held; None: not measured
+    memory: int | None = None
     #: on a cluster: the job's id there, its node, and how often it was started again under that id
     job: str | None = None
     node: str | None = None

@@ -84,22 +84,16 @@ def run(
     steps: int = STEPS,
 ) -> Outcome:
     """Raises `InputError` where the script does not train as it is."""
-    memory = int(psutil.virtual_memory().available * _SHARE_OF_MEMORY)
-    how = {"steps": steps, "every_loader": False, "memory": memory, "seconds": _SECONDS}
+    how = _asked(steps)
 
     def attempt(size: int | None) -> Try:
-        asked = {**how, "batch_size": size}
-        found = probing.run(python, script, arguments, root=ws.root, measure=asked)
-        if found.get("reached") == "ended" and found.get("steps", 0) > 1:
-            asked["steps"] = found["steps"] - 1  # the whole training has no more
-            found = probing.run(python, script, arguments, root=ws.root, measure=asked)
-        done = Try(size, found, _problem(found, script.name))
+        done = _attempt(ws.root, script, python, arguments, how, size)
         say(_line(done))
         return done
 
     own = attempt(None)
-    if not own.problem and own.measured.get("batch_size") is None:
-        how["every_loader"] = True  # no loader that shuffles
+    if _needs_every_loader(own):
+        how["every_loader"] = True
         own = attempt(None)
     short = _is_short(own.found)
     if own.problem and not short:
@@ -110,6 +104,38 @@ def run(
     if short:
         own = next(one for one in reversed(tries) if not one.problem)
     return _chosen(script.name, own, tries)
+
+
+def once(root: Path, script: Path, python: str, arguments: Sequence[str], *, steps: int) -> Try:
+    """A few steps with the script's own batches. Raises `InputError` where it does not train as it is."""
+    how = _asked(steps)
+    own = _attempt(root, script, python, arguments, how, None)
+    if _needs_every_loader(own):
+        own = _attempt(root, script, python, arguments, {**how, "every_loader": True}, None)
+    if own.problem:
+        raise InputError(own.problem, file=script, fix=_fix(own.found, script.name))
+    return own
+
+
+def _asked(steps: int) -> dict[str, Any]:
+    memory = int(psutil.virtual_memory().available * _SHARE_OF_MEMORY)
+    return {"steps": steps, "every_loader": False, "memory": memory, "seconds": _SECONDS}
+
+
+def _attempt(
+    root: Path, script: Path, python: str, arguments: Sequence[str], how: Mapping[str, Any], size: int | None
+) -> Try:
+    asked = {**how, "batch_size": size}
+    found = probing.run(python, script, arguments, root=root, measure=asked)
+    if found.get("reached") == "ended" and found.get("steps", 0) > 1:
+        asked["steps"] = found["steps"] - 1  # the whole training has no more
+        found = probing.run(python, script, arguments, root=root, measure=asked)
+    return Try(size, found, _problem(found, script.name))
+
+
+def _needs_every_loader(own: Try) -> bool:
+    """No loader that shuffles."""
+    return not own.problem and own.measured.get("batch_size") is None
 
 
 def _other_sizes(own: Try, attempt: Callable[[int], Try]) -> list[Try]:

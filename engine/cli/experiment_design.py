@@ -42,6 +42,7 @@ _RESOURCES = ("executor", "partition", "gpus", "cpus", "memory", "time", "parall
 @click.option("--time", metavar="TIME", help="Of each run, such as 90 (minutes) or 04:30:00.")
 @click.option("--parallel", type=click.IntRange(min=1), help="On this machine: runs that train at once.")
 @click.option("--python", metavar="PATH", help="Interpreter of your scripts and tools.")
+@click.option("--probe", is_flag=True, help="Train the largest run for 30 steps here, to know its time and memory.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and write nothing.")
 @json_option
 @click.pass_context

@@ -64,7 +64,8 @@ def _submit(
     request = worker_of(piece).request(piece, attempt, resume=bool(changes.get("resume")))
     logs = piece.folder.evaluations if piece.cell else piece.folder.path
     update: dict[str, Any] = {"resources": resources_of(plan, changes).model_copy(update={"logs": str(logs)})}
-    if plan.resources.executor == "local" and (limit := minutes(plan)):
+    # an estimate is no reason to end what nobody else waits for
+    if plan.resources.executor == "local" and plan.resources.time != "auto" and (limit := minutes(plan)):
         update["timeout_seconds"] = limit * 60.0
     if gpus:
         update["environment"] = {**request.environment, devices.VARIABLE: ",".join(gpus)}

@@ -61,6 +61,7 @@ def _trained(folder: RunFolder, last: int) -> dict[str, Any]:
         "started_at": begun[0] if begun else None,
         "ended_at": ended[-1] if ended else None,
         "steps": steps,
+        "memory": max((held["memory"] for held in states if held.get("memory")), default=None),
     }
 
 

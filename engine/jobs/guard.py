@@ -15,6 +15,7 @@ import ctypes
 import json
 import math
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -77,7 +78,9 @@ def run(folders: list[Path], request: dict[str, Any], warm: Warm | None = None) 
     if ended_by == "go on later":
         exit_code = GO_ON_LATER
     end = {"ended_at": _now(), "exit_code": exit_code, "ended_by": ended_by, "leftovers": len(leftovers)}
-    _write(folders[0], state | {"status": "ended"} | end)
+    # with a process that is kept, children of other jobs are among those that have ended
+    memory = _most_memory() if warm is None and process is not None else None
+    _write(folders[0], state | {"status": "ended", "memory": memory} | end)
     return exit_code
 
 
@@ -98,6 +101,12 @@ def _start_cold(request: dict[str, Any], log: BinaryIO) -> psutil.Process:
         start_new_session=True,
         preexec_fn=die_with_parent if sys.platform == "linux" else None,
     )
+
+
+def _most_memory() -> int:
+    """Bytes that the largest of the processes that have ended held at most. Linux counts in KiB."""
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def _watch(process: psutil.Process, deadline: float, asked: Asked, spared: int | None) -> tuple[int, str | None]:

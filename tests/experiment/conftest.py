@@ -62,6 +62,13 @@ json.dump({"metrics": {"accuracy": score}, "num_samples": 4}, open(os.path.join(
 """
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The index of runs: of this test alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "progtrain" / "index.sqlite"
+
+
 @pytest.fixture
 def lab(ws: Workspace) -> Workspace:
     """A workspace with a command that trains and one that evaluates."""

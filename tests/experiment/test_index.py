@@ -22,12 +22,6 @@ from progtrain.engine.experiment.results import Row
 from progtrain.engine.workspace import Workspace
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "progtrain" / "index.sqlite"
-
-
 def experiment(ws: Workspace, name: str, question: str, **of_runs: dict[str, Any]) -> ExperimentFolder:
     folder = ExperimentFolder(ws.experiments / name)
     folder.path.mkdir(parents=True)

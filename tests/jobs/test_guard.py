@@ -69,6 +69,12 @@ def test_script_runs_in_a_session_of_its_own(folder: JobFolder) -> None:
     assert folder.log.read_text() == "True\n"
 
 
+def test_it_tells_how_much_memory_the_script_held(folder: JobFolder) -> None:
+    _begin(folder, "held = b'x' * (200 << 20)")
+    memory = _finish(folder).memory
+    assert memory is not None and 200 << 20 < memory < 400 << 20
+
+
 def test_a_signal_shows_as_negative_exit_code(folder: JobFolder) -> None:
     _begin(folder, "import os; os.kill(os.getpid(), 9)")
     assert _finish(folder).exit_code == -signal.SIGKILL

@@ -12,7 +12,7 @@ from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
 from progtrain.engine.drafting import history, next_script
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import expand
+from progtrain.engine.experiment import estimate, expand
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import plan as plans
 from progtrain.engine.experiment.expand import Cell, Run
@@ -64,16 +64,43 @@ def made(ws: Workspace, name: str, given: Mapping[str, Any], clock: Clock = now)
     """A plan from options; writes nothing. Raises `InputError`, also where there is a plan of that name.
 
     `given`: `base`, `from_version` with `candidates`, `vary` and `fixed` as `name=values`, `repeats`, `with_base`,
-    `tool`, `evaluate`, `question`, and whatever of `resources` was named.
+    `tool`, `evaluate`, `question`, `probe`, and whatever of `resources` was named.
     """
     folder = folders.folder(ws, name)
     if folder.plan.exists():
         raise InputError("there is a plan already", file=folder.plan, fix="edit it, or choose another name")
     notes: list[str] = []
     content = _content(ws, name, given, notes)
-    text = _HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+    text = _written(content)
     plan = plans.parse(text, folder)
-    return _checked(opened(ws, name, clock, plan), text)._replace(notes=notes)
+    designed = _checked(opened(ws, name, clock, plan), text)
+    told = estimated(designed, bool(given.get("probe")), notes)
+    if told:
+        text = _written(content | {"estimates": told})
+        designed = _checked(opened(ws, name, clock, plans.parse(text, folder)), text)
+    return designed._replace(notes=notes)
+
+
+def _written(content: Mapping[str, Any]) -> str:
+    return _HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+
+
+def estimated(designed: Designed, probe: bool, notes: list[str]) -> dict[str, Any]:
+    """What a run will take, where the plan does not state it: from runs that were alike, or from a few steps."""
+    experiment, asked = designed.experiment, designed.experiment.plan.resources
+    if experiment.plan.tools.training is None or not any(run.type != "eval-only" for run in designed.runs):
+        return {}
+    runs = estimate.whole(experiment, designed.runs)
+    told, missing = estimate.estimate(experiment.plan, runs, estimate.priors(experiment.plan, experiment.ws))
+    if probe:
+        told = estimate.probe(experiment, designed.runs) | told
+    stated = {what for what in ("time", "memory") if getattr(asked, what) != "auto"}
+    unknown = [what for what in missing if what not in told and what not in stated]
+    # here nobody has to be asked for either
+    if unknown and asked.executor != "local":
+        fix = "state it, or measure a few steps with --probe"
+        notes.append(f"nothing is known of {' and '.join(unknown)} of such runs: {fix}")
+    return {what: found for what, found in told.items() if what not in stated}
 
 
 def _checked(experiment: Experiment, text: str) -> Designed:

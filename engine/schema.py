@@ -190,6 +190,8 @@ class Resources(_File):
     save_seconds: int = Field(default=60, ge=1)
     #: where `slurm-JOB.out` is to lie; None: in the job's own folder
     logs: str | None = None
+    #: further options of the cluster's own, each as it stands after `#SBATCH`
+    options: list[str] = Field(default_factory=list)
 
 
 class JobRequest(_File):

@@ -77,6 +77,7 @@ def resources_of(plan: Plan, changes: Mapping[str, Any]) -> Resources:
         exclude=changes.get("exclude", []),
         mail=plan.notify.mail,
         preemptible=asked.preemptible,
+        options=asked.sbatch,
     )
 
 

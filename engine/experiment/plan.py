@@ -22,6 +22,9 @@ Kind = Literal["grid", "list", "random", "hpo", "repeats", "candidates"]
 #: trained: with its parameters; control: the base as it is; eval-only: a checkpoint that is there
 RunType = Literal["trained", "control", "eval-only"]
 
+#: an option of sbatch, and those that are not the plan's to set
+_OPTION = re.compile(r"--([a-z][a-z-]*)(?:[= ][^\n]*)?")
+_OURS = ("job-name", "output", "error", "open-mode", "signal", "requeue", "no-requeue", "array", "export", "wrap")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?B?)?", re.IGNORECASE)
 _TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
@@ -42,6 +45,15 @@ def _size(value: str) -> str:
 def _duration(value: str) -> str:
     if value != "auto" and not _TIME.fullmatch(value):
         raise ValueError('"auto", or a time as Slurm writes it belongs here: minutes, 04:30:00 or 2-12:00:00')
+    return value
+
+
+def _option(value: str) -> str:
+    found = _OPTION.fullmatch(value)
+    if found is None:
+        raise ValueError("an option of sbatch on one line belongs here, such as --constraint=a100")
+    if found[1] in _OURS:
+        raise ValueError(f"--{found[1]} is set by progtrain, and jobs depend on it")
     return value
 
 
@@ -164,8 +176,8 @@ class Resources(_Part):
     account: str | None = None
     #: shell lines before the run, such as `module load cuda`
     setup: list[str] = []
-    #: more lines for sbatch, as they stand after #SBATCH
-    sbatch: list[str] = []
+    #: more options for sbatch, as they stand after #SBATCH
+    sbatch: list[Annotated[str, AfterValidator(_option)]] = []
     python: str | None = None
     #: jobs that may wait in Slurm's queue or run at once
     max_queued: Annotated[int, Field(ge=1)] = 20

@@ -33,6 +33,7 @@ def script(folder: JobFolder, request: JobRequest, name: str) -> str:
     """Runs in the job's folder; the guard goes to that of the request, as the lines of `setup` do."""
     asked = request.resources
     lines = ["#!/bin/bash", *(f"#SBATCH --{option}" for option in options(request, name))]
+    lines += [f"#SBATCH {option}" for option in asked.options]
     if asked.setup:
         # a module that cannot be loaded must not end in a training on the wrong device
         lines += ["set -e", f"cd {shlex.quote(request.cwd)}", *asked.setup]

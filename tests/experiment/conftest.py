@@ -30,6 +30,12 @@ batch, steps = int(os.environ.get("PROGTRAIN_PARAM_BATCH_SIZE", 8)), 3
 with open("starts.txt", "a") as file:
     file.write(f"{os.environ['PROGTRAIN_RUN']} {batch} {os.environ.get('PROGTRAIN_RESUME', '')}\\n")
 fault = json.load(open("faults.json")).get(str(rank), {}) if os.path.exists("faults.json") else {}
+if fault.get("deaf"):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.fork()
+    with open("pids.txt", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+filled = bytearray(os.urandom(1 << 20)) * fault.get("megabytes", 0)
 time.sleep(fault.get("seconds", 0))
 if fault.get("saves"):
     # as a job whose time is nearly over: it saves, and ends with the exit code that says so

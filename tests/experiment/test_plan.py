@@ -116,6 +116,9 @@ def test_every_run_is_evaluated_by_every_task_where_no_matrix_says_otherwise() -
         ("variables: {a: [1]}", "hpo", "kind hpo and key search belong together"),
         ("variables: {a: [1]}\nresources: {memory: lots}", "grid", "a size such as 16G"),
         ("variables: {a: [1]}\nruns: {add: [{name: ../x}]}", "grid", "a name of letters"),
+        ("variables: {a: [1]}\nruns: {add: [{name: inbox}]}", "grid", "a run cannot be called inbox"),
+        ("variables: {a: [1]}\nresources: {sbatch: [hold]}", "grid", "an option of sbatch on one line"),
+        ("variables: {a: [1]}\nresources: {sbatch: [--output=x]}", "grid", "--output is set by progtrain"),
         ("variables: {a: [1]}\nruns: {add: [{name: old, type: eval-only}]}", "grid", "a checkpoint belongs to"),
     ],
 )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from progtrain.engine.control import lock
@@ -261,6 +262,21 @@ def test_a_run_is_cancelled_and_comes_back_only_when_it_is_resumed(
     run_stage.resume(folder, ["rank8"], None, "")
     assert runner.run(lab, "cap", Options()) == 0
     assert starts(lab) == ["rank8", "rank16", "rank8"]
+
+
+@pytest.mark.slow
+def test_nothing_is_left_of_a_script_that_is_deaf_and_has_children(
+    lab: Workspace, planned: Planned, faults: Faults
+) -> None:
+    folder = planned(**ONE)
+    faults({8: {"deaf": True, "seconds": 60}})
+    scaffolded(lab)
+    process = run_stage.start(lab, "cap", Options())
+    _until(lambda: len(lines(lab.root / "pids.txt")) == 2)
+    run_stage.cancel(folder, [], "now")
+    assert process.wait(30) == 1
+    assert phases(folder) == {"rank8": "cancelled"}
+    assert not [pid for pid in lines(lab.root / "pids.txt") if psutil.pid_exists(int(pid))]
 
 
 def test_what_has_not_begun_is_cancelled_too(lab: Workspace, planned: Planned) -> None:

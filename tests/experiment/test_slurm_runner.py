@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from progtrain.engine.control import lock
+from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import runner
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.runner import Options
 from progtrain.engine.experiment.stages import run as run_stage
 from progtrain.engine.files import try_read_json
 from progtrain.engine.workspace import Workspace
+from tests.cli.commands import progtrain
 from tests.experiment.conftest import carried_out, lines, phases, reasons, scaffolded, starts
 from tests.jobs.cluster import Cluster, until
 
@@ -93,3 +96,47 @@ def test_a_job_that_is_cancelled_from_outside_is_not_retried(
     assert phases(folder) == {"rank8": "cancelled", "rank16": "done"}
     assert sorted(starts(lab)) == ["rank16", "rank8"]
     assert "cancelled" in reasons(folder)["rank8"]
+
+
+@pytest.mark.slow
+def test_jobs_that_only_wait_end_the_following_and_not_the_runner(
+    lab: Workspace, planned: Planned, cluster: Cluster
+) -> None:
+    folder = planned(**TWO | {"resources": SLURM | {"sbatch": ["--hold"]}})
+    scaffolded(lab)
+    followed = progtrain(lab, "experiment", "run", "cap")
+    assert followed.returncode == 3, followed.stdout
+    assert "waiting: " in followed.stderr and "the runner stays" in followed.stderr
+    assert set(phases(folder).values()) == {"waiting"}
+    assert progtrain(lab, "experiment", "run", "cap").returncode == 4
+
+    def released() -> bool:
+        # evaluations are held too
+        for job in cluster.run("squeue", "-h", "-t", "PENDING", "-o", "%A").split():
+            cluster.run("scontrol", "release", job)
+        return set(phases(folder).values()) == {"done"}
+
+    until(released, "it did not go on", 60)
+    until(lambda: not lock.held(folder.lock), "the runner stays")
+
+
+@pytest.mark.slow
+def test_more_memory_is_given_where_the_machine_s_was_used_up(
+    lab: Workspace, planned: Planned, faults: Faults, cluster: Cluster
+) -> None:
+    folder = planned(**TWO | {"variables": {"rank": [8]}, "resources": SLURM | {"memory": "150M"}})
+    faults({8: {"megabytes": 160, "seconds": 6}})
+    assert carried_out(lab) == 0
+    assert try_read_json(folder.run("rank8").failure("train", 1))["cause"] == "host memory"
+    assert try_read_json(folder.run("rank8").changes("train", 2))["memory_mb"] == 225
+    assert starts(lab) == ["rank8", "rank8"]
+
+
+@pytest.mark.slow
+def test_what_the_cluster_would_refuse_is_refused_before_anything_is_written(
+    lab: Workspace, planned: Planned, cluster: Cluster
+) -> None:
+    folder = planned(**TWO | {"resources": SLURM | {"partition": "nowhere"}})
+    with pytest.raises(InputError, match="Slurm would refuse the job"):
+        scaffolded(lab)
+    assert not folder.run("rank8").path.exists()

@@ -44,7 +44,8 @@ def run(command: list[str], asked: Resources, folder: Path, text: str | None = N
             env=batch.for_submission(asked),
             input=text or "",
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=ANSWER_SECONDS,
             check=False,
             # killed with its runner it has either reached Slurm or never will

@@ -34,6 +34,7 @@ from progtrain.engine.workspace import JobFolder
 Clock = Callable[[], float]
 #: between two questions, while nothing changes
 _MOST_SECONDS = 120.0
+_TIMED_OUT = f"sbatch timed out after {commands.ANSWER_SECONDS:.0f} s"
 #: answers without the job before sbatch is asked again
 _LOOKS = 2
 
@@ -96,10 +97,11 @@ class Slurm(Executor):
                 self._scancel(folder)
 
     def check(self, request: JobRequest) -> str:
-        here = JobFolder(Path.cwd() / "check")
-        done = commands.run(
-            ["sbatch", "--test-only"], request.resources, Path.cwd(), batch.script(here, request, "pt-check")
-        )
+        text = batch.script(JobFolder(Path.cwd() / "check"), request, "pt-check")
+        try:
+            done = commands.run(["sbatch", "--test-only"], request.resources, Path.cwd(), text)
+        except subprocess.TimeoutExpired:
+            return _TIMED_OUT
         said = commands.plain(done.stderr)
         if done.returncode == 0 or commands.is_no_answer(said):
             return said
@@ -195,7 +197,7 @@ class Slurm(Executor):
             done = commands.run(["sbatch", "--parsable", output, folder.batch.name], request.resources, folder.path)
             said = commands.plain(done.stderr)
         except subprocess.TimeoutExpired:
-            done, said = None, f"sbatch timed out after {commands.ANSWER_SECONDS:.0f} s"
+            done, said = None, _TIMED_OUT
         self._submitted[folder], self._wait = self._now(), self._poll
         self._missing.pop(folder, None)
         if done is not None and done.returncode == 0:

@@ -271,6 +271,20 @@ async def test_the_log_follows_until_one_scrolls_up_and_finds_words(ws: Workspac
         assert log.follow and log.scroll_offset.y == log.max_scroll_y
 
 
+async def test_a_scroll_bar_that_appears_shows_where_the_log_is(ws: Workspace) -> None:
+    """The log is at its end before the bar is laid out."""
+    fill(ws)
+    app = make_app(ws, snapshot(ws.root))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        log = app.screen.query_one(LogView)
+        app.model.log = ("a line",) * 60
+        log.show(app.model)
+        log.scroll_to(y=log.max_scroll_y, animate=False, immediate=True, force=True)
+        await settle(pilot, lambda: log.show_vertical_scrollbar)
+        assert log.vertical_scrollbar.position == log.scroll_y == log.max_scroll_y > 0
+
+
 async def test_nothing_is_repainted_while_nothing_changes(ws: Workspace) -> None:
     """Over SSH an idle screen costs nothing."""
     fill(ws)

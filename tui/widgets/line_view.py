@@ -72,6 +72,11 @@ class LineView(ScrollView, can_focus=True):
         strip = Strip(text.render(self.app.console)).crop(across, across + width)
         return strip.adjust_cell_length(width).apply_style(self._ground)
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """A bar is told of a move only while it is there: one that appears learns where the view is."""
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def action_page_up(self) -> None:
         self.scroll_page_up(animate=False)
 

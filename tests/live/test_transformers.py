@@ -109,3 +109,20 @@ def test_a_stop_is_heard(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert read(tmp_path / "record.json")["ended"]["by"] == "stop request"
+
+
+def test_what_was_stopped_goes_on_at_its_step(tmp_path: Path) -> None:
+    files = {"LIVE_FILE": "live.jsonl", "RECORD_FILE": "record.json", "STOP_FILE": "stop"}
+    (tmp_path / "stop").touch()
+    assert start(tmp_path, 10000, **files, GO_ON_FILE="going_on.ckpt").wait(120) == 0, (tmp_path / "log").read_text()
+    steps = read(tmp_path / "record.json")["ended"]["steps"]
+    saved = tmp_path / f"runs/checkpoint-{steps}"
+    assert (saved / "trainer_state.json").is_file()
+    (tmp_path / "stop").unlink()
+    (tmp_path / "live.jsonl").unlink()
+    epochs = steps // 6 + 2
+    again = start(tmp_path, epochs, **files, RESUME_FROM=f"runs/checkpoint-{steps}")
+    assert again.wait(120) == 0, (tmp_path / "log").read_text()
+    lines = [json.loads(line) for line in (tmp_path / "live.jsonl").read_text().splitlines()]
+    assert next(line["step"] for line in lines if "step" in line) >= steps
+    assert read(tmp_path / "record.json")["ended"] == {"by": "max_epochs", "epochs": epochs, "steps": epochs * 6}

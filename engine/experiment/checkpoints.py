@@ -40,6 +40,8 @@ def to_go_on_from(ws: Workspace, version: str) -> Path | None:
 
 def _saved(ws: Workspace, version: str, listed: list[object]) -> Iterator[Path]:
     yield ws.version(version).last_checkpoint
+    # of the attempt before, where the last one saved nothing
+    yield from (path for path in ws.resume(version).glob("[!.]*/*") if path.name not in (_BEST, _CURVE))
     for callback in (held for held in listed if isinstance(held, dict)):
         yield from (ws.root / str(callback[key]) for key in ("last_model_path", "best_model_path") if callback.get(key))
         if callback.get("dirpath"):
@@ -74,20 +76,22 @@ def keep(ws: Workspace, version: str, attempt: str) -> Path | None:
     with storage_errors(kept):
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
-        curves.keep(ws, version, _earlier(ws, version, _CURVE), making / _CURVE)
+        tables = _tables(ws, version)
+        curves.keep(ws, version, tables, making / _CURVE)
         target = making / ("last.ckpt" if source.is_file() else source.name)
         if source.is_dir():
             shutil.copytree(source, target)
         else:
             shutil.copyfile(source, target)
-        best = ws.version(version).best_checkpoint
-        if best.is_file():
-            shutil.copyfile(best, making / _BEST)
+        best = [path for path in (ws.version(version).best_checkpoint, *_best(ws, version)) if path.is_file()]
+        if best:
+            shutil.copyfile(best[0], making / _BEST)
         for old in ws.resume(version).iterdir():
             if old != making:
                 shutil.rmtree(old)
         making.rename(kept)
-        ws.going_on(version).unlink(missing_ok=True)
+        for read in (ws.going_on(version), _best_before(ws, version), *tables):
+            read.unlink(missing_ok=True)
     return kept / target.name
 
 
@@ -97,8 +101,8 @@ def forget(ws: Workspace, version: str) -> None:
 
 def put_back_best(ws: Workspace, version: str) -> None:
     """The best one of the attempt before, where the one that went on from it found none better."""
-    best, kept = ws.version(version).best_checkpoint, _earlier(ws, version, _BEST)
-    if kept.is_file() and not best.exists():
+    best, kept = ws.version(version).best_checkpoint, next(iter(_best(ws, version)), None)
+    if kept is not None and not best.exists():
         with storage_errors(best):
             best.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(kept, best)
@@ -106,12 +110,23 @@ def put_back_best(ws: Workspace, version: str) -> None:
 
 def complete_curve(ws: Workspace, version: str) -> bool:
     """Whether earlier starts had logged something that this one had not."""
-    return curves.complete(ws, version, _earlier(ws, version, _CURVE))
+    return curves.complete(ws, version, _tables(ws, version))
 
 
-def _earlier(ws: Workspace, version: str, name: str) -> Path:
-    """Of what is kept of the start before; where there was none, a path at which nothing is."""
-    return next(ws.resume(version).glob(f"[!.]*/{name}"), ws.resume(version) / name)
+def _tables(ws: Workspace, version: str) -> list[Path]:
+    """Of what earlier attempts logged, then of starts of this one that a cluster started again; the oldest first."""
+    again = sorted(ws.record(version).parent.glob("curve_before*.csv"))
+    return [*ws.resume(version).glob(f"[!.]*/{_CURVE}"), *again]
+
+
+def _best(ws: Workspace, version: str) -> list[Path]:
+    """The best checkpoint of starts before, the newest first."""
+    return [path for path in (_best_before(ws, version), *ws.resume(version).glob(f"[!.]*/{_BEST}")) if path.is_file()]
+
+
+def _best_before(ws: Workspace, version: str) -> Path:
+    """As the hook keeps it where a cluster starts the job again."""
+    return ws.record(version).with_name("best_before.ckpt")
 
 
 def load(python: str, ws: Workspace, version: str) -> Failure | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +14,17 @@ from progtrain.engine.workspace import Workspace
 _ROWS = list[dict[str, str]]
 
 
-def keep(ws: Workspace, version: str, earlier: Path, target: Path) -> None:
-    """What has been logged so far, with what `earlier` holds of starts before, goes to `target`."""
+def keep(ws: Workspace, version: str, earlier: Sequence[Path], target: Path) -> None:
+    """What has been logged so far, with the tables of starts before, goes to `target`."""
     found = [_read(path) for path in (_logged(ws, version), ws.curve(version))]
-    if rows := _joined(_read(earlier), max(found, key=len)):
+    if rows := _joined(_all(earlier), max(found, key=len)):
         _write(target, rows)
 
 
-def complete(ws: Workspace, version: str, earlier: Path) -> bool:
+def complete(ws: Workspace, version: str, earlier: Sequence[Path]) -> bool:
     """Puts the rows of earlier starts before those of the last one. Whether there were any; a second time adds none."""
     path = _logged(ws, version)
-    before, now = _read(earlier), _read(path)
+    before, now = _all(earlier), _read(path)
     rows = _joined(before, now)
     if path is None or len(rows) == len(now):
         return False
@@ -34,6 +35,10 @@ def complete(ws: Workspace, version: str, earlier: Path) -> bool:
 def _logged(ws: Workspace, version: str) -> Path | None:
     folders = ws.version(version).log_dirs()
     return folders[-1] / "metrics.csv" if folders else None
+
+
+def _all(tables: Sequence[Path]) -> _ROWS:
+    return functools.reduce(_joined, map(_read, tables), [])
 
 
 def _joined(before: _ROWS, now: _ROWS) -> _ROWS:

@@ -83,9 +83,23 @@ def _of_restart():
         shutil.copytree(newest, kept)
     else:
         shutil.copyfile(newest, kept)
+    _keep_results(told, os.path.dirname(record))
     if newest == asked_for:
         os.remove(newest)  # the next start may have to go on from something newer
     return kept
+
+
+@quietly
+def _keep_results(told, folder):
+    """The curve so far, and the best checkpoint: a better one may never come."""
+    curve = os.environ.get("PROGTRAIN_CURVE_FILE")
+    if curve and os.path.exists(curve):
+        count = sum(name.startswith("curve_before") for name in os.listdir(folder))
+        shutil.copyfile(curve, os.path.join(folder, f"curve_before{count:03d}.csv"))
+    best = [callback.get("best_model_path") for callback in told["checkpoints"]]
+    best = [path for path in best if path and os.path.isfile(path) and zipfile.is_zipfile(path)]
+    if best:
+        shutil.copyfile(best[-1], os.path.join(folder, "best_before.ckpt"))
 
 
 def _saved_by(callback):

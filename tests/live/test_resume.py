@@ -9,7 +9,7 @@ import torch
 from tests.live.conftest import Run
 from tests.live.scripts import NET
 
-FILES = {"RECORD": "record.json", "STOP": "stop", "GO_ON": "going_on.ckpt"}
+FILES = {"RECORD": "record.json", "STOP": "stop", "GO_ON": "going_on.ckpt", "CURVE": "curve.csv"}
 
 #: eight batches an epoch, and a line for each
 SCRIPT = (
@@ -61,6 +61,7 @@ def test_a_job_that_a_cluster_starts_again_goes_on_by_itself(run: Run, tmp_path:
     code, record, log = run(SCRIPT, **FILES, more={"SLURM_RESTART_COUNT": "1"})
     assert (code, record["ended"]["by"]) == (0, "max_epochs"), log
     assert steps(tmp_path) == list(range(16))
+    assert (tmp_path / "out/curve_before000.csv").is_file() and (tmp_path / "out/best_before.ckpt").is_file()
     # and once more, when it was killed: from what its own callback saved, at the end of an epoch
     assert not (tmp_path / "out/going_on.ckpt").exists()
     code, record, log = run(SCRIPT, **FILES, more={"SLURM_RESTART_COUNT": "2"})

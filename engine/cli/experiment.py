@@ -17,6 +17,8 @@ COMMANDS = {
     "cancel": "End the jobs of an experiment, or of one run.",
     "list": "All experiments of the workspace.",
     "search": "Find runs of all experiments, by their values and words.",
+    "import": "Write a plan from cruijff_kit's experiment_summary.yaml.",
+    "prune": "Remove the checkpoints of runs that lost.",
 }
 PLACES = {
     "design": "experiment_design",
@@ -28,6 +30,8 @@ PLACES = {
     "status": "experiment_status",
     "list": "experiment_status:listed",
     "search": "experiment_index:search",
+    "import": "experiment_files:imported",
+    "prune": "experiment_files:pruned",
 }
 
 

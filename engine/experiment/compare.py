@@ -103,6 +103,12 @@ def ordered(plan: Plan, rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=place)
 
 
+def variables(plan: Plan, points: Mapping[str, Sequence[Row]]) -> list[str]:
+    """Those of the plan, and what else differs between its runs: of kind list only these tell."""
+    told = [name for rows in points.values() for name in rows[0].parameters]
+    return list(dict.fromkeys([*plan.variables, *told]))
+
+
 def value_of(row: Row, metric: str) -> float | None:
     return metrics.finite(metrics.value_of(metric, {m.name: m.value for m in row.metrics}))
 

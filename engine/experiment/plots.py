@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from progtrain.engine import values
 from progtrain.engine.analysis.measure.curves import Curves, read_metrics
 from progtrain.engine.errors import InputError
+from progtrain.engine.experiment import compare
 from progtrain.engine.experiment.compare import Difference, Measure
 from progtrain.engine.experiment.folder import ExperimentFolder, RunFolder
 from progtrain.engine.experiment.plan import Plan
@@ -83,7 +84,7 @@ def _forest(measure: Measure, told: Sequence[Difference]) -> Iterator[Plot]:
 
 def _effects(plan: Plan, measure: Measure) -> Iterator[Plot]:
     """The mean over the others at each value of a variable, and the points that it is of."""
-    for variable in plan.variables:
+    for variable in compare.variables(plan, measure.points):
         at, means = _by_value(plan, measure, variable)
         if len(at) < 2:
             continue
@@ -127,7 +128,7 @@ def _size(value: Any) -> float:
 
 def _heat(plan: Plan, measure: Measure) -> Iterator[Plot]:
     """Of each two variables; where others vary too, of their mean."""
-    for one, other in itertools.combinations(plan.variables, 2):
+    for one, other in itertools.combinations(compare.variables(plan, measure.points), 2):
         sums: dict[tuple[str, str], list[float]] = {}
         for rows in measure.points.values():
             held = rows[0].parameters

@@ -97,8 +97,8 @@ def chief(plan: Plan, found: Sequence[Measure], primary: str) -> Measure:
 
 def answer(plan: Plan, measure: Measure, told: Sequence[Difference]) -> list[str]:
     """In a few sentences, what the experiment found by one metric."""
-    planned = list(plan.variables)
-    varied = {one.along for one in told if one.kind == "variable"}
+    planned = compare.variables(plan, measure.points)
+    varied = dict.fromkeys(one.along for one in told if one.kind == "variable")
     variables = sorted(varied, key=lambda along: planned.index(along.split(" and ")[0]))
     controls = dict.fromkeys(one.a for one in told if one.kind == "control")
     said = [

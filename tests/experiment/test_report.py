@@ -53,6 +53,19 @@ def test_the_report_answers_the_question_first(ws: Workspace, folder: Experiment
     assert "Seed noise was not measured" in text and "There was no control" in text
 
 
+def test_runs_that_a_plan_lists_by_name_vary_too(ws: Workspace, folder: ExperimentFolder) -> None:
+    two_by_two(folder)
+    runs = [
+        f"{{name: rank{rank}_lr{lr}, parameters: {{rank: {rank}, lr: {lr}}}}}" for rank in (8, 16) for lr in (0.1, 0.2)
+    ]
+    text = f"runs: {{add: [{', '.join(runs)}]}}\n"
+    planned = a_plan(text, folder, "list")
+    report.analyze(folder, planned, ws)
+    told = folder.report.read_text()
+    assert "- **rank** makes no difference" in told and "- **lr** matters" in told
+    assert (folder.plots / "heat-caps-best-accuracy-rank-lr.svg").is_file()
+
+
 def test_failures_and_changes_are_told_with_their_reasons(ws: Workspace, folder: ExperimentFolder) -> None:
     grid(folder, {"base": 0.7, "rank8": 0.7}, seeds=2, count=60)
     add(folder, "rank16", task=None, epoch=None, state="failed", cause="GPU memory", parameters={"rank": 16})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from progtrain.engine.jobs.base import Seen, as_guard_says
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.schema import JobState
 from progtrain.engine.workspace import JobFolder
+
+_KNOWN = frozenset(field.name for field in fields(Seen)) - {"state"}
 
 
 class View(NamedTuple):
@@ -67,6 +70,8 @@ def _told(folder: ExperimentFolder, opened: Sequence[JobFolder], running: bool, 
     found = {}
     for job in opened:
         told = kept.get("jobs", {}).get(job.path.relative_to(folder.path).as_posix()) or {"phase": "none"}
+        # another version of progtrain may have written more
+        told = {key: value for key, value in told.items() if key in _KNOWN}
         data = try_read_json(job.state)
         guard = JobState.model_validate(data) if data is not None else None
         if guard is not None and guard.status == "ended":

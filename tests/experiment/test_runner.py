@@ -99,6 +99,24 @@ def test_results_that_were_spoilt_after_the_training_are_found_before_evaluation
     assert runner.run(lab, "cap", Options()) == 0 and starts(lab) == ["rank8", "rank16", "rank8"]
 
 
+def test_runs_side_by_side_get_gpus_of_their_own(
+    lab: Workspace, planned: Planned, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    folder = planned(**TWO | {"variables": {"rank": [1, 2, 3]}}, resources={"gpus": 1, "parallel": 3})
+    faults({rank: {"seconds": 0.7} for rank in (1, 2, 3)})
+    assert carried_out(lab) == 0
+    given, times = {}, {}
+    for rank in (1, 2, 3):
+        attempt = folder.run(f"rank{rank}").attempt("train", 1)
+        given[rank] = try_read_json(attempt.job)["environment"]["CUDA_VISIBLE_DEVICES"]
+        told = try_read_json(attempt.state)
+        times[rank] = (told["started_at"], told["ended_at"])
+    assert (given[1], given[2]) == ("3", "5")
+    # the third had to wait for one of them
+    assert times[3][0] >= min(times[1][1], times[2][1]) and given[3] in ("3", "5")
+
+
 # memory
 
 

@@ -12,8 +12,8 @@ from progtrain.engine.cli.experiment_common import dry_run_option, name_argument
 from progtrain.engine.experiment import workers
 
 _VERBS = {
-    "scaffold": "Write what the runs of an experiment need that are done with {tool}.",
-    "run": "Carry out what of an experiment is done with {tool}.",
+    "scaffold": "Write what runs of an experiment need for {tool}, and nothing else.",
+    "run": "Carry out what {tool} does in an experiment, and nothing else.",
 }
 
 

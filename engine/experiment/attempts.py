@@ -119,8 +119,11 @@ def _can_resume(piece: Piece) -> bool:
 # what came of it
 
 
-def take_in(piece: Piece, part: Part, log: Logbook, patient: bool) -> bool:
-    """Looks at what an ended job left: a mark or a failure. False where it is `patient` and outputs may still come."""
+def take_in(piece: Piece, part: Part, log: Logbook, *, patient: bool, shared: bool) -> bool:
+    """Looks at what an ended job left: a mark or a failure. False where it is `patient` and outputs may still come.
+
+    `shared`: others may have used the same device meanwhile.
+    """
     seen = part.seen
     assert seen is not None
     attempt = state.attempt_of(part, piece.experiment.folder)
@@ -131,7 +134,7 @@ def take_in(piece: Piece, part: Part, log: Logbook, patient: bool) -> bool:
     if patient and seen.phase == "done":
         return False
     cause, reason = retry.cause_of(seen, ended.failure if ended else None)
-    _fail(piece, part, cause, reason, ended.failure if ended else None, log)
+    _fail(piece, part, cause, reason, ended.failure if ended else None, log, shared=shared)
     return True
 
 
@@ -224,6 +227,7 @@ def _fail(
     log: Logbook,
     *,
     final: bool = False,
+    shared: bool = False,
 ) -> None:
     """Writes down that an attempt failed, why, and what follows. `final`: nothing does."""
     plan = piece.experiment.plan
@@ -237,7 +241,8 @@ def _fail(
             "progtrain experiment resume",
         )
     elif not final and not asked:
-        following, advice = retry.following(_past(piece, part, cause, reason, changes, step), plan.retry)
+        past = _past(piece, part, cause, reason, changes, step)
+        following, advice = retry.following(past._replace(shared=shared), plan.retry)
     told: dict[str, Any] = {
         "at": piece.experiment.clock().isoformat(),
         "cause": cause,

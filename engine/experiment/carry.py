@@ -129,11 +129,20 @@ class Carrier:
 
     def _take_in(self) -> bool:
         ended = [part for part in self._parts() if part.phase == "checking"]
-        done = [attempts.take_in(self._piece(part), part, self.log, self._patient(part)) for part in ended]
+        done = [
+            attempts.take_in(self._piece(part), part, self.log, patient=self._patient(part), shared=self._shares(part))
+            for part in ended
+        ]
         if any(done):
             self._look()
             summary.write(self.experiment, self.states)
         return any(done)
+
+    def _shares(self, part: Part) -> bool:
+        """Whether other jobs of this machine may have had the device that it had."""
+        asked = self.experiment.plan.resources
+        others = [other for other in self._parts() if other.phase in AT_WORK and other.run.name != part.run.name]
+        return asked.executor == "local" and not asked.gpus and bool(others)
 
     def _patient(self, part: Part) -> bool:
         """Whether outputs that are missing may still come."""
@@ -171,13 +180,15 @@ class Carrier:
     def _submit(self) -> bool:
         room = self._room()
         started = False
+        at_work = any(part.phase in AT_WORK for part in self._parts())
         for part in self._startable():
-            if room <= 0:
+            alone = ((part.failure or {}).get("next") or {}).get("alone")
+            if room <= 0 or (alone and (at_work or started)):
                 break
             attempt = attempts.start(self._piece(part), part, self.executor, self.log, self.states)
             started = True
             room = room - 1 if self._is_taken(attempt) else 0
-            if self.experiment.plan.resources.gpus:
+            if alone or self.experiment.plan.resources.gpus:
                 # the next one is given what this one has left
                 break
         return started
@@ -192,6 +203,8 @@ class Carrier:
         if asked.executor != "local":
             waits = any(part.seen and part.seen.phase == "submitting" for part in at_work)
             return 0 if waits else asked.max_queued - len(at_work)
+        if any((part.begun or {}).get("alone") for part in at_work):
+            return 0
         there = len(devices.known()) // asked.gpus if asked.gpus else 0
         return min(asked.parallel, there or asked.parallel) - len(at_work)
 

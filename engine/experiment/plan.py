@@ -221,7 +221,7 @@ class Evaluation(_Part):
 
 class Retry(_Part):
     out_of_memory: Literal["halve", "fail"] = "halve"
-    #: how often a run is started, at most
+    #: how often a run is started, at most; going on after a time limit does not count
     attempts: Annotated[int, Field(ge=1)] = 3
     #: of those, how often because a node was lost
     lost: Annotated[int, Field(ge=0)] = 2

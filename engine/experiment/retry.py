@@ -56,6 +56,8 @@ class Past(NamedTuple):
     #: settings for another attempt with less memory; None: there are none
     smaller: Mapping[str, Any] | None = None
     can_resume: bool = False
+    #: whether others may have used the same device meanwhile
+    shared: bool = False
 
 
 def cause_of(seen: Seen, failure: Failure | None) -> tuple[str, str]:
@@ -71,7 +73,9 @@ def cause_of(seen: Seen, failure: Failure | None) -> tuple[str, str]:
 
 def following(past: Past, rules: Retry) -> tuple[dict[str, Any] | None, str]:
     """What the next attempt has otherwise than the plan, with its `why`; or None. And what to do about it."""
-    if len(past.earlier) + 1 >= rules.attempts:
+    # going on after a time limit is no failure of the run: a long one needs many
+    counted = [failed for failed in past.earlier if failed.get("cause") != TIME_LIMIT]
+    if rules.attempts == 1 or (past.cause != TIME_LIMIT and len(counted) + 1 >= rules.attempts):
         return None, "progtrain experiment resume starts it again; retry.attempts allows more by itself"
     if past.cause == OUT_OF_MEMORY:
         return _smaller(past, rules)
@@ -92,6 +96,8 @@ def _next(past: Past, why: str, **others: Any) -> dict[str, Any]:
 def _smaller(past: Past, rules: Retry) -> tuple[dict[str, Any] | None, str]:
     if rules.out_of_memory == "fail":
         return None, "give it a smaller batch, or a device with more memory"
+    if past.shared and not past.changes.get("alone"):
+        return _next(past, "out of memory beside other runs: alone this time", alone=True), ""
     if past.smaller is None:
         return None, "its batch cannot be made smaller: use a smaller model, shorter sequences or more memory"
     told = ", ".join(f"{name} {values.show(value)}" for name, value in past.smaller.items())

@@ -133,6 +133,20 @@ def test_out_of_memory_halves_the_batch_and_others_begin_with_what_fits(
     }
 
 
+def test_what_ran_out_of_memory_beside_others_is_tried_alone_first(
+    lab: Workspace, planned: Planned, faults: Faults
+) -> None:
+    folder = planned(**SIZED | {"variables": {"rank": [8, 1, 2]}}, resources={"parallel": 2})
+    faults({8: {"fits": 4}, 1: {"seconds": 1.5}, 2: {"seconds": 0.5}})
+    assert carried_out(lab) == 0
+    told = lines(lab.root / "starts.txt")
+    assert [line for line in told if line.startswith("rank8")] == ["rank8 8 ", "rank8 8 ", "rank8 4 "]
+    second, other = (
+        try_read_json(folder.run(run).attempt("train", n).state) for run, n in (("rank8", 2), ("rank1", 1))
+    )
+    assert second["started_at"] > other["ended_at"]
+
+
 def test_a_batch_of_one_is_not_halved(lab: Workspace, planned: Planned, faults: Faults) -> None:
     folder = planned(**ONE | {"controls": {"rate": 0.1, "batch_size": 2}}, retry={"attempts": 9})
     faults({8: {"fits": 0}})

@@ -9,6 +9,8 @@ READY_DEV := $(VENV)/ready-dev
 # an environment of its own beside it, for scripts that need what progtrain does not
 SCRIPTS := $(VENV)/scripts
 READY_SCRIPTS := $(SCRIPTS)/ready
+# tools of experiments whose packages get on with no others
+READY_TOOLS := $(VENV)/inspect/ready $(VENV)/torchtune/ready
 DEMO ?= demo
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -62,6 +64,17 @@ $(READY_SCRIPTS): $(READY_DEV)
 	@$(SCRIPTS)/bin/python -m pip install --quiet --constraint constraints.txt --requirement $(SCRIPTS)/requirements.txt
 	@touch $@
 
+# each has its extra (`inspect-test`, `torchtune-test`) and nothing of the first environment. The tested versions of a few
+# packages are kept to: of all together no set satisfies both
+$(READY_TOOLS): $(VENV)/%/ready: $(READY_DEV)
+	@echo "Setting up an environment for $*"
+	@$(BIN)/python -m venv $(VENV)/$*
+	@grep -E '^(torch|transformers|tokenizers|peft|numpy|huggingface_hub|safetensors)==' constraints.txt > $(VENV)/$*/constraints.txt
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*-test"], sep="\n")' > $(VENV)/$*/requirements.txt
+	@$(VENV)/$*/bin/python -m pip install --quiet --constraint $(VENV)/$*/constraints.txt torch
+	@$(VENV)/$*/bin/python -m pip install --quiet --constraint $(VENV)/$*/constraints.txt --requirement $(VENV)/$*/requirements.txt
+	@touch $@
+
 demo: $(READY)
 	@test -e $(DEMO) || $(BIN)/progtrain init --example digits $(DEMO)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/progtrain-tui $(DEMO); else $(BIN)/progtrain -C $(DEMO) run --yes; fi
@@ -69,7 +82,7 @@ demo: $(READY)
 test: lint types
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
 
-test-all: lint types $(READY_SCRIPTS)
+test-all: lint types $(READY_SCRIPTS) $(READY_TOOLS)
 	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(READY_DEV)

@@ -111,11 +111,11 @@ def _in_our_form(folder: CellFolder, named: Iterable[str]) -> None:
     parts = {name for name in header if name != ids and metrics.find(name, named)}
     renamed = ["sample_id" if name == ids else f"part__{name}" if name in parts else name for name in header]
     if renamed != rows[0]:
-        write_per_sample(path, renamed, [row for row in rows[1:] if row])
+        write_table(path, renamed, [row for row in rows[1:] if row])
     read_per_sample(path)
 
 
-def write_per_sample(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(header)

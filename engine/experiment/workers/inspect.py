@@ -90,7 +90,7 @@ class Inspect(EvaluationWorker):
             header, rows = inspect_log.samples(log, task.scorers, dump)
         except InputError as error:
             return Ended(Failure("outputs", error.located, error.fix or "see the output of the evaluation"))
-        scored.write_per_sample(folder.per_sample, header, rows)
+        scored.write_table(folder.per_sample, header, rows)
         write_json(folder.score, _score(piece, found))
         code = scored.fingerprint(piece.experiment.path(_file_of(task)))
         options = {name: value for name, value in task.options.items() if name not in ("model", "base_url")}

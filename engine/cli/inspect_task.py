@@ -31,7 +31,10 @@ def command(
     system: str,
     overwrite: bool,
 ) -> None:
-    """Write tasks/NAME.py: a task of inspect-ai for the rows of DATA (JSON lines, JSON or CSV)."""
+    """Write a task of inspect-ai for the rows of a file.
+
+    DATA is JSON lines, JSON or CSV; the task is tasks/NAME.py, yours to edit.
+    """
     from progtrain.engine.errors import InputError
     from progtrain.engine.experiment import inspect_task
 

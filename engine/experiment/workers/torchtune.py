@@ -86,7 +86,7 @@ class Torchtune(TrainingWorker):
             _put(config, "dataset.data_files", str(experiment.path(base.data["train"]).absolute()))
         _put(config, "output_dir", made)
         _put(config, "checkpointer.output_dir", made)
-        logger = "torchtune.training.metric_logger.DiskLogger"
+        logger = "torchtune.training.metric_logging.DiskLogger"
         return config | {"metric_logger": {"_component_": logger, "log_dir": f"{made}/logs"}}
 
     def request(self, piece: Piece, attempt: JobFolder, *, resume: bool = False) -> JobRequest:

@@ -44,6 +44,7 @@ def render_analysis(version: str, insight: Insight, draft: Draft) -> str:
         _bullets(insight.trade_offs),
         "## Evidence",
         _bullets(map(prose_text, prose.evidence)),
+        *_beside(insight),
         *_findings(insight),
         *_failures(insight),
         *_fact_table(insight),
@@ -207,6 +208,15 @@ def _flip_table(insight: Insight) -> str:
         f"and {len(wrong)} are wrong that were right."
     )
     return f"{said}\n\n" + table(["sample", "truth", f"in {insight.previous}", insight.version, "now"], rows)
+
+
+def _beside(insight: Insight) -> list[str]:
+    """What was trained side by side with it, or on it."""
+    lines = [
+        f"{shortened(one.version, 120)}: {shortened(one.action)}: {shortened(one.verdict, 120)}"
+        for one in insight.beside
+    ]
+    return ["### Tried beside it", _bullets(lines)] if lines else []
 
 
 def _fact_table(insight: Insight) -> list[str]:

@@ -8,7 +8,14 @@ from dataclasses import replace
 from progtrain.advisor.interface import Candidate, Tried
 from progtrain.engine import metrics, values
 from progtrain.engine.analysis.advise import at_run_time
-from progtrain.engine.analysis.advise.candidates import NO_VERDICT, back_to, find_candidates, rank, with_way_back
+from progtrain.engine.analysis.advise.candidates import (
+    NO_VERDICT,
+    back_to,
+    find_candidates,
+    rank,
+    same_operation,
+    with_way_back,
+)
 from progtrain.engine.analysis.advise.diagnosis import diagnose
 from progtrain.engine.analysis.advise.tuning import Situation
 from progtrain.engine.analysis.compare.deltas import comparer, judge, metric_rows, trade_offs
@@ -25,18 +32,31 @@ from progtrain.engine.schema import Metric
 from progtrain.engine.workspace import Workspace, version_number
 
 
-def gather(ws: Workspace, version: str, limits: Limits, history: Sequence[VersionRecord]) -> Insight:
+def gather(
+    ws: Workspace,
+    version: str,
+    limits: Limits,
+    history: Sequence[VersionRecord],
+    beside: Sequence[VersionRecord] = (),
+) -> Insight:
     """Facts, diagnosis, comparisons and candidates of an evaluated version.
 
     `history` holds the versions before it, and this one too where base and operation are known (else its script
-    is read); later ones are ignored. Raises `InputError` where `eval_score.json` or the script cannot be read;
-    all else that is missing becomes a warning.
+    is read); later ones are ignored. `beside`: what experiments tried on versions, which is not offered again. Raises
+    `InputError` where `eval_score.json` or the script cannot be read; all else that is missing becomes a warning.
     """
-    return _Gathering(ws, version, limits, history).insight()
+    return _Gathering(ws, version, limits, history, beside).insight()
 
 
 class _Gathering:
-    def __init__(self, ws: Workspace, version: str, limits: Limits, history: Sequence[VersionRecord]) -> None:
+    def __init__(
+        self,
+        ws: Workspace,
+        version: str,
+        limits: Limits,
+        history: Sequence[VersionRecord],
+        beside: Sequence[VersionRecord],
+    ) -> None:
         self.ws, self.version, self.limits = ws, version, limits
         self.warnings: list[str] = []
         own = next((record for record in history if record.version == version), None)
@@ -44,6 +64,7 @@ class _Gathering:
         before = [record for record in history if _number(record.version) < _number(version)]
         self.earlier = sorted(before, key=lambda record: _number(record.version))
         self.previous = self.earlier[-1] if self.earlier else None
+        self.beside = _not_adopted(beside, [*self.earlier, self.record])
         comparable = [record for record in self.earlier if record.comparable]
         self.best_earlier = self._best(comparable)
         self.best = self._best([*comparable, self.record]) or self.record
@@ -83,6 +104,7 @@ class _Gathering:
             worst_samples=find_worst(samples) if samples else (),
             flips=flips or (),
             tried=self._tried(),
+            beside=self._tried_beside(),
             log=self.measured.source("log"),
             warnings=tuple(dict.fromkeys(self.warnings)),
         )
@@ -175,7 +197,8 @@ class _Gathering:
         known = frozenset(fact.key for fact in tell(measured))
         own = record.version == self.version
         training = self.training if own else record_of(self.ws, record.version)
-        return Situation(record, measured, diagnose(measured, known), self.limits, history, training)
+        findings = diagnose(measured, known)
+        return Situation(record, measured, findings, self.limits, history, training, self.beside)
 
     def _best_situation(self, history: Sequence[VersionRecord]) -> Situation | None:
         """The best version with its own evidence; None when it can no longer be read."""
@@ -198,6 +221,35 @@ class _Gathering:
             for r in (*self.earlier, self._record())
             if r.action_text and r.base
         )
+
+    def _tried_beside(self) -> tuple[Tried, ...]:
+        """In experiments: on what this version was made from, and on itself."""
+        return tuple(
+            Tried(version=r.version, action=f"{r.action_text} on {r.base}", verdict=self._beside_verdict(r))
+            for r in self.beside
+            if r.base in (_version(self.base), self.version)
+        )
+
+    def _beside_verdict(self, record: VersionRecord) -> str:
+        before = next((one.primary for one in (*self.earlier, self.record) if one.version == record.base), None)
+        told = ""
+        if record.comparable and before is not None and record.primary is not None:
+            told = f" ({signed_text(record.primary - before, record.primary)})"
+        return f"{record.outcome or 'no verdict'}: {self.limits.primary_metric} {metric_text(record.primary)}{told}"
+
+
+def _not_adopted(beside: Sequence[VersionRecord], versions: Sequence[VersionRecord]) -> tuple[VersionRecord, ...]:
+    """Without what has become a version, which tells of it itself, and what is about later ones."""
+    known = {record.version for record in versions}
+    return tuple(
+        record
+        for record in beside
+        if record.base in known
+        and not any(
+            one.base == record.base and one.operation and same_operation(one.operation, record.operation)
+            for one in versions
+        )
+    )
 
 
 def _number(version: str) -> int:

@@ -174,6 +174,8 @@ class Insight(Frozen):
     worst_samples: tuple[SampleRow, ...] = ()
     flips: tuple[SampleRow, ...] = ()
     tried: tuple[Tried, ...] = ()
+    #: on what this version was made from, and on itself, in experiments; `version` is EXPERIMENT/RUN
+    beside: tuple[Tried, ...] = ()
     #: the training log that was read
     log: str = ""
     warnings: tuple[str, ...] = ()

@@ -48,6 +48,19 @@ def stated_digest(folder: VersionFolder) -> str | None:
     return digest if isinstance(digest, str) else None
 
 
+def experiment_of(ws: Workspace, version: str) -> str | None:
+    """The run of an experiment that trained and perhaps scored a version, as EXPERIMENT/RUN. None: none did.
+
+    Empty where what it left lies there, and the version has come to another script than the one that it trained.
+    """
+    spec = try_read_json(ws.version(version).spec)
+    taken = spec.get("taken_over") if isinstance(spec, dict) else None
+    if not isinstance(taken, dict):
+        return None
+    same = ws.script(version).is_file() and spec.get("script_sha256") == sha256(ws.script(version))
+    return f"{taken.get('experiment')}/{taken.get('run')}" if same else ""
+
+
 def checkpoint(folder: VersionFolder) -> Path | None:
     paths = (folder.best_checkpoint, folder.last_checkpoint)
     return next((path for path in paths if path.is_file() and path.stat().st_size), None)

@@ -235,16 +235,17 @@ def _rewritten(source: str, operation: str) -> str | None:
 
 
 def _tried_from_here(operation: dict[str, Any], situation: Situation) -> bool:
-    """The same operation was applied to the same script before, whatever came of it but better."""
+    """The same operation was applied to the same script before, whatever came of it but better; in an experiment,
+    whatever came of it: that run is there, and can be adopted."""
     here = state_of(situation.source)
     sources = {record.version: record.source for record in situation.history}
     return any(
         record.operation is not None
-        and record.outcome != "better"
+        and (record.outcome != "better" or record in situation.beside)
         and same_operation(record.operation, operation)
         and record.base in sources
         and state_of(sources[record.base]) == here
-        for record in situation.history
+        for record in (*situation.history, *situation.beside)
     )
 
 
@@ -292,7 +293,7 @@ def _with_memory(proposal: Candidate, situation: Situation) -> Candidate | None:
         return None
     standing = {record.version for record in _ancestors([*situation.history, last], last.version)}
     told, value = list(proposal.reasons), proposal.score
-    for record in situation.history:
+    for record in (*situation.history, *situation.beside):
         if record.operation is None:
             continue
         kind, action = kind_of(record.operation), record.action_text or "the same kind of change"

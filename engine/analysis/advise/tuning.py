@@ -30,6 +30,8 @@ class Situation:
     history: Sequence[VersionRecord] = ()
     #: the record that the hooks kept of its training (`engine/live`), empty where there is none
     training: Mapping[str, Any] = field(default_factory=dict)
+    #: candidates of versions that were trained beside them, in experiments
+    beside: Sequence[VersionRecord] = ()
 
     @property
     def source(self) -> str:

@@ -14,6 +14,7 @@ from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.drafting import history, next_script, rounds
+from progtrain.engine.experiment import tried
 from progtrain.engine.files import write_text
 from progtrain.engine.loop import elsewhere
 
@@ -76,7 +77,10 @@ def with_proposal(
 def look(context: Context, version: str) -> Insight:
     """Facts, diagnosis, comparisons and candidates of a version, worked out and kept."""
     records = history.records(context.ws, context.rules, until=version)
-    insight = gather(context.ws, version, next_script.limits(context.rules), records)
+    beside, broken = tried.beside(context.ws, context.rules.primary_metric)
+    for text in broken:
+        context.journal.warn(text)
+    insight = gather(context.ws, version, next_script.limits(context.rules), records, beside)
     write_text(context.ws.insight(version), insight.to_json())
     for warning in insight.warnings:
         context.journal.warn(f"{version}: {warning}")

@@ -179,4 +179,7 @@ def _adopt(context: Context, version: str) -> bool:
     if not context.dry_run:
         outputs = _outputs(ws, version)
         marks.write(ws, version, "evaluate", outputs, clock=context.clock, inputs=inputs, adopted=True)
+        if experiment := elsewhere.experiment_of(ws, version):
+            text = f"{version}: its score was taken over, not measured again: that of experiment {experiment}"
+            context.journal.write("note", text=text)
     return True

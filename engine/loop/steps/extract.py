@@ -116,13 +116,12 @@ def _plan(context: Context, version: str) -> tuple[Planned | None, str]:
 def _review(context: Context, version: str, record: DraftRecord, insight: Insight) -> tuple[Review, Planned | None]:
     planned, problem = _plan(context, version)
     folder = context.ws.drafts(version)
-    digest = sha256_text(record.analysis_sha256 + record.action_sha256 + str(record.draft.seconds))[:6]
     probability = {r.id: r.probability for r in record.draft.ranking}
     by_model = record.draft.model_sha256 is not None
     last = check.is_last(context, version)
     kept = elsewhere.why_not_carried_out(context, version)
     review = Review(
-        question=f"{version}-review-{record.round}-{digest}",
+        question=question_of(version, record),
         kind="review",
         version=version,
         title=f"{version} is drafted",
@@ -150,6 +149,12 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
     if not folder.analysis.is_file():
         raise InputError("the drafted analysis is gone", file=folder.analysis, fix="progtrain review redraft")
     return review, planned
+
+
+def question_of(version: str, record: DraftRecord) -> str:
+    """Under which name a draft is asked about."""
+    digest = sha256_text(record.analysis_sha256 + record.action_sha256 + str(record.draft.seconds))[:6]
+    return f"{version}-review-{record.round}-{digest}"
 
 
 def _accept(context: Context, version: str, record: DraftRecord, planned: Planned, decision: Decision) -> str:

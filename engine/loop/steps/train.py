@@ -143,6 +143,9 @@ def _adopt(context: Context, version: str) -> bool:
     ws, folder = context.ws, context.ws.version(version)
     best = folder.best_checkpoint
     own = best.is_file() and elsewhere.stated_digest(folder) == sha256(best)
+    experiment = elsewhere.experiment_of(ws, version)
+    if experiment == "":
+        return False
     if not own and not elsewhere.is_finished(context, version):
         return False
     if not context.dry_run:
@@ -151,6 +154,7 @@ def _adopt(context: Context, version: str) -> bool:
         inputs = {"script": str(script)}
         marks.write(ws, version, "train", outputs(ws, version), clock=context.clock, inputs=inputs, adopted=True)
         told = "" if own else f", not trained again: {elsewhere.described(ws, version)}"
+        told = f", not trained again: that of experiment {experiment}" if experiment else told
         context.journal.write("note", text=f"{version}: a finished training was found and taken over{told}")
     return True
 

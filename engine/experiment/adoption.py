@@ -248,8 +248,10 @@ def _candidate(insight: Insight, action: Mapping[str, object], name: str) -> Can
         if candidate.base in (None, insight.version) and same_operation(candidate.operation, action):
             return candidate
     operation = parse_operation(dict(action))
-    said = operation.describe()
-    return Candidate(id=name, title=said, operation=dict(action), change=said, risk="medium", why="", rank=1)
+    title = f"as in its run {name}"
+    return Candidate(
+        id=name, title=title, operation=dict(action), change=operation.describe(), risk="medium", why="", rank=1
+    )
 
 
 def _others(context: Context, base: str, run: Run) -> list[VersionRecord]:

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from progtrain.engine.analysis.advise.candidates import same_operation
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
 from progtrain.engine.drafting import history, next_script
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import estimate, expand
+from progtrain.engine.experiment import estimate, expand, tried
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import plan as plans
 from progtrain.engine.experiment.expand import Cell, Run
@@ -177,9 +178,13 @@ def _candidates(ws: Workspace, version: str, count: int, notes: list[str]) -> li
             f"{version} has not been analysed: nothing is proposed for it", file=ws.insight(version), fix=fix
         )
     found: list[dict[str, Any]] = []
+    before = [one for one in tried.beside(ws, present.primary_metric)[0] if one.base == version]
     for candidate in insight.candidates:
         if len(found) == count:
             break
+        if done := next((one.version for one in before if same_operation(one.operation, candidate.operation)), None):
+            notes.append(f"{candidate.id} is left out: {done} has tried it")
+            continue
         if candidate.base not in (None, version):
             notes.append(f"{candidate.id} is left out: it is a change to {candidate.base}")
             continue

@@ -98,3 +98,8 @@ def tail(path: Path, limit: int = 64_000) -> str:
             return file.read().decode("utf-8", errors="replace")
     except FileNotFoundError:
         return ""
+
+
+def lasting(seconds: float) -> str:
+    """How long something has gone on, roughly."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -105,6 +105,8 @@ class JobFolder(Folder):
     intent = inside("path", "intent.json")
     submitted = inside("path", "submit.json")
     batch = inside("path", "batch.sh")
+    #: how the runner of a loop saw it last
+    seen = inside("path", "seen.json")
 
     def restarted(self, count: int) -> JobFolder:
         """Where a cluster that starts the job again, under the same id, keeps that start."""

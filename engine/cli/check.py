@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-import psutil
 
 from progtrain.advisor import process
 from progtrain.advisor.locate import bundled_model
 from progtrain.engine import metrics, prepared_data
-from progtrain.engine.cli import imports
+from progtrain.engine.cli import check_machine, imports
 from progtrain.engine.cli.common import from_here, json_option, run_options, workspace
 from progtrain.engine.cli.model import described
 from progtrain.engine.cli.output import overwrite, print_json, say, shell
@@ -37,7 +36,6 @@ from progtrain.engine.script import version_files
 from progtrain.engine.script.config_files import is_config, places
 from progtrain.engine.workspace import Workspace
 
-_LOW_DISK_BYTES = 1024**3
 #: what 03_eval.py is made with, and what it needs for metrics besides the loss
 _PACKAGES, _METRICS = ("torch",), "torchmetrics"
 
@@ -116,7 +114,9 @@ def check(ws: Workspace, options: Options, busy: Callable[[str], None] = lambda 
         context.probes = False  # what it would stumble over is told already
     with ThreadPoolExecutor(1) as beside:
         # while the script runs up to its training
-        rest = beside.submit(lambda: [*_model(ws, context.rules, options), *_machine(ws), *_interpreter(context)])
+        rest = beside.submit(
+            lambda: [*_model(ws, context.rules, options), *check_machine.look(context), *_interpreter(context)]
+        )
         yield from _scripts(context, busy)
         yield from rest.result()
     yield from _terminal()
@@ -334,16 +334,6 @@ def _model(ws: Workspace, present: Rules, options: Options) -> Iterator[Item]:
         none = "allow_code_edits has no effect: the bundled model cannot write code"
         some = "allow_code_edits: this model may propose code; with --yes it runs without anybody having read it"
         yield "model", "note", none if info.native else some, ""
-
-
-def _machine(ws: Workspace) -> Iterator[Item]:
-    memory = psutil.virtual_memory()
-    yield "machine", "ok", f"{psutil.cpu_count()} cores, {memory.available / 2**30:.1f} GiB of memory free", ""
-    free = shutil.disk_usage(ws.root).free
-    if free < _LOW_DISK_BYTES:
-        yield "machine", "warning", f"{free / 2**20:.0f} MiB of disk free", "checkpoints need room: free some"
-    else:
-        yield "machine", "ok", f"{free / 2**30:.0f} GiB of disk free", ""
 
 
 def _interpreter(context: Context) -> Iterator[Item]:

@@ -63,8 +63,10 @@ def _look(events: LineReader, view: WorkspaceView | None, shown: int, as_json: b
 
 
 def progress_line(snapshot: Snapshot) -> str:
-    """Empty when nothing is being trained."""
+    """Empty when nothing is being trained, nor waits for its turn on a cluster."""
     progress = snapshot.progress
+    if snapshot.status in ("training", "evaluating") and snapshot.reason:
+        return f"      {clean_line(snapshot.reason)}"
     if snapshot.status != "training" or progress is None or progress.step is None:
         return ""
     share = f"{100 * progress.step / progress.steps:3.0f} %  " if progress.steps else ""

@@ -12,10 +12,10 @@ from progtrain.advisor import process
 from progtrain.advisor.interface import Briefing, Draft, Settings
 from progtrain.engine import hooks
 from progtrain.engine.clock import Clock
-from progtrain.engine.control import decisions
+from progtrain.engine.control import decisions, place
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import DecisionNeeded
-from progtrain.engine.files import write_text
+from progtrain.engine.files import storage_errors, try_read_json, write_text
 from progtrain.engine.jobs.base import LOST, Executor
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules.rules import Rules
@@ -25,6 +25,8 @@ from progtrain.engine.workspace import JobFolder, Workspace
 
 #: Seconds that a script gets to end by itself when a stop is asked for.
 _STOP_GRACE_SECONDS = 20.0
+#: Between two looks at the files of a job on a cluster, which lie on a network folder.
+_CLUSTER_SECONDS = 1.0
 
 
 class Stopped(Exception):
@@ -96,34 +98,27 @@ class Context:
         return answered
 
     def run_script(
-        self, name: str, arguments: list[str], *, live_version: str | None = None, begins_as: Path | None = None
+        self,
+        name: str,
+        arguments: list[str],
+        *,
+        live_version: str | None = None,
+        begins_as: Path | None = None,
+        going_on: Path | None = None,
     ) -> JobState:
         """Runs a Python script of the workspace under a guard, to its end.
 
-        `begins_as`: the script whose first imports it runs too. Attaches to the job of that name when it is still
-        alive, and takes its result when it has ended since. Raises `Stopped` when the user asked for it, once nothing
-        runs any more.
+        `begins_as`: the script whose first imports it runs too. `going_on`: a checkpoint that it is to go on from.
+        Attaches to the job of that name when it is still alive, and takes its result when it has ended since. Raises
+        `Stopped` when the user asked for it, once nothing runs any more.
         """
         folder = self.ws.job(name)
         state = self.executor.look(folder)
-        if state is None or state.ended_by == LOST:
-            environment = {**hooks.of_script(), **self.environment}
-            if live_version:
-                environment |= self._live_environment(live_version)
-            imports, folders = self._imports_of(begins_as) if begins_as else ([], [])
-            request = JobRequest(
-                name=name,
-                command=[self.python, *arguments],
-                cwd=str(self.ws.root),
-                environment=environment,
-                timeout_seconds=self.rules.timeout_seconds,
-                imports=imports,
-                module_folders=folders,
-            )
-            self.executor.submit(folder, request)
+        if state is None or (state.ended_by == LOST and not self.rules.on_cluster):
+            self._submit(folder, arguments, live_version, begins_as, going_on)
         else:
             self.journal.write("note", text=f"attached to {name}, which was started before")
-        ended = self.executor.wait(folder, self._stopper(folder, live_version))
+        ended = self._wait(folder, live_version)
         if ended.started:
             self._tell_start(ended.started)
         if self.stop_requested():
@@ -132,9 +127,60 @@ class Context:
             raise Stopped
         return ended
 
+    def _submit(
+        self,
+        folder: JobFolder,
+        arguments: list[str],
+        live_version: str | None,
+        begins_as: Path | None,
+        going_on: Path | None,
+    ) -> None:
+        environment = {**hooks.of_script(), **self.environment}
+        if live_version:
+            environment |= self._live_environment(live_version, going_on)
+        imports, folders = self._imports_of(begins_as) if begins_as else ([], [])
+        request = JobRequest(
+            name=folder.path.name,
+            command=[self.python, *arguments],
+            cwd=str(self.ws.root.absolute()),
+            environment=environment,
+            timeout_seconds=self.rules.timeout_seconds,
+            imports=imports,
+            module_folders=folders,
+            resources=place.resources_of(self.rules),
+        )
+        if self.rules.on_cluster:
+            self._make_way(folder)
+        self.executor.submit(folder, request)
+
+    def _make_way(self, folder: JobFolder) -> None:
+        """On a cluster an attempt that counts as lost may be at work: it ends when it sees who takes its place."""
+        kind = folder.path.name.rpartition("-")[0]
+        with storage_errors(folder.path):
+            for path in self.ws.jobs.glob(f"{kind}-*") if kind else ():
+                earlier = JobFolder(path)
+                if path != folder.path and (try_read_json(earlier.state) or {}).get("status") != "ended":
+                    write_text(earlier.fence, folder.path.name)
+            shutil.rmtree(folder.path, ignore_errors=True)
+            folder.path.mkdir(parents=True)
+
+    def _wait(self, folder: JobFolder, live_version: str | None) -> JobState:
+        stopper = self._stopper(folder, live_version)
+        if not self.rules.on_cluster:
+            return self.executor.wait(folder, stopper)
+
+        def look() -> None:
+            place.tell(folder, self.executor.look_all([folder])[folder], self.clock())
+            stopper()
+
+        ended = self.executor.wait(folder, look, _CLUSTER_SECONDS)
+        place.tell(folder, self.executor.look_all([folder])[folder], self.clock())
+        return ended
+
     def _imports_of(self, script: Path) -> tuple[list[str], list[str]]:
-        """What may be imported before it is started, and its folders of modules: nothing where it is to start cold."""
-        if self.cold:
+        """What may be imported before it is started, and its folders of modules: nothing where it is to start cold, as
+        it always is on a cluster."""
+        if self.cold or self.rules.on_cluster:
             return [], []
         statements, folders, why_not = leading_imports(script)
         if why_not:
@@ -146,10 +192,15 @@ class Context:
         warm = "scripts start with their packages imported already (--cold: each in a new interpreter)"
         self.journal.note_once([warm if how == "warm" else f"scripts start in a new interpreter each time: {how}"])
 
-    def _live_environment(self, version: str) -> dict[str, str]:
+    def _live_environment(self, version: str, going_on: Path | None) -> dict[str, str]:
         """What has a training tell how it goes, keep a record, and listen for a stop."""
-        hooks.forget(self.ws, version)
-        return hooks.of_training(self.ws, version)
+        if going_on is None:
+            hooks.forget(self.ws, version)
+        self.ws.live_stop(version).unlink(missing_ok=True)
+        environment = hooks.of_training(self.ws, version)
+        if self.rules.on_cluster:
+            environment |= hooks.to_go_on(self.ws, version)
+        return environment | (hooks.going_on(going_on) if going_on else {})
 
     def draft(self, briefing: Briefing, settings: Settings, *, events: Path, log: Path) -> Draft:
         """Who drafts: the advisor in a process of its own. Raises `Stopped` when the user asked for it."""
@@ -170,9 +221,11 @@ class Context:
             now = self.clock().timestamp()
             if asked_at is None:
                 asked_at = now
-                if live_version:
+                state = self.executor.look(folder) if live_version else None
+                if live_version and (state is None or state.status == "running"):
                     self.ws.live_stop(live_version).touch()
                 else:
+                    # it cannot listen: no training, or it waits in a queue
                     self.executor.cancel(folder)
             elif now - asked_at > _STOP_GRACE_SECONDS:
                 self.executor.cancel(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from progtrain.engine.experiment import plan as plans
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.workers import base
 from progtrain.engine.experiment.workers.base import Experiment, Piece, Worker
+from progtrain.engine.jobs import sizes
 from progtrain.engine.jobs.base import Executor
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.jobs.slurm import Slurm
@@ -22,8 +22,6 @@ from progtrain.engine.rules import rules
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Resources
 from progtrain.engine.workspace import Workspace
-
-_UNITS = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 
 
 def opened(ws: Workspace, name: str, clock: Clock = now, plan: Plan | None = None) -> Experiment:
@@ -86,8 +84,7 @@ def memory_mb(plan: Plan) -> int | None:
     stated = plan.resources.memory
     if stated == "auto":
         stated = str(estimated(plan, "memory") or "")
-    found = re.match(r"([\d.]+)\s*([KMGT])?", stated, re.IGNORECASE)
-    return max(1, round(float(found[1]) * _UNITS[(found[2] or "M").upper()])) if found else None
+    return sizes.megabytes(stated)
 
 
 def minutes(plan: Plan) -> int | None:
@@ -95,14 +92,7 @@ def minutes(plan: Plan) -> int | None:
     stated = plan.resources.time
     if stated == "auto":
         stated = str(estimated(plan, "time") or "")
-    if not stated:
-        return None
-    days, _, rest = stated.rpartition("-")
-    parts = [int(part) for part in rest.split(":")]
-    # with days: hours[:minutes[:seconds]]; else minutes, minutes:seconds, or hours:minutes:seconds
-    hours_first = bool(days) or len(parts) == 3
-    hours, mins, seconds = [*parts, 0, 0][:3] if hours_first else [0, *parts, 0][:3]
-    return max(1, int(days or 0) * 1440 + hours * 60 + mins + (seconds > 0))
+    return sizes.minutes(stated)
 
 
 def estimated(plan: Plan, what: str) -> Any:

@@ -15,6 +15,7 @@ from progtrain.engine.jobs.base import LOST, Seen, as_guard_says
 from progtrain.engine.jobs.guard import LOST_SECONDS, NOT_MINE
 from progtrain.engine.jobs.queue_reasons import in_words
 from progtrain.engine.schema import JobState
+from progtrain.engine.text import lasting
 
 #: a job that gave a sign within so many seconds is at work, whatever Slurm says; and so long a guard's last word may
 #: need to be seen here after Slurm has said that the job is over, on a network folder
@@ -30,10 +31,6 @@ _OVER = {
 _NODE_GONE = {"NODE_FAIL", "BOOT_FAIL"}
 #: what slurmstepd writes to the job's output
 _HOST_MEMORY = re.compile(r"exceeded (?:job |step )?memory limit|oom[-_ ]kill", re.IGNORECASE)
-
-
-def lasting(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def is_over(row: Mapping[str, str] | None) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from progtrain.engine.clock import Clock, now
-from progtrain.engine.control import decisions, lock
+from progtrain.engine.control import decisions, lock, place
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.control.launch import Options, named_python
@@ -31,8 +31,6 @@ from progtrain.engine.workspace import Workspace, version_number
 
 #: Exit code of a runner that was stopped: neither an error nor finished.
 STOPPED = 0
-#: Which GPUs a loop may use: as in the shell that started it, wherever it is answered.
-_DEVICES = "CUDA_VISIBLE_DEVICES"
 #: Exit code for an error of our own.
 INTERNAL = 70
 
@@ -50,18 +48,20 @@ def prepare(
     present, dataset_id = _present_rules(ws, options)
     stored = sequence.last_loop(ws)[0] or {}
     devices = stored.get("devices") if options.devices is None else options.devices
+    named = options.python or stored.get("python") or place.python_of(ws, present) or named_python(ws)
     return Context(
         ws,
         present,
         dataset_id,
-        options.python or stored.get("python") or named_python(ws) or sys.executable,
+        named or sys.executable,
         Journal(ws.journal, clock, listener, silent=dry_run),
         clock,
         options.autopilot,
         dry_run=dry_run,
         cold=bool(stored.get("cold") if options.cold is None else options.cold),
         probes=options.probe,
-        environment={_DEVICES: devices} if devices is not None else {},
+        environment=place.environment_of(present, devices),
+        executor=place.executor_of(present),
     )
 
 
@@ -181,10 +181,10 @@ def _begin(context: Context, options: Options) -> None:
         dataset_id=context.dataset_id,
         max_versions=context.rules.max_versions,
         max_versions_asked=options.max_versions,
-        python=context.python,
+        python=None if place.python_of(context.ws, context.rules) == context.python else context.python,
         model=options.model,
         cold=options.cold,
-        devices=os.environ.get(_DEVICES) if options.devices is None else options.devices,
+        devices=os.environ.get(place.DEVICES) if options.devices is None else options.devices,
     )
 
 

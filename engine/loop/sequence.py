@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from progtrain.engine import prepared_data
+from progtrain.engine.control import place
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.errors import InputError, NothingToTry
 from progtrain.engine.files import LineReader
@@ -95,6 +96,9 @@ def _take_up_rules(context: Context, present: Rules) -> None:
         context.journal.write("note", text="rules or instruction were changed: they hold from here on")
         for warning in present.warnings:
             context.journal.warn(warning)
+    if present.on_cluster != context.rules.on_cluster:
+        context.executor.close()
+        context.executor = place.executor_of(present)
     context.rules = present
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from progtrain.engine.complaints import shown
 from progtrain.engine.errors import InputError
+from progtrain.engine.jobs import sizes
 from progtrain.engine.rules import goal
 from progtrain.engine.script.names import ALIASES, canonical
 
@@ -68,6 +69,36 @@ def _arguments(value: Any) -> str | None:
     return None if listed else 'a list of words belongs here, such as ["--config", "small.yaml"]'
 
 
+def _form(pattern: re.Pattern[str], what: str) -> Check:
+    """`pattern`: of the whole text; a whole number is one too."""
+
+    def check(value: Any) -> str | None:
+        given = isinstance(value, str | int) and not isinstance(value, bool) and pattern.fullmatch(str(value))
+        return None if given else f"{what} belongs here"
+
+    return check
+
+
+def _shell_lines(value: Any) -> str | None:
+    listed = isinstance(value, list) and all(isinstance(line, str) and "\n" not in line for line in value)
+    return None if listed else 'a list of lines of shell belongs here, such as ["module load cuda"]'
+
+
+_word = _form(re.compile(r"[^\s#\"'\\]+"), "a name without spaces, quotes and #")
+#: of `loop_config.resources`: what each job asks a cluster for
+_RESOURCES: dict[str, Check] = {
+    "partition": _or_null(_word),
+    "account": _or_null(_word),
+    "qos": _or_null(_word),
+    "gpus": _whole(0),
+    "cpus": _or_null(_whole(1)),
+    "memory": _or_null(_form(sizes.MEMORY, 'a size such as "16G"')),
+    "time": _or_null(_form(sizes.TIME, 'minutes, or a time such as "04:30:00"')),
+    "setup": _shell_lines,
+    "python": _or_null(_words),
+    "preemptible": _switch,
+    "poll_seconds": _whole(1),
+}
 #: key -> (what may stand there, default)
 KEYS: dict[str, tuple[Check, Any]] = {
     "seed": (_whole(0), 42),
@@ -75,6 +106,8 @@ KEYS: dict[str, tuple[Check, Any]] = {
     "loop_config.branch_from": (_one_of("latest", "best"), "latest"),
     "loop_config.max_train_attempts": (_whole(1), 3),
     "loop_config.step_timeout_minutes": (_or_null(_above_zero), None),
+    "loop_config.executor": (_one_of("local", "slurm"), "local"),
+    "loop_config.resources": (_object, {}),
     "dataset_config.dataset_id": (_or_null(_folder), None),
     "training_config": (_object, {}),
     "training_args": (_arguments, []),
@@ -116,8 +149,19 @@ def problems(stated: Mapping[str, Any], path: Path) -> list[InputError]:
         held = stated.get(section, {}) if section else stated
         if isinstance(held, dict) and name in held and (reason := check(held[name])):
             found.append(wrong(key, reason, held[name]))
-    found += [wrong(place, reason, *value) for place, reason, *value in _metric_problems(stated)]
+    inside = (*_resource_problems(stated), *_metric_problems(stated))
+    found += [wrong(place, reason, *value) for place, reason, *value in inside]
     return found
+
+
+def _resource_problems(stated: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    held = stated.get("loop_config")
+    asked = held.get("resources") if isinstance(held, dict) else None
+    if not isinstance(asked, dict):
+        return
+    for key, check in _RESOURCES.items():
+        if key in asked and (reason := check(asked[key])):
+            yield f"loop_config.resources.{key}", reason, asked[key]
 
 
 def _metric_problems(stated: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -141,6 +185,7 @@ def unknown(stated: Mapping[str, Any]) -> Iterator[str]:
     for section in _SECTIONS:
         inside = [key.partition(".")[2] for key in KEYS | _OLDER if key.startswith(f"{section}.")]
         yield from _unknown_in(stated.get(section, {}), f"{section}.", inside)
+    yield from _unknown_in(value(stated, "loop_config.resources"), "loop_config.resources.", [*_RESOURCES])
     for index, entry in enumerate(value(stated, "eval_config.metrics")):
         if isinstance(entry, dict):
             yield from _unknown_in(entry, f"eval_config.metrics[{index}].", [*_METRIC])

@@ -65,6 +65,16 @@ class Rules:
         return int(self.value("loop_config.max_train_attempts"))
 
     @property
+    def on_cluster(self) -> bool:
+        """Whether trainings and evaluations run as jobs of Slurm."""
+        return bool(self.value("loop_config.executor") == "slurm")
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """What each of these jobs asks for, as it is stated."""
+        return dict(self.value("loop_config.resources"))
+
+    @property
     def dataset_id(self) -> str | None:
         named: str | None = self.value("dataset_config.dataset_id") or self.value("dataset_config.prepdata_version")
         return named

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from progtrain.engine.status import rows
 from progtrain.engine.status.snapshot import Progress, Snapshot, Status, VersionView
 from progtrain.engine.status.state import LoopState
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
+from progtrain.engine.text import clean_line, lasting
 from progtrain.engine.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -77,7 +80,7 @@ class WorkspaceView:
         if running:
             if self.ws.stop_request.exists():
                 return "stopping", "the script is asked to end after this batch", ""
-            return state.activity(), state.reason, ""
+            return state.activity(), state.reason or self._queue(state), ""
         if orphan:
             return "orphan training", "no runner, but the training goes on", "progtrain run takes it over"
         if state.runner_open:
@@ -94,6 +97,14 @@ class WorkspaceView:
                 "put your training script there, or try: progtrain init --example digits DIR",
             )
         return "not started", "", ""
+
+    def _queue(self, state: LoopState) -> str:
+        """Of a script that is a job on a cluster: why it does not run yet, or since when the cluster is silent."""
+        if state.step not in ("train", "evaluate") or state.version is None:
+            return ""
+        folders = sorted(self.ws.jobs.glob(f"{state.version}-{state.step}*"), key=lambda path: _stamp(path))
+        told = self._read(self.ws.job(folders[-1].name).seen, dict) if folders else None
+        return "; ".join(_queue_in_words(told, self._clock().timestamp())) if told else ""
 
     def _rules(self) -> tuple[Rules | InputError, Any]:
         """The rules, or what is wrong with them, and the plain JSON."""
@@ -183,6 +194,18 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (stat.st_mtime_ns, stat.st_size)
+
+
+def _queue_in_words(told: dict[str, Any], now: float) -> Iterator[str]:
+    phase, why = told.get("phase"), clean_line(str(told.get("reason") or ""))
+    if phase in ("submitting", "queued", "waiting"):
+        job = f" (job {told['job']})" if told.get("job") else ""
+        yield f"{phase}{job}{f', {why}' if why else ''}"
+    elif why and phase == "running":
+        yield why
+    with suppress(TypeError, ValueError):
+        since = datetime.fromisoformat(str(told.get("silent_since"))).timestamp()
+        yield f"the cluster has not answered for {lasting(now - since)}"
 
 
 def _review_in(data: Any, path: Path) -> Review | InputError:

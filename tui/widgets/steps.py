@@ -138,6 +138,9 @@ def what_to_do(snapshot: Snapshot, since: datetime | None = None) -> str:
         case "runner gone":
             heard = f", last heard of{at}" if at else ""
             return f"the runner is gone{heard}: enter resumes, nothing is lost"
+        case "training" | "evaluating" if reason:
+            # on a cluster: why it does not run yet
+            return f"{words.headline(snapshot)}: {reason}"
         case "orphan training":
             return "its training goes on without a runner: enter takes it over"
         case _:

@@ -105,7 +105,8 @@ def run(context: Context, version: str) -> str:
     state = context.run_script(job.path.name, [ws.eval_script.name, "--version", version], begins_as=begins_as)
     output = tail(context.executor.log(job))
     # its result is taken over once; the next evaluation is a new job
-    job.state.unlink(missing_ok=True)
+    for path in (job.state, job.submitted, job.intent):
+        path.unlink(missing_ok=True)
     if state.exit_code != 0 or state.ended_by:
         raise _failed(context, job, state.ended_by, last_line(output))
     score = check_score(context, version)

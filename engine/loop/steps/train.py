@@ -13,8 +13,9 @@ from typing import Any
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
-from progtrain.engine.files import sha256, storage_errors, try_read_json, write_text
-from progtrain.engine.jobs.base import LOST
+from progtrain.engine.experiment import checkpoints
+from progtrain.engine.files import LineReader, sha256, storage_errors, try_read_json, write_text
+from progtrain.engine.jobs.base import GO_ON_LATER, LOST
 from progtrain.engine.loop import attempts, elsewhere, spec
 from progtrain.engine.loop.collect import collect
 from progtrain.engine.schema import JobState, Review
@@ -23,10 +24,17 @@ from progtrain.engine.script.repair.failure import Failure, explain
 from progtrain.engine.script.repair.repairs import advice, propose
 from progtrain.engine.script.settings import find_settings
 from progtrain.engine.text import tail, unified_diff
-from progtrain.engine.workspace import VersionFolder, Workspace
+from progtrain.engine.workspace import JobFolder, VersionFolder, Workspace
 
 #: Causes for which the same script may well succeed the next time.
-_WORTH_REPEATING = {"signal", "guard lost"}
+_WORTH_REPEATING = {"signal", "guard lost", "lost", "node failure", "preempted"}
+#: what stands behind an end that a cluster tells of
+_ON_CLUSTER = {
+    "host memory": "it needs more memory than it asked for: raise loop_config.resources.memory",
+    "node failure": "a fault of the node, not of the script",
+    "preempted": "the cluster gave its place to others",
+    "lost": "killed from outside, or its node restarted",
+}
 
 
 def reasons(context: Context, version: str) -> list[str]:
@@ -78,11 +86,34 @@ def _attempt(context: Context, version: str, name: str) -> Failure | None:
     """One training. None when it is whole and valid."""
     script = context.ws.script(version)
     words = version_files.arguments(context.ws, version, context.rules.training_args)
-    state = context.run_script(name, [script.name, *words], live_version=version, begins_as=script)
+    state = _run_to_its_end(context, version, name, [script.name, *words])
     failure, brought = came_of(context, version, state, context.executor.log(context.ws.job(name)))
     if brought:
         context.journal.write("note", text=f"{version}: {'; '.join(brought)}")
     return failure
+
+
+def _run_to_its_end(context: Context, version: str, name: str, words: list[str]) -> JobState:
+    """A job whose time is nearly over saves and stops: another one goes on from there, as long as it gets further."""
+    ws, script = context.ws, context.ws.script(version)
+    going_on, reached = None, -1
+    while True:
+        state = context.run_script(name, words, live_version=version, begins_as=script, going_on=going_on)
+        if state.ended_by != GO_ON_LATER:
+            checkpoints.put_back_best(ws, version)
+            return state
+        before, reached = reached, _step(ws, version)
+        going_on = checkpoints.keep(ws, version, f"{name}-{reached}") if reached > before else None
+        if going_on is None:
+            return state
+        context.journal.write("note", text=f"{version}: its time was nearly over; it goes on from step {reached}")
+        shutil.rmtree(ws.job(name).path, ignore_errors=True)
+
+
+def _step(ws: Workspace, version: str) -> int:
+    """How far the training got."""
+    told = [line["step"] for line in LineReader(ws.live(version)).read() if isinstance(line.get("step"), int)]
+    return max(told, default=0)
 
 
 def came_of(context: Context, version: str, state: JobState, output: Path) -> tuple[Failure | None, list[str]]:
@@ -90,7 +121,15 @@ def came_of(context: Context, version: str, state: JobState, output: Path) -> tu
 
     `output` is what the training printed. Completes `spec.json`. Raises `StorageError` when the disk is full.
     """
+    if state.ended_by == GO_ON_LATER:
+        summary = "its time was over, and it left nothing further to go on from"
+        hypothesis = "the training takes longer than it was given: ask for more in loop_config.resources.time"
+        return Failure("time limit", summary, hypothesis), []
     if state.ended_by == LOST:
+        seen = try_read_json(JobFolder(output.parent).seen) or {}
+        if seen.get("cause") and seen.get("reason"):
+            # as the cluster says it
+            return Failure(str(seen["cause"]), str(seen["reason"]), _ON_CLUSTER.get(seen["cause"], "")), []
         lost = Failure(
             cause="guard lost",
             error_summary="the training ended without a word: its guard was killed, or the machine restarted",
@@ -166,6 +205,7 @@ def _prepare(context: Context, version: str, job: str) -> None:
     if context.executor.look(folder) is not None and not taken_over_before:
         return
     shutil.rmtree(folder.path, ignore_errors=True)
+    checkpoints.forget(ws, version)
     if kept := make_room(ws, version):
         context.journal.write("note", text=f"what lay in {ws.relative(made.path)} is kept in {kept}")
     marks.remove(ws, version, "train", "evaluate", "analyze", "extract")

@@ -1,0 +1,29 @@
+"""Amounts of memory and time as people write them for a cluster: 16G, 04:30:00. Light: rules are read with it."""
+
+from __future__ import annotations
+
+import re
+
+MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
+_UNITS = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
+
+
+def megabytes(text: str) -> int | None:
+    """At least one; without a unit they are megabytes. None for what is no size."""
+    found = MEMORY.fullmatch(text.strip())
+    return max(1, round(float(found[1]) * _UNITS[(found[2] or "M").upper()])) if found else None
+
+
+def minutes(text: str) -> int | None:
+    """As Slurm reads it: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]].
+
+    At least one, seconds rounded up. None for what is no time.
+    """
+    if not TIME.fullmatch(text):
+        return None
+    days, _, rest = text.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    hours_first = bool(days) or len(parts) == 3
+    hours, mins, seconds = [*parts, 0, 0][:3] if hours_first else [0, *parts, 0][:3]
+    return max(1, int(days or 0) * 1440 + hours * 60 + mins + (seconds > 0))

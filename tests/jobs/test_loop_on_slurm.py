@@ -1,0 +1,146 @@
+"""A loop whose trainings and evaluations are jobs of a real Slurm, while its runner stays where it was started."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from progtrain.engine.control import decisions, launch, lock
+from progtrain.engine.control.launch import Options
+from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.jobs.slurm import Slurm
+from progtrain.engine.loop import runner
+from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.workspace import Workspace
+from tests.cli.commands import progtrain
+from tests.jobs.cluster import Cluster, until
+
+Edit = Callable[..., None]
+ON_SLURM = {"executor": "slurm", "resources": {"cpus": 1, "memory": "200M", "time": 10, "poll_seconds": 1}}
+
+
+@pytest.fixture
+def on_slurm(plain: Workspace, edit_rules: Edit, cluster: Cluster) -> Workspace:
+    edit_rules(plain, loop_config={"max_versions": 2, **ON_SLURM})
+    return plain
+
+
+def events(ws: Workspace, kind: str) -> list[dict[str, Any]]:
+    return [e for e in LineReader(ws.journal).read() if e["event"] == kind]
+
+
+def said(ws: Workspace) -> str:
+    return WorkspaceView(ws.root).snapshot().reason
+
+
+@pytest.mark.slow
+def test_a_loop_of_two_versions(on_slurm: Workspace, cluster: Cluster) -> None:
+    assert runner.run(on_slurm, Options(autopilot=True)) == 0
+    assert on_slurm.versions() == ["v001", "v002"]
+    for version in on_slurm.versions():
+        for name in (f"{version}-train-1", f"{version}-evaluate"):
+            told = try_read_json(on_slurm.job(name).seen)
+            assert told["phase"] == "done" and cluster.job(told["job"])["JobState"] == "COMPLETED"
+        assert on_slurm.live(version).parent.is_dir()
+    assert not any("packages imported already" in e["text"] for e in events(on_slurm, "note"))
+
+
+@pytest.mark.slow
+def test_what_waits_in_the_queue_says_why_and_is_cancelled_by_a_stop(on_slurm: Workspace, cluster: Cluster) -> None:
+    node = cluster.nodes[0]
+    cluster.run("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
+    try:
+        process = launch.start(on_slurm, Options(autopilot=True))
+        until(lambda: "drained or reserved" in said(on_slurm), "no reason is shown", 40)
+        assert said(on_slurm).startswith("waiting (job ")
+        assert "training v001 of 2, dataset toy_v1: waiting (job " in progtrain(on_slurm, "status").stdout
+        decisions.request_stop(on_slurm)
+        assert process.wait(40) == 0
+    finally:
+        cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
+    assert not cluster.run("squeue", "-h") and not lock.running(on_slurm)
+    assert WorkspaceView(on_slurm.root).snapshot().status == "stopped"
+
+
+@pytest.mark.slow
+def test_a_runner_that_is_killed_finds_its_job_again(
+    on_slurm: Workspace, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = tmp_path / "count"
+    monkeypatch.setenv("COUNT_FILE", str(count))
+    monkeypatch.setenv("SECONDS_PER_EPOCH", "1")
+    process = launch.start(on_slurm, Options(autopilot=True, until="train"))
+    until(count.exists, "nothing was started", 40)
+    psutil.Process(process.pid).kill()
+    process.wait()
+    assert runner.run(on_slurm, Options(autopilot=True, until="train")) == 0
+    assert count.read_text().split() == ["v001"]
+
+
+@pytest.mark.slow
+def test_a_controller_that_does_not_answer_is_no_failure(
+    on_slurm: Workspace, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = cluster.nodes[0]
+    cluster.run("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
+    process = launch.start(on_slurm, Options(autopilot=True, until="train"))
+    until(lambda: "drained or reserved" in said(on_slurm), "no reason is shown", 40)
+    cluster.controller().suspend()
+    try:
+        until(lambda: "the cluster has not answered for" in said(on_slurm), "its silence is not shown", 60)
+    finally:
+        cluster.controller().resume()
+        cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
+    assert process.wait(90) == 0
+    assert not events(on_slurm, "attempt_failed")
+
+
+def test_a_job_that_slurm_refuses_is_told_with_its_reason(on_slurm: Workspace, edit_rules: Edit) -> None:
+    edit_rules(on_slurm, loop_config={**ON_SLURM, "resources": {"partition": "nowhere", "poll_seconds": 1}})
+    assert runner.run(on_slurm, Options(autopilot=True)) == 1
+    assert "invalid partition" in events(on_slurm, "loop_failed")[-1]["reason"].casefold()
+
+
+def test_check_says_what_the_cluster_says(on_slurm: Workspace, edit_rules: Edit) -> None:
+    def told() -> list[str]:
+        from progtrain.engine.cli import check_machine
+
+        context = runner.prepare(on_slurm, Options(), dry_run=True)
+        assert isinstance(context.executor, Slurm)
+        return [f"{state}: {text}" for _, state, text, _ in check_machine.look(context)]
+
+    assert any("ok: scripts run as jobs of Slurm: Job" in line for line in told())
+    edit_rules(on_slurm, loop_config={**ON_SLURM, "resources": {"memory": "900G"}})
+    assert any(line.startswith("error: Slurm would refuse the job") for line in told())
+
+
+def test_check_without_slurm(plain: Workspace, edit_rules: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
+    from progtrain.engine.cli import check_machine
+
+    edit_rules(plain, loop_config=ON_SLURM)
+    monkeypatch.setenv("PATH", str(plain.root))
+    context = runner.prepare(plain, Options(), dry_run=True)
+    found = [text for _, state, text, _ in check_machine.look(context) if state == "error"]
+    assert found == ["sbatch is not installed here, so there is no Slurm to ask"]
+
+
+def test_what_each_job_asks_for(plain: Workspace, edit_rules: Edit) -> None:
+    from progtrain.engine.control import place
+    from progtrain.engine.rules import rules
+
+    asked = {"partition": "gpu", "gpus": 2, "memory": "16G", "time": "1-02:30:00", "setup": ["module load cuda"]}
+    edit_rules(plain, loop_config={"executor": "slurm", "resources": {**asked, "python": ".venv/bin/python"}})
+    present = rules.load(plain)
+    found = place.resources_of(present)
+    assert (found.partition, found.gpus, found.memory_mb, found.minutes) == ("gpu", 2, 16384, 1590)
+    assert found.setup == ["module load cuda"]
+    assert place.python_of(plain, present) == str(plain.root / ".venv/bin/python")
+    # a cluster hands out its own GPUs
+    assert place.environment_of(present, "0,1") == {}
+    plain.rules.write_text(json.dumps({"loop_config": {"resources": asked}}))
+    assert place.resources_of(rules.load(plain)).partition is None

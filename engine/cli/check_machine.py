@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from typing import Literal
 
@@ -44,7 +43,5 @@ def _cluster(context: Context) -> Iterator[Item]:
         said = context.executor.check(request)
     except InputError as error:
         yield "machine", "error", error.located, error.fix or ""
-    except subprocess.TimeoutExpired:
-        yield "machine", "warning", "Slurm does not answer at present", "jobs wait until it does"
     else:
         yield "machine", "ok", f"scripts run as jobs of Slurm: {said or 'it takes them'}", ""

@@ -43,6 +43,7 @@ def resources_of(rules: Rules) -> Resources:
     return Resources.model_validate(
         {
             **known,
+            "options": asked.get("sbatch") or [],
             "memory_mb": megabytes(str(memory)) if memory is not None else None,
             "minutes": minutes(str(time)) if time is not None else None,
         }

@@ -14,6 +14,7 @@ from progtrain.engine.complaints import first_problem, in_words
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.files import read_text
+from progtrain.engine.jobs import sizes
 from progtrain.engine.script.action.operation import number
 from progtrain.engine.script.names import nearest
 from progtrain.engine.yaml_text import read_mapping
@@ -22,9 +23,6 @@ Kind = Literal["grid", "list", "random", "hpo", "repeats", "candidates"]
 #: trained: with its parameters; control: the base as it is; eval-only: a checkpoint that is there
 RunType = Literal["trained", "control", "eval-only"]
 
-#: an option of sbatch, and those that are not the plan's to set
-_OPTION = re.compile(r"--([a-z][a-z-]*)(?:[= ][^\n]*)?")
-_OURS = ("job-name", "output", "error", "open-mode", "signal", "requeue", "no-requeue", "array", "export", "wrap")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?B?)?", re.IGNORECASE)
 _TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
@@ -49,11 +47,8 @@ def _duration(value: str) -> str:
 
 
 def _option(value: str) -> str:
-    found = _OPTION.fullmatch(value)
-    if found is None:
-        raise ValueError("an option of sbatch on one line belongs here, such as --constraint=a100")
-    if found[1] in _OURS:
-        raise ValueError(f"--{found[1]} is set by progtrain, and jobs depend on it")
+    if reason := sizes.refused_option(value):
+        raise ValueError(reason)
     return value
 
 

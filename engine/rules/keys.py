@@ -84,6 +84,12 @@ def _shell_lines(value: Any) -> str | None:
     return None if listed else 'a list of lines of shell belongs here, such as ["module load cuda"]'
 
 
+def _options(value: Any) -> str | None:
+    if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
+        return 'a list of options of sbatch belongs here, such as ["--constraint=a100"]'
+    return next((reason for line in value if (reason := sizes.refused_option(line))), None)
+
+
 _word = _form(re.compile(r"[^\s#\"'\\]+"), "a name without spaces, quotes and #")
 #: of `loop_config.resources`: what each job asks a cluster for
 _RESOURCES: dict[str, Check] = {
@@ -95,6 +101,7 @@ _RESOURCES: dict[str, Check] = {
     "memory": _or_null(_form(sizes.MEMORY, 'a size such as "16G"')),
     "time": _or_null(_form(sizes.TIME, 'minutes, or a time such as "04:30:00"')),
     "setup": _shell_lines,
+    "sbatch": _options,
     "python": _or_null(_words),
     "preemptible": _switch,
     "poll_seconds": _whole(1),

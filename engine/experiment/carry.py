@@ -49,6 +49,10 @@ class Carrier:
     _done: dict[str, Sequence[Part]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Works the runs out anew: a search adds to them. Raises `InputError`."""
         plan, folder = self.experiment.plan, self.experiment.folder
         self._runs = expand.runs(plan, folder)
         cells = expand.cells(plan, self._runs, folder)

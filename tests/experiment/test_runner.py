@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from progtrain.engine.clock import now
 from progtrain.engine.control import lock
 from progtrain.engine.errors import Busy, InputError
 from progtrain.engine.experiment import results, runner, workers
@@ -26,7 +27,8 @@ from progtrain.engine.experiment.opening import executor_of, opened
 from progtrain.engine.experiment.runner import Options
 from progtrain.engine.experiment.stages import run as run_stage
 from progtrain.engine.experiment.stages import scaffold
-from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.experiment.view import look
+from progtrain.engine.files import LineReader, try_read_json, write_json
 from progtrain.engine.workspace import Workspace
 from tests.experiment.conftest import carried_out, lines, phases, reasons, scaffolded, starts
 
@@ -390,6 +392,41 @@ def test_an_address_that_the_plan_names_is_told(
     told = {message["event"]: message for message in heard}
     assert told["failed"]["run"] == "rank8" and told["failed"]["experiment"] == "cap"
     assert told["ended"]["runs"] == {"failed": 1, "done": 1}
+
+
+def test_a_desktop_shows_a_note(
+    lab: Workspace, planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "notify-send"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/notes\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("DISPLAY", ":9")
+    planned(**ONE)
+    assert carried_out(lab) == 0
+    _until(lambda: lines(tmp_path / "notes") == ["-- progtrain: cap done: 1 done"])
+
+
+def test_those_who_only_look_ask_no_cluster(
+    lab: Workspace, planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\n")
+    (tmp_path / "squeue").chmod(0o755)
+    folder = planned(**TWO)
+    scaffolded(lab)
+    folder.plan.write_text(folder.plan.read_text() + "resources: {executor: slurm}\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    part = look(folder).states[0].training
+    write_json(folder.run("rank8").changes("train", 1), {"of": part.identity})
+    folder.run("rank8").attempt("train", 1).path.mkdir(parents=True)
+    told = {"phase": "queued", "reason": "other jobs come first", "job": "17", "newer": 1}
+    write_json(folder.seen, {"at": now().isoformat(), "jobs": {"rank8/attempts/train-1": told}})
+    view = look(folder)
+    assert view.status == "without runner" and view.stale is not None
+    shown = view.states[0]
+    assert shown.phase == "queued" and shown.reason.startswith("other jobs come first; the cluster has not answered")
+    assert shown.at_work is not None and shown.at_work.seen is not None and shown.at_work.seen.job == "17"
+    assert not (tmp_path / "asked").exists()
 
 
 def test_a_dead_address_delays_nothing(lab: Workspace, planned: Planned, faults: Faults) -> None:

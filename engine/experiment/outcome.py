@@ -47,7 +47,7 @@ def failed(attempt: JobFolder, state: JobState) -> Failure | None:
     """Why a job did not end well, from its log; None where it did."""
     if state.exit_code == 0 and not state.ended_by:
         return None
-    return explain(tail(attempt.log), state.exit_code, state.ended_by)
+    return explain(tail(attempt.restarted(state.restarts).log), state.exit_code, state.ended_by)
 
 
 def set_aside(piece: Piece, attempt: JobFolder) -> None:

@@ -111,7 +111,8 @@ def _parted(ws: Workspace, version: str, source: str) -> dict[Path, str]:
 def problems(experiment: Experiment, planned: list[Run]) -> list[InputError]:
     """What keeps the plan's settings and actions from being made, each told once, with its key in the plan."""
     found: list[InputError] = []
-    seen: list[tuple[str, Any]] = []
+    seen: set[tuple[str, str]] = set()
+    free: set[str] = set()
     try:
         source = _joined(workspace(experiment), base(experiment)) if experiment.plan.base.script else None
     except InputError as error:
@@ -123,11 +124,13 @@ def problems(experiment: Experiment, planned: list[Run]) -> list[InputError]:
         except InputError as error:
             found.append(_in_plan(experiment, error, f"runs.add, run {run.name}"))
         for name, value in run.settings.items():
-            if source is None or any(name == known and values.same(value, other) for known, other in seen):
+            if source is None or (name, repr(value)) in seen:
                 continue
-            seen.append((name, value))
+            seen.add((name, repr(value)))
             try:
-                _set(experiment, source, name, value)
+                if put(source, name, value) is not source and name not in free:
+                    _refuse(experiment, source, name, value)
+                    free.add(name)
             except InputError as error:
                 found.append(_in_plan(experiment, error, _key(experiment, name)))
     return found
@@ -207,24 +210,29 @@ def _path(experiment: Experiment) -> Path:
 
 def _set(experiment: Experiment, source: str, name: str, value: Any) -> str:
     changed = put(source, name, value)
-    if changed is not source and (why := _without_effect(experiment, source, name)):
+    if changed is not source:
+        _refuse(experiment, source, name, value)
+    return changed
+
+
+def _refuse(experiment: Experiment, source: str, name: str, value: Any) -> None:
+    """Whatever value it would get. Raises `InputError`."""
+    if why := _without_effect(experiment, source, name):
         reason = f"{name} cannot vary: {why}"
         raise InputError(reason, file=_path(experiment), fix="leave it out, or let the script take it from its setting")
-    refusal = None if changed is source else _refusal(experiment, source, name, value)
-    if refusal:
+    if refusal := _refusal(experiment, source, name):
         rules = experiment.rules
         reason = f"{name} {values.show(value)} is not allowed: {refusal}"
         fix = "leave it out of the plan, or change the rule yourself"
         if canonical(name) == _SEED:
             fix = "give `repeats`, which have seeds of their own; or take the seed out of the rules"
         raise InputError(reason, file=rules.path if rules.has_rules else experiment.ws.instruction, fix=fix)
-    return changed
 
 
-def _refusal(experiment: Experiment, source: str, name: str, value: Any = None) -> str | None:
+def _refusal(experiment: Experiment, source: str, name: str) -> str | None:
     """Why rules or instruction do not let a setting be changed; None where they do."""
     rules = experiment.rules
-    touched = SetOperation(setting=name, to=value).touches(source)
+    touched = SetOperation(setting=name, to=None).touches(source)
     if _SEED in touched:
         stated = _SEED in {canonical(key) for key in rules.training_config} | rules.instruction.locked
         by_rules = _SEED in rules.stated and not _repeats(experiment)

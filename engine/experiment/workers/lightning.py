@@ -82,12 +82,14 @@ class Lightning(TrainingWorker):
             clock=piece.experiment.clock,
         )
         checkpoints.put_back_best(ws, version)
-        failure, notes = train.came_of(context, version, state, attempt.log)
+        failure, notes = train.came_of(context, version, state, attempt.restarted(state.restarts).log)
         failure = failure or _shared(piece, ws, version)
         if failure is not None:
             return Ended(failure, notes=notes)
         if checkpoints.complete_curve(ws, version):
             notes.append("it was cut short and gone on with: metrics.csv has the rows of the starts before too")
+        elif not hooks.record_of(ws, version) and len(piece.folder.attempts_at("train")) > 1:
+            notes.append("each of its attempts began anew: a loop of the script's own says nothing of what it saves")
         checkpoints.forget(ws, version)
         return Ended(None, train.outputs(ws, version), notes)
 

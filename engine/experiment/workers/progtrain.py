@@ -121,7 +121,7 @@ class Progtrain(EvaluationWorker):
 
     def ended(self, piece: Piece, attempt: JobFolder, state: JobState) -> Ended:
         ws, version = run_workspace.of(piece.folder), run_script.version_of(piece.experiment, piece.run)
-        output = tail(attempt.log)
+        output = tail(attempt.restarted(state.restarts).log)
         if failure := outcome.failed(attempt, state):
             if failure.cause == "unknown":
                 said = f"the evaluation failed: {clean_line(last_line(output))}"

@@ -114,6 +114,36 @@ def test_settings_in_a_config_file_are_set_in_the_runs_copy(versions: Workspace)
     assert yaml.safe_load((piece.folder.artifacts / "logs/version_0/hparams.yaml").read_text())
 
 
+def test_a_versions_own_copies_of_config_files_and_modules_are_set(versions: Workspace) -> None:
+    root, script = versions.root, versions.script("v003")
+    for name, text in {
+        "conf/train.yaml": "lr: 0.02\n",
+        "conf/train_v003.yaml": "lr: 0.04\n",
+        "conf/other.yaml": "a: 1\n",
+        "net/layers.py": "WIDTH = 4\n",
+        "02_train_v003_src/net/layers.py": "WIDTH = 6\n",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    first = 'import sys; sys.path[:0] = [f"{__file__[:-3]}_src/"]\nfrom net.layers import WIDTH\nimport yaml\n'
+    text = script.read_text().replace("import csv\n", f"import csv\n{first}")
+    rate = 'LEARNING_RATE = yaml.safe_load(open("conf/train_v003.yaml"))["lr"]'
+    script.write_text(text.replace("LEARNING_RATE = 0.02", rate))
+    hand = ByHand(versions, V003 + "variables: {lr: [0.5], width: [8]}")
+    piece = hand.piece("lr0.5_width8")
+    hand.scaffold(piece)
+    own = piece.folder.workspace
+    assert (own / "conf/train_v003.yaml").read_text() == "lr: 0.5\n"
+    assert (own / "02_train_v003_src/net/layers.py").read_text() == "WIDTH = 8\n"
+    assert (own / "net/layers.py").read_text() == "WIDTH = 4\n"
+    assert (own / "conf/other.yaml").is_symlink() and (root / "conf/train_v003.yaml").read_text() == "lr: 0.04\n"
+    # less memory for another attempt: the same places
+    hand.submit(hand.piece("lr0.5_width8", {"width": 2}), 2)
+    assert (own / "02_train_v003_src/net/layers.py").read_text() == "WIDTH = 2\n"
+    assert (root / "02_train_v003_src/net/layers.py").read_text() == "WIDTH = 6\n"
+    hand.wait(piece, 2)
+
+
 def test_a_candidate_is_the_next_version_with_one_action(versions: Workspace) -> None:
     action = "{operation: set, setting: weight_decay, to: 0.1}"
     hand = ByHand(

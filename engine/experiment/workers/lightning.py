@@ -46,8 +46,9 @@ class Lightning(TrainingWorker):
         return run_workspace.files(run_script.workspace(piece.experiment), piece.folder, _texts(piece))
 
     def links(self, piece: Piece) -> dict[Path, Path]:
-        ws = run_script.workspace(piece.experiment)
-        return run_workspace.links(ws, piece.folder, _texts(piece), _version(piece))
+        # settings change what stands in files, not which there are
+        ws, texts = run_script.workspace(piece.experiment), run_script.of(piece.experiment, piece.run, {})
+        return run_workspace.links(ws, piece.folder, texts, _version(piece))
 
     def request(self, piece: Piece, attempt: JobFolder, *, resume: bool = False) -> JobRequest:
         experiment, ws, version = piece.experiment, run_workspace.of(piece.folder), _version(piece)

@@ -156,7 +156,10 @@ def _cost(measure: Measure) -> Iterator[Plot]:
             level = measure.level(point)
             ends = [(level[1], level[2])] if level else None
             series.append((point, [sum(hours)], [float(measure.values_of(rows).mean())], ends))
-    if len(series) > 1:
+    if len(series) > MOST_CURVES:
+        # more cannot be told apart by their colours
+        series = [("points", [x for _, (x,), _, _ in series], [y for _, _, (y,), _ in series], None)]
+    if series:
         name, task = _named("cost", measure)
         title = f"{measure.metric} ({task}) against what it cost"
         yield Plot(name, "points", title, "hours of training, all seeds", measure.metric, series)

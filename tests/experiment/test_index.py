@@ -20,6 +20,7 @@ from progtrain.engine.experiment import index, query, results
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.workspace import Workspace
+from tests.cli.test_json import check
 
 
 def experiment(ws: Workspace, name: str, question: str, **of_runs: dict[str, Any]) -> ExperimentFolder:
@@ -250,7 +251,8 @@ def test_the_command_shows_what_was_found(filled: Workspace) -> None:
     ]
     code, text = told("-C", str(filled.root), "experiment", "search", "rank>8", "--json")
     shown = json.loads(text)
-    assert shown["schema"] == "progtrain.experiment_search/1" and shown["total"] == 2
+    check(shown)
+    assert shown["total"] == 2
     assert {row["run"] for row in shown["rows"]} == {"rank16", "rank32"}
     code, text = told("-C", str(filled.root), "experiment", "search", "rank>99")
     assert code == 2 and "no run matches 'rank>99'" in text

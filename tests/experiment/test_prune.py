@@ -17,6 +17,7 @@ from progtrain.engine.errors import Busy, ProgtrainError
 from progtrain.engine.experiment import prune
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.workspace import Workspace
+from tests.cli.test_json import check
 from tests.experiment.conftest import carried_out, phases
 from tests.experiment.test_importing import summary
 
@@ -68,6 +69,7 @@ def test_what_lost_goes_and_the_best_the_control_and_what_is_not_done_stay(
 
 def test_more_than_the_best_can_be_kept(lab: Workspace, ended: ExperimentFolder) -> None:
     told = json.loads(command(lab, "prune", "cap", "--keep", "2", "--json")[1])
+    check(told)
     assert told["kept"] == ["rank1", "rank2"] and list(told["files"]) == ["rank3"] and told["bytes"] == 3000
     code, text = command(lab, "prune", "cap", "--keep", "none")
     assert code == 2 and "'none' is no number of points" in text
@@ -110,6 +112,7 @@ def test_the_command_imports_a_plan(ws: Workspace) -> None:
     file.write_text(yaml.safe_dump(summary()))
     code, text = command(ws, "import", str(file), "--dry-run")
     assert code == 0 and "nothing is written" in text and not ws.experiments.exists()
+    check(json.loads(command(ws, "import", str(file), "--dry-run", "--json")[1]))
     code, text = command(ws, "import", str(file))
     assert code == 0 and "note: controls.dataset_type is torchtune's own" in text
     assert (ws.experiments / "cap_rank" / "experiment.yaml").is_file()

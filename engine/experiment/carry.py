@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from progtrain.engine import values
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import attempts, devices, expand, notify, state, summary
+from progtrain.engine.experiment import attempts, devices, expand, notify, results, search, state, summary
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.logbook import Logbook
 from progtrain.engine.experiment.opening import tool_of
+from progtrain.engine.experiment.stages import scaffold
 from progtrain.engine.experiment.stages.pieces import is_named, pieces
 from progtrain.engine.experiment.state import AT_WORK, SETTLED, Part, RunState
 from progtrain.engine.experiment.workers.base import Experiment, Piece
@@ -73,7 +75,7 @@ class Carrier:
     def turn(self) -> tuple[bool, bool]:
         """Whether something changed, and whether something is left to wait for. Raises `StorageError`."""
         opened = self._look()
-        changed = self._take_in() or self._check() or self._submit()
+        changed = self._take_in() or self._check() or self._search() or self._submit()
         self._cancel()
         self.executor.settle(opened)
         if changed:
@@ -171,13 +173,35 @@ class Carrier:
 
     def _may_evaluate(self) -> bool:
         """Whether evaluations may begin, as far as the trainings of other runs go."""
-        if self.experiment.plan.evaluation.when == "each":
+        # the next point of a search depends on what the ones before came to
+        if self.experiment.plan.evaluation.when == "each" or self.experiment.plan.search is not None:
             return True
         return all(self._is_over(held.training) for held in self.states)
 
     def _is_over(self, training: Part) -> bool:
         """Also where it is not for this runner to train it."""
         return training.phase in SETTLED or (training.phase not in AT_WORK and not self._is_its(training))
+
+    # what a search asks for
+
+    def _search(self) -> bool:
+        """Ends trials early that lose, and begins new ones."""
+        plan, folder = self.experiment.plan, self.experiment.folder
+        if plan.search is None or self.wanted or self.tool:
+            return False
+        for training, told in search.losers(plan, self.states, folder):
+            search.end_early(training, told, folder)
+            text = f"ends early: after epoch {told['epoch']} {plan.search.metric} is {values.metric(told['value'])}"
+            self.log.write("note", text, run=training.run.name, what=training.what, **told)
+        known = search.trials(self.states, results.read(folder), plan, folder)
+        repeats = [held for held in self.states if held.run.name != held.run.point]
+        runs = search.following(plan, known, repeats, folder)
+        for run in runs:
+            scaffold.write_run(self.experiment, run, self.log)
+        if runs:
+            self.refresh()
+            self._look()
+        return bool(runs)
 
     # what may begin
 

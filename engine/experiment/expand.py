@@ -7,6 +7,7 @@ import itertools
 import math
 import operator
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan, Range, RunType, Task
+from progtrain.engine.files import try_read_json
 from progtrain.engine.script.names import nearest
 
 #: before it the settings of each run, where nothing else is said
@@ -22,6 +24,7 @@ _FIRST_SEED = 42
 _TAKEN = frozenset({"analysis", "inbox"})
 #: at most so many runs are made of one plan: more are a typing error
 MOST_RUNS = 10_000
+_TRIAL = re.compile(r"trial(\d{3,})(?:_seed(\d+))?")
 
 
 class Run(NamedTuple):
@@ -53,11 +56,11 @@ class Cell(NamedTuple):
 
 
 def runs(plan: Plan, folder: ExperimentFolder) -> list[Run]:
-    """All that the plan asks for, but for the trials that kind hpo asks for one after the other.
+    """All that the plan asks for; of kind hpo what its search has asked for so far.
 
     Raises `InputError` where it comes to none, two have one name or one setting, or `skip` matches nothing.
     """
-    found = [*_varied(plan, folder), *_added(plan)]
+    found = [*_varied(plan, folder), *_searched(plan, folder), *_added(plan)]
     _refuse_twins(found, folder)
     kept = _without_skipped(plan, found, folder)
     if not kept and plan.experiment.kind != "hpo":
@@ -90,28 +93,46 @@ def trial(plan: Plan, number: int, parameters: Mapping[str, Any]) -> Run:
     return _run(plan, f"trial{number:03d}", "trained", parameters)
 
 
-def confirmation(plan: Plan, winner: Run, count: int) -> list[Run]:
-    """A point again, with further seeds, under names of their own."""
-    first = _first_seed(plan)
-    return [
-        winner._replace(
-            name=f"{winner.point}_seed{seed}", seed=seed, settings={**winner.settings, "seed": seed}, type="trained"
-        )
-        for seed in range(first + 1, first + count)
-    ]
+def repeated(plan: Plan, run: Run, count: int) -> list[Run]:
+    """A point again, with so many further seeds."""
+    first = first_seed(plan) if run.seed is None else run.seed
+    return [_seeded(run, seed) for seed in range(first + 1, first + 1 + count)]
+
+
+def _seeded(run: Run, seed: int) -> Run:
+    return run._replace(name=f"{run.point}_seed{seed}", seed=seed, settings={**run.settings, "seed": seed})
+
+
+def _searched(plan: Plan, folder: ExperimentFolder) -> Iterator[Run]:
+    """Trials and their repetitions: each stands in its folder alone."""
+    if plan.experiment.kind != "hpo":
+        return
+    for path in sorted(folder.path.glob("trial*/run.json"), key=lambda path: path.parent.name):
+        told = try_read_json(path)
+        match = _TRIAL.fullmatch(path.parent.name)
+        if match is None or not isinstance(told, dict) or not isinstance(told.get("parameters"), dict):
+            continue
+        made = trial(plan, int(match[1]), told["parameters"])
+        yield _seeded(made, int(match[2])) if match[2] else made
 
 
 def _varied(plan: Plan, folder: ExperimentFolder) -> Iterator[Run]:
     if plan.experiment.kind in ("hpo", "candidates"):
         return
-    points = _drawn(plan) if plan.experiment.kind == "random" else _product(plan, folder)
-    conditions = [(text, _condition(text, plan, folder, at)) for at, text in enumerate(plan.where)]
+    points = _drawn(plan) if plan.experiment.kind == "random" else product(plan, folder)
+    meets = conditions(plan, folder)
     for point in points:
-        if all(holds(point | plan.controls) for _, holds in conditions):
+        if meets(point):
             yield from _repeated(plan, point)
 
 
-def _product(plan: Plan, folder: ExperimentFolder) -> Iterator[dict[str, Any]]:
+def conditions(plan: Plan, folder: ExperimentFolder) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a point meets `where`. Raises `InputError` for a condition that is none."""
+    each = [_condition(text, plan, folder, at) for at, text in enumerate(plan.where)]
+    return lambda point: all(holds({**plan.controls, **point}) for holds in each)
+
+
+def product(plan: Plan, folder: ExperimentFolder) -> Iterator[dict[str, Any]]:
     """The crossing of all variables; those of one group move together."""
     listed = {name: list(held) for name, held in plan.variables.items() if not isinstance(held, Range)}
     axes: list[list[dict[str, Any]]] = []
@@ -139,7 +160,7 @@ def _product(plan: Plan, folder: ExperimentFolder) -> Iterator[dict[str, Any]]:
 
 def _drawn(plan: Plan) -> Iterator[dict[str, Any]]:
     """Points drawn by the seed: the same ones each time the plan is read."""
-    rng = random.Random(_first_seed(plan))
+    rng = random.Random(first_seed(plan))
     for _ in range(plan.points or 0):
         yield {name: _draw(held, rng) for name, held in plan.variables.items()}
 
@@ -148,11 +169,15 @@ def _draw(held: Sequence[Any] | Range, rng: random.Random) -> Any:
     if not isinstance(held, Range):
         return rng.choice(held)
     if held.log:
-        value = math.exp(rng.uniform(math.log(held.low), math.log(held.high)))
-    else:
-        value = rng.uniform(held.low, held.high)
-    # three digits: enough to tell points apart, few enough to read
-    return min(max(round(value), math.ceil(held.low)), math.floor(held.high)) if held.whole else float(f"{value:.3g}")
+        return rounded(held, math.exp(rng.uniform(math.log(held.low), math.log(held.high))))
+    return rounded(held, rng.uniform(held.low, held.high))
+
+
+def rounded(held: Range, value: float) -> int | float:
+    """Three digits: enough to tell points apart, few enough to read."""
+    if held.whole:
+        return min(max(round(value), math.ceil(held.low)), math.floor(held.high))
+    return min(max(float(f"{value:.3g}"), held.low), held.high)
 
 
 def _repeated(plan: Plan, point: Mapping[str, Any]) -> Iterator[Run]:
@@ -160,8 +185,8 @@ def _repeated(plan: Plan, point: Mapping[str, Any]) -> Iterator[Run]:
     if plan.repeats == 1 and plan.experiment.kind != "repeats":
         yield base
         return
-    for seed in range(_first_seed(plan), _first_seed(plan) + plan.repeats):
-        yield base._replace(name=f"{base.point}_seed{seed}", seed=seed, settings={**base.settings, "seed": seed})
+    for seed in range(first_seed(plan), first_seed(plan) + plan.repeats):
+        yield _seeded(base, seed)
 
 
 def _added(plan: Plan) -> Iterator[Run]:
@@ -176,7 +201,8 @@ def _run(plan: Plan, name: str, type: RunType, parameters: Mapping[str, Any]) ->
     return Run(name, type, dict(parameters), settings, name, seed if isinstance(seed, int) else None)
 
 
-def _first_seed(plan: Plan) -> int:
+def first_seed(plan: Plan) -> int:
+    """Of repeated runs, of points that are drawn, and of a search."""
     seed = plan.controls.get("seed", _FIRST_SEED)
     return seed if isinstance(seed, int) else _FIRST_SEED
 

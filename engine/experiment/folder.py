@@ -62,6 +62,10 @@ class RunFolder(Folder):
         """A person's word that a failed attempt is to be followed by another one."""
         return self.attempts / f"{what}-{number}.again.json"
 
+    def pruned(self, number: int) -> Path:
+        """A search's word that this attempt at the training was ended early."""
+        return self.attempts / f"train-{number}.pruned.json"
+
     def mark(self, what: str) -> Path:
         """Written last: it says that this is done."""
         return self.marks / f"{what}.json"

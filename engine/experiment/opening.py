@@ -9,8 +9,10 @@ from typing import Any
 from progtrain.engine import prepared_data
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control.launch import named_python
+from progtrain.engine.errors import Busy
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import plan as plans
+from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.workers import base
 from progtrain.engine.experiment.workers.base import Experiment, Piece, Worker
@@ -99,3 +101,8 @@ def estimated(plan: Plan, what: str) -> Any:
     """`what`: "time" or "memory"."""
     found = plan.estimates.get(what)
     return found.get("value") if isinstance(found, dict) else found
+
+
+def busy(folder: ExperimentFolder) -> Busy:
+    fix = f"progtrain experiment status {folder.name} --watch shows it"
+    return Busy("another runner is at work in this experiment", file=folder.lock, fix=fix)

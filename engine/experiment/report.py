@@ -8,7 +8,7 @@ from pathlib import Path
 from progtrain.engine import metrics, values
 from progtrain.engine.analysis.facts import metric_text, signed_text
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import compare, drawing, plots, results
+from progtrain.engine.experiment import compare, drawing, plots, results, search
 from progtrain.engine.experiment.compare import Difference, Measure
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
@@ -67,7 +67,7 @@ def report(
     first = chief(plan, found, primary)
     lines = [f"# {_shown(asked.name)}", ""]
     lines += [f"**{_shown(asked.question, 400)}**", ""] if asked.question else []
-    lines += [*answer(plan, first, [one for one in told if _is_of(one, first)]), ""]
+    lines += [*answer(plan, first, [one for one in told if _is_of(one, first)], search.told(plan, rows)), ""]
     if asked.hypothesis:
         lines += [f"The hypothesis was: {_shown(asked.hypothesis, 400)}", ""]
     for measure in [first, *(one for one in found if one is not first)]:
@@ -95,13 +95,14 @@ def chief(plan: Plan, found: Sequence[Measure], primary: str) -> Measure:
 # the answer
 
 
-def answer(plan: Plan, measure: Measure, told: Sequence[Difference]) -> list[str]:
-    """In a few sentences, what the experiment found by one metric."""
+def answer(plan: Plan, measure: Measure, told: Sequence[Difference], searched: Sequence[str] = ()) -> list[str]:
+    """In a few sentences, what the experiment found by one metric. `searched`: what a search came to."""
     planned = compare.variables(plan, measure.points)
     varied = dict.fromkeys(one.along for one in told if one.kind == "variable")
     variables = sorted(varied, key=lambda along: planned.index(along.split(" and ")[0]))
     controls = dict.fromkeys(one.a for one in told if one.kind == "control")
     said = [
+        *searched,
         *(_of_variable(plan, along, [one for one in told if one.along == along]) for along in variables),
         *(_of_control(a, [one for one in told if one.kind == "control" and one.a == a]) for a in controls),
         _of_best(measure, told),

@@ -56,6 +56,8 @@ class Row(BaseModel):
     attempts: int = 0
     #: of the training, all attempts together
     seconds: float | None = None
+    #: of a search: after which epoch its training was ended early
+    pruned: int | None = None
     #: most that it held, in bytes: of the machine, and of one device
     memory: int | None = None
     gpu_memory: int | None = None

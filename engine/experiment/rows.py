@@ -57,6 +57,7 @@ def _trained(folder: RunFolder, last: int) -> dict[str, Any]:
     steps = state.progress(folder.attempt(TRAIN, last)).get("step") if last else None
     return {
         "attempts": len(numbers),
+        "pruned": (try_read_json(folder.pruned(last)) or {}).get("epoch") if last else None,
         "seconds": sum(_seconds(held) for held in states) if states else None,
         "started_at": begun[0] if begun else None,
         "ended_at": ended[-1] if ended else None,

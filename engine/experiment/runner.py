@@ -25,9 +25,8 @@ from progtrain.engine.errors import Busy, InputError, ProgtrainError, StorageErr
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import notify, summary
 from progtrain.engine.experiment.carry import Carrier
-from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.logbook import Logbook
-from progtrain.engine.experiment.opening import executor_of, opened
+from progtrain.engine.experiment.opening import busy, executor_of, opened
 from progtrain.engine.experiment.state import counts
 from progtrain.engine.workspace import Workspace
 
@@ -57,11 +56,6 @@ class Options(NamedTuple):
 def options_from(text: str) -> Options:
     found = json.loads(text)
     return Options(**{**found, "runs": tuple(found.get("runs", ()))})
-
-
-def busy(folder: ExperimentFolder) -> Busy:
-    fix = f"progtrain experiment status {folder.name} --watch shows it"
-    return Busy("another runner is at work in this experiment", file=folder.lock, fix=fix)
 
 
 def run(

@@ -8,7 +8,7 @@ from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import report, results, summary
 from progtrain.engine.experiment.logbook import Logbook
-from progtrain.engine.experiment.runner import busy
+from progtrain.engine.experiment.opening import busy
 from progtrain.engine.experiment.view import look
 from progtrain.engine.experiment.workers.base import Experiment
 

@@ -18,9 +18,8 @@ from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import plan as plans
 from progtrain.engine.experiment.expand import Cell, Run
 from progtrain.engine.experiment.logbook import Logbook
-from progtrain.engine.experiment.opening import minutes, opened
+from progtrain.engine.experiment.opening import busy, minutes, opened
 from progtrain.engine.experiment.plan import Plan
-from progtrain.engine.experiment.runner import busy
 from progtrain.engine.experiment.stages.scaffold import problems, refuse
 from progtrain.engine.experiment.workers.base import Experiment
 from progtrain.engine.files import write_text

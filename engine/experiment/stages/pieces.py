@@ -27,7 +27,7 @@ def pieces(experiment: Experiment, names: Sequence[str] = (), tool: str = "") ->
         found.append(Piece(experiment, run))
         found += [Piece(experiment, run, cell) for cell in cells if cell.run == run.name]
     its = [piece for piece in found if tool in ("", tool_of(piece))]
-    if not its:
+    if not its and (names or tool or plan.search is None):
         tools = sorted({tool_of(piece) for piece in found} - {""})
         reason = f"nothing to do: looked for work of {tool}, found that of {', '.join(tools) or 'none'}"
         raise InputError(reason, file=folder.plan, fix="name a tool of the plan")

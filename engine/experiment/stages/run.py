@@ -12,7 +12,8 @@ from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import state
 from progtrain.engine.experiment.carry import refuse_unready
 from progtrain.engine.experiment.folder import ExperimentFolder
-from progtrain.engine.experiment.runner import Options, busy
+from progtrain.engine.experiment.opening import busy
+from progtrain.engine.experiment.runner import Options
 from progtrain.engine.experiment.stages.pieces import pieces
 from progtrain.engine.experiment.state import Part
 from progtrain.engine.experiment.view import look

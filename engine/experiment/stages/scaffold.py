@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import expand, placing, state, summary
+from progtrain.engine.experiment import expand, placing, search, state, summary
 from progtrain.engine.experiment.expand import Run
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.logbook import Logbook
-from progtrain.engine.experiment.opening import resources_of, tool_of, worker_of
-from progtrain.engine.experiment.runner import busy
+from progtrain.engine.experiment.opening import busy, resources_of, tool_of, worker_of
 from progtrain.engine.experiment.stages.pieces import pieces, trains
 from progtrain.engine.experiment.state import Part
 from progtrain.engine.experiment.workers import base
@@ -42,7 +41,7 @@ class Writing(NamedTuple):
 def problems(experiment: Experiment, tool: str = "") -> list[InputError]:
     """All that keeps the plan from being carried out, of all its tools."""
     plan = experiment.plan
-    found: list[InputError] = []
+    found: list[InputError] = search.problems(plan, experiment.folder)
     if plan.tools.training and tool in ("", plan.tools.training):
         found += _asked(lambda: base.training(plan.tools.training or "").problems(experiment))
     for name in dict.fromkeys(plan.tool_of(task) for task in plan.tasks):
@@ -90,7 +89,7 @@ def planned(experiment: Experiment, names: Sequence[str] = (), tool: str = "", *
         except InputError as error:
             wrong.append(error)
     refuse(list({str(problem): problem for problem in wrong}.values()), experiment)
-    if not found:
+    if not found and experiment.plan.search is None:
         raise InputError(
             "nothing to scaffold: no run matches", file=experiment.folder.plan, fix="see the names of runs"
         )
@@ -175,6 +174,15 @@ def run(
         log.write("stage_done", f"{len(done)} written, {len(found) - len(done)} were there", stage="scaffold")
         _summary(experiment)
     return found
+
+
+def write_run(experiment: Experiment, run: Run, log: Logbook) -> None:
+    """All that one run needs which the plan has come to ask for, for whoever holds the lock. Raises `InputError`."""
+    plan, folder = experiment.plan, experiment.folder
+    cells = expand.cells(plan, [run], folder)
+    pieces_of_run = [Piece(experiment, run), *(Piece(experiment, run, cell) for cell in cells)]
+    parts = state.read_run(plan, run, cells, folder.run(run.name))
+    _write_run([_writing(piece, part, False) for piece, part in zip(pieces_of_run, parts, strict=True)], log)
 
 
 def _refuse_at_work(found: Sequence[Writing], executor: Executor) -> None:

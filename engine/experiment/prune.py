@@ -18,7 +18,7 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import compare, report, results
 from progtrain.engine.experiment.folder import ExperimentFolder, RunFolder
 from progtrain.engine.experiment.logbook import Logbook
-from progtrain.engine.experiment.runner import busy
+from progtrain.engine.experiment.opening import busy
 from progtrain.engine.experiment.view import look
 from progtrain.engine.files import storage_errors
 from progtrain.engine.rules import goal

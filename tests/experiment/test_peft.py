@@ -161,6 +161,12 @@ def test_a_package_that_the_interpreter_lacks_is_named(ws: Workspace, tmp_path: 
     assert "pip install transformers peft" in found[0]
 
 
+def test_half_the_batch_is_asked_for_in_the_words_of_the_plan(ws: Workspace) -> None:
+    prepare(ws)
+    run = piece(experiment(ws, PLAN.replace("batch_size: 8", "bs: 8")), "lora_rank4")
+    assert WORKER.smaller(run) == {"bs": 4, "gradient_accumulation_steps": 2}
+
+
 def test_a_recipe_may_be_a_file_of_settings(ws: Workspace) -> None:
     prepare(ws)
     (ws.root / "mine.yaml").write_text("r: 4\nlr: 3e-4\n")

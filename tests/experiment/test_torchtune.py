@@ -96,7 +96,7 @@ def add_model(ws: Workspace, tiny: Path) -> None:
 @needs_tune
 @needs_peft
 @pytest.mark.slow
-def test_a_recipe_is_run_fails_and_is_gone_on_with(prepared: Workspace, tiny: Path) -> None:
+def test_a_recipe_fails_and_is_run_to_its_end(prepared: Workspace, tiny: Path) -> None:
     add_model(prepared, tiny)
     whole = experiment(prepared, PLAN, str(TUNE_PYTHON))
     assert complaints(WORKER, whole) == []
@@ -107,15 +107,16 @@ def test_a_recipe_is_run_fails_and_is_gone_on_with(prepared: Workspace, tiny: Pa
     ended, _, output = carry_out(WORKER, run)
     assert ended.failure is not None and ended.failure.cause == "out of memory", output
     assert WORKER.smaller(run) == {"batch_size": 2, "gradient_accumulation_steps": 2}
-    assert WORKER.can_resume(run)
+    # this recipe would start its schedule over: it begins anew
+    assert (run.folder.artifacts / "recipe_state/recipe_state.pt").is_file() and not WORKER.can_resume(run)
     (prepared.root / "break").unlink()
-    ended, _, output = carry_out(WORKER, run, 2, resume=True)
+    ended, _, output = carry_out(WORKER, run, 2)
     assert ended.failure is None, output
     made = run.folder.artifacts
     assert (made / "best").resolve() == (made / "last").resolve() == made / "epoch_1"
     steps = [line.split(",")[0] for line in (made / "metrics.csv").read_text().splitlines()[1:]]
-    # six before it failed, and the second epoch again
-    assert steps == [str(n) for n in (1, 2, 3, 4, 5, 6, 6, 7, 8, 9, 10)]
+    assert steps == [str(n) for n in range(1, 11)]
+    assert (run.folder.attempts / "train-1.artifacts/epoch_0").is_dir()
     # as transformers load it
     code = "import sys, transformers as t; print(t.AutoModelForCausalLM.from_pretrained(sys.argv[1]).config.model_type)"
     loaded = subprocess.run([OTHER_PYTHON, "-c", code, made / "best"], capture_output=True, text=True, check=True)
@@ -141,6 +142,12 @@ def test_whole_models_and_several_gpus_have_recipes_of_their_own(prepared: Works
     run = piece(experiment(prepared, text), "rank4")
     command = WORKER.request(run, run.folder.attempt("train", 1)).command
     assert command[4:6] == ["--nproc_per_node=2", "full_finetune_distributed"]
+    state = run.folder.artifacts / "recipe_state/recipe_state.pt"
+    state.parent.mkdir()
+    state.touch()
+    assert WORKER.can_resume(run)
+    request = WORKER.request(run, run.folder.attempt("train", 2), resume=True)
+    assert request.command[-1] == "resume_from_checkpoint=True" and state.is_file()
 
 
 def test_the_whole_model_is_what_is_loaded_and_adapters_alone_are_told_their_model(tmp_path: Path) -> None:

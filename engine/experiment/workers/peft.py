@@ -143,7 +143,9 @@ class Peft(TrainingWorker):
         return Ended(failure, [] if failure else outcome.files_in(piece.folder.artifacts))
 
     def smaller(self, piece: Piece) -> dict[str, Any] | None:
-        return outcome.halved({**self._config(piece), **{_ours(n): value for n, value in piece.changes.items()}})
+        found = outcome.halved({**self._config(piece), **{_ours(n): value for n, value in piece.changes.items()}})
+        spelled = {_ours(name): name for name in piece.settings}
+        return found and {spelled.get(key, key): value for key, value in found.items()}
 
     def can_resume(self, piece: Piece) -> bool:
         return (piece.folder.artifacts / "resume" / "training.pt").is_file()

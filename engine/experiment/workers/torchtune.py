@@ -37,6 +37,8 @@ _NEEDED = {"torchtune": "torchtune==0.6.1", "torchao": f"torchao=={_TORCHAO}"}
 _ALSO = {"rank": "lora_rank", "alpha": "lora_alpha", "dropout": "lora_dropout", "max_length": "max_seq_len"}
 #: keys of a config that each run has for itself
 _OURS = ("output_dir", "checkpointer.output_dir", "metric_logger", "resume_from_checkpoint")
+#: in 0.6.1 its steps and its schedule begin at 0 again where it goes on: another training than the one that was planned
+_STARTS_OVER = "lora_finetune_single_device"
 _STEP = re.compile(r"Step (\d+) \|(.*)")
 _EPOCH = re.compile(r"epoch_(\d+)")
 
@@ -127,11 +129,14 @@ class Torchtune(TrainingWorker):
     def smaller(self, piece: Piece) -> dict[str, Any] | None:
         flat = self.settings(piece.experiment)
         used = flat | {_key(name, flat) or name: value for name, value in piece.settings.items()}
-        return outcome.halved({name: value for name, value in used.items() if "." not in name})
+        found = outcome.halved({name: value for name, value in used.items() if "." not in name})
+        spelled = {_key(name, flat): name for name in piece.settings}
+        return found and {spelled.get(key, key): value for key, value in found.items()}
 
     def can_resume(self, piece: Piece) -> bool:
         """After an epoch: torchtune keeps nothing in between."""
-        return (piece.folder.artifacts / "recipe_state" / "recipe_state.pt").is_file()
+        kept = (piece.folder.artifacts / "recipe_state" / "recipe_state.pt").is_file()
+        return kept and _recipe(piece.experiment) != _STARTS_OVER
 
     def check(self, piece: Piece) -> Failure | None:
         epochs = _epochs(piece.folder.artifacts)

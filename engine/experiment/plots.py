@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from progtrain.engine import values
 from progtrain.engine.analysis.measure.curves import Curves, read_metrics
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import compare
+from progtrain.engine.experiment import compare, results
 from progtrain.engine.experiment.compare import Difference, Measure
 from progtrain.engine.experiment.folder import ExperimentFolder, RunFolder
 from progtrain.engine.experiment.plan import Plan
@@ -45,6 +45,13 @@ class Plot(NamedTuple):
     y_names: Sequence[str] = ()
     #: heat: [y][x], None where there is no such point
     cells: Sequence[Sequence[float | None]] = ()
+
+
+def of(folder: ExperimentFolder, plan: Plan) -> list[Plot]:
+    """For a screen: all that can be drawn of the results that are there now; empty before there are any."""
+    rows = compare.ordered(plan, results.read(folder))
+    found = compare.measures(folder, rows)
+    return plots(folder, plan, rows, found, compare.differences(plan, rows, found))
 
 
 def plots(

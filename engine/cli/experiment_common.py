@@ -115,3 +115,8 @@ def _progress(folder: ExperimentFolder, shown: int) -> int:
 
     told = ", ".join(f"{count} {phase}" for phase, count in counts(look(folder).states).items())
     return overwrite(f"      {told}", shown)
+
+
+def on_gpus(count: int) -> str:
+    """Of hours: empty for none."""
+    return f" x {count} GPU{'s' if count > 1 else ''}" if count else ""

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from progtrain.engine.cli.common import json_option, versions, workspace
-from progtrain.engine.cli.experiment_common import name_argument
+from progtrain.engine.cli.experiment_common import name_argument, on_gpus
 from progtrain.engine.cli.output import print_json, say, table
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import folder as folders
@@ -103,7 +103,7 @@ def _show(designed: Designed, wrote: bool, said: str) -> None:
         say("time: nobody says how long a run takes; state it: --time, or resources.time in the plan")
     else:
         gpus = plan.resources.gpus
-        say(f"at most {designed.hours:.1f} hours x {gpus} GPUs in all ({design.basis(plan)})")
+        say(f"at most {designed.hours:.1f} hours{on_gpus(gpus)} in all ({design.basis(plan)})")
     if said:
         say(f"the executor says: {said}")
     for note in designed.notes:

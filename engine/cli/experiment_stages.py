@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from progtrain.engine.cli.common import json_option, workspace
-from progtrain.engine.cli.experiment_common import dry_run_option, follow, name_argument, run_option
+from progtrain.engine.cli.experiment_common import dry_run_option, follow, name_argument, on_gpus, run_option
 from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.clock import now
 from progtrain.engine.control import lock
@@ -159,7 +159,7 @@ def _dry_run(ws: Workspace, name: str, options: Options, as_json: bool) -> int:
     say("nothing is submitted; this is what would be:")
     for row in rows:
         say(f"{row['run']}  {row['what']}: {'; '.join(row['reasons'])}")
-    limit = f"at most {hours:.1f} hours x {gpus} GPUs" if hours is not None else "no time limit is stated"
+    limit = f"at most {hours:.1f} hours{on_gpus(gpus)}" if hours is not None else "no time limit is stated"
     say(f"{trainings} trainings and {len(rows) - trainings} evaluations; {limit}", bold=True)
     if said:
         say(f"the executor says: {said}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from progtrain.engine import values
 from progtrain.engine.errors import ProgtrainError, StorageError
@@ -165,9 +165,9 @@ def _done(piece: Piece, part: Part, ended: Ended, seen: Seen, log: Logbook) -> N
         told = ""
     _mark(piece, part, ended.outputs, seen.state)
     seconds = seen.state.seconds if seen.state else 0.0
-    event, word = ("evaluated", "evaluated") if piece.cell else ("trained", "trained")
-    text = f"{word} in {seconds:.1f} s{f': {told}' if told else ''}"
-    log.write("evaluated" if event == "evaluated" else "trained", text, tool=tool_of(piece), seconds=seconds, **about)
+    event: Literal["evaluated", "trained"] = "evaluated" if piece.cell else "trained"
+    text = f"{event} in {seconds:.1f} s{f': {told}' if told else ''}"
+    log.write(event, text, tool=tool_of(piece), seconds=seconds, **about)
 
 
 def _mark(piece: Piece, part: Part, outputs: Iterable[Path], ended: JobState | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from progtrain.engine.experiment.results import Row
 from progtrain.engine.experiment.state import TRAIN, Part
 from progtrain.engine.experiment.workers.base import Piece, Score
 from progtrain.engine.files import sha256, try_read_json
+from progtrain.engine.script.names import canonical
 from progtrain.engine.workspace import VersionFolder
 
 
@@ -29,7 +30,7 @@ def row(piece: Piece, part: Part, outcome: str, *, scores: Sequence[Score] = (),
         "type": run.type,
         "seed": run.seed,
         "parameters": dict(run.parameters),
-        "settings": {**run.settings, **changes, **(spec.get("settings") or {})},
+        "settings": _effective({**run.settings, **changes}, spec.get("settings")),
         "changes": changes,
         "state": outcome,
         "cause": cause,
@@ -41,6 +42,12 @@ def row(piece: Piece, part: Part, outcome: str, *, scores: Sequence[Score] = (),
         **_trained(folder, number),
     }
     return Row.model_validate(told | (_evaluated(piece, scores) if piece.cell else {}))
+
+
+def _effective(planned: Mapping[str, Any], used: Any) -> dict[str, Any]:
+    """What the training had: as it told itself, and as it was planned where it told nothing of a setting."""
+    told: dict[str, Any] = used if isinstance(used, dict) else {}
+    return {name: value for name, value in planned.items() if canonical(name) not in told} | told
 
 
 def _mapping(path: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from progtrain.engine.experiment.folder import ExperimentFolder, RunFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.files import sha256_text, try_read_json
 from progtrain.engine.jobs.base import Seen
-from progtrain.engine.text import tail
+from progtrain.engine.text import lasting, tail
 from progtrain.engine.workspace import JobFolder
 
 #: "waiting": in a queue, and stays there until somebody does something. "stale": the plan has changed since it was
@@ -262,7 +262,7 @@ def _phase(part: Part, seen: Seen | None, cancelled: bool) -> tuple[Phase, str, 
 def _at_work(seen: Seen) -> tuple[Phase, str, str]:
     reason = seen.reason
     if seen.stale:
-        reason = f"{reason}{'; ' if reason else ''}the cluster has not answered for {_age(seen.stale)}"
+        reason = f"{reason}{'; ' if reason else ''}the cluster has not answered for {lasting(seen.stale)}"
     if seen.ended:
         return "checking", seen.reason, seen.cause
     return _PHASES[seen.phase], reason, ""
@@ -296,10 +296,6 @@ def _evaluated(training: Part, cells: Sequence[Part]) -> tuple[Phase, str, str]:
     waits = next((cell for cell in cells if cell.phase == "waiting"), None)
     reason = f"{done}/{len(cells)}"
     return ("waiting", f"{waits.what}: {waits.reason}", "") if waits else ("evaluating", reason, "")
-
-
-def _age(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 # how far a job is

@@ -18,6 +18,7 @@ from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.jobs.base import Seen, as_guard_says
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.schema import JobState
+from progtrain.engine.text import lasting
 from progtrain.engine.workspace import JobFolder
 
 _KNOWN = frozenset(field.name for field in fields(Seen)) - {"state"}
@@ -77,10 +78,11 @@ def _told(folder: ExperimentFolder, opened: Sequence[JobFolder], running: bool, 
         if guard is not None and guard.status == "ended":
             found[job] = as_guard_says(guard)
             continue
-        seen = Seen(**told)
-        if not running and age is not None and seen.phase != "none":
-            seen = Seen(**{**told, "stale": age})
-        found[job] = seen
+        if not running and age is not None and told["phase"] != "none":
+            # no fault of the cluster's
+            before = f"{told['reason']}; " if told.get("reason") else ""
+            told |= {"stale": None, "reason": f"{before}seen {lasting(age)} ago: no runner is there to look"}
+        found[job] = Seen(**told)
     return found
 
 

@@ -422,9 +422,9 @@ def test_those_who_only_look_ask_no_cluster(
     told = {"phase": "queued", "reason": "other jobs come first", "job": "17", "newer": 1}
     write_json(folder.seen, {"at": now().isoformat(), "jobs": {"rank8/attempts/train-1": told}})
     view = look(folder)
-    assert view.status == "without runner" and view.stale is not None
+    assert view.status == "without runner" and view.stale is None
     shown = view.states[0]
-    assert shown.phase == "queued" and shown.reason.startswith("other jobs come first; the cluster has not answered")
+    assert shown.phase == "queued" and shown.reason.startswith("other jobs come first; seen 0 s ago: no runner")
     assert shown.at_work is not None and shown.at_work.seen is not None and shown.at_work.seen.job == "17"
     assert not (tmp_path / "asked").exists()
 

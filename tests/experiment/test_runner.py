@@ -453,7 +453,7 @@ def test_stages_and_runner_name_no_tool() -> None:
         "summary.py",
         "view.py",
     )
-    tool = re.compile(r"lightning|peft|torchtune|inspect|[\"']command[\"']\)|[\"']progtrain[\"']")
+    tool = re.compile(r"lightning|peft|torchtune|inspect|(training|evaluation)\([\"']")
     named = [
         f"{path.name}: {line.strip()}"
         for path in sources

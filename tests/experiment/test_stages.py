@@ -88,6 +88,7 @@ def test_a_tool_by_itself(lab: Workspace, planned: Planned) -> None:
     assert "Workers of experiments" in help_ and "run-command" in help_ and "  experiment " in help_
 
 
+@pytest.mark.slow
 def test_what_is_printed_for_programs_is_documented(lab: Workspace, planned: Planned, faults: Faults) -> None:
     planned(variables={"rank": [8, 16]}, runs={}, controls={"rate": 0.1})
     faults({8: {"exit": 7}})

@@ -17,6 +17,7 @@ _KEYS = {
     "equals_sign": "=",
     "question_mark": "?",
     "slash": "/",
+    "colon": ":",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "less_than_sign": "<",

@@ -318,6 +318,11 @@ class ProgtrainApp(App[None]):
         path = preferences.cache_folder() / "copied.txt"
         self.in_thread(lambda: write_text(path, text), lambda _: self.say(f"{what} is copied, and lies in {path}"))
 
+    def ring(self, text: str) -> None:
+        if self._driver is not None:
+            self._driver.write(clipboard.bell(text))
+        self.say(text)
+
     def action_leave(self) -> None:
         self.exit()
 

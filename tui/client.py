@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from progtrain.engine.drafting.preview import Check, preview
 from progtrain.engine.errors import InputError, ProgtrainError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from progtrain.engine.schema import Decision
+    from progtrain.tui.experimenting import Verb
 
 
 class EngineClient:
@@ -41,6 +43,18 @@ class EngineClient:
         from progtrain.engine.control import launch
 
         self._keep(launch.answer(self._workspace, decision))
+
+    def experiment(self, verb: Verb, name: str, runs: Sequence[str] = (), **given: Any) -> str:
+        from progtrain.tui import experimenting
+
+        told, runner = experimenting.carry_out(self._workspace, verb, name, runs, given)
+        self._keep(runner)
+        return told
+
+    def check_plan(self, name: str, text: str) -> Check:
+        from progtrain.tui import experimenting
+
+        return experimenting.check_plan(self._workspace, name, text)
 
     def _keep(self, runner: subprocess.Popen[bytes] | None) -> None:
         """A runner that has ended is collected with the next one, so that none is left as a zombie."""

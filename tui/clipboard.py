@@ -1,4 +1,7 @@
-"""Copying over SSH: OSC 52, wrapped for tmux and screen, and a file for terminals that know neither."""
+"""What goes past the screen to the terminal: copying over SSH (OSC 52), and a bell with a message (OSC 9).
+
+Wrapped for tmux and screen, which hand on what they are asked to.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,12 @@ import base64
 import os
 from collections.abc import Mapping
 
+from progtrain.engine.text import clean_line
+
 #: terminals drop longer sequences
 _MOST_BYTES = 74_000
+#: of a message: more is not shown
+_MOST_LETTERS = 200
 
 
 def sequences(text: str, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -16,6 +23,17 @@ def sequences(text: str, environment: Mapping[str, str] = os.environ) -> str | N
     if len(data) > _MOST_BYTES:
         return None
     plain = f"\x1b]52;c;{base64.b64encode(data).decode('ascii')}\x07"
+    return _wrapped(plain, environment)
+
+
+def bell(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """A bell, and a message for terminals that show some: iTerm2, kitty, WezTerm, Windows Terminal and others."""
+    # some take a message that begins with a digit for a command
+    message = f"\x1b]9;progtrain: {clean_line(text)[:_MOST_LETTERS]}\x07"
+    return f"\x07{_wrapped(message, environment)}"
+
+
+def _wrapped(plain: str, environment: Mapping[str, str]) -> str:
     if environment.get("TMUX"):
         inner = plain.replace("\x1b", "\x1b\x1b")
         # tmux takes the first with set-clipboard on, hands the second on with allow-passthrough

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qs
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -25,6 +26,19 @@ _APP_COMMANDS = (
 )
 
 
+#: what the palette says, and what it has done
+_EXPERIMENTS = (
+    ("candidates", "design one: each run is the present version with one of its proposed actions"),
+    ("repeats", "design one: the present version with several seeds"),
+    ("scaffold", "write what each run needs"),
+    ("run", "train and evaluate until all of it has ended"),
+    ("cancel", "end the jobs of all its runs"),
+    ("resume", "start again what failed or was cancelled"),
+    ("analyze", "compare the runs, and write the report"),
+    ("search", "find runs of all experiments by values and words"),
+)
+
+
 class Commands(Provider):
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
         host = host_of(self.screen)
@@ -36,11 +50,23 @@ class Commands(Provider):
             smoke = f"a few steps of the baseline, and the batches that fit, {_BASELINE}"
             found.append(("smoke test", smoke, partial(host.say, _BASELINE)))
             found.append((START, "start the loop, or go on with it (?dataset_id=... names the data)", host.start_loop))
+            found += [(f"experiment: {verb}", about, partial(self._experiment, verb)) for verb, about in _EXPERIMENTS]
         found += [(name, about, partial(host.action_screen, name)) for name, (_, about) in SCREENS.items()]
         found += [(name, about, partial(self.app.run_action, action)) for name, about, action in _APP_COMMANDS]
         named = {"help", "quit", *map(binding_id, SCREENS)} | MOVING
         here = [action for action in available_actions(self.screen, host.keys) if action.id not in named]
         return found + [(_label(action), _about(action), partial(self._do, action)) for action in here]
+
+    def _experiment(self, verb: Any) -> None:
+        host_of(self.screen).action_screen("experiments")
+
+        def act() -> None:
+            from progtrain.tui.screens.experiments import ExperimentsScreen
+
+            if isinstance(self.app.screen, ExperimentsScreen):
+                self.app.screen.carry_out(verb)
+
+        self.app.call_after_refresh(act)
 
     async def _do(self, action: AvailableAction) -> None:
         """As if its key had been pressed in its pane."""

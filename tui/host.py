@@ -5,7 +5,7 @@ Nothing but `start` imports the app itself, so that a screen can be read, and te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from progtrain.engine.drafting.preview import Check
     from progtrain.engine.schema import Decision
     from progtrain.engine.workspace import Workspace
+    from progtrain.tui.experimenting import Verb
     from progtrain.tui.look.words import Signs
     from progtrain.tui.model import Model
 
@@ -55,6 +56,12 @@ class Engine(Protocol):
     def check_rules(self, rules: str | None, instruction: str | None) -> RulesCheck:
         """Of the texts as they stand; None for a file that is not there."""
 
+    def experiment(self, verb: Verb, name: str, runs: Sequence[str] = (), **given: Any) -> str:
+        """Has a stage of an experiment done, or started; what came of it. Arguments as `experimenting.carry_out`."""
+
+    def check_plan(self, name: str, text: str) -> Check:
+        """What an experiment's plan would come to."""
+
 
 class Host(Protocol):
     """The app, as everything on its screens sees it."""
@@ -88,6 +95,9 @@ class Host(Protocol):
 
     def in_thread(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """`work` may wait; `done` gets its result on the app's thread. A failure is said."""
+
+    def ring(self, text: str) -> None:
+        """Bell and a message of the terminal's: what was waited for has come."""
 
     def copy(self, text: str, what: str) -> None:
         """To the terminal's clipboard and a file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from progtrain.advisor.interface import Candidate
 from progtrain.engine.drafting.preview import Check
 from progtrain.engine.errors import InputError
+from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.schema import Decision, Review
 from progtrain.engine.status.snapshot import STEP_NAMES, Progress, Snapshot, StepView, VersionView
 from progtrain.engine.workspace import Workspace
@@ -67,6 +68,13 @@ class FakeEngine:
 
     def preview_candidate(self, version: str, candidate: str) -> Check:
         return Check(diff=DIFF.replace("AdamW", candidate), target="02_train_v004.py", checks=("compiles",))
+
+    def experiment(self, verb: str, name: str, runs: Sequence[str] = (), **given: Any) -> str:
+        self._ask(verb, (name, tuple(runs), given))
+        return f"{name}: {verb} is done"
+
+    def check_plan(self, name: str, text: str) -> Check:
+        return Check(checks=("valid: 2 runs, 2 evaluations",))
 
     def check_rules(self, rules: str | None, instruction: str | None) -> RulesCheck:
         try:
@@ -219,6 +227,27 @@ def fill(ws: Workspace, names: tuple[str, ...] = ("v001", "v002", "v003", "v004"
         '{"at": "2026-11-20T17:41:00.000+00:00", "event": "step_done", "version": "v001", "step": "train",'
         ' "seconds": 41.0, "command": "python 02_train_v001.py"}\n'
     )
+
+
+def write_experiment(ws: Workspace, name: str = "cap") -> ExperimentFolder:
+    """Two runs and a control that nobody has scaffolded, and results as if they had been run."""
+    folder = ExperimentFolder(ws.experiments / name)
+    folder.path.mkdir(parents=True)
+    folder.plan.write_text(
+        f"experiment: {{name: {name}, question: Does rank matter?}}\n"
+        "tools: {training: command, evaluation: [command]}\n"
+        "base: {command: [python, train.py, '{rank=4}', '{artifacts}']}\n"
+        "variables: {rank: [8, 16]}\n"
+        "runs: {add: [{name: base, type: control}]}\n"
+        "evaluation: {tasks: [{name: caps, command: [python, evaluate.py, '{checkpoint}', '{output}']}]}\n"
+    )
+    for run, rank, value in (("base", None, 0.5), ("rank8", 8, 0.7), ("rank16", 16, 0.8)):
+        about = {"experiment": name, "run": run, "point": run, "state": "done", "task": "caps", "epoch": "best"}
+        about |= {"type": "trained" if rank else "control", "parameters": {"rank": rank} if rank else {}, "seconds": 60}
+        metric = {"name": "accuracy", "value": value, "higher_is_better": True}
+        with folder.results.open("a") as file:
+            file.write(json.dumps(about | {"metrics": [metric]}) + "\n")
+    return folder
 
 
 def write_curves(ws: Workspace, name: str, seed: int = 1, rows: int = 400) -> None:

@@ -5,6 +5,7 @@ A new key fails here until the tour of its holder presses it.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from progtrain.tui.screens.ask import AskLine, Confirm
 from progtrain.tui.screens.choose import Choose
 from progtrain.tui.screens.compare import CompareScreen
 from progtrain.tui.screens.edit import EditScreen
+from progtrain.tui.screens.experiments import ExperimentsScreen
 from progtrain.tui.screens.facts import FactsScreen
 from progtrain.tui.screens.help import HelpScreen
 from progtrain.tui.screens.journal import JournalScreen
@@ -32,6 +34,7 @@ from progtrain.tui.screens.loop import LoopScreen
 from progtrain.tui.screens.reports import ReportsScreen
 from progtrain.tui.screens.review import ReviewScreen
 from progtrain.tui.screens.rules import RulesScreen
+from progtrain.tui.screens.runs import RunsScreen
 from progtrain.tui.screens.samples import SamplesScreen
 from progtrain.tui.screens.table import SCREENS
 from progtrain.tui.widgets.candidates import CandidateList
@@ -40,7 +43,7 @@ from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.line_view import LineView
 from progtrain.tui.widgets.log_view import LogView
 from progtrain.tui.widgets.row_list import RowList
-from tests.tui.fakes import FakeEngine, fill, make_app, review, settle, snapshot
+from tests.tui.fakes import FakeEngine, fill, make_app, review, settle, snapshot, write_experiment
 
 _ANYTHING = object()
 
@@ -249,6 +252,62 @@ async def reports_keys(t: Tour) -> None:
         await t.key("escape", lambda: t.app.current_mode, "loop")
 
 
+async def experiments_keys(t: Tour) -> None:
+    folder = write_experiment(t.ws)
+    async with t.open("finished", "7"):
+        screen, runs = t.app.screen, t.one("#runs")
+        await settle(t.pilot, lambda: len(runs.rows) == 3)
+        await t.key("s", lambda: t.asked, [("scaffold", ("cap", (), {}))])
+        await t.key("space", lambda: screen.marked, {"rank8"})
+        for key in ("o", "L"):
+            await t.key(key, lambda: t.screen, RunsScreen)
+            await t.go("escape")
+        await t.key("c", lambda: t.screen, Confirm)
+        await t.go("n")
+        await t.key("r", lambda: any("nothing to resume: rank8: it has not failed" in said for said in t.said), True)
+        await t.key("p", lambda: t.screen, Choose)
+        await t.go("escape")
+        await t.key("colon", lambda: t.screen, EditScreen)
+        await t.go("escape")
+        for key in ("slash", "i"):
+            await t.key(key, lambda: t.screen, AskLine)
+            await t.go("escape")
+        await t.key("y", lambda: any("the table is copied" in said for said in t.said), True)
+        await t.key("e", lambda: screen.opened, None)
+        await settle(t.pilot, lambda: [row.key for row in runs.rows] == ["cap"])
+        await t.key("escape", lambda: t.app.current_mode, "loop")
+    shutil.rmtree(folder.path)
+
+
+async def run_keys(t: Tour) -> None:
+    write_experiment(t.ws)
+    async with t.open("finished", "7"):
+        await settle(t.pilot, lambda: len(t.one("#runs").rows) == 3)
+        folder = t.ws.experiments / "cap" / "rank8" / "artifacts" / "logs" / "version_0"
+        folder.mkdir(parents=True)
+        (folder / "metrics.csv").write_text("step,train_loss,accuracy\n0,1.0,0.1\n1,0.5,0.2\n")
+        await t.go("enter")
+        screen, curve = t.app.screen, t.one("#run_curve")
+        await settle(t.pilot, lambda: bool(curve.lines))
+        await t.key("t", lambda: screen.log_shown)
+        await t.key("slash", lambda: t.screen, AskLine)
+        await t.go("escape")
+        await t.key("tab", lambda: t.app.focused.id if t.app.focused else None, "run_log")
+        await t.key("shift+tab", lambda: t.app.focused.id if t.app.focused else None, "run_curve")
+        for key, state in (
+            ("right_square_bracket", lambda: curve.chart),
+            ("left_square_bracket", lambda: curve.chart),
+            ("L", lambda: curve.look.log),
+            ("w", lambda: curve.look.smoothing),
+            ("W", lambda: curve.look.smoothing),
+            ("x", lambda: curve.look.axis),
+            ("z", lambda: screen.maximized),
+        ):
+            await t.key(key, state)
+        await t.go("escape")
+        await t.key("escape", lambda: t.screen, ExperimentsScreen)
+
+
 async def compare_keys(t: Tour) -> None:
     async with t.open("finished", "2", "space", "j", "space", "j", "space", "c"):
         screen, curve = t.app.screen, t.one("#compare_curve")
@@ -406,6 +465,8 @@ TOURS: dict[type[DOMNode], Callable[[Tour], Awaitable[None]]] = {
     JournalScreen: journal_keys,
     ReportsScreen: reports_keys,
     CompareScreen: compare_keys,
+    ExperimentsScreen: experiments_keys,
+    RunsScreen: run_keys,
     Choose: choose_keys,
     Confirm: confirm_keys,
     AskLine: ask_keys,

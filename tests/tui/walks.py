@@ -24,6 +24,7 @@ EVERY_SCREEN = (
     ("4", "tab", "tab", "tab"),
     ("5", "k"),
     ("6", "tab", "tab"),
+    ("7", "enter", "tab", "t", "tab", "escape", "e", "escape"),
     ("r", "tab", "2", "1", "tab", "tab", "tab", "f", "escape"),
     ("1", "tab", "enter"),  # a comparison
     ("tab", "tab", "tab", "question_mark", "escape", "escape"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from progtrain.engine.files import LineReader
 from progtrain.engine.metrics import canonical, finite
-from progtrain.engine.workspace import Workspace
+from progtrain.engine.workspace import VersionFolder, Workspace
 from progtrain.tui.plot.series import Series
 from progtrain.tui.reading.metrics_file import EPOCH, STEP, MetricsFile
 
@@ -48,17 +49,20 @@ class CurveRows(NamedTuple):
 
 
 class CurveFeed:
-    """Follows one version's curves."""
+    """Follows one version's curves, or those of whatever else trained."""
 
-    def __init__(self, workspace: Workspace, version: str) -> None:
-        self._workspace = workspace
+    def __init__(
+        self, workspace: Workspace, version: str, *, made: VersionFolder | None = None, live: Path | None = None
+    ) -> None:
+        """`made`, `live`: where its logs and its live file are, if not where a version of the workspace has them."""
+        self._made = made or workspace.version(version)
         self._version = version
         self._file: MetricsFile | None = None
         self._names: tuple[str, ...] = ()
         #: logged name -> its curve
         self._keys: dict[str, CurveKey] = {}
         # the callback's lines: they come a few times a second, CSVLogger writes each hundred steps
-        self._live = LineReader(workspace.live(version))
+        self._live = LineReader(live or workspace.live(version))
         self._last: dict[CurveKey, tuple[float, float]] = {}
         #: names that the callback told so far, and the curves of those that are drawn
         self._live_names: set[str] = set()
@@ -73,9 +77,9 @@ class CurveFeed:
         return self._file.share if self._file is not None else 1.0
 
     def _read_log(self) -> Iterator[CurveRows]:
-        folders = self._workspace.version(self._version).log_dirs()
-        path = folders[-1] / "metrics.csv" if folders else None
-        if path is not None and (self._file is None or self._file.path != path):
+        # a tool without Lightning's logger has its log beside the checkpoints
+        path = (self._made.log_dirs() or [self._made.path])[-1] / "metrics.csv"
+        if self._file is None or self._file.path != path:
             self._file = MetricsFile(path)
         file = self._file
         columns = file.read() if file else None

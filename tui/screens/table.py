@@ -21,6 +21,7 @@ SCREENS = {
     "rules": ("4", "rules and instruction"),
     "journal": ("5", "what happened when"),
     "reports": ("6", "the reports of finished loops"),
+    "experiments": ("7", "many runs that answer one question, side by side"),
     "review": ("r", "the open question, or the last draft"),
 }
 #: what the app opens with

@@ -155,7 +155,7 @@ class CurveView(Widget, can_focus=True):
             if at is None and line.series.lost_from() is None:
                 value = line.series.ys[-1]
             version, _, role = line.label.partition(" ")
-            mark = f"{version_mark(version, ascii_only=self.look.ascii)} " if line.version else ""
+            mark = f"{version_mark(line.version, ascii_only=self.look.ascii)} " if line.version else ""
             part = parts.setdefault(version, as_text(f"{mark}{version}", line.colour))
             if values != "none":
                 name = f"{role} " if role and values == "named" else ""

@@ -34,6 +34,8 @@ class LogView(LineView):
         self._signs = signs
         self._seen: tuple[object, ...] = ()
         self._path: Path | None = None
+        #: for the title, instead of the name of the job's folder
+        self.about = ""
 
     @property
     def count(self) -> int:
@@ -102,6 +104,6 @@ class LogView(LineView):
             self._say_title()
 
     def _say_title(self) -> None:
-        job = self._path.parent.name if self._path else ""
+        job = self.about or (self._path.parent.name if self._path else "")
         follow = f"follow {self._signs.on if self.follow else self._signs.off}"
         self.border_title = as_text("  ".join(part for part in ("output", job, follow) if part))

@@ -23,7 +23,7 @@ from progtrain.engine import clock
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import storage_errors, try_read_json, write_json, write_text
 from progtrain.engine.jobs import batch, commands
-from progtrain.engine.jobs.base import LOST, Executor, Seen, as_guard_says, beat_age
+from progtrain.engine.jobs.base import GO_ON_LATER, LOST, Executor, Seen, as_guard_says, beat_age
 from progtrain.engine.jobs.detached import send
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.jobs.verdict import FRESH_SECONDS, is_over, verdict
@@ -294,7 +294,8 @@ def _as_state(folder: JobFolder, seen: Seen) -> JobState | None:
     else:
         by_itself = seen.state is not None and seen.cause in ("", "exit code", "signal")
         causes = {"refused": "could not start", "cancelled before start": "cancelled"}
-        cause = causes.get(seen.cause, seen.cause)
-        ended_by = None if by_itself else cause if cause in ("time limit", "cancelled", "could not start") else LOST
+        cause = GO_ON_LATER if seen.phase == "paused" else causes.get(seen.cause, seen.cause)
+        known = ("time limit", "cancelled", "could not start", GO_ON_LATER)
+        ended_by = None if by_itself else cause if cause in known else LOST
         told = {"status": "ended", "ended_by": ended_by, "ended_at": state.ended_at or clock.now()}
     return state.model_copy(update={**told, "job": seen.job, "node": seen.node})

@@ -243,8 +243,7 @@ def _compared(pair: Difference, measure: Measure, rows: Sequence[Row]) -> Differ
         if count < most:
             notes.append(f"{most - count} samples left out: not in all runs, or without a number")
     if interval is None:
-        delta = float(values_b.mean() - values_a.mean())
-        reason = f"nothing tells how sure {delta:+.4g} is: one seed, and no outcome of single samples"
+        reason = "nothing tells how sure the difference is: one seed, and no outcome of single samples"
         return made._replace(refused=reason)
     delta, low, high, p = interval
     return made._replace(delta=delta, low=low, high=high, p=p, notes=tuple(notes))

@@ -85,8 +85,19 @@ def _forest(measure: Measure, told: Sequence[Difference]) -> Iterator[Plot]:
             series.append((verdict, [shown[place].delta or 0.0 for place in at], at, ends))
     title = f"Differences in {measure.metric} ({task}), with 95 % intervals"
     way = "higher" if measure.higher_is_better else "lower"
-    labels = [f"{one.b} against {one.a}" for one in shown]
+    labels = [_label(one, measure) for one in shown]
     yield Plot(name, "forest", title, f"difference in {measure.metric} ({way} is better)", "", series, (), labels)
+
+
+def _label(one: Difference, measure: Measure) -> str:
+    """By what differs, where that is less than the names of both points."""
+    held = [measure.points[point] for point in (one.a, one.b) if one.kind == "variable" and point in measure.points]
+    if len(held) != 2:
+        return f"{one.b} against {one.a}"
+    a, b = (rows[0].parameters for rows in held)
+    unlike = [name for name in b if not values.same(a.get(name), b[name])]
+    said = ", ".join(f"{name} {values.show(b[name])} against {values.show(a.get(name))}" for name in unlike)
+    return f"{said} ({one.fixed})" if one.fixed else said
 
 
 def _effects(plan: Plan, measure: Measure) -> Iterator[Plot]:

@@ -234,10 +234,10 @@ def _limits(plan: Plan, rows: Sequence[Row], found: Sequence[Measure], told: Seq
     unlike = {note for one in told for note in one.notes if "not as planned" in note}
     yield from sorted(_shown(note, 200) for note in unlike)
     refused = [one for one in told if one.refused]
-    for reason in dict.fromkeys(one.refused for one in refused):
-        pairs = [f"{one.b} against {one.a}" for one in refused if one.refused == reason]
+    for metric, reason in dict.fromkeys((one.metric, one.refused) for one in refused):
+        pairs = [f"{one.b} against {one.a}" for one in refused if (one.metric, one.refused) == (metric, reason)]
         more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
-        yield f"Not compared: {_shown(', '.join(pairs[:3]), 200)}{more}: {_shown(reason, 200)}."
+        yield f"Not compared by {metric}: {_shown(', '.join(pairs[:3]), 200)}{more}: {_shown(reason, 200)}."
     family = max((one.family or 0 for one in told), default=0)
     if family > 1:
         yield (

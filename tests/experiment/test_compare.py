@@ -200,7 +200,7 @@ def test_one_seed_and_no_samples_have_no_verdict(folder: ExperimentFolder) -> No
         metric = {"name": "bleu", "value": value, "higher_is_better": True}
         add(folder, f"rank{rank}", parameters={"rank": rank}, metrics=[metric])
     (one,) = compared(folder)
-    assert one.verdict is None and one.refused.startswith("nothing tells how sure +0.2 is")
+    assert one.verdict is None and one.refused.startswith("nothing tells how sure the difference is")
 
 
 def test_tables_have_a_line_for_each_value_and_each_failure(folder: ExperimentFolder) -> None:

@@ -77,8 +77,8 @@ def test_failures_and_changes_are_told_with_their_reasons(ws: Workspace, folder:
     limits = text.split("cannot say")[1]
     assert "rank32 trained with batch_size 4, not as planned" in limits
     assert (
-        "Not compared: rank16 against base, rank16 against rank8, rank32 against rank16: rank16 has no accuracy"
-        in limits
+        "Not compared by accuracy: rank16 against base, rank16 against rank8, rank32 against rank16: "
+        "rank16 has no accuracy" in limits
     )
     assert "Seed noise is pooled" in limits and "There was no control" not in limits
     assert "Against the control **base**: 2 within noise, of 3." in text
@@ -125,7 +125,7 @@ def test_plots_are_drawn_as_xml_that_can_be_read(ws: Workspace, folder: Experime
         places = [(float(one.attrib["x"]), float(one.attrib["y"])) for one in root.iter() if one.tag.endswith("text")]
         assert places and all(0 <= x <= width and 0 <= y <= height for x, y in places), name
     texts = {one.text for one in drawn["forest-caps-best-accuracy"].iter() if one.text}
-    assert {"rank16_lr0.1 against rank8_lr0.1", "better", "within noise"} <= texts
+    assert {"rank 16 against 8 (lr 0.1)", "better", "within noise"} <= texts
 
 
 def test_series_say_what_is_drawn(folder: ExperimentFolder) -> None:

@@ -10,13 +10,17 @@ from typing import Any
 import psutil
 import pytest
 
+from progtrain.engine.clock import now
 from progtrain.engine.control import decisions, launch, lock
 from progtrain.engine.control.launch import Options
-from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.files import LineReader, try_read_json, write_json
+from progtrain.engine.jobs.base import GO_ON_LATER, LOST
 from progtrain.engine.jobs.slurm import Slurm
 from progtrain.engine.loop import runner
+from progtrain.engine.loop.steps import train
+from progtrain.engine.schema import JobState
 from progtrain.engine.status.view import WorkspaceView
-from progtrain.engine.workspace import Workspace
+from progtrain.engine.workspace import JobFolder, Workspace
 from tests.cli.commands import progtrain
 from tests.jobs.cluster import Cluster, until
 
@@ -144,3 +148,25 @@ def test_what_each_job_asks_for(plain: Workspace, edit_rules: Edit) -> None:
     assert place.environment_of(present, "0,1") == {}
     plain.rules.write_text(json.dumps({"loop_config": {"resources": asked}}))
     assert place.resources_of(rules.load(plain)).partition is None
+
+
+def test_a_job_that_saved_before_its_time_was_over_is_to_be_gone_on_with(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "v001-train-1")
+    write_json(folder.intent, {"name": "pt", "at": now().isoformat(), "tries": 1, "answer": None})
+    write_json(folder.submitted, {"job": "7"})
+    told = {"status": "ended", "host": "n1", "pid": 1, "create_time": 1.0, "exit_code": 85, "ended_by": GO_ON_LATER}
+    write_json(folder.state, {**told, "started_at": now().isoformat(), "ended_at": now().isoformat(), "job": "7"})
+    state = Slurm().look(folder)
+    assert state is not None and (state.status, state.ended_by) == ("ended", GO_ON_LATER)
+
+
+def test_lost_jobs_are_told_as_the_cluster_tells_of_them(plain: Workspace) -> None:
+    """More memory than asked for is nothing that another try would cure."""
+    job = plain.job("v001-train-1")
+    write_json(job.seen, {"phase": "failed", "reason": "it used more memory", "cause": "host memory"})
+    moment = now()
+    state = JobState(status="ended", host="n", pid=1, create_time=1.0, started_at=moment, ended_at=moment)
+    lost = state.model_copy(update={"ended_by": LOST})
+    failure, _ = train.came_of(runner.prepare(plain, Options(), dry_run=True), "v001", lost, job.log)
+    assert failure is not None and (failure.cause, failure.error_summary) == ("host memory", "it used more memory")
+    assert "loop_config.resources.memory" in failure.root_cause_hypothesis

@@ -16,7 +16,7 @@ from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan, Range, RunType, Task
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import sha256_text, try_read_json
 from progtrain.engine.script.names import nearest
 
 #: before it the settings of each run, where nothing else is said
@@ -24,6 +24,8 @@ _FIRST_SEED = 42
 _TAKEN = frozenset({"analysis", "inbox"})
 #: at most so many runs are made of one plan: more are a typing error
 MOST_RUNS = 10_000
+#: characters of a name: a seed and the names of jobs come behind it
+_LONGEST = 100
 _TRIAL = re.compile(r"trial(\d{3,})(?:_seed(\d+))?")
 
 
@@ -208,8 +210,9 @@ def first_seed(plan: Plan) -> int:
 
 
 def name_of(point: Mapping[str, Any]) -> str:
-    """`{"rank": 8, "learning_rate": 1e-05}` -> `"rank8_learning_rate1e-5"`."""
-    return "_".join(f"{_plain(name)}{_plain(values.show(value))}" for name, value in point.items())
+    """`{"rank": 8, "learning_rate": 1e-05}` -> `"rank8_learning_rate1e-5"`. Not of any length: it is a folder's."""
+    name = "_".join(f"{_plain(name)}{_plain(values.show(value))}" for name, value in point.items())
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{sha256_text(name)[:8]}"
 
 
 def _plain(text: str) -> str:

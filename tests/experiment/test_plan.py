@@ -59,6 +59,12 @@ def test_conditions_drop_points(condition: str, kept: list[str]) -> None:
     assert [run.name for run in runs(text)] == kept
 
 
+def test_names_of_many_variables_are_cut_and_differ_all_the_same() -> None:
+    found = runs("variables: {" + ", ".join(f"a_rather_long_name_{n}: [{n}.5, {n}.25]" for n in range(9)) + "}")
+    assert len({run.name for run in found}) == len(found) == 512
+    assert max(len(run.name) for run in found) <= 100
+
+
 def test_repeats_are_runs_with_seeds_of_their_own() -> None:
     found = runs("variables: {rank: [8]}\ncontrols: {seed: 7}\nrepeats: 3")
     assert [(run.name, run.seed, run.point) for run in found] == [

@@ -131,6 +131,21 @@ async def test_several_are_a_list_to_choose_from(ws: Workspace) -> None:
         await shows(pilot, "rank8", "cap  planned")
 
 
+async def test_a_run_that_was_searched_for_is_shown(ws: Workspace, monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("cap", "dim"):
+        write_experiment(ws, name)
+    async with opened_app(ws).run_test(size=(120, 30)) as pilot:
+        await pilot.press("7")
+        await shows(pilot, "experiments  2")
+        await pilot.press("i", *"rank>8", "enter")
+        await shows(pilot, "2 runs: rank>8", "accuracy 0.8000, rank 16")
+        await pilot.press("enter")
+        await shows(pilot, "runs  3", "rank16  rank 16")
+        await pilot.press("i", *"rnak>8", "enter")
+        await shows(pilot, "did you mean rank?")
+
+
 # what goes on
 
 

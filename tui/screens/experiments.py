@@ -149,7 +149,7 @@ class ExperimentsScreen(BaseScreen):
         """None: the list of all. `run`: for the cursor, once it is read."""
         self._wanted = run
         if name == self.opened:
-            self.refresh_view()
+            self.draw(None)
             return
         self.opened, self.board, self.problem, self._filter = name, None, "", ""
         self.marked, self._wants_list, self.plot = set(), name is None, None

@@ -88,8 +88,12 @@ def _attempt(context: Context, version: str, name: str) -> Failure | None:
     words = version_files.arguments(context.ws, version, context.rules.training_args)
     state = _run_to_its_end(context, version, name, [script.name, *words])
     failure, brought = came_of(context, version, state, context.executor.log(context.ws.job(name)))
+    if failure is None and checkpoints.complete_curve(context.ws, version):
+        brought.append("it was cut short and gone on with: metrics.csv has the rows of the starts before too")
     if brought:
         context.journal.write("note", text=f"{version}: {'; '.join(brought)}")
+    if failure is None:
+        checkpoints.forget(context.ws, version)
     return failure
 
 

@@ -45,13 +45,13 @@ _STAGE_STYLE = {"done": GOOD, "running": f"bold {NOW}", "waiting": f"bold {NEEDS
 #: status -> what `s` does, and how that is said
 NEXT: Mapping[str, tuple[Verb, str]] = {
     "planned": ("scaffold", "writes what each run needs"),
-    "stale": ("scaffold", "writes the runs anew that the plan has changed"),
+    "stale": ("scaffold", "writes anew what the plan has changed"),
     "scaffolded": ("run", "trains and evaluates"),
     "stopped": ("run", "goes on"),
     "without runner": ("run", "no runner is at work: starts one"),
     "partly": ("resume", "starts again what failed"),
     "failed": ("resume", "starts again what failed"),
-    "done": ("analyze", "compares the runs, and writes the report"),
+    "done": ("analyze", "compares the runs"),
 }
 
 

@@ -35,7 +35,7 @@ _LOOK_SECONDS, _LOOK_SHARE = 1.0, 4.0
 #: after which a look that does not come back is told
 _SILENT_SECONDS = 5.0
 _BAD = ("failed", "lost", "cancelled")
-_NONE = """no experiment yet: one question, and many runs side by side, here or on a cluster
+_NONE = """no experiment yet: one question, many runs side by side, here or on a cluster
 ctrl+p  experiment: candidates  a run for each proposed action of this version
 ctrl+p  experiment: repeats     this version with several seeds
 in a shell: progtrain experiment design NAME --vary learning_rate=1e-4,1e-3"""

@@ -15,23 +15,31 @@ _VERBS = {
     "scaffold": "Write what runs of an experiment need for {tool}, and nothing else.",
     "run": "Carry out what {tool} does in an experiment, and nothing else.",
 }
+#: tool -> how commands call it: what it does is evaluate with `03_eval.py`
+_CALLED = {"progtrain": "eval"}
 
 
 def listed() -> dict[str, str]:
     """name -> what it does."""
     tools = [module.name for module in pkgutil.iter_modules(workers.__path__) if module.name != "base"]
-    return {f"{verb}-{tool}": text.format(tool=tool) for verb, text in _VERBS.items() for tool in tools}
+    return {f"{verb}-{_CALLED.get(tool, tool)}": _about(verb, tool) for verb in _VERBS for tool in tools}
+
+
+def _about(verb: str, tool: str) -> str:
+    return _VERBS[verb].format(tool="03_eval.py" if tool in _CALLED else tool)
 
 
 def command_of(name: str) -> click.Command | None:
     """None where no worker has that name."""
     from progtrain.engine.experiment.workers import base
 
-    verb, _, tool = name.partition("-")
-    if verb not in _VERBS or tool not in {*base.known("training"), *base.known("evaluation")}:
+    verb, _, called = name.partition("-")
+    known = {_CALLED.get(tool, tool): tool for kind in ("training", "evaluation") for tool in base.known(kind)}
+    if verb not in _VERBS or called not in known:
         return None
+    tool = known[called]
     made = _scaffold(name, tool) if verb == "scaffold" else _run(name, tool)
-    made.help = _VERBS[verb].format(tool=tool)
+    made.help = _about(verb, tool)
     return made
 
 

@@ -86,6 +86,9 @@ def test_a_tool_by_itself(lab: Workspace, planned: Planned) -> None:
     assert progtrain(lab, "run-nonsense", "cap").returncode == 2
     help_ = progtrain(lab, "--help").stdout
     assert "Workers of experiments" in help_ and "run-command" in help_ and "  experiment " in help_
+    assert "scaffold-eval" in help_ and "need for 03_eval.py" in help_
+    of_the_loop = progtrain(lab, "run-eval", "cap")
+    assert "looked for work of progtrain, found that of command" in of_the_loop.stderr
 
 
 @pytest.mark.slow

@@ -185,6 +185,11 @@ class Workspace:
     def drafts(self, version: str) -> DraftFolder:
         return DraftFolder(self.own / "drafts" / version)
 
+    @property
+    def proposals(self) -> DraftFolder:
+        """What the advisor was asked about experiments."""
+        return DraftFolder(self.own / "proposals")
+
     def insight(self, version: str) -> Path:
         """Facts, diagnosis, comparisons and candidates of a version, as JSON."""
         return self.own / f"insight/{version}.json"

@@ -9,6 +9,7 @@ from progtrain.engine.cli.groups import Commands
 #: name -> what it does, in the order of the help
 COMMANDS = {
     "design": "Write the plan of an experiment, or check the one that is there.",
+    "propose": "Experiments that would decide something, with their plans.",
     "scaffold": "Write what each run and each evaluation needs.",
     "run": "Train and evaluate until all of it has ended.",
     "analyze": "Compare the runs, and write the report.",
@@ -23,6 +24,7 @@ COMMANDS = {
 }
 PLACES = {
     "design": "experiment_design",
+    "propose": "experiment_propose",
     "scaffold": "experiment_stages:scaffold",
     "run": "experiment_stages:run",
     "analyze": "experiment_analyze",

@@ -89,7 +89,7 @@ def draft(
         asked = (*asked, f'put first because of your hint "{hint}": {", ".join(first)}')
     while offered:
         present = insight.model_copy(update={"candidates": tuple(offered)})
-        briefing = _briefing(context, present, hint)
+        briefing = brief(context.ws, context.rules, present, hint)
         context.journal.write("draft_started", version=version, round=number)
         made = _ask_advisor(context, version, briefing)
         chosen = present.candidate(made.chosen) or offered[0]
@@ -221,11 +221,12 @@ def _hints(ws: Workspace, hint: str | None) -> tuple[str, ...]:
     return given if hint is None or hint in given else (*given, hint)
 
 
-def _briefing(context: Context, insight: Insight, hint: str | None) -> Briefing:
+def brief(ws: Workspace, rules: Rules, insight: Insight, hint: str | None = None) -> Briefing:
+    """What the advisor gets to see: the insight, and what the user has said so far."""
     briefing = insight.briefing(
-        instruction=[line.text for line in context.rules.instruction.lines],
-        hints=_hints(context.ws, hint),
-        limits=[f"{key} stays {value}" for key, value in context.rules.locks_shown()],
+        instruction=[line.text for line in rules.instruction.lines],
+        hints=_hints(ws, hint),
+        limits=[f"{key} stays {value}" for key, value in rules.locks_shown()],
     )
     ids = [option.id for option in briefing.options]
     first = hints.wanted(hint, ids) if hint else ()
@@ -235,7 +236,7 @@ def _briefing(context: Context, insight: Insight, hint: str | None) -> Briefing:
         option.model_copy(update={"rank": place, "score": option.score + (_ASKED_FOR if option.id in first else 0.0)})
         for place, option in enumerate(order, start=1)
     ]
-    tried = [t.model_copy(update={"instead_of": overruled(context.ws, t.version)}) for t in briefing.tried]
+    tried = [t.model_copy(update={"instead_of": overruled(ws, t.version)}) for t in briefing.tried]
     return briefing.model_copy(update={"tried": tuple(tried), "options": tuple(options)})
 
 
@@ -243,7 +244,7 @@ def with_proposal(
     context: Context, version: str, insight: Insight, *, hint: str | None = None
 ) -> tuple[Insight, tuple[str, ...]]:
     """The insight with a code edit among its candidates, where that is allowed and the model has one."""
-    briefing = _briefing(context, insight, hint)
+    briefing = brief(context.ws, context.rules, insight, hint)
     asked = settings(context.rules, context.ws, seed=context.rules.seed)
     return code_edit.with_proposal(context, version, insight, asked, briefing)
 

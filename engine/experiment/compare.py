@@ -181,7 +181,7 @@ def pairs(plan: Plan, rows: Sequence[Row], measure: Measure | None = None) -> li
     found = [Difference("control", "", control.point, row.point) for control in controls for row in others]
     along = list(_along(plan, [row for row in others if row.type == "trained"]))
     if not along and plan.experiment.kind in _SCATTERED and measure is not None and len(measure.points) > 1:
-        best = _best(measure)
+        best = best_first(measure)[0]
         against = {control.point for control in controls}
         found += [
             Difference("best", "", row.point, best) for row in others if row.point != best and best not in against
@@ -189,10 +189,11 @@ def pairs(plan: Plan, rows: Sequence[Row], measure: Measure | None = None) -> li
     return [*found, *along]
 
 
-def _best(measure: Measure) -> str:
+def best_first(measure: Measure) -> list[str]:
+    """Points by the mean of their runs."""
     return metrics.ranked(
         measure.points, lambda point: float(measure.values_of(measure.points[point]).mean()), measure.higher_is_better
-    )[0]
+    )
 
 
 def _along(plan: Plan, rows: Sequence[Row]) -> Iterator[Difference]:
@@ -283,6 +284,12 @@ def _missing(pair: Difference, measure: Measure, rows: Sequence[Row]) -> Iterato
         planned = {row.run for row in rows if row.point == point}
         if missing := len(planned) - len(measure.points[point]):
             yield f"{missing} of {len(planned)} runs of {point} have no {measure.metric}"
+
+
+def between(a: str, b: str, measure: Measure, rows: Sequence[Row]) -> Difference:
+    """Any two points by one measure, whatever the plan holds against each other; `b` against `a`, by themselves."""
+    one = _compared(Difference("best", "", a, b), measure, rows)
+    return one if one.p is None else _with_verdict(one, measure.higher_is_better, one.p, 1)
 
 
 # tables

@@ -184,7 +184,11 @@ def rounded(held: Range, value: float) -> int | float:
 
 def _repeated(plan: Plan, point: Mapping[str, Any]) -> Iterator[Run]:
     base = _run(plan, name_of(point) or "base", "trained", point)
-    if plan.repeats == 1 and plan.experiment.kind != "repeats":
+    yield from _with_seeds(plan, base)
+
+
+def _with_seeds(plan: Plan, base: Run) -> Iterator[Run]:
+    if base.type == "eval-only" or (plan.repeats == 1 and plan.experiment.kind != "repeats"):
         yield base
         return
     for seed in range(first_seed(plan), first_seed(plan) + plan.repeats):
@@ -194,7 +198,9 @@ def _repeated(plan: Plan, point: Mapping[str, Any]) -> Iterator[Run]:
 def _added(plan: Plan) -> Iterator[Run]:
     for added in plan.runs.add:
         made = _run(plan, added.name, added.type, added.parameters if added.type == "trained" else {})
-        yield made._replace(checkpoint=added.checkpoint, action=added.action)
+        made = made._replace(checkpoint=added.checkpoint, action=added.action)
+        # the runs of kind candidates are its points
+        yield from _with_seeds(plan, made) if plan.experiment.kind == "candidates" else [made]
 
 
 def _run(plan: Plan, name: str, type: RunType, parameters: Mapping[str, Any]) -> Run:

@@ -10,7 +10,7 @@ import ast
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +20,7 @@ from progtrain.engine.analysis.advise import at_run_time
 from progtrain.engine.analysis.advise.evidence import FLOOR, circumstances, reasons, rests_on, score
 from progtrain.engine.analysis.advise.switches import find_switches, replaced
 from progtrain.engine.analysis.advise.tuning import TUNINGS, Situation, kind_of, nice
-from progtrain.engine.analysis.types import VersionRecord
+from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.analysis.vocabulary import CANDIDATES
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.catalogue import recipes
@@ -87,11 +87,16 @@ def _settings(situation: Situation) -> Iterator[Candidate]:
 
 
 def _place(key: str, situation: Situation) -> str:
-    """The setting that a move acts on: the peak of a one-cycle schedule where that rules the rate."""
-    if key != "learning_rate" or situation.limits.refusal([key]):
-        return key
-    by = at_run_time.decided(situation.source, situation.training, situation.limits.arguments).get(key, "")
-    return "max_learning_rate" if by.startswith("OneCycleLR") else key
+    """The setting that a move acts on."""
+    return place_of_rate(situation.source, situation.training, situation.limits) if key == "learning_rate" else key
+
+
+def place_of_rate(source: str, training: Mapping[str, Any], limits: Limits) -> str:
+    """Where the learning rate stands: at the peak of a one-cycle schedule where that rules it."""
+    if limits.refusal(["learning_rate"]):
+        return "learning_rate"
+    by = at_run_time.decided(source, training, limits.arguments).get("learning_rate", "")
+    return "max_learning_rate" if by.startswith("OneCycleLR") else "learning_rate"
 
 
 def _switches(situation: Situation) -> Iterator[Candidate]:

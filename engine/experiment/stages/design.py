@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import yaml
@@ -70,14 +71,23 @@ def made(ws: Workspace, name: str, given: Mapping[str, Any], clock: Clock = now)
     if folder.plan.exists():
         raise InputError("there is a plan already", file=folder.plan, fix="edit it, or choose another name")
     notes: list[str] = []
-    content = _content(ws, name, given, notes)
-    text = _written(content)
+    return planned(ws, content(ws, name, given, notes), notes, clock, probe=bool(given.get("probe")))
+
+
+def planned(
+    ws: Workspace, held: Mapping[str, Any], notes: list[str], clock: Clock = now, *, probe: bool = False
+) -> Designed:
+    """A plan from what its keys hold, checked, with what a run will take. Writes nothing. Raises `InputError`."""
+    name = held["experiment"]["name"]
+    folder, text = folders.folder(ws, name), _written(held)
     plan = plans.parse(text, folder)
     designed = _checked(opened(ws, name, clock, plan), text)
-    told = estimated(designed, bool(given.get("probe")), notes)
+    told = estimated(designed, probe, notes)
     if told:
-        text = _written(content | {"estimates": told})
-        designed = _checked(opened(ws, name, clock, plans.parse(text, folder)), text)
+        # what was checked stays as it was
+        text = _written({**held, "estimates": told})
+        whole = replace(designed.experiment, plan=plans.parse(text, folder))
+        designed = designed._replace(experiment=whole, text=text)
     return designed._replace(notes=notes)
 
 
@@ -118,7 +128,8 @@ def write(designed: Designed) -> None:
         Logbook(folder, "design", clock).write("stage_done", text, stage="design")
 
 
-def _content(ws: Workspace, name: str, given: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+def content(ws: Workspace, name: str, given: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """What stands in a plan that options ask for, see `made`. Raises `InputError`."""
     varied = dict(map(_assigned, given.get("vary") or ()))
     version, repeats = given.get("from_version"), given.get("repeats") or 1
     base = _base(ws, given.get("base"), version)

@@ -143,7 +143,8 @@ def _intervals(insight: Insight) -> list[str]:
         compared.append(insight.against_best)
     lines = [_interval(c) for c in compared if c is not None]
     notes = [f"{shortened(row.name)}: {row.note}" for row in insight.metrics if row.note]
-    return [_bullets([*lines, *notes])]
+    undecided = [insight.undecided] if insight.undecided else []
+    return [_bullets([*lines, *undecided, *notes])]
 
 
 def _interval(c: Comparison) -> str:

@@ -168,6 +168,8 @@ class Insight(Frozen):
     against_best: Comparison | None = None
     #: against the version that it was made from: what the action brought
     against_base: Comparison | None = None
+    #: where it and what it was made from cannot be told apart: the experiment that would, and its cost; else empty
+    undecided: str = ""
     #: sentences on metrics that moved in opposite directions
     trade_offs: tuple[str, ...] = ()
     slices: tuple[Slice, ...] = ()

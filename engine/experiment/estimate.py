@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from progtrain.engine import smoke_test, values
+from progtrain.engine.control import marks
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import index, placing
 from progtrain.engine.experiment.expand import Run
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.workers.base import Experiment, Piece, training
+from progtrain.engine.files import try_read_json
 from progtrain.engine.script import names
 from progtrain.engine.workspace import Workspace
 
@@ -37,7 +39,8 @@ Prior = Mapping[str, Any]
 def priors(plan: Plan, ws: Workspace) -> list[Prior]:
     """Runs that are done, of any experiment that was ever seen, that were alike; on the device that this plan asks for.
 
-    Those that needed one attempt, where there are any: the time of the others holds what failed.
+    Those that needed one attempt, where there are any: the time of the others holds what failed. Where no experiment
+    has any, the versions that the loop has trained.
     """
     family = index.family(plan.base.model_dump(mode="json"), ws)
 
@@ -53,8 +56,30 @@ def priors(plan: Plan, ws: Workspace) -> list[Prior]:
     found = [dict(zip(keys, row, strict=True)) for row in index.ask(answer, ws)]
     for one in found:
         one |= {"settings": json.loads(one["settings"]), "estimate": json.loads(one["estimate"])}
+    found = found or [one for one in _of_versions(ws) if one["family"] == family]
     alike: list[Prior] = [one for one in found if (one["device"] in ("cpu", "")) == (plan.resources.gpus == 0)]
     return [one for one in alike if one["attempts"] == 1] or alike
+
+
+def _of_versions(ws: Workspace) -> Iterator[dict[str, Any]]:
+    """As runs of an experiment, those that were trained here and not taken over."""
+    for version in ws.versions():
+        mark = marks.read(ws, version, "train")
+        if mark is None or mark.adopted or mark.seconds <= 0:
+            continue
+        spec = try_read_json(ws.version(version).spec) or {}
+        state = try_read_json(ws.job(f"{version}-train-1").state) or {}
+        yield {
+            "family": index.family({"script": ws.script(version).name}, ws),
+            "experiment": "the loop",
+            "run": version,
+            "device": str(spec.get("device") or ""),
+            "attempts": 1,
+            "seconds": mark.seconds,
+            "memory": state.get("memory"),
+            "settings": spec.get("settings") or {},
+            "estimate": {},
+        }
 
 
 def estimate(plan: Plan, runs: Sequence[Run], known: Sequence[Prior]) -> tuple[dict[str, Any], list[str]]:
@@ -164,7 +189,14 @@ def _record(known: Sequence[Prior]) -> str:
 def whole(experiment: Experiment, runs: Sequence[Run]) -> list[Run]:
     """The runs with all settings, those of the base included. Raises `InputError` where that cannot be read."""
     base = training(experiment.plan.tools.training or "").settings(experiment)
-    return [run._replace(settings={**base, **run.settings}) for run in runs if run.type != "eval-only"]
+    trained = [run for run in runs if run.type != "eval-only"]
+    return [run._replace(settings={**base, **_of_action(run), **run.settings}) for run in trained]
+
+
+def _of_action(run: Run) -> dict[str, Any]:
+    """The setting that a candidate changes."""
+    action = run.action or {}
+    return {names.canonical(str(action["setting"])): action["to"]} if action.get("operation") == "set" else {}
 
 
 # a few steps, where nothing is known

@@ -271,4 +271,10 @@ def known(insight: Insight, *keys: str) -> tuple[str, ...]:
     return tuple(key for key in dict.fromkeys(keys) if insight.fact(key))
 
 
-OF_VERSIONS = (_repeat_best, last_action, _sweep, _shares, _side_by_side)
+OF_VERSIONS = {
+    "repeat_best_with_seeds": _repeat_best,
+    "ablate_last_action": last_action,
+    "sweep_learning_rate": _sweep,
+    "rank_by_data": _shares,
+    "candidates_side_by_side": _side_by_side,
+}

@@ -17,7 +17,7 @@ from progtrain.engine.analysis.types import Insight, VersionRecord
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.drafting import history, next_script
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import expand, folder, follow_up, ideas
+from progtrain.engine.experiment import expand, folder, follow_up, ideas, tried
 from progtrain.engine.experiment import plan as plans
 from progtrain.engine.experiment.expand import Run
 from progtrain.engine.experiment.ideas import SEEDS, Idea
@@ -27,6 +27,7 @@ from progtrain.engine.experiment.stages.design import Designed
 from progtrain.engine.rules import rules
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.script.names import canonical
+from progtrain.engine.text import shortened
 from progtrain.engine.workspace import Workspace
 
 
@@ -46,16 +47,16 @@ def proposals(ws: Workspace, clock: Clock = now) -> tuple[list[Proposal], list[s
     """
     present = rules.load(ws)
     insight, records = latest(ws, present)
-    sources: list[Callable[[], Iterable[Idea]]] = [lambda: follow_up.of_experiments(ws, present)]
+    sources: dict[str, Callable[[], Iterable[Idea]]] = {"experiments": lambda: follow_up.of_experiments(ws, present)}
     if insight is not None:
         held = (ws, present, insight, records)
-        sources += [lambda made=made: made(*held) for made in ideas.OF_VERSIONS]  # type: ignore[misc]
+        sources |= {name: lambda made=made: made(*held) for name, made in ideas.OF_VERSIONS.items()}  # type: ignore[misc]
     found: list[Proposal] = []
     left_out: list[str] = []
     taken = _planned(ws)
-    for source in sources:
-        _gather(ws, source, taken, found, left_out, clock)
-    if insight is None and not found:
+    for label, source in sources.items():
+        _gather(ws, label, source, taken, found, left_out, clock)
+    if insight is None and not found and not left_out:
         fix = "progtrain run trains and evaluates a first version"
         raise InputError(
             "nothing to propose: no version was evaluated, and no experiment has ended", file=ws.root, fix=fix
@@ -69,6 +70,7 @@ def proposals(ws: Workspace, clock: Clock = now) -> tuple[list[Proposal], list[s
 
 def _gather(
     ws: Workspace,
+    label: str,
     source: Callable[[], Iterable[Idea]],
     taken: list[tuple[str, frozenset[str]]],
     found: list[Proposal],
@@ -79,7 +81,7 @@ def _gather(
     try:
         listed = list(source())
     except InputError as error:
-        left_out.append(error.reason)
+        left_out.append(_reason(ws, "", label, error))
         return
     for offer, content in listed:
         name = free_name(ws, content["experiment"]["name"])
@@ -87,7 +89,7 @@ def _gather(
         try:
             designed = design.planned(ws, whole, [], clock)
         except InputError as error:
-            left_out.append(f"{offer.id}: {error.reason}")
+            left_out.append(_reason(ws, name, offer.id, error))
             continue
         own = _signature(designed.experiment.plan, designed.runs)
         same = next((name for name, runs in taken if own <= runs), "")
@@ -96,6 +98,12 @@ def _gather(
             continue
         taken.append((offer.id, own))
         found.append(Proposal(offer.model_copy(update={"change": told(designed)}), whole, designed))
+
+
+def _reason(ws: Workspace, name: str, label: str, error: InputError) -> str:
+    """In one line; which plan it is about, and where the workspace lies, go without saying."""
+    reason = error.reason.replace(f"{folder.folder(ws, name).plan}, ", "").replace(f"{ws.root}/", "")
+    return shortened(f"{label}: {reason}", 240)
 
 
 def told(designed: Designed) -> str:
@@ -109,7 +117,7 @@ def told(designed: Designed) -> str:
 def cost(designed: Designed) -> str:
     """Time in all, with what that rests on; said where nobody knows."""
     if designed.hours is None:
-        return "time not known: nothing like it has run in an experiment yet"
+        return "time not known: nothing like it was trained here yet"
     hours = designed.hours
     time = f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"
     return f"at most {time} in all ({design.basis(designed.experiment.plan)})"
@@ -122,7 +130,10 @@ def latest(ws: Workspace, present: Rules) -> tuple[Insight | None, list[VersionR
         return None, []
     version = records[-1].version
     found = history.read_insight(ws, version)
-    return found or gather(ws, version, next_script.limits(present), records), records
+    if found is None:
+        beside, _ = tried.beside(ws, present.primary_metric)
+        found = gather(ws, version, next_script.limits(present), records, beside)
+    return found, records
 
 
 def renamed(ws: Workspace, proposal: Proposal, name: str, clock: Clock = now) -> Designed:
@@ -149,7 +160,7 @@ def would_decide(ws: Workspace, present: Rules, insight: Insight, records: Seque
     if compared is None or compared.verdict != "within noise":
         return ""
     found: list[Proposal] = []
-    _gather(ws, lambda: ideas.last_action(ws, present, insight, records), _planned(ws), found, [], now)
+    _gather(ws, "", lambda: ideas.last_action(ws, present, insight, records), _planned(ws), found, [], now)
     if not found:
         return ""
     each = f"{insight.version} and {compared.against} with {SEEDS} seeds each"

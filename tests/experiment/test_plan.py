@@ -75,6 +75,18 @@ def test_repeats_are_runs_with_seeds_of_their_own() -> None:
     assert [run.settings["seed"] for run in found] == [7, 8, 9]
 
 
+def test_candidates_and_their_control_are_repeated() -> None:
+    add = "runs: {add: [{name: base, type: control}, {name: wider, action: {operation: recipe, recipe: x}}]}"
+    found = runs(f"{add}\nrepeats: 2", "candidates")
+    assert [(run.name, run.point, run.seed) for run in found] == [
+        ("base_seed42", "base", 42),
+        ("base_seed43", "base", 43),
+        ("wider_seed42", "wider", 42),
+        ("wider_seed43", "wider", 43),
+    ]
+    assert found[3].action == {"operation": "recipe", "recipe": "x"}
+
+
 def test_random_points_are_the_same_each_time_and_within_their_range() -> None:
     text = "variables: {lr: {low: 1e-5, high: 1e-2, log: true}, width: {low: 3, high: 5, whole: true}}\npoints: 30"
     first, again = runs(text, "random"), runs(text, "random")

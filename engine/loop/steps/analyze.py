@@ -14,7 +14,7 @@ from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.drafting import history, next_script, rounds
-from progtrain.engine.experiment import tried
+from progtrain.engine.experiment import propose, tried
 from progtrain.engine.files import write_text
 from progtrain.engine.loop import elsewhere
 
@@ -81,6 +81,8 @@ def look(context: Context, version: str) -> Insight:
     for text in broken:
         context.journal.warn(text)
     insight = gather(context.ws, version, next_script.limits(context.rules), records, beside)
+    undecided = propose.would_decide(context.ws, context.rules, insight, records)
+    insight = insight.model_copy(update={"undecided": undecided})
     write_text(context.ws.insight(version), insight.to_json())
     for warning in insight.warnings:
         context.journal.warn(f"{version}: {warning}")

@@ -138,6 +138,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
         author=record.draft.author,
         notes=[
             *record.draft.remarks,
+            *([insight.undecided] if insight.undecided else []),
             *([f"{kept}; accepting writes the drafted one instead, and keeps yours"] if kept else []),
             *(f'your hint: "{hint}"' for hint in decisions.hints(context.ws)),
             *(f"edited: {line}" for line in rounds.changed_by_user(context.ws, record)),

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from progtrain.advisor.interface import Draft
+from progtrain.advisor.interface import Candidate, Draft
 from progtrain.engine.cli.common import json_option, workspace
 from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import advice, propose
 from progtrain.engine.experiment.propose import Proposal
 from progtrain.engine.experiment.stages import design
+from progtrain.engine.experiment.stages.design import Designed
 from progtrain.engine.rules import rules
 from progtrain.engine.script.names import nearest
 from progtrain.engine.workspace import Workspace
@@ -44,7 +45,7 @@ def command(ctx: click.Context, /, wanted: str | None, name: str | None, as_json
 
 
 def _chosen(found: Sequence[Proposal], wanted: str) -> Proposal:
-    known = [one.offer.id for one in found]
+    known = [offer.id for offer, _ in found]
     if wanted not in known:
         near = nearest(wanted, known, 1)
         fix = f"did you mean {near[0]}?" if near else f"on offer are: {', '.join(known) or 'none'}"
@@ -53,11 +54,12 @@ def _chosen(found: Sequence[Proposal], wanted: str) -> Proposal:
 
 
 def _write(ws: Workspace, proposal: Proposal, name: str | None, as_json: bool) -> None:
-    designed = propose.renamed(ws, proposal, name) if name else proposal.designed
+    offer, designed = proposal
+    designed = propose.renamed(ws, designed, name) if name else designed
     design.write(designed)
     folder = designed.experiment.folder
     if as_json:
-        one = _one(proposal._replace(designed=designed))
+        one = _one(offer, designed)
         print_json("experiment_proposals", {"proposals": [one], "left_out": [], "author": "", "words": "", "notes": []})
         return
     say(
@@ -69,7 +71,7 @@ def _write(ws: Workspace, proposal: Proposal, name: str | None, as_json: bool) -
 def _as_dict(found: Sequence[Proposal], left_out: Sequence[str], draft: Draft | None) -> dict[str, Any]:
     by_model = draft is not None and draft.model_sha256 is not None
     return {
-        "proposals": [_one(one) for one in found],
+        "proposals": [_one(*one) for one in found],
         "left_out": list(left_out),
         "author": draft.author if draft and by_model else "rules only",
         "words": _words(draft),
@@ -77,8 +79,7 @@ def _as_dict(found: Sequence[Proposal], left_out: Sequence[str], draft: Draft | 
     }
 
 
-def _one(one: Proposal) -> dict[str, Any]:
-    offer, designed = one.offer, one.designed
+def _one(offer: Candidate, designed: Designed) -> dict[str, Any]:
     return {
         "id": offer.id,
         "title": offer.title,
@@ -105,11 +106,10 @@ def _words(draft: Draft | None) -> str:
 
 def _show(found: Sequence[Proposal], left_out: Sequence[str], draft: Draft | None) -> None:
     words = _words(draft)
-    for place, one in enumerate(found, start=1):
-        offer = one.offer
+    for place, (offer, designed) in enumerate(found, start=1):
         say(f"{place}. {offer.id}: {offer.title}", bold=True)
         lines = [words] if words and place == 1 else []
-        lines += [f"decides {offer.why}", f"{offer.change}; {propose.cost(one.designed)}", *offer.reasons]
+        lines += [f"decides {offer.why}", f"{offer.change}; {propose.cost(designed)}", *offer.reasons]
         say("".join(f"   {line}\n" for line in lines).rstrip("\n"))
     for line in left_out:
         say(f"left out: {line}")
@@ -118,4 +118,4 @@ def _show(found: Sequence[Proposal], left_out: Sequence[str], draft: Draft | Non
     if not found:
         say("nothing is left to propose")
         return
-    say(f"progtrain experiment propose --write {found[0].offer.id} writes its plan, to be edited or carried out")
+    say(f"progtrain experiment propose --write {found[0][0].id} writes its plan, to be edited or carried out")

@@ -23,7 +23,7 @@ def ranked(
     """
     if insight is None or len(found) < 2:
         return list(found), None
-    offers = tuple(one.offer for one in found)
+    offers = tuple(offer for offer, _ in found)
     briefing = rounds.brief(ws, present, insight.model_copy(update={"candidates": offers}))
     folder = ws.proposals
     write_text(folder.briefing, briefing.model_dump_json(indent=2) + "\n")
@@ -32,7 +32,5 @@ def ranked(
     if draft.model_sha256 is None:
         return list(found), draft
     chances = {one.id: one.probability for one in draft.ranking}
-    told = [
-        one._replace(offer=one.offer.model_copy(update={"probability": chances.get(one.offer.id)})) for one in found
-    ]
-    return sorted(told, key=lambda one: -(one.offer.probability or 0.0)), draft
+    told = [(offer.model_copy(update={"probability": chances.get(offer.id)}), designed) for offer, designed in found]
+    return sorted(told, key=lambda one: -(one[0].probability or 0.0)), draft

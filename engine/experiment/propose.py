@@ -8,8 +8,8 @@ the workspace has done, or is about to do, is not offered again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from progtrain.advisor.interface import Candidate
 from progtrain.engine.analysis.gather import gather
@@ -29,15 +29,10 @@ from progtrain.engine.rules.rules import Rules
 from progtrain.engine.script.names import canonical
 from progtrain.engine.text import shortened
 from progtrain.engine.workspace import Workspace
+from progtrain.engine.yaml_text import read_mapping
 
-
-class Proposal(NamedTuple):
-    """An experiment that could be done next."""
-
-    #: its id, title, reasons and score; `why` says what it could decide
-    offer: Candidate
-    content: Mapping[str, Any]
-    designed: Designed
+#: what is offered, its `why` being what it could decide; and its plan, checked
+Proposal = tuple[Candidate, Designed]
 
 
 def proposals(ws: Workspace, clock: Clock = now) -> tuple[list[Proposal], list[str], Insight | None]:
@@ -61,10 +56,8 @@ def proposals(ws: Workspace, clock: Clock = now) -> tuple[list[Proposal], list[s
         raise InputError(
             "nothing to propose: no version was evaluated, and no experiment has ended", file=ws.root, fix=fix
         )
-    found.sort(key=lambda one: (-one.offer.score, len(one.designed.runs), one.offer.id))
-    ranked = [
-        one._replace(offer=one.offer.model_copy(update={"rank": place})) for place, one in enumerate(found, start=1)
-    ]
+    found.sort(key=lambda one: (-one[0].score, len(one[1].runs), one[0].id))
+    ranked = [(offer.model_copy(update={"rank": at}), designed) for at, (offer, designed) in enumerate(found, start=1)]
     return ranked, left_out, insight
 
 
@@ -97,7 +90,7 @@ def _gather(
             left_out.append(f"{offer.id}: all its runs are those of {same}")
             continue
         taken.append((offer.id, own))
-        found.append(Proposal(offer.model_copy(update={"change": told(designed)}), whole, designed))
+        found.append((offer.model_copy(update={"change": told(designed)}), designed))
 
 
 def _reason(ws: Workspace, name: str, label: str, error: InputError) -> str:
@@ -136,13 +129,13 @@ def latest(ws: Workspace, present: Rules) -> tuple[Insight | None, list[VersionR
     return found, records
 
 
-def renamed(ws: Workspace, proposal: Proposal, name: str, clock: Clock = now) -> Designed:
+def renamed(ws: Workspace, designed: Designed, name: str, clock: Clock = now) -> Designed:
     """The same under another name. Raises `InputError` where that is taken."""
     path = folder.folder(ws, name).plan
     if path.exists():
         raise InputError("there is a plan already", file=path, fix="choose another name")
-    content = {**proposal.content, "experiment": {**proposal.content["experiment"], "name": name}}
-    return design.planned(ws, content, [], clock)
+    content = read_mapping(designed.text, designed.experiment.folder.plan)
+    return design.planned(ws, {**content, "experiment": {**content["experiment"], "name": name}}, [], clock)
 
 
 def free_name(ws: Workspace, wanted: str) -> str:
@@ -164,7 +157,7 @@ def would_decide(ws: Workspace, present: Rules, insight: Insight, records: Seque
     if not found:
         return ""
     each = f"{insight.version} and {compared.against} with {SEEDS} seeds each"
-    return f"`progtrain experiment propose` (repeats: {SEEDS}) would decide it: {each}, {cost(found[0].designed)}"
+    return f"`progtrain experiment propose` (repeats: {SEEDS}) would decide it: {each}, {cost(found[0][1])}"
 
 
 # what was planned before

@@ -62,7 +62,7 @@ def versions(plain: Workspace) -> Make:
 
 
 def offered(ws: Workspace) -> dict[str, Proposal]:
-    return {one.offer.id: one for one in propose.proposals(ws)[0]}
+    return {one[0].id: one for one in propose.proposals(ws)[0]}
 
 
 def left_out(ws: Workspace) -> str:
@@ -70,19 +70,19 @@ def left_out(ws: Workspace) -> str:
 
 
 def runs(proposal: Proposal) -> list[str]:
-    return [run.name for run in proposal.designed.runs]
+    return [run.name for run in proposal[1].runs]
 
 
 def test_a_verdict_within_noise_is_decided_by_training_both_with_seeds(versions: Make) -> None:
     ws = versions(0.8, 0.805)
     found, out, _ = propose.proposals(ws)
     first = found[0]
-    assert first.offer.id == "repeat_best_with_seeds" and first.offer.rank == 1
-    assert first.offer.why == "whether v002 is better than v001 by more than what the seed does"
-    assert first.offer.reasons[0].startswith("for: v002 against v001 is within noise: accuracy +0.0050, 95 % interval")
-    assert set(first.offer.evidence) >= {"verdict_previous", "delta_low"}
+    assert first[0].id == "repeat_best_with_seeds" and first[0].rank == 1
+    assert first[0].why == "whether v002 is better than v001 by more than what the seed does"
+    assert first[0].reasons[0].startswith("for: v002 against v001 is within noise: accuracy +0.0050, 95 % interval")
+    assert set(first[0].evidence) >= {"verdict_previous", "delta_low"}
     assert runs(first) == [f"{point}_seed{seed}" for point in ("v001", "v002") for seed in (42, 43, 44)]
-    plan = yaml.safe_load(first.designed.text)
+    plan = yaml.safe_load(first[1].text)
     assert plan["base"] == {"script": "02_train_v001.py"} and plan["repeats"] == 3
     assert plan["runs"]["add"] == [{"name": "v001", "type": "control"}, {"name": "v002", "action": HIGHER}]
     # the same question under another name is asked once
@@ -92,31 +92,31 @@ def test_a_verdict_within_noise_is_decided_by_training_both_with_seeds(versions:
 def test_a_clear_win_is_asked_for_its_seed_noise_and_for_what_made_it(versions: Make) -> None:
     found = offered(versions(0.6, 0.9))
     assert runs(found["repeat_best_with_seeds"]) == ["base_seed42", "base_seed43", "base_seed44"]
-    assert "it leads v001 by +0.3000 in accuracy" in found["repeat_best_with_seeds"].offer.reasons[0]
+    assert "it leads v001 by +0.3000 in accuracy" in found["repeat_best_with_seeds"][0].reasons[0]
     ablation = found["ablate_last_action"]
-    assert len(runs(ablation)) == 6 and ablation.offer.score < 0.5
-    assert found["candidates_side_by_side"].designed.experiment.plan.runs.add[0].type == "control"
+    assert len(runs(ablation)) == 6 and ablation[0].score < 0.5
+    assert found["candidates_side_by_side"][1].experiment.plan.runs.add[0].type == "control"
 
 
 def test_rates_are_tried_on_the_side_that_the_evidence_speaks_for(versions: Make) -> None:
     ws = versions(0.5)
     sweep = offered(ws)["sweep_learning_rate"]
-    grid = sweep.designed.experiment.plan.variables["learning_rate"]
+    grid = sweep[1].experiment.plan.variables["learning_rate"]
     assert 0.02 in grid and grid == sorted(grid) and len(grid) >= 2
-    assert sweep.designed.experiment.plan.base.script == "02_train_v001.py"
+    assert sweep[1].experiment.plan.base.script == "02_train_v001.py"
     lab = Lab(ws)
     ws.insight("v001").unlink()
     lab.curves([1.0, 8.0, float("nan"), float("nan")], version="v001")
     down = offered(ws)["sweep_learning_rate"]
-    assert max(down.designed.experiment.plan.variables["learning_rate"]) == 0.02
-    assert "for: divergence" in down.offer.reasons[0] and down.offer.score > sweep.offer.score
+    assert max(down[1].experiment.plan.variables["learning_rate"]) == 0.02
+    assert "for: divergence" in down[0].reasons[0] and down[0].score > sweep[0].score
 
 
 def test_locks_hold(versions: Make, edit_rules: Callable[..., None]) -> None:
     ws = versions(0.8, 0.805)
     edit_rules(ws, training_config={"batch_size": 16, "learning_rate": 0.06, "seed": 42})
     found, out, _ = propose.proposals(ws)
-    assert not {"sweep_learning_rate", "repeat_best_with_seeds", "ablate_last_action"} & {one.offer.id for one in found}
+    assert not {"sweep_learning_rate", "repeat_best_with_seeds", "ablate_last_action"} & {one[0].id for one in found}
     said = "\n".join(out)
     assert (
         "repeat_best_with_seeds: 2 things are wrong: 1. key repeats: seed 43 is not allowed: locked by the rules"
@@ -129,14 +129,14 @@ def test_locks_hold(versions: Make, edit_rules: Callable[..., None]) -> None:
 def test_what_was_planned_is_not_offered_again(versions: Make) -> None:
     ws = versions(0.8, 0.805)
     first = offered(ws)["repeat_best_with_seeds"]
-    design.write(propose.renamed(ws, first, "both"))
+    design.write(propose.renamed(ws, first[1], "both"))
     # its question and resources may be others
     path = folders.folder(ws, "both").plan
     path.write_text(path.read_text().replace("kind: candidates", "kind: candidates, hypothesis: none"))
     assert "repeat_best_with_seeds" not in offered(ws)
     assert "repeat_best_with_seeds: all its runs are those of both" in left_out(ws)
     with pytest.raises(InputError, match="there is a plan already"):
-        propose.renamed(ws, first, "both")
+        propose.renamed(ws, first[1], "both")
 
 
 def test_a_version_that_was_edited_is_not_taken_for_its_base_with_the_action(versions: Make) -> None:
@@ -158,16 +158,16 @@ def test_shares_of_the_data_need_a_setting_for_exactly_that(versions: Make, line
     found = offered(ws)
     assert ("rank_by_data" in found) == is_offered
     if is_offered:
-        assert found["rank_by_data"].designed.experiment.plan.variables == {"train_fraction": [0.2, 0.4, 0.8]}
+        assert found["rank_by_data"][1].experiment.plan.variables == {"train_fraction": [0.2, 0.4, 0.8]}
 
 
 def test_cost_is_that_of_the_loop_of_experiments_or_not_known(versions: Make) -> None:
     ws = versions(0.8, 0.805)
-    unknown = offered(ws)["repeat_best_with_seeds"].designed
+    unknown = offered(ws)["repeat_best_with_seeds"][1]
     assert propose.cost(unknown) == "time not known: nothing like it was trained here yet"
     ws.version("v001").spec.write_text(json.dumps({"settings": {"epochs": 6, "batch_size": 16}}))
     marks.write(ws, "v001", "train", [], clock=now, seconds=600.0)
-    known = offered(ws)["repeat_best_with_seeds"].designed
+    known = offered(ws)["repeat_best_with_seeds"][1]
     assert propose.cost(known) == "at most 1.5 hours in all (1 run of the loop: 10 min)" or known.hours == 1.5
     assert "estimates" in yaml.safe_load(known.text)
 
@@ -213,16 +213,16 @@ def test_the_best_point_of_an_experiment_is_repeated_beside_the_next(
         propose.proposals(lab)
     ended(folder, {8: 0.80, 16: 0.81})
     found, _, insight = propose.proposals(lab)
-    assert insight is None and [one.offer.id for one in found] == ["repeat_best_with_seeds_of_cap"]
+    assert insight is None and [one[0].id for one in found] == ["repeat_best_with_seeds_of_cap"]
     again = found[0]
-    plan = again.designed.experiment.plan
+    plan = again[1].experiment.plan
     assert len(runs(again)) == 6 and plan.repeats == 3 and plan.resources.cpus == 2
     assert plan.base.command and [task.name for task in plan.tasks] == ["caps"]
-    assert len(again.designed.cells) == 6
-    assert again.offer.reasons[1].endswith("was trained with one seed")
+    assert len(again[1].cells) == 6
+    assert again[0].reasons[1].endswith("was trained with one seed")
     # the hour that each took, and a quarter more
-    assert again.designed.hours == 7.5
-    design.write(again.designed)
+    assert again[1].hours == 7.5
+    design.write(again[1])
     found, out, _ = propose.proposals(lab)
     assert (found, out) == ([], ["repeat_best_with_seeds_of_cap: all its runs are those of repeat-cap"])
 

@@ -199,8 +199,9 @@ def _added(plan: Plan) -> Iterator[Run]:
     for added in plan.runs.add:
         made = _run(plan, added.name, added.type, added.parameters if added.type == "trained" else {})
         made = made._replace(checkpoint=added.checkpoint, action=added.action)
-        # the runs of kind candidates are its points
-        yield from _with_seeds(plan, made) if plan.experiment.kind == "candidates" else [made]
+        # what is not trained comes to the same each time: a checkpoint, or the base of a recipe
+        once = added.type == "eval-only" or (added.type == "control" and plan.base.recipe is not None)
+        yield from [made] if once else _with_seeds(plan, made)
 
 
 def _run(plan: Plan, name: str, type: RunType, parameters: Mapping[str, Any]) -> Run:

@@ -75,6 +75,16 @@ def test_repeats_are_runs_with_seeds_of_their_own() -> None:
     assert [run.settings["seed"] for run in found] == [7, 8, 9]
 
 
+def test_what_is_trained_besides_is_repeated_too() -> None:
+    """Else a control with one seed would be held against points with several."""
+    found = runs(
+        "variables: {rank: [8]}\nrepeats: 2\nruns:\n  add:\n    - {name: base, type: control}\n"
+        "    - {name: more, parameters: {rank: 64}}\n    - {name: old, type: eval-only, checkpoint: old.ckpt}"
+    )
+    names = ["rank8_seed42", "rank8_seed43", "base_seed42", "base_seed43", "more_seed42", "more_seed43", "old"]
+    assert [run.name for run in found] == names
+
+
 def test_candidates_and_their_control_are_repeated() -> None:
     add = "runs: {add: [{name: base, type: control}, {name: wider, action: {operation: recipe, recipe: x}}]}"
     found = runs(f"{add}\nrepeats: 2", "candidates")

@@ -35,6 +35,7 @@ _EXPERIMENTS = (
     ("cancel", "end the jobs of all its runs"),
     ("resume", "start again what failed or was cancelled"),
     ("analyze", "compare the runs, and write the report"),
+    ("adopt", "make the best candidate, or the one that is marked, the next version"),
     ("search", "find runs of all experiments by values and words"),
 )
 

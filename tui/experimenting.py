@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 #: more of them nobody goes through
 _MOST_FOUND = 200
 
-Verb = Literal["design", "scaffold", "run", "cancel", "resume", "analyze"]
+Verb = Literal["design", "scaffold", "run", "cancel", "resume", "analyze", "adopt"]
 #: what it is answered, and the runner that was started for it
 Done = tuple[str, "subprocess.Popen[bytes] | None"]
 
 
 def carry_out(ws: Workspace, verb: Verb, name: str, runs: Sequence[str], given: Mapping[str, Any]) -> Done:
-    """`runs`: names or patterns; empty: all. `given`: of a design, as the stage has it.
+    """`runs`: names or patterns; empty: all, and the winner of an adoption. `given`: of a design, as the stage has it;
+    of an adoption `dry_run`.
 
     Raises `ProgtrainError` for what a user can fix.
     """
@@ -39,6 +40,8 @@ def carry_out(ws: Workspace, verb: Verb, name: str, runs: Sequence[str], given: 
         return _scaffold(ws, name), None
     if verb == "analyze":
         return _analyze(ws, name), None
+    if verb == "adopt":
+        return _adopt(ws, name, runs, dry_run=bool(given.get("dry_run")))
     return {"run": _run, "cancel": _cancel, "resume": _resume}[verb](ws, name, runs)
 
 
@@ -100,6 +103,22 @@ def _cancel(ws: Workspace, name: str, runs: Sequence[str]) -> Done:
     told = f"cancelled: {', '.join(found)}"
     # nobody is there to hear of it: a runner that ends with the last job
     return told, None if lock.held(folder.lock) else run.start(ws, name, Options(tuple(found)))
+
+
+def _adopt(ws: Workspace, name: str, runs: Sequence[str], *, dry_run: bool) -> Done:
+    from progtrain.engine.control import launch
+    from progtrain.engine.experiment import adoption
+
+    found = adoption.prepared(ws, name, next(iter(runs), None))
+    told = f"{found.run.name} becomes {found.planned.version}: {found.planned.action_text}"
+    if dry_run:
+        parts = (("training", found.takeover.not_trained), ("evaluation", found.takeover.not_evaluated))
+        again = [f"its {what} is done again: {why}" if why else f"its {what} is taken over" for what, why in parts]
+        return "\n".join([told, "", found.reason, "", *again]), None
+    adoption.carry_out(found)
+    if not found.is_asked:
+        return f"{told}\nthe review of {found.base} is answered; starting the loop goes on with it", None
+    return told, launch.start(ws, launch.Options())
 
 
 def plots_of(ws: Workspace, name: str) -> list[Plot]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from progtrain.engine import values
 from progtrain.engine.errors import ProgtrainError, StorageError
-from progtrain.engine.experiment import devices, notify, results, retry, state
+from progtrain.engine.experiment import devices, notify, placing, results, retry, state
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.logbook import Logbook
 from progtrain.engine.experiment.opening import memory_mb, minutes, resources_of, tool_of, worker_of
@@ -72,6 +72,10 @@ def _submit(
     for folder in (attempt.path.parent, logs):
         folder.mkdir(parents=True, exist_ok=True)
     executor.submit(attempt, request.model_copy(update=update))
+    if attempt.batch.exists():
+        # under the name that users look for, beside what Slurm itself prints of the job
+        own = piece.folder.cell_script(piece.cell.name) if piece.cell else piece.folder.batch_script
+        placing.put({}, {own: placing.leading(own, attempt.batch)}, piece.folder.path)
 
 
 def _devices(piece: Piece, states: Sequence[RunState]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from progtrain.engine.control import lock
 from progtrain.engine.control.launch import Options
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import DecisionNeeded, InputError
@@ -24,6 +25,9 @@ from progtrain.engine.loop.steps import analyze
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import progtrain
 from tests.conftest import prepare_plain
+from tests.jobs.cluster import until
+from tests.tui.fakes import settle
+from tests.tui.test_experiments import opened_app, shows
 
 NAMES = ["base", "epochs_up", "learning_rate_up", "learning_rate_down"]
 
@@ -193,3 +197,17 @@ def test_only_the_latest_version_has_candidates_to_adopt(tried: Workspace) -> No
     go_on(tried)
     with pytest.raises(InputError, match="its runs are candidates of v001, and v002 is there already"):
         adoption.prepared(tried, "cap")
+
+
+@pytest.mark.slow
+async def test_the_winner_is_adopted_from_the_app_and_the_loop_goes_on(tried: Workspace) -> None:
+    async with opened_app(tried).run_test(size=(120, 40)) as pilot:
+        await pilot.press("7")
+        await shows(pilot, "learning_rate_up")
+        pilot.app.screen.carry_out("adopt")  # type: ignore[attr-defined]
+        await shows(pilot, "learning_rate_up becomes v002", "its training is taken over", "y adopt it")
+        assert tried.versions() == ["v001"]
+        await pilot.press("y")
+        await settle(pilot, lambda: tried.versions() == ["v001", "v002"], 60)
+        until(lambda: not lock.held(tried.lock), "the loop did not come to its next review", 120)
+    assert trained(tried) == []

@@ -38,6 +38,9 @@ def test_an_experiment_on_a_cluster(lab: Workspace, planned: Planned, faults: Fa
     assert list(folder.run("rank8").path.glob("slurm-*.out")) and list(
         folder.run("rank8").path.glob("eval/slurm-*.out")
     )
+    own = folder.run("rank8")
+    assert own.batch_script.resolve() == own.attempt("train", 1).batch
+    assert own.cell_script("caps_best").read_text() == own.attempt("caps_best", 1).batch.read_text()
     until(lambda: "me@example.org" in "\n".join(lines(cluster.folder / "mails")), "nobody was told")
 
 

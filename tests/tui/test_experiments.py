@@ -387,6 +387,31 @@ async def test_the_palette_designs_repeats_of_the_present_version(lab: Workspace
     assert engine.asked == [("design", "v003_repeats", (), {"base": "02_train_v003.py", "repeats": 3})]
 
 
+async def test_the_palette_adopts_the_marked_run_after_it_was_said_what_that_is(ws: Workspace) -> None:
+    write_experiment(ws, "cap")
+    engine = Remembers(ws)
+    async with opened_app(ws, engine=engine).run_test(size=(100, 30)) as pilot:
+        await pilot.press("7")
+        await shows(pilot, "rank8", "rank16")
+        await pilot.press("space", "ctrl+p")
+        await pilot.press(*"experiment: adopt")
+        await pilot.pause(0.5)
+        await pilot.press("enter")
+        await settle(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        marked = engine.asked[0][2]
+        assert engine.asked == [("adopt", "cap", marked, {"dry_run": True})] and len(marked) == 1
+        await pilot.press("n")
+        await settle(pilot, lambda: not isinstance(pilot.app.screen, Confirm))
+        pilot.app.screen.carry_out("adopt")  # type: ignore[attr-defined]
+        await settle(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await pilot.press("y")
+        await settle(pilot, lambda: len(engine.asked) == 3)
+        assert engine.asked[2] == ("adopt", "cap", marked, {})
+        await pilot.press("j", "space")
+        pilot.app.screen.carry_out("adopt")  # type: ignore[attr-defined]
+        await shows(pilot, "mark that one, or none for the best")
+
+
 class Remembers(EngineClient):
     def __init__(self, ws: Workspace) -> None:
         super().__init__(ws)

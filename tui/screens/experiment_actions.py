@@ -70,6 +70,23 @@ def confirm_cancel(screen: ExperimentsScreen, runs: Sequence[str]) -> None:
     screen.app.push_screen(Confirm(f"Cancel {told}?", "cancel", "let it go on"), answered)
 
 
+def confirm_adopt(screen: ExperimentsScreen, name: str, marked: Sequence[str]) -> None:
+    """Says which candidate would become the next version, and why, before it does. `marked` empty: the best one."""
+
+    def told(text: str) -> None:
+        def answered(yes: bool | None) -> None:
+            if yes:
+                screen.act("adopt", marked, name=name)
+
+        screen.app.push_screen(Confirm(text, "adopt it", "leave it"), answered)
+
+    if len(marked) > 1:
+        screen.host.say("only one run can become the next version: mark that one, or none for the best")
+        return
+    screen.host.say(f"{name}: looking which one would be adopted")
+    screen.read(lambda: screen.host.engine.experiment("adopt", name, marked, dry_run=True), told)
+
+
 def edit_plan(screen: ExperimentsScreen, name: str) -> None:
     path = folders.folder(screen.workspace, name).plan
 

@@ -20,7 +20,14 @@ from progtrain.tui.plot import sheet
 from progtrain.tui.reading import experiment as reading
 from progtrain.tui.screens import experiment_text as telling
 from progtrain.tui.screens.base import BaseScreen
-from progtrain.tui.screens.experiment_actions import ask_design, choose_plot, confirm_cancel, edit_plan, search_runs
+from progtrain.tui.screens.experiment_actions import (
+    ask_design,
+    choose_plot,
+    confirm_adopt,
+    confirm_cancel,
+    edit_plan,
+    search_runs,
+)
 from progtrain.tui.widgets.curve import CurveView
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 
@@ -374,6 +381,9 @@ class ExperimentsScreen(BaseScreen):
         elif verb == "cancel":
             if self._about() is not None:
                 confirm_cancel(self, ())
+        elif verb == "adopt":
+            if (name := self._about()) is not None:
+                confirm_adopt(self, name, sorted(self.marked))
         else:
             self.act(verb)
 

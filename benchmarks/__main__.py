@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import advice, app, check_time, engine_cost, evaluate, live_cost, status_time, time_to_draft, warm
+from benchmarks import (
+    advice,
+    app,
+    check_time,
+    engine_cost,
+    evaluate,
+    experiments,
+    live_cost,
+    status_time,
+    time_to_draft,
+    warm,
+)
 
 ALL = {
     "engine": engine_cost.main,
@@ -15,6 +26,8 @@ ALL = {
     "check": check_time.main,
     "draft": time_to_draft.main,
     "advice": advice.small,
+    "experiments": experiments.main,
+    "experiments-many": experiments.many,
     "app": app.main,
     "soak": app.soak,
 }

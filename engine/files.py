@@ -138,11 +138,12 @@ class LineReader:
     """Reads a growing file of JSON lines: each call returns what is new and complete.
 
     A file that shrank or was replaced is read from the start again; lines that are not JSON objects
-    are skipped.
+    are skipped, and so are those without the bytes that they are to be `having`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, having: bytes = b"") -> None:
         self.path = path
+        self._having = having
         self._offset = 0
         self._inode = -1
 
@@ -167,7 +168,7 @@ class LineReader:
             return []
         complete = data[: data.rfind(b"\n") + 1]
         self._offset += len(complete)
-        return _objects(complete.splitlines())
+        return _objects([line for line in complete.splitlines() if self._having in line])
 
 
 def _objects(lines: list[bytes]) -> list[dict[str, Any]]:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from progtrain.engine.errors import InputError
+
+# YAML 1.1 reads 3e-4 as text because it has no dot; nobody means text by it
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
+
+def number(value: Any) -> Any:
+    """`3e-4` as the number that it means, in lists too."""
+    if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
+        return float(value)
+    return [number(item) for item in value] if isinstance(value, list) else value
 
 
 def refuse_keys_twice(node: yaml.Node) -> None:

@@ -128,7 +128,8 @@ def described(view: View, folder: ExperimentFolder) -> str:
     measured = metrics_of(folder)
     names = list(dict.fromkeys(name for found in measured.values() for name in found))[:3]
     columns = [[measured.get(held.run.name, {}).get(name) for held in view.states] for name in names]
-    shown = [[number(value, values.places(column)) for value in column] for column in columns]
+    places = [values.places(column) for column in columns]
+    shown = [[number(value, decimals) for value in column] for column, decimals in zip(columns, places, strict=True)]
     rows = [_row(held, folder, cells) for held, *cells in zip(view.states, *shown, strict=True)]
     header = ("run", "state", "tries", *names, "job", "node", "reason")
     lines += ["", table(header, rows, right=tuple(range(2, 3 + len(names))))]

@@ -107,7 +107,8 @@ def _learned(piece: Piece, part: Part, states: Sequence[RunState]) -> dict[str, 
         return {}
     for held in states:
         other = held.training
-        if other.phase != "trained" or other.run.name == part.run.name or not other.attempt:
+        # a first attempt has learned it from one of those, if at all
+        if other.attempt < 2 or other.phase != "trained" or other.run.name == part.run.name:
             continue
         settings = changes_of(other, piece.experiment.folder).get("settings")
         if settings and retry.at_least_as_large(part.run, other.run, settings):

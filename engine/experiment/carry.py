@@ -58,7 +58,7 @@ class Carrier:
         plan, folder = self.experiment.plan, self.experiment.folder
         self._runs = expand.runs(plan, folder)
         cells = expand.cells(plan, self._runs, folder)
-        self._cells = {run.name: [cell for cell in cells if cell.run == run.name] for run in self._runs}
+        self._cells = expand.by_run(self._runs, cells)
 
     @property
     def chosen(self) -> list[RunState]:
@@ -147,8 +147,9 @@ class Carrier:
     def _shares(self, part: Part) -> bool:
         """Whether other jobs of this machine may have had the device that it had."""
         asked = self.experiment.plan.resources
-        others = [other for other in self._parts() if other.phase in AT_WORK and other.run.name != part.run.name]
-        return asked.executor == "local" and not asked.gpus and bool(others)
+        if asked.executor != "local" or asked.gpus:
+            return False
+        return any(other.phase in AT_WORK and other.run.name != part.run.name for other in self._parts())
 
     def _patient(self, part: Part) -> bool:
         """Whether outputs that are missing may still come."""
@@ -240,13 +241,12 @@ class Carrier:
         """First what was begun already, then trainings, then evaluations."""
         parts = [part for part in self._parts() if self._is_its(part)]
         yield from (part for part in parts if self._is_abandoned(part))
-        waiting = [part for part in parts if part.phase == "scaffolded"]
-        trainings = [part for part in waiting if part.cell is None]
+        trainings = [part for part in parts if part.phase == "scaffolded" and part.cell is None]
         yield from sorted(trainings, key=lambda part: not part.attempt)
         may = self._may_evaluate()
         for held in self.states if may else ():
             ready = held.training.phase == "trained" and (held.training.checked or not held.training.trains)
-            yield from (part for part in held.cells if ready and part in waiting)
+            yield from (part for part in held.cells if ready and part.phase == "scaffolded" and self._is_its(part))
 
     def _is_abandoned(self, part: Part) -> bool:
         """Whether a runner died before it had submitted it: nobody knows the job, and no guard has come forward."""

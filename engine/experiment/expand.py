@@ -8,7 +8,7 @@ import math
 import operator
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -88,6 +88,14 @@ def cells(plan: Plan, planned: Sequence[Run], folder: ExperimentFolder) -> list[
                 cell = Cell(run.name, tasks[name], epoch)
                 found.setdefault((run.name, cell.name), cell)
     return list(found.values())
+
+
+def by_run(planned: Sequence[Run], cells: Iterable[Cell]) -> dict[str, list[Cell]]:
+    """Name of a run -> its evaluations, in their order."""
+    found: dict[str, list[Cell]] = {run.name: [] for run in planned}
+    for cell in cells:
+        found[cell.run].append(cell)
+    return found
 
 
 def trial(plan: Plan, number: int, parameters: Mapping[str, Any]) -> Run:

@@ -16,10 +16,9 @@ from progtrain.engine.experiment import expand
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import plan as plans
 from progtrain.engine.files import read_text
-from progtrain.engine.script.action.operation import number
 from progtrain.engine.script.names import nearest
 from progtrain.engine.workspace import Workspace
-from progtrain.engine.yaml_text import as_yaml, read_mapping
+from progtrain.engine.yaml_text import as_yaml, number, read_mapping
 
 HEAD = "# Imported from {file}. docs/experiments.md describes each key.\n"
 #: section -> keys that it has; * stands for a list of such

@@ -15,9 +15,8 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.files import read_text
 from progtrain.engine.jobs import sizes
-from progtrain.engine.script.action.operation import number
 from progtrain.engine.script.names import nearest
-from progtrain.engine.yaml_text import read_mapping
+from progtrain.engine.yaml_text import number, read_mapping
 
 Kind = Literal["grid", "list", "random", "hpo", "repeats", "candidates"]
 #: trained: with its parameters; control: the base as it is; eval-only: a checkpoint that is there

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from progtrain.engine.experiment.expand import Cell, Run
+from progtrain.engine.experiment.expand import Cell, Run, by_run
 from progtrain.engine.experiment.folder import ExperimentFolder, RunFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.files import sha256_text, try_read_json
@@ -136,10 +136,8 @@ def identity_of(plan: Plan, run: Run, cell: Cell | None = None) -> str:
 
 def read(plan: Plan, runs: Sequence[Run], cells: Sequence[Cell], folder: ExperimentFolder) -> list[list[Part]]:
     """The parts of each run, its training first, as the files have them."""
-    by_run: dict[str, list[Cell]] = {run.name: [] for run in runs}
-    for cell in cells:
-        by_run[cell.run].append(cell)
-    return [read_run(plan, run, by_run[run.name], folder.run(run.name)) for run in runs]
+    cells_of = by_run(runs, cells)
+    return [read_run(plan, run, cells_of[run.name], folder.run(run.name)) for run in runs]
 
 
 def read_run(plan: Plan, run: Run, cells: Sequence[Cell], folder: RunFolder) -> list[Part]:
@@ -171,20 +169,21 @@ def _read(part: Part, begun: set[str], folder: RunFolder) -> Part:
     mark = try_read_json(folder.mark(what))
     failed = folder.failure(what, last)
     mark = mark if isinstance(mark, dict) else None
-    settled = not last or failed.name in begun or _done_by(mark) == str(last)
+    has_failed = failed.name in begun
+    settled = not last or has_failed or _done_by(mark) == str(last)
     return part._replace(
         attempt=last,
         mark=mark,
         begun=None if settled else try_read_json(folder.changes(what, last)),
-        failure=try_read_json(failed) if failed.name in begun else None,
-        again=folder.again(what, last).name in begun,
-        checked=part.cell is None and _is_checked(folder, mark),
+        failure=try_read_json(failed) if has_failed else None,
+        again=has_failed and folder.again(what, last).name in begun,
+        checked=part.cell is None and mark is not None and _is_checked(folder, mark),
     )
 
 
-def _is_checked(folder: RunFolder, mark: Any) -> bool:
+def _is_checked(folder: RunFolder, mark: Mapping[str, Any]) -> bool:
     found = try_read_json(folder.mark("check"))
-    return isinstance(found, dict) and isinstance(mark, dict) and found.get("of") == mark.get("finished_at")
+    return isinstance(found, dict) and found.get("of") == mark.get("finished_at")
 
 
 def attempt_of(part: Part, folder: ExperimentFolder) -> JobFolder:
@@ -229,7 +228,9 @@ def _run(
     group: Sequence[Part], seen: Mapping[JobFolder, Seen], folder: ExperimentFolder, cancelled: set[str]
 ) -> RunState:
     is_cancelled = folder.cancelled(group[0].run.name).name in cancelled
-    training, *cells = (_folded(part, seen.get(attempt_of(part, folder)), is_cancelled) for part in group)
+    training, *cells = (
+        _folded(part, seen.get(attempt_of(part, folder)) if is_open(part) else None, is_cancelled) for part in group
+    )
     phase, reason, cause = training.phase, training.reason, training.cause
     if phase == "trained":
         phase, reason, cause = _evaluated(training, cells)

@@ -16,7 +16,6 @@ from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.state import RunState
 from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.jobs.base import Seen, as_guard_says
-from progtrain.engine.jobs.local import Local
 from progtrain.engine.schema import JobState
 from progtrain.engine.text import lasting
 from progtrain.engine.workspace import JobFolder
@@ -58,9 +57,19 @@ def look(folder: ExperimentFolder, clock: Clock = now) -> View:
     parts = state.read(plan, runs, expand.cells(plan, runs, folder), folder)
     running = lock.held(folder.lock)
     opened = list(state.open_attempts(parts, folder))
-    seen = Local().look_all(opened) if plan.resources.executor == "local" else _told(folder, opened, running, clock)
+    seen = _looked(opened) if plan.resources.executor == "local" else _told(folder, opened, running, clock)
     ages = [held.stale for held in seen.values() if held.stale is not None]
     return View(plan, state.fold(parts, seen, folder), running, max(ages, default=None), _outcome(folder))
+
+
+def _looked(opened: Sequence[JobFolder]) -> dict[JobFolder, Seen]:
+    """Of this machine's jobs."""
+    if not opened:
+        return {}
+    # it loads what looks at processes, for which nobody need wait where nothing is at work
+    from progtrain.engine.jobs.local import Local
+
+    return Local().look_all(opened)
 
 
 def _told(folder: ExperimentFolder, opened: Sequence[JobFolder], running: bool, clock: Clock) -> dict[JobFolder, Seen]:
@@ -96,7 +105,7 @@ def _age(at: Any, clock: Clock) -> float | None:
 def _outcome(folder: ExperimentFolder) -> dict[str, Any] | None:
     """From the journal: what the last runner said at its end."""
     found: dict[str, Any] | None = None
-    for event in LineReader(folder.journal).read():
+    for event in LineReader(folder.journal, having=b'"event": "runner_').read():
         if event.get("event") == "runner_started":
             found = None
         elif event.get("event") in ("runner_failed", "runner_ended"):

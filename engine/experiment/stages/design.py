@@ -25,8 +25,8 @@ from progtrain.engine.experiment.stages.scaffold import problems, refuse
 from progtrain.engine.experiment.workers.base import Experiment
 from progtrain.engine.files import write_text
 from progtrain.engine.rules import rules
-from progtrain.engine.script.action.operation import number
 from progtrain.engine.workspace import Workspace
+from progtrain.engine.yaml_text import number
 
 _HEAD = "# The plan of an experiment. Its keys: progtrain docs experiments\n"
 

@@ -21,11 +21,11 @@ def pieces(experiment: Experiment, names: Sequence[str] = (), tool: str = "") ->
     plan, folder = experiment.plan, experiment.folder
     runs = expand.runs(plan, folder)
     chosen = wanted(runs, names, experiment)
-    cells = expand.cells(plan, runs, folder)
+    cells = expand.by_run(runs, expand.cells(plan, runs, folder))
     found = []
     for run in chosen:
         found.append(Piece(experiment, run))
-        found += [Piece(experiment, run, cell) for cell in cells if cell.run == run.name]
+        found += [Piece(experiment, run, cell) for cell in cells[run.name]]
     its = [piece for piece in found if tool in ("", tool_of(piece))]
     if not its and (names or tool or plan.search is None):
         tools = sorted({tool_of(piece) for piece in found} - {""})

@@ -188,10 +188,13 @@ def write_run(experiment: Experiment, run: Run, log: Logbook) -> None:
 def _refuse_at_work(found: Sequence[Writing], executor: Executor) -> None:
     """Raises `InputError` where files would change under a job."""
     changing = {writing.piece.run.name: writing for writing in found if writing.reasons}
+    cells: dict[str, list[expand.Cell]] = {}
+    for other in found:
+        if other.piece.cell:
+            cells.setdefault(other.piece.run.name, []).append(other.piece.cell)
     for name, writing in changing.items():
         piece, folder = writing.piece, writing.piece.experiment.folder
-        cells = [other.piece.cell for other in found if other.piece.cell and other.piece.run.name == name]
-        parts = state.read_run(piece.experiment.plan, piece.run, cells, piece.folder)
+        parts = state.read_run(piece.experiment.plan, piece.run, cells.get(name, []), piece.folder)
         attempts = [state.attempt_of(part, folder) for part in parts if state.is_open(part)]
         if any(seen.phase != "none" and not seen.ended for seen in executor.look_all(attempts).values()):
             raise InputError(

@@ -20,11 +20,10 @@ from progtrain.engine.experiment.plan import Task
 from progtrain.engine.experiment.workers.base import Ended, EvaluationWorker, Experiment, Piece, Score, TrainingWorker
 from progtrain.engine.files import sha256_text
 from progtrain.engine.schema import JobRequest, JobState
-from progtrain.engine.script.action.operation import number
 from progtrain.engine.script.names import nearest
 from progtrain.engine.script.repair.failure import Failure
 from progtrain.engine.workspace import JobFolder
-from progtrain.engine.yaml_text import as_yaml
+from progtrain.engine.yaml_text import as_yaml, number
 
 _PLACE = re.compile(r"\{(\{[A-Za-z_][\w.]*\})\}|(?<!\$)\{([A-Za-z_][\w.]*)(?:=([^{}]*))?\}")
 _PARAMETER, _OPTION = "PROGTRAIN_PARAM_", "PROGTRAIN_OPTION_"

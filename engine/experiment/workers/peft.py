@@ -25,11 +25,10 @@ from progtrain.engine.experiment.tools import progtrain_rows
 from progtrain.engine.experiment.workers.base import Ended, Experiment, Piece, TrainingWorker
 from progtrain.engine.files import read_text
 from progtrain.engine.schema import JobRequest, JobState
-from progtrain.engine.script.action.operation import number
 from progtrain.engine.script.names import canonical, nearest
 from progtrain.engine.script.repair.failure import Failure
 from progtrain.engine.workspace import JobFolder
-from progtrain.engine.yaml_text import as_yaml, read_mapping
+from progtrain.engine.yaml_text import as_yaml, number, read_mapping
 
 SCRIPT = Path(__file__).parents[1] / "tools" / "progtrain_peft.py"
 _NEEDED = {"transformers": "transformers", "peft": "peft"}

@@ -25,11 +25,10 @@ from progtrain.engine.experiment.scored import write_table
 from progtrain.engine.experiment.workers.base import Ended, Experiment, Piece, TrainingWorker
 from progtrain.engine.files import read_text, write_json, write_text
 from progtrain.engine.schema import JobRequest, JobState
-from progtrain.engine.script.action.operation import number
 from progtrain.engine.script.names import canonical, nearest
 from progtrain.engine.script.repair.failure import Failure
 from progtrain.engine.workspace import JobFolder
-from progtrain.engine.yaml_text import as_yaml, read_mapping
+from progtrain.engine.yaml_text import as_yaml, number, read_mapping
 
 _TORCHAO = "0.15.0"
 _NEEDED = {"torchtune": "torchtune==0.6.1", "torchao": f"torchao=={_TORCHAO}"}

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict
 
 from progtrain.engine.errors import InputError
-
-# YAML 1.1 reads 3e-4 as text because it has no dot; nobody means text by it
-_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 class Operation(BaseModel, ABC):
@@ -92,10 +87,3 @@ def ancestry(newest: str, bases: Mapping[str, str | None]) -> list[str]:
         chain.append(current)
         current = bases[current]
     return chain[::-1]
-
-
-def number(value: Any) -> Any:
-    """`3e-4` as the number that it means, in lists too."""
-    if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
-        return float(value)
-    return [number(item) for item in value] if isinstance(value, list) else value

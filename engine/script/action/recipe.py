@@ -11,13 +11,14 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.allowed_changes import allowed
 from progtrain.engine.script.action.catalogue import find_recipe, get_recipe
 from progtrain.engine.script.action.difference import compare
-from progtrain.engine.script.action.operation import Lineage, Operation, number
+from progtrain.engine.script.action.operation import Lineage, Operation
 from progtrain.engine.script.action.recipes.base import Recipe
 from progtrain.engine.script.action.trees import same_program
 from progtrain.engine.script.names import nearest
 from progtrain.engine.script.settings import refuse_value
 from progtrain.engine.script.sources import with_script
 from progtrain.engine.values import show
+from progtrain.engine.yaml_text import number
 
 
 class RecipeOperation(Operation):

@@ -12,7 +12,7 @@ from progtrain.engine import values
 from progtrain.engine.errors import InputError
 from progtrain.engine.script import config_files
 from progtrain.engine.script.action.edit import replace_literal
-from progtrain.engine.script.action.operation import Lineage, Operation, number
+from progtrain.engine.script.action.operation import Lineage, Operation
 from progtrain.engine.script.action.trees import program
 from progtrain.engine.script.names import FIXED, PARTS, WHOLE_NUMBERS, canonical
 from progtrain.engine.script.settings import (
@@ -30,6 +30,7 @@ from progtrain.engine.script.settings import (
 )
 from progtrain.engine.script.sources import files_of, with_file, with_script
 from progtrain.engine.values import show
+from progtrain.engine.yaml_text import number
 
 
 class SetOperation(Operation):

@@ -34,6 +34,18 @@ def value_of(wanted: str, values: Mapping[str, T]) -> T | None:
 _OF_PROBABILITIES = frozenset({"loss", "cross_entropy", "nll", "brier", "calibration_error"})
 
 
+_SHARES = frozenset(
+    {"accuracy", "balanced_accuracy", "f1", "precision", "recall", "specificity", "negative_predictive_value", "auroc"}
+    | {"average_precision", "jaccard_index", "exact_match", "dice", "mean_iou", "mean_average_precision"}
+    | {"map_50", "map_75", "calibration_error"}
+)
+
+
+def is_share(name: str) -> bool:
+    """Whether it lies between 0 and 1, unless it is told in percent."""
+    return canonical(name).removeprefix("macro_").removeprefix("micro_") in _SHARES
+
+
 def judges_probabilities(name: str) -> bool:
     """Whether it counts how sure a model is, not only which answers are right."""
     return canonical(name) in _OF_PROBABILITIES

@@ -24,6 +24,9 @@ from progtrain.engine.experiment.workers.base import Experiment
 from progtrain.engine.files import LineReader
 from progtrain.engine.workspace import Workspace
 
+#: trainings and evaluations that are named where many are written for one reason
+_NAMED = 4
+
 
 def wait_option(function: Any) -> Any:
     return click.option(
@@ -69,11 +72,7 @@ def scaffold_with(
         return
     if dry_run:
         say("nothing is written; this is what would be:")
-    for writing in (writing for writing in found if writing.reasons):
-        cell = writing.piece.cell
-        say(f"{writing.piece.run.name}{f'/{cell.name}' if cell else ''}: {'; '.join(writing.reasons)}")
-        for path in (*writing.files, *writing.links) if dry_run else ():
-            say(f"  writes  {ws.relative(path)}")
+    _show_reasons(found, ws, dry_run)
     for path in (path for writing in found for path in writing.edited):
         say(f"note: {ws.relative(path)} was edited, and stays as it is")
     for writing in (writing for writing in found if writing.kept):
@@ -88,6 +87,41 @@ def scaffold_with(
         say(f"{written} trainings and evaluations to write, {len(found) - written} are there", bold=True)
     else:
         say(f"scaffolded: {written} written, {len(found) - written} were there; progtrain experiment run {name} starts")
+
+
+def _show_reasons(found: Sequence[Writing], ws: Workspace, dry_run: bool) -> None:
+    """Why each is written; what is written for it only where that is all that is done."""
+    for why, same in _by_reason(found).items():
+        if not dry_run:
+            more = f" and {len(same) - _NAMED} more" if len(same) > _NAMED else ""
+            say(f"{', '.join(map(_name, same[:_NAMED]))}{more}: {why}")
+            continue
+        for writing in same:
+            say(f"{_name(writing)}: {why}")
+            for told in _told(writing, ws):
+                say(f"  writes  {told}")
+
+
+def _by_reason(found: Sequence[Writing]) -> dict[str, list[Writing]]:
+    same: dict[str, list[Writing]] = {}
+    for writing in found:
+        if writing.reasons:
+            same.setdefault("; ".join(writing.reasons), []).append(writing)
+    return same
+
+
+def _name(writing: Writing) -> str:
+    cell = writing.piece.cell
+    return f"{writing.piece.run.name}{f'/{cell.name}' if cell else ''}"
+
+
+def _told(writing: Writing, ws: Workspace) -> list[str]:
+    """Its paths; those of the run's own workspace, which are dozens, as one."""
+    own = writing.piece.folder.workspace
+    paths = [*writing.files, *writing.links]
+    inside = sum(path.is_relative_to(own) for path in paths)
+    rest = [ws.relative(path) for path in paths if not path.is_relative_to(own)]
+    return [f"{ws.relative(own)}/ ({inside} files and links)", *rest] if inside else rest
 
 
 def _as_dict(found: Sequence[Writing], experiment: Experiment, dry_run: bool, said: str) -> dict[str, Any]:

@@ -90,7 +90,11 @@ class Measure(NamedTuple):
         rows = self.points[point]
         found = self.measured([row.run for row in rows])
         own, drawn = (self.values_of(rows), None) if found is None else found[:2]
-        return uncertainty.level(own, drawn, self.spread, SEED)
+        level = uncertainty.level(own, drawn, self.spread, SEED)
+        if level is None or not metrics.is_share(self.metric) or not 0 <= level[0] <= 1:
+            return level
+        # the noise of seeds knows of no bounds
+        return level[0], max(0.0, level[1]), min(1.0, level[2]), level[3]
 
 
 def ordered(plan: Plan, rows: Sequence[Row]) -> list[Row]:

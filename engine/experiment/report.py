@@ -120,7 +120,7 @@ def _of_variable(plan: Plan, along: str, told: Sequence[Difference]) -> str:
     if not judged:
         return f"**{along}**: no pair could be compared ({told[0].refused})."
     real = [one for one in judged if one.verdict != "within noise"]
-    pairs = f"{len(judged)} pair{'s' if len(judged) > 1 else ''}"
+    pairs, differ = (f"{len(judged)} pairs", "differ") if len(judged) > 1 else ("1 pair", "differs")
     if not real:
         widest = max(judged, key=lambda one: abs(one.delta or 0.0))
         return (
@@ -133,7 +133,7 @@ def _of_variable(plan: Plan, along: str, told: Sequence[Difference]) -> str:
     two = isinstance(listed, list) and len(listed) == 2 and len({one.verdict for one in real}) > 1
     both = " Which of its values is better depends on what else is set." if two else ""
     return (
-        f"**{along}** matters: {len(real)} of {pairs} differ beyond noise; the most, {largest.b} is "
+        f"**{along}** matters: {len(real)} of {pairs} {differ} beyond noise; the most, {largest.b} is "
         f"{largest.verdict} than {largest.a} by {_delta(largest)}.{both}"
     )
 

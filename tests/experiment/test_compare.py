@@ -213,3 +213,14 @@ def test_tables_have_a_line_for_each_value_and_each_failure(folder: ExperimentFo
     assert first["low"] < first["value"] < first["high"] and first["mean_low"] < first["mean"] < first["mean_high"]
     own = (first["n"], first["seeds"], first["hours"], first["parameter.rank"], first["settings"])
     assert own == (80, 2, 1.0, 8, {"lr": 0.1})
+
+
+def test_the_interval_of_a_share_ends_at_one_whatever_seeds_say(folder: ExperimentFolder) -> None:
+    for seed, accuracies in enumerate(((1.0, 0.6), (1.0, 0.8), (1.0, 1.0))):
+        for rank, accuracy in zip((8, 16), accuracies, strict=True):
+            right = outcomes(accuracy, 100, 10 * seed + rank)
+            about = {"point": f"rank{rank}", "seed": seed, "parameters": {"rank": rank}}
+            add(folder, f"rank{rank}_seed{seed}", right, **about)
+    (measure,) = compare.measures(folder, results.read(folder))
+    levels = [level for point in measure.points if (level := measure.level(point))]
+    assert max(level[2] for level in levels) == 1.0 and all(0 <= level[1] <= level[0] for level in levels)

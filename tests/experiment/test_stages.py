@@ -145,7 +145,7 @@ def test_a_plan_is_made_from_options_and_checked(designed: Workspace) -> None:
     assert "learning_rate" in text.lower()
     done = experiment(designed, "design", "rates", "--vary", "learning_rate=0.1,0.5", "--repeats", "2", "--with-base")
     assert done.returncode == 0, done.stderr
-    assert "rates: 5 runs" in done.stdout and "nobody says how long a run takes" in done.stdout
+    assert "rates: 6 runs" in done.stdout and "nobody says how long a run takes" in done.stdout
     plan = (designed.experiments / "rates" / "experiment.yaml").read_text()
     assert "base: {script: 02_train_v001.py}" in plan and "learning_rate: [0.1, 0.5]" in plan
     assert "the plan holds" in experiment(designed, "design", "rates").stdout

@@ -27,7 +27,7 @@ from progtrain.tui import clipboard, experimenting
 from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.client import EngineClient
 from progtrain.tui.reading import experiment as reading
-from progtrain.tui.reading.runs import attempts_text
+from progtrain.tui.reading.runs import attempts_text, briefly
 from progtrain.tui.screens.ask import Confirm
 from progtrain.tui.screens.edit import EditScreen
 from tests.experiment.conftest import carried_out, scaffolded
@@ -225,9 +225,9 @@ async def test_a_run_shows_its_curves_logs_and_attempts(lab: Workspace, planned:
         )
         assert "@@ train-1  failed: out of memory @@" in text_of(pilot)
         await pilot.press("t")
-        await shows(pilot, "[stage]", "rank16: submitted as train-2")
+        await shows(pilot, "[stage]", "  submitted as train-2")
         await pilot.press("t")
-        await shows(pilot, "[worker]", "rank16: submitted as train-2")
+        await shows(pilot, "[worker]", "  submitted as train-2")
         await pilot.press("escape", "space", "k", "space", "o")
         # in the order of the table, each with a mark of its own
         await shows(pilot, "cap  2 runs  ● rank8 ▲ rank16", "● rank8 train 0.5000  ▲ rank16 train 0.2500")
@@ -440,6 +440,19 @@ def test_news_is_what_the_plan_wants_to_hear_of() -> None:
 def test_a_bell_comes_through_tmux() -> None:
     assert clipboard.bell("done", {}) == "\x07\x1b]9;progtrain: done\x07"
     assert clipboard.bell("done", {"TMUX": "x"}).endswith("\x1bPtmux;\x1b\x1b]9;progtrain: done\x07\x1b\\")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("2026-11-27T17:23:33.264+00:00  rank8: submitted as train-1", "17:23:33  submitted as train-1"),
+        ("2026-11-27T17:23:33.264+00:00  rank8/caps_best: queued", "17:23:33  caps_best: queued"),
+        ("2026-11-27T17:23:33.264+00:00  rank80: queued", "17:23:33  rank80: queued"),
+        ("a line of another kind", "a line of another kind"),
+    ],
+)
+def test_a_stage_s_log_is_short_for_its_pane(line: str, told: str) -> None:
+    assert briefly(line, "rank8") == told
 
 
 def test_attempts_of_a_damaged_run_are_told_all_the_same(tmp_path: Path) -> None:

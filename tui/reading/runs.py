@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ def curve_name(place: int) -> str:
     return f"v{place + 1:03d}"
 
 
+def briefly(line: str, run: str) -> str:
+    """A line of a stage's log, for a narrow pane: without the day, and without the name of the run on show."""
+    return re.sub(rf"^\S+T(\d\d:\d\d:\d\d)\S*  (?:{re.escape(run)}(?:: |/))?", r"\1  ", line)
+
+
 class RunsReader:
     """Follows runs of one experiment, in a thread; the first is the one whose log and attempts are read."""
 
@@ -53,7 +59,10 @@ class RunsReader:
             if row.run in self._runs:
                 rows += self._curves(folder.run(row.run), row.run, curve_name(place), row.attempts, anew)
         path = self._log(folder, found, log)
-        update = Update(curves=tuple(rows), log=self._tail.read(path) if path else None)
+        told = self._tail.read(path) if path else None
+        if told and log != "tool":
+            told = told._replace(lines=tuple(briefly(line, self._runs[0]) for line in told.lines))
+        update = Update(curves=tuple(rows), log=told)
         return found, update, attempts_text(folder.run(self._runs[0])), tuple(anew)
 
     def _curves(self, run: RunFolder, name: str, as_: str, attempt: int, anew: list[str]) -> list[CurveRows]:

@@ -163,7 +163,9 @@ def _base(ws: Workspace, stated: str | None, version: str | None) -> str:
     if stated:
         return stated
     if not ws.versions():
-        raise InputError("what is to be trained?", place="--base", fix="name a script, such as 02_train_v001.py")
+        there = next((path.name for path in [ws.baseline_script, *sorted(ws.root.glob("*.py"))] if path.is_file()), "")
+        fix = f"name a script: --base {there or '02_train_v001.py'}"
+        raise InputError("there is no version yet: what is to be trained?", place="--base", fix=fix)
     return ws.script(ws.versions()[-1]).name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import statistics
@@ -16,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.common import alternate, seconds, told, verdict
+from benchmarks.terminal import Terminal, app_command
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment.carry import Carrier
 from progtrain.engine.experiment.logbook import Logbook
@@ -25,6 +27,7 @@ from progtrain.engine.experiment.stages import scaffold
 from progtrain.engine.files import read_json
 from progtrain.engine.jobs.slurm import Slurm
 from progtrain.engine.workspace import JobFolder, Workspace
+from tests.jobs.cluster import Cluster, missing, until
 
 RUNS, MANY = 300, 5000
 ROUNDS = 11
@@ -32,6 +35,9 @@ _PROGTRAIN = str(Path(sys.executable).with_name("progtrain"))
 _POLL = 30.0
 #: of the index: experiments, and runs in each
 _EXPERIMENTS, _EACH = 400, 50
+_KEYS = 50
+#: given to a real Slurm
+_SLURM_RUNS = 8
 
 _SBATCH = """#!/bin/sh
 [ "$1" = --test-only ] && exit 0
@@ -48,11 +54,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="progtrain-bench-") as folder:
         os.environ |= {"XDG_CACHE_HOME": f"{folder}/cache", "XDG_STATE_HOME": f"{folder}/state"}
         ws = Workspace(Path(folder) / "lab")
-        few = carried_out(ws, RUNS // 10)
+        few = carried_out(Workspace(Path(folder) / "few"), RUNS // 10)
         some = carried_out(ws, RUNS)
         compared(few, some)
         _status(ws, RUNS)
+        _keys(ws, RUNS)
         _index(Path(folder) / "many")
+        _overhead(Path(folder) / "real")
 
 
 def many() -> None:
@@ -223,6 +231,69 @@ def _status(ws: Workspace, count: int) -> None:
         over = statistics.median(full) - statistics.median(empty)
         if words[0] == "status":
             verdict("over an empty Python, medians", over, 0.3, " s")
+
+
+def _keys(ws: Workspace, count: int) -> None:
+    """In the table of an experiment: the cursor goes down."""
+    for script in ("01_data_pipeline.py", "02_train_baseline.py", "02_train_v001.py"):
+        (ws.root / script).write_text("print('nothing')\n")
+    with Terminal(app_command(ws.root)) as terminal:
+        terminal.settle(2.5)
+        terminal.send("7")
+        # the only experiment is opened by itself
+        terminal.seconds_until(lambda text: "rank1_rate0.1" in text, 30.0)
+        terminal.settle(2.5)
+        times = []
+        for _ in range(_KEYS):
+            terminal.drain(0.1)
+            terminal.send("j")
+            times.append(terminal.seconds_until(lambda text: "rank" in text, 10.0) * 1000)
+        verdict(f"app, {count} runs: key to frame, median", statistics.median(times), 50, " ms")
+        verdict("  99th percentile", sorted(times)[math.ceil(0.99 * len(times)) - 1], 50, " ms")
+
+
+def _overhead(root: Path) -> None:
+    """What a run takes longer than the same script given to sbatch, on a real Slurm."""
+    if why := missing():
+        print(f"no Slurm here ({why}): not measured what a run takes over sbatch of its script")
+        return
+    ws = Workspace(root / "lab")
+    ws.root.mkdir(parents=True)
+    (ws.root / "train.py").write_text("import sys; open(sys.argv[1] + '/best.json', 'w').write('{}')\n")
+    with Cluster(root / "cluster") as cluster:
+        os.environ |= {"PATH": cluster.environment["PATH"], "SLURM_CONF": str(cluster.conf)}
+        bare, ours = alternate(3, lambda: _bare(ws, cluster), lambda: _ours(ws))
+    told(f"sbatch of {_SLURM_RUNS} scripts, until all have ended", bare)
+    told(f"an experiment of {_SLURM_RUNS} runs, scaffolded and carried out", ours)
+    over = (statistics.median(ours) - statistics.median(bare)) / _SLURM_RUNS
+    verdict("  a run over sbatch of its script, medians", over, 1, " s")
+
+
+def _bare(ws: Workspace, cluster: Cluster) -> float:
+    out = Path(tempfile.mkdtemp(dir=ws.root))
+    begun = time.perf_counter()
+    command = f"{sys.executable} {ws.root / 'train.py'}"
+    for number in range(_SLURM_RUNS):
+        (out / str(number)).mkdir()
+        cluster.run("sbatch", "--cpus-per-task=1", "--output=/dev/null", f"--wrap={command} {out / str(number)}")
+    until(lambda: len(list(out.glob("*/best.json"))) == _SLURM_RUNS, "they did not end", 120)
+    return time.perf_counter() - begun
+
+
+def _ours(ws: Workspace) -> float:
+    name = f"at{time.monotonic_ns()}"
+    folder = folders.folder(ws, name)
+    plan = {
+        "experiment": {"name": name, "question": "?"},
+        "tools": {"training": "command", "evaluation": []},
+        "base": {"command": ["python", "train.py", "{artifacts}", "{rank=4}"]},
+        "variables": {"rank": list(range(1, _SLURM_RUNS + 1))},
+        "resources": {"executor": "slurm", "time": 10, "cpus": 1},
+    }
+    folder.path.mkdir(parents=True)
+    folder.plan.write_text(yaml.safe_dump(plan, sort_keys=False))
+    command = [_PROGTRAIN, "-C", str(ws.root), "experiment"]
+    return sum(seconds([*command, verb, name], ws.root, dict(os.environ)) for verb in ("scaffold", "run"))
 
 
 def _index(root: Path) -> None:

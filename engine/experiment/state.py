@@ -6,6 +6,7 @@ Nothing here is stored, and nothing is written. Light: `status` waits for it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -157,7 +158,7 @@ def read_run(plan: Plan, run: Run, cells: Sequence[Cell], folder: RunFolder) -> 
 def _begun(folder: RunFolder) -> set[str]:
     """The names in the folder of attempts: one look for all of a run's parts."""
     try:
-        return {path.name for path in folder.attempts.iterdir()}
+        return set(os.listdir(folder.attempts))  # noqa: PTH208 - a third of the time for hundreds of runs
     except OSError:
         return set()
 

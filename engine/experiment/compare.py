@@ -36,6 +36,10 @@ _SCATTERED = ("random", "hpo", "list", "candidates")
 NO_SEED_NOISE = "seed noise not measured"
 
 
+#: note of a comparison by a metric that no single sample has
+SEEDS_ALONE = "from the seeds alone: single samples do not tell of it"
+
+
 class Difference(NamedTuple):
     """Two points, and what they come to by one metric of one evaluation: `b` against `a`."""
 
@@ -239,7 +243,7 @@ def _compared(pair: Difference, measure: Measure, rows: Sequence[Row]) -> Differ
     values_a, values_b, at = measure.values_of(a), measure.values_of(b), len(a)
     if found is None:
         interval = uncertainty.difference((values_a, None), (values_b, None), measure.spread, SEED)
-        notes.append("from the seeds alone: single samples do not tell of it")
+        notes.append(SEEDS_ALONE)
     else:
         own, drawn, count = found
         interval = uncertainty.difference((own[:at], drawn[:, :at]), (own[at:], drawn[:, at:]), measure.spread, SEED)

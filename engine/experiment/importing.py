@@ -20,7 +20,7 @@ from progtrain.engine.script.names import nearest
 from progtrain.engine.workspace import Workspace
 from progtrain.engine.yaml_text import as_yaml, number, read_mapping
 
-HEAD = "# Imported from {file}. docs/experiments.md describes each key.\n"
+HEAD = "# Imported from {file}. Each key: progtrain docs experiments.\n"
 #: section -> keys that it has; * stands for a list of such
 _KEYS = {
     "": "experiment tools variables controls models data runs evaluation",

@@ -233,6 +233,9 @@ def _limits(plan: Plan, rows: Sequence[Row], found: Sequence[Measure], told: Seq
         yield "Seed noise is pooled over the points: it is taken to be alike for all of them."
     unlike = {note for one in told for note in one.notes if "not as planned" in note}
     yield from sorted(_shown(note, 200) for note in unlike)
+    alone = dict.fromkeys(one.metric for one in told if compare.SEEDS_ALONE in one.notes)
+    if alone:
+        yield f"Verdicts by {_shown(', '.join(alone), 200)} come {compare.SEEDS_ALONE}."
     refused = [one for one in told if one.refused]
     for metric, reason in dict.fromkeys((one.metric, one.refused) for one in refused):
         pairs = [f"{one.b} against {one.a}" for one in refused if (one.metric, one.refused) == (metric, reason)]

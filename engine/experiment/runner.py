@@ -131,7 +131,9 @@ def _told(carrier: Carrier, log: Logbook) -> int:
         log.write("stage_done", f"nothing more can be done: {told}", stage="run", outcome="waits", runs=counts(states))
         return InputError.exit_code
     outcome = "done" if not bad else "partly" if done else "failed"
-    text = f"{outcome}: {told}"
+    # a run that was started again by itself is not all of it
+    of_all = f" of {len(carrier.states)} runs" if len(states) < len(carrier.states) else ""
+    text = f"{outcome}: {told}{of_all}"
     log.write("stage_done", text, stage="run", outcome=outcome, runs=counts(states))
     plan = carrier.experiment.plan
     notify.tell(carrier.experiment.folder, plan, "ended", {"text": text, "runs": counts(states)})

@@ -462,3 +462,9 @@ def test_stages_and_runner_name_no_tool() -> None:
         if tool.search(line)
     ]
     assert named == []
+
+
+def test_the_end_of_a_part_says_how_many_runs_there_are(lab: Workspace, planned: Planned) -> None:
+    folder = planned()
+    assert carried_out(lab, "cap", "rank8_rate0.1") == 0
+    assert "done: 1 done of 5 runs\n" in folder.log("run-experiment").read_text()

@@ -91,7 +91,7 @@ def _where(board: Board) -> str:
     if board.answered is None:
         return f"{board.executor}: not asked yet"
     age = words.clock(board.answered)
-    if board.stale and not board.running:
+    if not board.running and (board.stale or board.status == "without runner"):
         return f"{board.executor}: nobody asks it, states are {age} old"
     return f"{board.executor} has not answered for {age}" if board.stale else f"{board.executor} answered {age} ago"
 

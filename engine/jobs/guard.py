@@ -49,6 +49,8 @@ def run(folders: list[Path], request: dict[str, Any], warm: Warm | None = None) 
     """
     begun = time.monotonic()
     _adopt_orphans()
+    if not _is_mine(folders[0]):
+        return NOT_MINE
     state: dict[str, Any] = {
         "status": "pending",
         "host": socket.gethostname(),
@@ -172,10 +174,23 @@ def _claim(folder: Path) -> bool:
     it and starts another. The script must run once all the same.
     """
     try:
-        os.close(os.open(folder / "claimed", os.O_CREAT | os.O_EXCL))
+        with (folder / "claimed").open("x", encoding="utf-8") as file:
+            file.write(_token())
     except (FileExistsError, FileNotFoundError):
         return False
     return True
+
+
+def _token() -> str:
+    return f"{socket.gethostname()} {os.getpid()}"
+
+
+def _is_mine(folder: Path) -> bool:
+    """Whether the folder is still the one that was claimed: the job may have been submitted anew meanwhile."""
+    try:
+        return (folder / "claimed").read_text(encoding="utf-8") == _token()
+    except OSError:
+        return False
 
 
 def take(folder: Path, warm: Warm | None = None, earlier: list[Path] | None = None) -> int:

@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import uuid
 from contextlib import suppress
 
 import psutil
@@ -28,7 +29,7 @@ class Local(Executor):
     def submit(self, folder: JobFolder, request: JobRequest) -> None:
         with storage_errors(folder.path):
             if folder.path.exists():
-                shutil.rmtree(folder.path)
+                _clear(folder)
             write_json(folder.job, request.model_dump())
             if not request.imports or not self._hand_over(folder):
                 spawn(_GUARD, [str(folder.path)], folder.guard_log)
@@ -69,6 +70,13 @@ class Local(Executor):
     def cancel(self, folder: JobFolder) -> None:
         with storage_errors(folder.cancel):
             folder.cancel.touch()
+
+
+def _clear(folder: JobFolder) -> None:
+    """All at once: a guard that is only about to begin in it finds that the job is not its own any more."""
+    aside = folder.path.with_name(f".{folder.path.name}.{uuid.uuid4().hex[:8]}.old")
+    folder.path.rename(aside)
+    shutil.rmtree(aside)
 
 
 def _read(folder: JobFolder) -> JobState | None:

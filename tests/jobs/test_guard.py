@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from progtrain.engine.jobs import guard
 from progtrain.engine.jobs.base import LOST
 from progtrain.engine.jobs.local import Local, guard_alive
 from progtrain.engine.schema import JobRequest, JobState, load
@@ -239,3 +240,16 @@ def test_a_second_job_for_the_same_attempt_does_nothing_and_says_so(folder: JobF
     code = "open('count', 'a').write('x')"
     assert [_guard(folder, code, "--batch", SLURM_JOB_ID=job).wait(20) for job in ("7", "8")] == [0, 75]
     assert (folder.path.parent / "count").read_text() == "x"
+
+
+def test_a_guard_whose_job_was_submitted_anew_before_it_began_starts_nothing(folder: JobFolder, tmp_path: Path) -> None:
+    """A runner that is killed leaves a guard starting; on a slow machine the next runner does not wait for its word."""
+    told = tmp_path / "told"
+    code = f"open({str(told)!r}, 'a').write('x')"
+    folder.path.mkdir(parents=True)
+    request = {"command": [sys.executable, "-c", code], "cwd": str(tmp_path)}
+    assert guard._claim(folder.path)
+    _begin(folder, code)
+    assert guard.run([folder.path], request) == guard.NOT_MINE
+    assert _finish(folder).exit_code == 0 and told.read_text() == "x"
+    assert [path.name for path in folder.path.parent.iterdir() if path.name.endswith(".old")] == []

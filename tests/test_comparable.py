@@ -118,6 +118,7 @@ def test_the_newest_version_is_read_once_for_all_before_it(ws: Workspace) -> Non
     assert done.stdout.split("\n")[0] == "['v002'] 1", done.stderr
 
 
+@pytest.mark.slow
 def test_scikit_learns_split_is_told_by_the_numbers_of_the_whole(ws: Workspace) -> None:
     code = (
         "rest, test, kept, gone = train_test_split(list(range(50)), list('abcde' * 10), random_state=3)\n"
@@ -142,6 +143,7 @@ print(sorted(order[40:]))
 """
 
 
+@pytest.mark.slow
 def test_numbers_that_samplers_are_bound_to_are_a_split(ws: Workspace) -> None:
     one, again, other = (drawn(ws, f"v00{n}", SAMPLED.format(seed=seed)) for n, seed in enumerate((1, 1, 2), start=1))
     assert (one["by"], one["count"]) == ("SubsetRandomSampler", 20)
@@ -150,6 +152,7 @@ def test_numbers_that_samplers_are_bound_to_are_a_split(ws: Workspace) -> None:
     assert told.endswith("draw the numbers that SubsetRandomSampler gets with a fixed seed")
 
 
+@pytest.mark.slow
 def test_a_validation_loader_tells_the_numbers_of_its_sampler(ws: Workspace) -> None:
     code = (
         "from torch.utils.data import DataLoader, Subset, SubsetRandomSampler\n"

@@ -435,9 +435,8 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     "step",
     [
         "train",
-        "evaluate",
         "author",
-        *(pytest.param(step, marks=pytest.mark.slow) for step in ("initialize", "analyze", "extract", "report")),
+        *(pytest.param(s, marks=pytest.mark.slow) for s in ("initialize", "evaluate", "analyze", "extract", "report")),
     ],
 )
 def test_a_runner_killed_at_any_step_changes_nothing_in_the_end(

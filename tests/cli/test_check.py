@@ -80,11 +80,13 @@ def test_a_module_that_a_module_of_ones_own_imports(plain: Workspace) -> None:
         "try:\n    import gone\nexcept ImportError:\n    gone = None",
         "try:\n    import gone\nexcept (KeyError, ModuleNotFoundError):\n    import gone2",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import gone",
-        "import sys\nif sys.version_info < (3, 1):\n    import gone",
-        "import contextlib\nwith contextlib.suppress(ImportError):\n    import gone",
-        "def later():\n    import gone",
+        pytest.param("import sys\nif sys.version_info < (3, 1):\n    import gone", marks=pytest.mark.slow),
+        pytest.param(
+            "import contextlib\nwith contextlib.suppress(ImportError):\n    import gone", marks=pytest.mark.slow
+        ),
+        pytest.param("def later():\n    import gone", marks=pytest.mark.slow),
         "import progtrain_live",
-        "import xml.dom, csv",
+        pytest.param("import xml.dom, csv", marks=pytest.mark.slow),
     ],
 )
 def test_what_need_not_be_there_is_no_error(plain: Workspace, optional: str) -> None:

@@ -76,6 +76,7 @@ def points(folder: ExperimentFolder) -> list[float]:
     ]
 
 
+@pytest.mark.slow
 def test_a_search_finds_its_way_and_tries_its_winner_again(lab: Workspace, searched: Planned) -> None:
     folder = searched(sampler="tpe")
     assert carried_out(lab) == 0

@@ -374,6 +374,7 @@ pl.Trainer(max_epochs=3, callbacks=[LearningRateFinder()]).fit(Net(), DataLoader
 """
 
 
+@pytest.mark.slow
 def test_the_other_name_of_lightning_in_a_process_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("pytorch_lightning")
     (tmp_path / "here").mkdir()

@@ -45,6 +45,9 @@ def declared(groups: list[str]) -> set[str]:
 #: asked for at run time where they are there, and done without where not; our own modules beside a script
 OPTIONAL = {"pynvml", "textual_image", "pytorch_lightning", "gguf"}
 OPTIONAL |= {"progtrain_eval", *(path.stem for path in (ROOT / "engine" / "live").glob("*.py"))}
+#: of experiments: extras that say how to install them, and what runs in the user's own interpreter
+OPTIONAL |= {"optuna", "matplotlib", *(path.stem for path in (ROOT / "engine/experiment/tools").glob("*.py"))}
+OPTIONAL |= {"inspect_ai", "peft", "pyarrow", "safetensors", "transformers"}
 
 
 def test_what_is_imported_is_declared() -> None:

@@ -77,9 +77,11 @@ class CurveFeed:
         return self._file.share if self._file is not None else 1.0
 
     def _read_log(self) -> Iterator[CurveRows]:
+        folders = self._made.log_dirs()
         # a tool without Lightning's logger has its log beside the checkpoints
-        path = (self._made.log_dirs() or [self._made.path])[-1] / "metrics.csv"
-        if self._file is None or self._file.path != path:
+        path = (folders[-1] if folders else self._made.path) / "metrics.csv"
+        # one that was deleted is still followed: that it is gone is news
+        if (folders or path.is_file()) and (self._file is None or self._file.path != path):
             self._file = MetricsFile(path)
         file = self._file
         columns = file.read() if file else None

@@ -210,9 +210,10 @@ def test_data_that_changed_are_told_from_the_first_version_on(ws: Workspace) -> 
     ("generator", "warned"),
     [
         pytest.param("", True, id="unseeded"),
-        pytest.param(", torch.Generator().manual_seed(1)", False, id="seeded", marks=pytest.mark.slow),
+        pytest.param(", torch.Generator().manual_seed(1)", False, id="seeded"),
     ],
 )
+@pytest.mark.slow
 def test_check_warns_of_a_split_that_is_drawn_anew(ws: Workspace, generator: str, warned: bool) -> None:
     ws.baseline_script.write_text(LOOP.format(generator=generator))
     ws.data("own").mkdir(parents=True)

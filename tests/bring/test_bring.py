@@ -236,7 +236,7 @@ def test_texts_from_a_table_and_from_folders(tmp_path: Path) -> None:
         pytest.param("image", False, marks=pytest.mark.slow),
         pytest.param("text", False, marks=pytest.mark.slow),
         pytest.param("plain", False, marks=pytest.mark.slow),
-        pytest.param("plain", True),
+        pytest.param("plain", True, marks=pytest.mark.slow),
     ],
 )
 def test_a_template_goes_through_a_loop_of_two_versions(tmp_path: Path, template: str, regression: bool) -> None:

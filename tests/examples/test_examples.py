@@ -103,6 +103,7 @@ def test_the_baseline_trains_alone_and_leaves_room(trained: Train, name: str) ->
     assert low < metric.value < high
 
 
+@pytest.mark.slow
 def test_training_again_gives_the_same_curves(trained: Train) -> None:
     ws = trained("digits")
     log = ws.version("baseline").logs / "version_0" / "metrics.csv"

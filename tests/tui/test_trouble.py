@@ -304,6 +304,7 @@ SIZES = [(20, 5), (1, 1), (200, 60), (120, 40)]
 EVERYWHERE = ("1", "2", "3", "4", "5", "6", "r", "1 tab enter", "r e", "r x", "r h", "r f", "4 e", "4 i", "?", "ctrl+p")
 
 
+@pytest.mark.slow
 async def test_a_terminal_that_becomes_tiny_and_large_again(ws: Workspace) -> None:
     """On every screen, dialogs among them; keys arrive meanwhile."""
     fill_all(ws)

@@ -121,7 +121,8 @@ class ExperimentsScreen(BaseScreen):
         self._tick()
 
     def _tick(self) -> None:
-        now, shown = self._now, self.app.screen is self
+        # while the app ends there is no screen any more
+        now, shown = self._now, self.is_active
         if self._looking is not None:
             if shown and now - self._looking > _SILENT_SECONDS:
                 self._draw()

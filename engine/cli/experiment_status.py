@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 from progtrain.engine import values
 from progtrain.engine.cli.common import json_option, workspace
 from progtrain.engine.cli.experiment_common import name_argument
-from progtrain.engine.cli.output import decorated, number, print_json, say, table
+from progtrain.engine.cli.output import number, print_json, say, show, table
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment.folder import ExperimentFolder
@@ -27,24 +26,16 @@ from progtrain.engine.experiment.view import View, as_dict, look, metrics_of, pr
 @click.pass_context
 def command(ctx: click.Context, name: str, as_json: bool, watch: bool, interval: float) -> None:
     """Where an experiment stands: the state of each run, and why."""
-    folder, shown = folders.existing(workspace(ctx), name), ""
-    while True:
+    folder = folders.existing(workspace(ctx), name)
+
+    def tell() -> str:
         view = look(folder)
-        if as_json:
-            print_json("experiment_status", _as_dict(view, folder), lines=watch)
-        elif (text := described(view, folder)) != shown:
-            if watch and decorated():
-                click.clear()
-            elif shown:
-                say()
-            say(text)
-            shown = text
-        if not watch:
-            return
-        try:
-            time.sleep(interval)
-        except KeyboardInterrupt:
-            return
+        if not as_json:
+            return described(view, folder)
+        print_json("experiment_status", _as_dict(view, folder), lines=watch)
+        return ""
+
+    show(tell, interval if watch else None)
 
 
 @click.command("list")

@@ -7,7 +7,8 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,26 @@ def overwrite(text: str, shown: int) -> int:
 def decorated() -> bool:
     """Whether escape sequences may be written: on a terminal that knows them, and unless `NO_COLOR` forbids."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def show(tell: Callable[[], str], interval: float | None) -> None:
+    """What `tell` says, once, or every `interval` seconds until Ctrl-C where it has changed; nothing where it says
+    nothing, since it has written for itself."""
+    shown = ""
+    while True:
+        if (text := tell()) != shown:
+            if interval is not None and decorated():
+                click.clear()
+            elif shown:
+                say()
+            say(text)
+            shown = text
+        if interval is None:
+            return
+        try:
+            time.sleep(interval)
+        except KeyboardInterrupt:
+            return
 
 
 def print_json(name: str, value: Mapping[str, Any] | Sequence[Any], *, lines: bool = False) -> None:

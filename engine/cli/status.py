@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from progtrain.engine import values
 from progtrain.engine.cli.common import json_option, workspace
-from progtrain.engine.cli.output import decorated, number, print_json, say, table
+from progtrain.engine.cli.output import number, print_json, show, table
 from progtrain.engine.status.snapshot import Snapshot
 from progtrain.engine.status.view import WorkspaceView
 
@@ -23,24 +21,15 @@ _MARKS = {"done": "✓", "running": "▶", "waiting": "?", "failed": "✗", "pen
 def command(ctx: click.Context, as_json: bool, watch: bool, interval: float) -> None:
     """Where the loop stands: step, progress, versions, and what is wanted of you."""
     view = WorkspaceView(workspace(ctx).root)
-    shown = ""
-    while True:
+
+    def tell() -> str:
         snapshot = view.snapshot()
-        if as_json:
-            print_json("status", as_dict(snapshot), lines=watch)
-        elif (text := described(snapshot)) != shown:
-            if watch and decorated():
-                click.clear()
-            elif shown:
-                say()
-            say(text)
-            shown = text
-        if not watch:
-            return
-        try:
-            time.sleep(interval)
-        except KeyboardInterrupt:
-            return
+        if not as_json:
+            return described(snapshot)
+        print_json("status", as_dict(snapshot), lines=watch)
+        return ""
+
+    show(tell, interval if watch else None)
 
 
 def as_dict(snapshot: Snapshot) -> dict[str, object]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ from progtrain.engine.experiment.carry import Carrier
 from progtrain.engine.experiment.logbook import Logbook
 from progtrain.engine.experiment.opening import busy, executor_of, opened
 from progtrain.engine.experiment.state import counts
+from progtrain.engine.jobs.detached import outliving
 from progtrain.engine.workspace import Workspace
 
 #: of an error in progtrain itself
@@ -142,15 +142,8 @@ def _told(carrier: Carrier, log: Logbook) -> int:
 
 def main() -> int:
     """`WORKSPACE NAME OPTIONS-AS-JSON`. Ignores the end of the terminal that it was started from."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     ws = Workspace(Path(sys.argv[1]))
-    try:
-        return run(ws, sys.argv[2], options_from(sys.argv[3]))
-    except ProgtrainError as error:
-        # its log, read by whoever started it; on a full disk even that cannot be written
-        with suppress(OSError):
-            os.write(sys.stderr.fileno(), f"{error}\n".encode())
-        return error.exit_code
+    return outliving(lambda: run(ws, sys.argv[2], options_from(sys.argv[3])))
 
 
 if __name__ == "__main__":

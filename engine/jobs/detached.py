@@ -6,13 +6,17 @@ Light: the guard imports it.
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from progtrain.engine.errors import ProgtrainError
 
 _PR_SET_PDEATHSIG = 1
 #: Started from here and perhaps still at work: kept so that they can be reaped once they have ended.
@@ -37,6 +41,18 @@ def began(process: psutil.Process) -> float:
 def die_with_parent() -> None:
     """In a process that has just been made: it ends with its parent, even when that is killed. Linux only."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def outliving(work: Callable[[], int]) -> int:
+    """In a process that was spawned: its exit code, whatever becomes of the terminal that it was started from."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        return work()
+    except ProgtrainError as error:
+        # its log, read by whoever started it; on a full disk even that cannot be written
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), f"{error}\n".encode())
+        return error.exit_code
 
 
 def spawn(module: str, arguments: list[str], log: Path, *, listens: bool = False) -> subprocess.Popen[bytes]:

@@ -6,12 +6,11 @@ It holds the lock for as long as it lives, ends when a decision is needed, and i
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.control.launch import Options, named_python
 from progtrain.engine.errors import DecisionNeeded, InputError, ProgtrainError, StorageError
+from progtrain.engine.jobs.detached import outliving
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.steps import check, initialize
 from progtrain.engine.rules import goal, rules
@@ -190,16 +190,8 @@ def _begin(context: Context, options: Options) -> None:
 
 def main() -> int:
     """`WORKSPACE OPTIONS-AS-JSON`. Ignores the end of the terminal that it was started from."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    ws = Workspace(Path(sys.argv[1]))
-    options = Options.model_validate_json(sys.argv[2])
-    try:
-        return run(ws, options)
-    except ProgtrainError as error:
-        # its log, read by whoever started it; on a full disk even that cannot be written
-        with suppress(OSError):
-            os.write(sys.stderr.fileno(), f"{error}\n".encode())
-        return error.exit_code
+    ws, options = Workspace(Path(sys.argv[1])), Options.model_validate_json(sys.argv[2])
+    return outliving(lambda: run(ws, options))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,12 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.values import number
+
+T = TypeVar("T")
 
 _STEP = ("step", "global_step", "iteration", "iter")
 _EPOCH = ("epoch", "epochs")
@@ -122,11 +125,23 @@ def read_metrics(path: Path) -> Curves:
 
 
 def _columns(rows: Iterator[list[str]]) -> dict[str, Points]:
-    """A line that is a header again (logs put together) changes the columns from there."""
-    header: list[str] = []
     columns: dict[str, Points] = {}
+    for step, epoch, values in logged(rows, lambda name: columns.setdefault(name, [])):
+        for points, value in values:
+            points.append((step, epoch, value))
+    return {name: points for name, points in columns.items() if points}
+
+
+def logged(
+    rows: Iterator[list[str]], column: Callable[[str], T]
+) -> Iterator[tuple[int, int | None, list[tuple[T, float]]]]:
+    """Row by row: step (the row's number where none is logged), epoch, and the numbers, each with what `column` gives.
+
+    A line that is a header again (logs put together) changes the columns from there.
+    """
+    header: list[str] = []
     step_at = epoch_at = None
-    values: list[tuple[int, Points]] = []
+    columns: list[tuple[int, T]] = []
     count = 0
     for row in _readable(rows):
         if not row or row == header:
@@ -134,19 +149,17 @@ def _columns(rows: Iterator[list[str]]) -> dict[str, Points]:
         if not header or _is_header(row):
             header, names = row, [name.strip() for name in row]
             step_at, epoch_at = _find(_STEP, names), _find(_EPOCH, names)
-            values = [
-                (index, columns.setdefault(name, []))
-                for index, name in enumerate(names)
-                if name and index not in (step_at, epoch_at)
-            ]
+            columns = [(i, column(name)) for i, name in enumerate(names) if name and i not in (step_at, epoch_at)]
             continue
         step, epoch = _whole(row, step_at), _whole(row, epoch_at)
         step = count if step is None else step
         count += 1
-        for index, points in values:
-            if index < len(row) and row[index] and (value := number(row[index])) is not None:
-                points.append((step, epoch, value))
-    return {name: points for name, points in columns.items() if points}
+        values = [
+            (named, value)
+            for index, named in columns
+            if index < len(row) and row[index] and (value := number(row[index])) is not None
+        ]
+        yield step, epoch, values
 
 
 def _readable(rows: Iterator[list[str]]) -> Iterator[list[str]]:

@@ -1,0 +1,1 @@
+"""Trackers: versions written into the files and stores of other tools, runs read from them, and results published."""

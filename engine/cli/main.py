@@ -33,6 +33,7 @@ COMMANDS = {
     "diff": "What changed between two versions: in their scripts, and in their config files and modules.",
     "samples": "Outcome of the validation samples of a version.",
     "journal": "What happened when, with the command to repeat it.",
+    "jobs": "Every attempt at a training, an evaluation or a report, and what became of it.",
     "experiment": "Many runs that answer one question, side by side, here or on a cluster.",
     "create-inspect-task": "Write a task of inspect-ai for the rows of a file.",
     "model": "The advisor's model: what it is, whether it serves, how fast it is.",

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from progtrain.advisor import process
@@ -115,6 +116,8 @@ class Context:
         folder = self.ws.job(name)
         state = self.executor.look(folder)
         if state is None or (state.ended_by == LOST and not self.rules.on_cluster):
+            if state is not None:
+                _keep_lost(folder)
             self._submit(folder, arguments, live_version, begins_as, going_on)
         else:
             self.journal.write("note", text=f"attached to {name}, which was started before")
@@ -231,3 +234,10 @@ class Context:
                 self.executor.cancel(folder)
 
         return check
+
+
+def _keep_lost(folder: JobFolder) -> None:
+    """What is left of a job that ended without a word, beside the one that takes its place: `v001-train-1.lost-1`."""
+    names = (folder.path.with_name(f"{folder.path.name}.lost-{number}") for number in count(1))
+    with storage_errors(folder.path):
+        folder.path.rename(next(path for path in names if not path.exists()))

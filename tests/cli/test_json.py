@@ -87,6 +87,7 @@ def waiting(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Wo
         ("diff",),
         ("samples", "-n", "2"),
         ("journal", "--all"),
+        ("jobs",),
         ("run", "--dry-run"),
         ("model", "info"),
         ("model", "bench"),

@@ -113,6 +113,19 @@ class JobFolder(Folder):
         return self if count == 0 else JobFolder(self.path.with_name(f"{self.path.name}.r{count}"))
 
 
+class RepeatFolder(Folder):
+    """`.progtrain/repeats/v003/r1/`: a version's script trained and evaluated again, with another seed."""
+
+    #: with which seed, of which script: written when all is there that it is run with
+    begun = inside("path", "run.json")
+    #: written last
+    result = inside("path", "result.json")
+    per_sample = inside("path", "per_sample.csv")
+    protocol = inside("path", "protocol.json")
+    #: where the script finds what it would find in the user's workspace
+    workspace = inside("path", "workspace")
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The user's project folder."""
@@ -199,6 +212,13 @@ class Workspace:
 
     def attempt(self, version: str, number: int) -> Path:
         return self.own / "attempts" / version / str(number)
+
+    def repeats(self, version: str) -> Path:
+        """What other seeds of a version's script came to: a folder each, and `repeats.json` for people and tools."""
+        return self.own / "repeats" / version
+
+    def repeat(self, version: str, name: str) -> RepeatFolder:
+        return RepeatFolder(self.repeats(version) / name)
 
     def job(self, name: str) -> JobFolder:
         return JobFolder(self.jobs / name)

@@ -161,7 +161,6 @@ def test_there_are_few_classes_to_know() -> None:
     of_it = {path: count for path, count in counts.items() if path.is_relative_to(ROOT / EXPERIMENT)}
     # a worker is one class by its contract: there are as many as tools, and whoever knows one knows them all
     workers = sum(count for path, count in of_it.items() if path.parent.name == "workers" and path.name != "base.py")
-    evidence = sum(n for path, n in counts.items() if any(path.is_relative_to(ROOT / room) for room in EVIDENCE))
     assert sum(of_it.values()) - workers <= ITS_CLASSES
     theirs = sum(count for path, count in counts.items() if any(path.is_relative_to(ROOT / room) for room in EVIDENCE))
     assert theirs <= THEIR_CLASSES

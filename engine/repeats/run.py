@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from progtrain.engine import comparable, metrics, values
+from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import InputError, StepFailed
@@ -78,6 +79,15 @@ def _refuse(context: Context, version: str) -> None:
         if why := reasons(looking, version):
             reason = f"{version} is not {step}: {'; '.join(why)}"
             raise InputError(reason, file=ws.version(version).path, fix="progtrain run comes first")
+    trained = marks.read(ws, version, "train")
+    lying = {"script": ws.script(version)}
+    lying |= {f"file {ws.relative(path)}": path for path in version_files.paths(ws, version).values()}
+    for name, path in lying.items():
+        was = trained.inputs.get(name) if trained else None
+        if was and was != sha256(path):
+            reason = f"{path.name} has changed since {version} was trained with it: a repeat would be of another script"
+            fix = f"put it back as it was, or train it again: progtrain step train --version {version}"
+            raise InputError(reason, file=path, fix=fix)
 
 
 def _next(ws: Workspace, version: str, same_seed: bool) -> tuple[RepeatFolder, int | None]:

@@ -79,7 +79,7 @@ async def test_at_80_columns_a_row_has_name_state_metric_and_eta(
         assert line_with(pilot, "rank8_rate0.2") == ["rank8_rate0.2", "done", "0.3250"]
         assert line_with(pilot, "rank16_rate0.2")[1] == "failed:"
         await pilot.press("j")
-        await shows(pilot, "exit code 7")
+        await shows(pilot, "exit code 7", "mend it, then: progtrain experiment")
         assert all(len(line) <= 80 for line in text_of(pilot).splitlines())
 
 

@@ -215,6 +215,17 @@ def test_a_training_that_gets_no_further_is_not_repeated_again(
     assert failure["advice"] == "it got no further than the attempt before; give it more time: resources.time"
 
 
+@pytest.mark.parametrize("more", [{"estimates": {"time": {"value": "30"}}}, {"resources": {"time": "00:30:00"}}])
+def test_the_limit_of_the_rules_holds_whatever_the_plan_says(
+    lab: Workspace, planned: Planned, faults: Faults, more: dict[str, Any]
+) -> None:
+    write_json(lab.rules, {"loop_config": {"step_timeout_minutes": 0.02}})
+    folder = planned(**ONE, **more)
+    faults({8: {"seconds": 60}})
+    assert carried_out(lab) == 1
+    assert reasons(folder)["rank8"].startswith("time limit: ")
+
+
 def test_a_training_whose_guard_was_killed_is_started_again(lab: Workspace, planned: Planned, faults: Faults) -> None:
     folder = planned(**ONE)
     faults({8: {"seconds": 60}})

@@ -168,6 +168,16 @@ class Workspace:
     def split(self, dataset_id: str, name: str) -> Path:
         return self.data(dataset_id) / name
 
+    def additions(self, dataset_id: str) -> Path:
+        return self.root / "dataset" / "additions" / dataset_id
+
+    def addition(self, dataset_id: str, name: str) -> Path:
+        """What lies there `engine.additions.folder` knows."""
+        return self.additions(dataset_id) / name
+
+    #: the user's own way to change a row: `augment(raw, target, rng)`
+    augment_script = inside("root", "05_augment.py")
+
     # what comes of it
 
     artifacts = inside("root", "Models/Artifacts")
@@ -191,6 +201,13 @@ class Workspace:
     inbox = inside("own", "inbox")
     stop_request = inside("inbox", "stop.json")
     jobs = inside("own", "jobs")
+
+    #: where additions are made, and what was measured on the training split for them
+    making = inside("own", "additions")
+
+    def train_scores(self, version: str) -> VersionFolder:
+        """An evaluation of the version on the split that it was trained with."""
+        return VersionFolder(self.making / f"{version}-on-train")
 
     def decision(self, question: str) -> Path:
         return self.inbox / f"{question}.json"

@@ -21,6 +21,7 @@ HEAVY = {"torch", "lightning", "pandas", "llama_cpp", "sklearn", "torchmetrics",
 AT_WORK = (
     "engine/templates/",
     "engine/live/",
+    "engine/additions/tools/",
     "advisor/llama/model.py",
     "advisor/llama/session.py",
     "advisor/worker.py",
@@ -168,7 +169,7 @@ def test_there_are_few_classes_to_know() -> None:
 
 
 #: each stands alone: copied into a workspace, run in the user's interpreter, or without anything of the engine's
-STAND_ALONE = ("engine/templates/", "engine/live/", "advisor/")
+STAND_ALONE = ("engine/templates/", "engine/live/", "engine/additions/tools/", "advisor/")
 
 
 def _calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
@@ -235,7 +236,8 @@ def test_text_metric_names_and_values_have_one_home(home: str, copies: Callable[
 
 
 @pytest.mark.parametrize(
-    "folder", ["engine/templates", "engine/live", "engine/experiment/tools", "engine/trackers/tools"]
+    "folder",
+    ["engine/templates", "engine/live", "engine/experiment/tools", "engine/trackers/tools", "engine/additions/tools"],
 )
 def test_what_runs_in_the_users_interpreter_is_python_3_9(folder: str) -> None:
     """Its grammar, no `int | str` that is worked out, and no `zip(strict=)`."""

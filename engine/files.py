@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from progtrain.engine.errors import InputError, StorageError
 
@@ -45,7 +45,14 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes all of it or nothing: a temporary file beside `path`, synced, then renamed over it.
+    """Writes all of it or nothing. Raises `StorageError` when the disk is full or cannot be written."""
+    with writing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write all of it or nothing: a temporary one beside `path`, synced, then renamed over it.
 
     Raises `StorageError` when the disk is full or cannot be written.
     """
@@ -56,7 +63,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             # mkstemp makes files that only the owner can read; a workspace is often shared with a group

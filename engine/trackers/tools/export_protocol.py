@@ -1,0 +1,81 @@
+"""How a tracker's script talks with progtrain: runs as JSON lines in, one answer to each question out.
+
+Standard library only, Python 3.9: it runs in the interpreter that has the tracker. What the tracker prints goes to
+standard error. A run is answered with `want` or `same` before its rows come, so that what is there is not sent again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+#: a row: step, milliseconds since 1970, numbers by name
+Row = tuple[int, int, dict[str, float]]
+#: says which state of a run the target holds ("" for none), by its plain value
+Held = Callable[[dict[str, Any]], str]
+#: writes a run with its rows, whole or not at all as far as `Held` can tell
+Write = Callable[[dict[str, Any], Iterator[list[Row]]], None]
+
+
+class Refused(Exception):
+    """What cannot be done, with what to do about it; `wrong` where the user asked for something wrong."""
+
+    def __init__(self, reason: str, fix: str = "", wrong: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.fix, self.wrong = reason, fix, wrong
+
+
+def serve(tool: str, opened: Callable[[dict[str, Any]], tuple[Held, Write, str]]) -> int:
+    """`opened` gets the request and returns what is held, how to write, and where it lies, for people."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+
+    def answer(**told: Any) -> None:
+        answers.write(json.dumps(told) + "\n")
+
+    try:
+        held, write, where = opened(_read())
+        answer(where=where)
+        while True:
+            run = _read()
+            if run is None:
+                return 0
+            before = held(run)
+            if before == run["digest"]:
+                answer(outcome="same")
+                continue
+            answer(outcome="want")
+            batches = _rows()
+            write(run, batches)
+            for _ in batches:  # what it had no use for
+                pass
+            answer(outcome="updated" if before else "new")
+    except ImportError as error:
+        lacking = (error.name or tool).split(".")[0]
+        reason = f"{tool} cannot be imported: {error}"
+        if lacking == tool:
+            reason = tool + " is not installed in this interpreter"
+        fix = f"{sys.executable} -m pip install {tool}; or name another interpreter with --python"
+        answer(error=reason, fix=fix, file=sys.executable, wrong=True)
+    except Refused as error:
+        answer(error=error.reason, fix=error.fix, wrong=error.wrong)
+    except Exception as error:  # noqa: BLE001 - whatever the tracker raises is told, in one line
+        answer(error=f"{type(error).__name__}: {error}", fix="", wrong=False)
+    return 1
+
+
+def _read() -> Any:
+    line = sys.stdin.buffer.readline()
+    return json.loads(line) if line else None
+
+
+def _rows() -> Iterator[list[Row]]:
+    """Some hundred at a time, up to an empty list."""
+    while True:
+        batch = _read()
+        if not batch:
+            return
+        yield batch

@@ -91,9 +91,21 @@ def fingerprint(ws: Workspace, dataset_id: str) -> str:
     """A digest of the training and validation data, wherever they lie: of contents, or of names, sizes and times where
     that is much.
     """
-    folders = [ws.split(dataset_id, "train"), ws.split(dataset_id, "valid")]
-    found = {p for folder in folders if folder.is_dir() for p in folder.rglob("*") if p.is_file()}
-    files = sorted(found | {path for path in elsewhere(ws, dataset_id) if path.is_file()})
+    found = {path for name in ("train", "valid") for path in _files_of(ws.split(dataset_id, name))}
+    return _digest(ws, sorted(found | {path for path in elsewhere(ws, dataset_id) if path.is_file()}))
+
+
+def split_sha256(ws: Workspace, dataset_id: str, name: str) -> str | None:
+    """A digest of one split's folder, made as `fingerprint`; None where there is none."""
+    folder = ws.split(dataset_id, name)
+    return _digest(ws, _files_of(folder)) if folder.is_dir() else None
+
+
+def _files_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+
+
+def _digest(ws: Workspace, files: list[Path]) -> str:
     if sum(p.stat().st_size for p in files) <= _HASH_WHOLE_BYTES:
         parts = [f"{ws.relative(p)}\0{sha256(p)}" for p in files]
     else:

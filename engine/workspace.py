@@ -113,6 +113,19 @@ class JobFolder(Folder):
         return self if count == 0 else JobFolder(self.path.with_name(f"{self.path.name}.r{count}"))
 
 
+class RepeatFolder(Folder):
+    """`.progtrain/repeats/v003/r1/`: a version's script trained and evaluated again, with another seed."""
+
+    #: with which seed, of which script: written when all is there that it is run with
+    begun = inside("path", "run.json")
+    #: written last
+    result = inside("path", "result.json")
+    per_sample = inside("path", "per_sample.csv")
+    protocol = inside("path", "protocol.json")
+    #: where the script finds what it would find in the user's workspace
+    workspace = inside("path", "workspace")
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The user's project folder."""
@@ -155,6 +168,16 @@ class Workspace:
     def split(self, dataset_id: str, name: str) -> Path:
         return self.data(dataset_id) / name
 
+    def additions(self, dataset_id: str) -> Path:
+        return self.root / "dataset" / "additions" / dataset_id
+
+    def addition(self, dataset_id: str, name: str) -> Path:
+        """What lies there `engine.additions.folder` knows."""
+        return self.additions(dataset_id) / name
+
+    #: the user's own way to change a row: `augment(raw, target, rng)`
+    augment_script = inside("root", "05_augment.py")
+
     # what comes of it
 
     artifacts = inside("root", "Models/Artifacts")
@@ -181,6 +204,13 @@ class Workspace:
     stop_request = inside("inbox", "stop.json")
     jobs = inside("own", "jobs")
 
+    #: where additions are made, and what was measured on the training split for them
+    making = inside("own", "additions")
+
+    def train_scores(self, version: str) -> VersionFolder:
+        """An evaluation of the version on the split that it was trained with."""
+        return VersionFolder(self.making / f"{version}-on-train")
+
     def decision(self, question: str) -> Path:
         return self.inbox / f"{question}.json"
 
@@ -201,6 +231,13 @@ class Workspace:
 
     def attempt(self, version: str, number: int) -> Path:
         return self.own / "attempts" / version / str(number)
+
+    def repeats(self, version: str) -> Path:
+        """What other seeds of a version's script came to: a folder each, and `repeats.json` for people and tools."""
+        return self.own / "repeats" / version
+
+    def repeat(self, version: str, name: str) -> RepeatFolder:
+        return RepeatFolder(self.repeats(version) / name)
 
     def job(self, name: str) -> JobFolder:
         return JobFolder(self.jobs / name)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ HEAVY = {"torch", "lightning", "pandas", "llama_cpp", "sklearn", "torchmetrics",
 AT_WORK = (
     "engine/templates/",
     "engine/live/",
+    "engine/additions/tools/",
     "advisor/llama/model.py",
     "advisor/llama/session.py",
     "advisor/worker.py",
@@ -27,22 +29,50 @@ AT_WORK = (
 
 LINES_OF_A_MODULE = 400
 LINES_OF_A_FUNCTION = 50
-#: the last three are the screen of experiments, that of single runs, and what follows their curves and logs
-CLASSES = 233
+#: the last eight are the screen of experiments, that of single runs, what follows their curves and logs, and what
+#: verdicts know of seed noise
+CLASSES = 238
 #: experiments are a chapter of their own, and their plan is a file with many parts
 #: and a screen is handed it frozen: the whole, and a row of it
 EXPERIMENT, ITS_CLASSES = "engine/experiment", 47
 #: what a loop owes to whoever has to believe it: additions to the data, records, trackers, agents, campaigns, repeats
-EVIDENCE = tuple(f"engine/{room}" for room in ("additions", "records", "trackers", "agents", "campaign", "repeats"))
+EVIDENCE = tuple(
+    f"engine/{room}" for room in ("additions", "agents", "campaign", "records", "repeats", "side_by_side", "trackers")
+)
 THEIR_CLASSES = 40
 
 
-def _modules() -> list[Path]:
-    return [path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py"))]
+@cache
+def _modules() -> tuple[Path, ...]:
+    return tuple(path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py")))
 
 
-def _imports(tree: ast.AST, top_level_only: bool = False) -> set[str]:
-    nodes = ast.iter_child_nodes(tree) if top_level_only else ast.walk(tree)
+def _place(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def _trees() -> dict[Path, ast.Module]:
+    """Each module is parsed once, whatever is asked of it."""
+    return {path: ast.parse(path.read_text()) for path in _modules()}
+
+
+@cache
+def _nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """A module's nodes, of the kinds that tests here ask for: all of them would be many to keep."""
+    definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    kinds = definitions | ast.Import | ast.ImportFrom | ast.If | ast.Call | ast.Compare | ast.Constant
+    return tuple(node for node in ast.walk(tree) if isinstance(node, kinds))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_kept() -> Iterator[None]:
+    yield
+    _trees.cache_clear()
+    _nodes.cache_clear()
+
+
+def _imports(nodes: Iterable[ast.AST]) -> set[str]:
     found: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -52,24 +82,26 @@ def _imports(tree: ast.AST, top_level_only: bool = False) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", _modules(), ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_imports_run_one_way(path: Path) -> None:
-    package = path.relative_to(ROOT).parts[0]
-    names = {name for name in _imports(ast.parse(path.read_text())) if name.startswith("progtrain.")}
-    assert {name.split(".")[1] for name in names} <= ALLOWED[package]
+def test_imports_run_one_way() -> None:
+    wrong = set()
+    for path, tree in _trees().items():
+        packages = {name.split(".")[1] for name in _imports(_nodes(tree)) if name.startswith("progtrain.")}
+        wrong |= {f"{_place(path)}: {other}" for other in packages - ALLOWED[path.relative_to(ROOT).parts[0]]}
+    assert wrong == set()
 
 
-@pytest.mark.parametrize("path", _modules(), ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_heavy_packages_are_imported_only_where_they_work(path: Path) -> None:
-    if path.relative_to(ROOT).as_posix().startswith(AT_WORK):
-        return
-    top = {name.split(".")[0] for name in _imports(ast.parse(path.read_text()), top_level_only=True)}
-    assert not top & HEAVY
+def test_heavy_packages_are_imported_only_where_they_work() -> None:
+    wrong = set()
+    for path, tree in _trees().items():
+        if not _place(path).startswith(AT_WORK):
+            top = {name.split(".")[0] for name in _imports(tree.body)}
+            wrong |= {f"{_place(path)}: {name}" for name in top & HEAVY}
+    assert wrong == set()
 
 
 def _runs_never(tree: ast.AST) -> set[ast.AST]:
     """Imports for types alone."""
-    blocks = (n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
+    blocks = (n for n in _nodes(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
     return {inside for block in blocks for line in block.body for inside in ast.walk(line)}
 
 
@@ -80,9 +112,9 @@ def _name(path: Path) -> str:
 
 def _imported_modules(path: Path, modules: dict[str, Path]) -> set[str]:
     """Ours, wherever in the module they are imported: inside a function too."""
-    tree = ast.parse(path.read_text())
+    tree = _trees()[path]
     never, found = _runs_never(tree), set[str]()
-    for node in (n for n in ast.walk(tree) if n not in never):
+    for node in (n for n in _nodes(tree) if n not in never):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -110,16 +142,14 @@ def test_there_is_no_cycle() -> None:
 
 
 def test_modules_and_functions_have_a_size_to_read() -> None:
-    sources = [*_modules(), *sorted((ROOT / "models").rglob("*.py"))]
+    sources = _trees() | {path: ast.parse(path.read_text()) for path in sorted((ROOT / "models").rglob("*.py"))}
     # what a user runs by hand is one file; what it works with lies beside it
     parts = [path for path in sources if not path.name.startswith("04_")]
-    long_modules = {
-        path.relative_to(ROOT).as_posix() for path in parts if len(path.read_text().splitlines()) > LINES_OF_A_MODULE
-    }
+    long_modules = {_place(path) for path in parts if len(path.read_text().splitlines()) > LINES_OF_A_MODULE}
     long_functions = {
-        f"{path.relative_to(ROOT).as_posix()}:{node.name}"
-        for path in sources
-        for node in ast.walk(ast.parse(path.read_text()))
+        f"{_place(path)}:{node.name}"
+        for path, tree in sources.items()
+        for node in _nodes(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or 0) - node.lineno + 1 > LINES_OF_A_FUNCTION
     }
@@ -128,9 +158,7 @@ def test_modules_and_functions_have_a_size_to_read() -> None:
 
 def test_there_are_few_classes_to_know() -> None:
     """A new one has to be worth a concept more: there is often one that says the same."""
-    counts = {
-        path: sum(isinstance(n, ast.ClassDef) for n in ast.walk(ast.parse(path.read_text()))) for path in _modules()
-    }
+    counts = {path: sum(isinstance(node, ast.ClassDef) for node in _nodes(tree)) for path, tree in _trees().items()}
     of_it = {path: count for path, count in counts.items() if path.is_relative_to(ROOT / EXPERIMENT)}
     # a worker is one class by its contract: there are as many as tools, and whoever knows one knows them all
     workers = sum(count for path, count in of_it.items() if path.parent.name == "workers" and path.name != "base.py")
@@ -141,17 +169,19 @@ def test_there_are_few_classes_to_know() -> None:
 
 
 #: each stands alone: copied into a workspace, run in the user's interpreter, or without anything of the engine's
-STAND_ALONE = ("engine/templates/", "engine/live/", "advisor/")
+STAND_ALONE = ("engine/templates/", "engine/live/", "engine/additions/tools/", "advisor/")
 
 
 def _calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in names:
-            yield node
+    for node in _nodes(tree):
+        if isinstance(node, ast.Call):
+            of = node.func
+            if (of.attr if isinstance(of, ast.Attribute) else of.id if isinstance(of, ast.Name) else "") in names:
+                yield node
 
 
 def _compared(tree: ast.AST) -> Iterator[ast.expr]:
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Compare):
             yield from (node.left, *node.comparators)
 
@@ -159,7 +189,8 @@ def _compared(tree: ast.AST) -> Iterator[ast.expr]:
 def _text_cleaned(tree: ast.AST) -> Iterator[ast.AST]:
     """Control characters are looked for, one by one or with a pattern."""
     yield from _calls(tree, "isprintable", "translate", "category")
-    patterns = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node).startswith("re."))
+    calls = (node for node in _nodes(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    patterns = (call for call in calls if isinstance(call.func.value, ast.Name) and call.func.value.id == "re")
     for call in patterns:
         texts = [c.value for c in ast.walk(call) if isinstance(c, ast.Constant) and isinstance(c.value, str)]
         if any(re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\\x[0189]|\\u20[026]|\\033", text) for text in texts):
@@ -171,7 +202,7 @@ def _metric_names_compared(tree: ast.AST) -> Iterator[ast.AST]:
     for call in _calls(tree, "casefold", "lower"):
         if "metric" in ast.unparse(call.func) and any(call in ast.walk(side) for side in _compared(tree)):
             yield call
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names._USUAL:
             yield node
 
@@ -193,7 +224,7 @@ def _values_compared(tree: ast.AST) -> Iterator[ast.AST]:
 )
 def test_text_metric_names_and_values_have_one_home(home: str, copies: Callable[[ast.AST], Iterable[ast.AST]]) -> None:
     """What is harmless, which names mean one metric, and which values are equal is decided in one module each."""
-    places = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in _modules()}
+    places = {_place(path): tree for path, tree in _trees().items()}
     assert list(copies(places.pop(home)))
     found = [
         f"{place}:{node.lineno}: {ast.unparse(node)}"  # type: ignore[attr-defined]
@@ -205,7 +236,8 @@ def test_text_metric_names_and_values_have_one_home(home: str, copies: Callable[
 
 
 @pytest.mark.parametrize(
-    "folder", ["engine/templates", "engine/live", "engine/experiment/tools", "engine/trackers/tools"]
+    "folder",
+    ["engine/templates", "engine/live", "engine/experiment/tools", "engine/trackers/tools", "engine/additions/tools"],
 )
 def test_what_runs_in_the_users_interpreter_is_python_3_9(folder: str) -> None:
     """Its grammar, no `int | str` that is worked out, and no `zip(strict=)`."""

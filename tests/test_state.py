@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from progtrain.engine.status.rows import basis
 from progtrain.engine.status.state import LoopState
+from progtrain.engine.workspace import Workspace
 
 
 def _told(*events: dict[str, Any]) -> LoopState:
@@ -56,3 +59,22 @@ def test_a_new_runner_forgets_the_last_outcome() -> None:
 
 def test_events_of_a_later_progtrain_are_passed_over() -> None:
     assert _told({"event": "something_new", "x": 1}).outcome == ""
+
+
+def test_a_training_and_a_score_that_were_taken_over_are_done(tmp_path: Path) -> None:
+    """Of such a version the journal tells no more than what came after."""
+
+    def shown(*steps: str) -> dict[str, str]:
+        story = _told(STARTED)
+        for step in steps:
+            story.add({"at": "2026-01-01T00:00:00+00:00", "event": "step_started", "version": "v002", "step": step})
+            story.add({"at": "2026-01-01T00:00:00+00:00", "event": "step_done", "version": "v002", "step": step})
+        return {step.name: step.state for step in basis(Workspace(tmp_path), story, "finished", {}).steps}
+
+    told = shown("analyze", "extract", "report")
+    assert [name for name, state in told.items() if state == "done"] == [
+        *("initialize", "train", "evaluate", "analyze", "extract", "report")
+    ]
+    story = _told(STARTED, {"event": "step_started", "version": "v002", "step": "evaluate"})
+    told = {step.name: step.state for step in basis(Workspace(tmp_path), story, "evaluating", {}).steps}
+    assert (told["train"], told["evaluate"], told["analyze"]) == ("done", "running", "pending")

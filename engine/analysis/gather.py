@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from progtrain.advisor.interface import Candidate, Tried
@@ -19,13 +19,24 @@ from progtrain.engine.analysis.advise.candidates import (
 from progtrain.engine.analysis.advise.diagnosis import diagnose
 from progtrain.engine.analysis.advise.tuning import Situation
 from progtrain.engine.analysis.compare.deltas import comparer, judge, metric_rows, trade_offs
+from progtrain.engine.analysis.compare.pairs import Runs
+from progtrain.engine.analysis.compare.repeats import Reported, runs_of
 from progtrain.engine.analysis.facts import metric_text, signed_text, tell
 from progtrain.engine.analysis.measure.failures import find_flips, find_slices, find_worst
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.measure.reading import read_samples, read_version
 from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.analysis.measure.signs import signs
-from progtrain.engine.analysis.types import Comparison, Insight, Limits, MetricRow, SampleRow, Verdict, VersionRecord
+from progtrain.engine.analysis.types import (
+    Comparison,
+    Insight,
+    Limits,
+    MetricRow,
+    Repeat,
+    SampleRow,
+    Verdict,
+    VersionRecord,
+)
 from progtrain.engine.errors import InputError
 from progtrain.engine.hooks import record_of
 from progtrain.engine.schema import Metric
@@ -38,14 +49,16 @@ def gather(
     limits: Limits,
     history: Sequence[VersionRecord],
     beside: Sequence[VersionRecord] = (),
+    repeats: Mapping[str, Sequence[Repeat]] | None = None,
 ) -> Insight:
     """Facts, diagnosis, comparisons and candidates of an evaluated version.
 
     `history` holds the versions before it, and this one too where base and operation are known (else its script
-    is read); later ones are ignored. `beside`: what experiments tried on versions, which is not offered again. Raises
-    `InputError` where `eval_score.json` or the script cannot be read; all else that is missing becomes a warning.
+    is read); later ones are ignored. `beside`: what experiments tried on versions, which is not offered again.
+    `repeats`: of versions, what their scripts came to with other seeds. Raises `InputError` where `eval_score.json` or
+    the script cannot be read; all else that is missing becomes a warning.
     """
-    return _Gathering(ws, version, limits, history, beside).insight()
+    return _Gathering(ws, version, limits, history, beside, repeats or {}).insight()
 
 
 class _Gathering:
@@ -56,6 +69,7 @@ class _Gathering:
         limits: Limits,
         history: Sequence[VersionRecord],
         beside: Sequence[VersionRecord],
+        repeats: Mapping[str, Sequence[Repeat]],
     ) -> None:
         self.ws, self.version, self.limits = ws, version, limits
         self.warnings: list[str] = []
@@ -71,7 +85,8 @@ class _Gathering:
         base = next((record for record in self.earlier if record.version == self.record.base), None)
         self.base = base or (self.previous if self.record.operation else None)
         self.others = self._samples_of(self.previous, self.best_earlier, self.base)
-        self.compare_with = comparer(self.samples, self.others, limits.seed)
+        self.repeats = repeats
+        self.compare_with = comparer(version, self._runs(), self._reported(), limits.seed)
         best_epoch = self.measured.shape.best_epoch
         self.training = record_of(ws, version)
         self.warnings += signs(ws, version, self.training, best_epoch, self.samples)
@@ -120,6 +135,23 @@ class _Gathering:
                 reason = record.why_not or "was scored by another evaluator or on other data"
                 self.warnings.append(f"{version} {reason}: it is not compared")
         return found
+
+    def _runs(self) -> dict[str, Runs]:
+        """Of this version and of those that it is compared with."""
+        known = {record.version: record for record in (*self.earlier, self.record)}
+        samples = {**self.others, self.version: self.samples}
+        return {
+            version: runs_of(known[version].metrics, held, self.repeats.get(version, ()))
+            for version, held in samples.items()
+            if known[version].comparable
+        }
+
+    def _reported(self) -> Reported:
+        return {
+            record.version: [record.metrics, *(repeat.metrics for repeat in self.repeats.get(record.version, ()))]
+            for record in (*self.earlier, self.record)
+            if record.comparable
+        }
 
     def _samples(self, record: VersionRecord | None) -> PerSample | None:
         return self.others.get(record.version) if record else None

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Frozen, Tried
 from progtrain.engine.script.action.catalogue import find_recipe, with_words
 
 _PARTS = frozenset({"optimizer", "schedule", "loss", "model", "data", "trainer"})
+
+#: what is said where no two runs tell what another seed does
+NOT_MEASURED = "seed noise not measured"
 
 Verdict = Literal["better", "worse", "within noise"]
 
@@ -86,6 +90,18 @@ class VersionRecord:
         return self.verdict_base or self.verdict_previous
 
 
+@dataclass(frozen=True)
+class Repeat:
+    """A training and evaluation of a version's script that differs from the version's own in its seed alone."""
+
+    #: "r1", or where else it is from: "before-1", "experiment seeds/v002-s7"
+    name: str
+    seed: int | None
+    metrics: Mapping[str, float | None]
+    #: outcomes of single samples; None where there are none
+    per_sample: Path | None = None
+
+
 class Comparison(Frozen):
     """Paired bootstrap of one metric between two versions over the validation samples that both have."""
 
@@ -100,9 +116,22 @@ class Comparison(Frozen):
     low: float
     high: float
     verdict: Verdict
-    #: common samples
+    #: common samples; 0 where the runs alone tell
     n: int
     method: str
+    #: runs of the other and of this one that differ in the seed alone, the versions' own among them
+    runs: tuple[int, int] = (1, 1)
+    #: standard deviation between such runs, with its degrees of freedom, and whose runs told it; None: not measured
+    noise_sd: float | None = None
+    noise_freedom: int = 0
+    noise_from: str = ""
+
+    @property
+    def seed_noise(self) -> str:
+        """For people, beside the verdict."""
+        if self.noise_sd is None:
+            return NOT_MEASURED
+        return f"seed noise {self.noise_sd:.2g} from {self.noise_freedom + 1} runs of {self.noise_from}"
 
 
 class MetricRow(Frozen):

@@ -134,14 +134,18 @@ def _row(held: RunState, folder: ExperimentFolder, numbers: list[str]) -> tuple[
     told = progress_of(held, folder)
     step = f" {told['step']}/{told.get('steps') or '?'}" if told.get("step") is not None else ""
     seen = held.at_work.seen if held.at_work else None
+    reason = f"{held.cause}: {held.reason}" if _is_new(held) else held.reason
+    if held.phase == "evaluating":
+        done, _, reason = reason.partition("; ")
+        step = f" {done}"
     return (
         held.run.name,
-        f"{held.phase}{f' {held.reason}' if held.phase == 'evaluating' else step}",
+        f"{held.phase}{step}",
         held.training.attempt or "",
         *numbers,
         values.show(seen.job or "") if seen else "",
         seen.node or "" if seen else "",
-        "" if held.phase == "evaluating" else f"{held.cause}: {held.reason}" if _is_new(held) else held.reason,
+        "; ".join(filter(None, (reason, held.advice))),
     )
 
 

@@ -25,22 +25,30 @@ def events_from_now(ws: Workspace) -> LineReader:
     return reader
 
 
-def until_end(ws: Workspace, runner: subprocess.Popen[bytes], events: LineReader, *, as_json: bool = False) -> int:
+def until_end(
+    ws: Workspace,
+    runner: subprocess.Popen[bytes],
+    events: LineReader,
+    *,
+    as_json: bool = False,
+    quiet: bool = False,
+) -> int:
     """Shows what happens until the runner ends; its exit code. Ctrl-C ends the following, not the loop.
 
-    As lines for people, with a line of progress on a terminal; or every event of the journal as a line of JSON.
+    As lines for people, with a line of progress on a terminal; or every event of the journal as a line of JSON; or,
+    `quiet`, errors and warnings alone.
     """
-    view = WorkspaceView(ws.root) if sys.stdout.isatty() and not as_json else None
+    view = WorkspaceView(ws.root) if sys.stdout.isatty() and not (as_json or quiet) else None
     shown = 0
     try:
         while runner.poll() is None:
-            shown = _look(events, view, shown, as_json)
+            shown = _look(events, view, shown, as_json, quiet)
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         overwrite("", shown)
         say("not followed any longer; the loop goes on. progtrain status shows it, progtrain stop ends it", error=True)
         return 130
-    _look(events, None, shown, as_json)
+    _look(events, None, shown, as_json, quiet)
     if runner.returncode in {Busy.exit_code, StorageError.exit_code}:
         # on a full disk there may be no room for the message either
         said = tail(ws.runner_log).strip() or str(full_disk(ws.root))
@@ -51,14 +59,14 @@ def until_end(ws: Workspace, runner: subprocess.Popen[bytes], events: LineReader
     return runner.returncode
 
 
-def _look(events: LineReader, view: WorkspaceView | None, shown: int, as_json: bool) -> int:
+def _look(events: LineReader, view: WorkspaceView | None, shown: int, as_json: bool, quiet: bool) -> int:
     """Says what is new. Returns the width of the line of progress that then stands there."""
     for event in events.read():
         if as_json:
             print_json("event", event, lines=True)
-        elif line := told(event):
+        elif (line := told(event)) and not (quiet and event["event"] not in _ERRORS):
             shown = overwrite("", shown)
-            say(line, error=event["event"] in {"warning", "loop_failed"})
+            say(line, error=event["event"] in _ERRORS)
     return shown if as_json else overwrite(progress_line(view.snapshot()) if view else "", shown)
 
 
@@ -75,7 +83,11 @@ def progress_line(snapshot: Snapshot) -> str:
     return f"      {share}{epoch}step {progress.step}/{progress.steps or '?'}  {left}"
 
 
+_ERRORS = frozenset({"warning", "loop_failed", "repeat_failed"})
 _LINES = {
+    "repeat_started": "{version}  repeat {number} of {of}, {run} …",
+    "repeat_done": "{version}  {run}, seed {seed}: {text}",
+    "repeat_failed": "{version}  {run}, seed {seed}, failed: {summary}",
     "attempt_failed": "{version}  attempt {attempt} failed: {summary}",
     "repair_applied": "{version}  repaired: {summary}",
     "warning": "warning: {text}",

@@ -21,6 +21,9 @@ Kind = Literal[
     "step_started",  # version, step, reasons
     "step_done",  # version, step, seconds, text, command
     "attempt_failed",  # version, attempt, cause, summary
+    "repeat_started",  # version, run, seed, number, of
+    "repeat_done",  # version, run, seed, text, seconds, command
+    "repeat_failed",  # version, run, seed, summary
     "repair_applied",  # version, attempt, summary
     "draft_started",  # version, round
     "draft_ready",  # version, round, author, chosen, seconds

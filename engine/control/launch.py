@@ -29,6 +29,11 @@ class Options(BaseModel):
     devices: str | None = None
     #: whether each script starts in a new interpreter; by default not where that is safe
     cold: bool | None = None
+    #: not the loop: sees to it that a version has so many repeats
+    repeat: str | None = None
+    times: int = 3
+    #: with the version's own seed
+    same_seed: bool = False
     #: whether the baseline is run up to its training before changes to it are proposed
     probe: bool = True
 

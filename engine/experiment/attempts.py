@@ -64,9 +64,11 @@ def _submit(
     request = worker_of(piece).request(piece, attempt, resume=bool(changes.get("resume")))
     logs = piece.folder.evaluations if piece.cell else piece.folder.path
     update: dict[str, Any] = {"resources": resources_of(plan, changes).model_copy(update={"logs": str(logs)})}
+    limits = [request.timeout_seconds, piece.experiment.rules.timeout_seconds]
     # an estimate is no reason to end what nobody else waits for
     if plan.resources.executor == "local" and plan.resources.time != "auto" and (limit := minutes(plan)):
-        update["timeout_seconds"] = limit * 60.0
+        limits.append(limit * 60.0)
+    update["timeout_seconds"] = min((limit for limit in limits if limit is not None), default=None)
     if gpus:
         update["environment"] = {**request.environment, devices.VARIABLE: ",".join(gpus)}
     for folder in (attempt.path.parent, logs):

@@ -46,6 +46,8 @@ class RunRow(NamedTuple):
     phase: state.Phase
     #: why, in words; empty where the phase says it all
     reason: str = ""
+    #: what to do about its failure; empty where it has not failed
+    advice: str = ""
     #: what of it has a job: "train", or the name of an evaluation; else empty
     what: str = ""
     #: of the job that runs: `epoch`, `epochs`, `step`, `steps`, `seconds_left`, each where it is known
@@ -161,6 +163,7 @@ def _row(held: RunState, folder: ExperimentFolder, varied: Sequence[str]) -> Run
         values=tuple(values.show(parameters[key]) if key in parameters else "" for key in varied),
         phase=held.phase,
         reason=": ".join(filter(None, (cause, held.reason))),
+        advice=held.advice,
         what=part.what if part else "",
         progress=progress_of(held, folder),
         job=str(seen.job or "") if seen else "",
@@ -296,12 +299,12 @@ def _verdicts(folder: ExperimentFolder, task: str | None, metric: str) -> tuple[
 
 def plots_of(ws: Workspace, name: str) -> list[Plot]:
     """All that can be drawn of an experiment's results. Takes a while. Raises `InputError` where there is nothing."""
-    from progtrain.engine.experiment import compare, plots  # numpy comes with them
+    from progtrain.engine.experiment import compare, plots, report  # numpy comes with them
 
     folder = folders.existing(ws, name)
     plan = plans.read(folder)
     rows = compare.ordered(plan, results.read(folder))
-    found = compare.measures(folder, rows)
+    found = report.chief_first(plan, compare.measures(folder, rows), goal.primary_metric(goal.read(ws)))
     drawn = plots.plots(folder, plan, rows, found, compare.differences(plan, rows, found))
     if not drawn:
         fix = f"progtrain experiment run {name}, or see its status"

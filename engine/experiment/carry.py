@@ -49,8 +49,12 @@ class Carrier:
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
     _written: tuple[float, Any] = (-math.inf, None)
     _done: dict[str, Sequence[Part]] = field(default_factory=dict)
+    #: of a search: nothing that has ended is read twice
+    _trials: dict[str, search.Trial] = field(default_factory=dict)
+    _curves: search.Curves = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._rows = results.following(self.experiment.folder)
         self.refresh()
 
     def refresh(self) -> None:
@@ -190,11 +194,11 @@ class Carrier:
         plan, folder = self.experiment.plan, self.experiment.folder
         if plan.search is None or self.wanted or self.tool:
             return False
-        for training, told in search.losers(plan, self.states, folder):
+        for training, told in search.losers(plan, self.states, folder, self._curves):
             search.end_early(training, told, folder)
             text = f"ends early: after epoch {told['epoch']} {plan.search.metric} is {values.metric(told['value'])}"
             self.log.write("note", text, run=training.run.name, what=training.what, **told)
-        known = search.trials(self.states, results.read(folder), plan, folder)
+        known = search.trials(self.states, self._rows, plan, folder, self._trials)
         repeats = [held for held in self.states if held.run.name != held.run.point]
         runs = search.following(plan, known, repeats, folder)
         for run in runs:

@@ -11,29 +11,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from progtrain.engine import metrics, values
-from progtrain.engine.analysis.compare.pairs import verdict
+from progtrain.engine.analysis.compare import noise
+from progtrain.engine.analysis.compare.noise import ALPHA, Interval, Spread
+from progtrain.engine.analysis.compare.pairs import measurer, verdict
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
-from progtrain.engine.analysis.types import Verdict
+from progtrain.engine.analysis.types import NOT_MEASURED, Verdict
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import results, uncertainty
+from progtrain.engine.experiment import results
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.results import Row
-from progtrain.engine.experiment.uncertainty import ALPHA, Interval, Spread
 from progtrain.engine.script import names
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from progtrain.engine.experiment.uncertainty import Measured
+    from progtrain.engine.analysis.compare.pairs import Measured
 
     Array = NDArray[np.float64]
 
 SEED = 42
 #: kinds of plan whose points seldom differ in one variable alone: all are held against the best
 _SCATTERED = ("random", "hpo", "list", "candidates")
-NO_SEED_NOISE = "seed noise not measured"
 
 
 #: note of a comparison by a metric that no single sample has
@@ -94,7 +94,7 @@ class Measure(NamedTuple):
         rows = self.points[point]
         found = self.measured([row.run for row in rows])
         own, drawn = (self.values_of(rows), None) if found is None else found[:2]
-        level = uncertainty.level(own, drawn, self.spread, SEED)
+        level = noise.level(own, drawn, self.spread, SEED)
         if level is None or not metrics.is_share(self.metric) or not 0 <= level[0] <= 1:
             return level
         # the noise of seeds knows of no bounds
@@ -138,8 +138,8 @@ def measures(folder: ExperimentFolder, rows: Sequence[Row]) -> list[Measure]:
             for row in cells:
                 if value_of(row, name) is not None:
                     points.setdefault(row.point, []).append(row)
-            spread = uncertainty.spread_of([[value_of(r, name) or 0.0 for r in runs] for runs in points.values()])
-            measured = uncertainty.measurer(samples, name, SEED)
+            spread = noise.spread_of([[value_of(r, name) or 0.0 for r in runs] for runs in points.values()])
+            measured = measurer(samples, name, SEED)
             found.append(Measure(task, epoch, name, higher, points, spread, measured))
     return [measure for measure in found if measure.points]
 
@@ -159,7 +159,7 @@ def differences(plan: Plan, rows: Sequence[Row], found: Sequence[Measure]) -> li
 def _of_measure(plan: Plan, rows: Sequence[Row], measure: Measure) -> list[Difference]:
     judged = [_compared(pair, measure, rows) for pair in pairs(plan, rows, measure)]
     ps = [one.p for one in judged if one.p is not None]
-    adjusted = iter(uncertainty.holm(ps))
+    adjusted = iter(noise.holm(ps))
     return [
         one if one.p is None else _with_verdict(one, measure.higher_is_better, next(adjusted), len(ps))
         for one in judged
@@ -239,14 +239,14 @@ def _compared(pair: Difference, measure: Measure, rows: Sequence[Row]) -> Differ
     found = measure.measured([row.run for row in (*a, *b)])
     notes = [*_unplanned((*a, *b)), *_missing(pair, measure, rows)]
     if measure.spread is None:
-        notes.append(NO_SEED_NOISE)
+        notes.append(NOT_MEASURED)
     values_a, values_b, at = measure.values_of(a), measure.values_of(b), len(a)
     if found is None:
-        interval = uncertainty.difference((values_a, None), (values_b, None), measure.spread, SEED)
+        interval = noise.difference((values_a, None), (values_b, None), measure.spread, SEED)
         notes.append(SEEDS_ALONE)
     else:
         own, drawn, count = found
-        interval = uncertainty.difference((own[:at], drawn[:, :at]), (own[at:], drawn[:, at:]), measure.spread, SEED)
+        interval = noise.difference((own[:at], drawn[:, :at]), (own[at:], drawn[:, at:]), measure.spread, SEED)
         made = made._replace(samples=count)
         most = max(results.samples_of(m) for row in (*a, *b) for m in row.metrics)
         if count < most:
@@ -311,7 +311,7 @@ def results_table(rows: Sequence[Row], found: Sequence[Measure]) -> list[dict[st
             whole = measure.level(point)
             for row in of_point:
                 single = measure.measured([row.run])
-                own = None if single is None else uncertainty.level(single[0], single[1], None, SEED)
+                own = None if single is None else noise.level(single[0], single[1], None, SEED)
                 lines.append(_line(row, measure, own, whole, len(of_point)))
     told = {(line["run"], line["task"], line["epoch"]) for line in lines}
     lines += [_about(row) for row in rows if (row.run, row.task or "", row.epoch) not in told]

@@ -57,12 +57,18 @@ _SETTINGS = {
     "num_warmup_steps": "warmup",
     "clip_grad_norm": "gradient_clip",
 }
-#: settings of torchtune's own, with no like here
-_NO_LIKE = frozenset(
-    {"dataset_type", "packed", "train_on_input", "validation_during_training", "lr_scheduler", "run_val_every_n_steps"}
-    | {"log_every_n_steps", "save_adapter_weights_only", "enable_activation_checkpointing", "gpus", "optimizer", "loss"}
-    | {"lora_attn_modules", "apply_lora_to_mlp", "num_workers", "compile", "conditions"}
+#: keys of torchtune's configs, with no like in peft
+_OF_TORCHTUNE = frozenset(
+    {"packed", "train_on_input", "run_val_every_n_steps", "log_every_n_steps", "save_adapter_weights_only", "compile"}
+    | {"enable_activation_checkpointing", "lora_attn_modules", "apply_lora_to_mlp"}
 )
+#: what is one component of such a config or another, or nothing in it
+_NO_LIKE = frozenset(
+    {"dataset_type", "validation_during_training", "lr_scheduler", "gpus", "optimizer", "loss", "num_workers"}
+    | {"conditions"}
+)
+#: a run's config, as cruijff_kit and we write it
+_CONFIG = "finetune.yaml"
 #: of a single run
 _OF_DATA = ("dataset_path", "eval_dataset_path")
 _TYPES = {"fine-tuned": "trained", "control": "control", "eval-only": "eval-only"}
@@ -163,11 +169,11 @@ def _plan(found: Mapping[str, Any], asked: Mapping[str, Any], file: Path, notes:
     left = [key for key in ("project", "purpose", "dir", "date") if asked.get(key)]
     notes += [f"experiment.{key} has no place in a plan: {asked[key]}" for key in left]
     tools = _mapping(found, "tools", file)
-    if tools.get("preparation") == "torchtune":
-        notes.append("the runs train by the worker peft, with the settings that torchtune was to have")
-    controls = _settings(_mapping(found, "controls", file), "controls", file, notes)
+    tool = "torchtune" if tools.get("preparation") == "torchtune" else "peft"
+    controls = _settings(_mapping(found, "controls", file), "controls", file, notes, tool)
     # what varies stands in the runs themselves, under the names that they have
-    _settings(_mapping(found, "variables", file), "variables", file, notes)
+    _settings(_mapping(found, "variables", file), "variables", file, notes, tool)
+    recipe = _config(asked, runs, file, notes) if tool == "torchtune" else "lora"
     parts = {
         "experiment": {
             "name": asked["name"],
@@ -175,24 +181,44 @@ def _plan(found: Mapping[str, Any], asked: Mapping[str, Any], file: Path, notes:
             "hypothesis": asked.get("hypothesis") or "",
             "kind": "list",
         },
-        "tools": {"training": "peft", "evaluation": ["inspect"]},
-        "base": {"recipe": "lora", "model": {"path": _model(found, runs, file)}, "data": _data(found, file, notes)},
+        "tools": {"training": tool, "evaluation": ["inspect"]},
+        "base": {"recipe": recipe, "model": {"path": _model(found, runs, file)}, "data": _data(found, file, notes)},
         "controls": controls,
-        "runs": {"add": [_run(run, at, file, notes) for at, run in enumerate(runs)]},
+        "runs": {"add": [_run(run, at, file, notes, tool) for at, run in enumerate(runs)]},
         "resources": _resources(runs, file, notes),
         "evaluation": _evaluation(_mapping(found, "evaluation", file), file, notes),
     }
     return {key: value for key, value in parts.items() if value}
 
 
-def _settings(held: Mapping[str, Any], section: str, file: Path, notes: list[str]) -> dict[str, Any]:
+def _config(asked: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], file: Path, notes: list[str]) -> str:
+    """That of the first run which has one; else where one is to be put."""
+    places = [Path(str(asked["dir"])).expanduser()] if asked.get("dir") else []
+    names = [str(run.get("name")) for run in runs if run.get("type", "fine-tuned") == "fine-tuned"]
+    there = (place.absolute() / name / _CONFIG for place in (*places, file.parent) for name in names)
+    if (found := next((path for path in there if path.is_file()), None)) is not None:
+        return str(found)
+    notes.append(
+        f"put torchtune's config for this model into the workspace, as {_CONFIG}: `tune ls` lists them, "
+        f"`tune cp NAME {_CONFIG}` copies one"
+    )
+    return _CONFIG
+
+
+def _settings(held: Mapping[str, Any], section: str, file: Path, notes: list[str], tool: str) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, value in held.items():
-        if name in _NO_LIKE:
-            notes.append(f"{section}.{name} is torchtune's own, and left out")
+        if name in _OF_TORCHTUNE and tool == "torchtune":
+            made[name] = number(value)
+            continue
+        if name in _NO_LIKE or name in _OF_TORCHTUNE:
+            why = "stands in the config itself" if tool == "torchtune" else "is torchtune's own"
+            notes.append(f"{section}.{name} {why}, and is left out")
+            continue
+        if name == "system_prompt" and not value:
             continue
         if name not in _SETTINGS:
-            near = nearest(name, [*_SETTINGS, *_NO_LIKE], 1)
+            near = nearest(name, [*_SETTINGS, *_OF_TORCHTUNE, *_NO_LIKE], 1)
             fix = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(_SETTINGS))}"
             raise InputError(f"there is no setting {name!r}", file=file, place=f"key {section}.{name}", fix=fix)
         made[_SETTINGS[name]] = number(value)
@@ -219,7 +245,7 @@ def _data(found: Mapping[str, Any], file: Path, notes: list[str]) -> dict[str, A
     return {"train": path} if path else {}
 
 
-def _run(run: Mapping[str, Any], at: int, file: Path, notes: list[str]) -> dict[str, Any]:
+def _run(run: Mapping[str, Any], at: int, file: Path, notes: list[str], tool: str) -> dict[str, Any]:
     place = f"runs[{at}]"
     kind = str(run.get("type", "fine-tuned"))
     if kind not in _TYPES:
@@ -234,7 +260,7 @@ def _run(run: Mapping[str, Any], at: int, file: Path, notes: list[str]) -> dict[
     if kind == "eval-only":
         made["checkpoint"] = run.get("model")
     elif kind == "fine-tuned":
-        made["parameters"] = _settings(parameters, f"{place}.parameters", file, notes)
+        made["parameters"] = _settings(parameters, f"{place}.parameters", file, notes, tool)
     return made
 
 

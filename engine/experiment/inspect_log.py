@@ -53,6 +53,14 @@ def _first_error(log: Mapping[str, Any]) -> str:
     return str(error.get("message") or "")
 
 
+def used(log: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that the rules may lock, with the values that the evaluation had; without those that it left alone."""
+    evaluated = log["eval"]
+    seed = (evaluated.get("model_generate_config") or {}).get("seed")
+    found = {"seed": seed, "val_batch_size": (evaluated.get("model_args") or {}).get("batch_size")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def scores(log: Mapping[str, Any], wanted: Sequence[str], directions: Any, file: Path) -> list[Score]:
     """`wanted`: the scorers that count, all where it is empty. `directions`: whether higher is better, of all metrics
     or by their names. Raises `InputError` where a scorer is not among them."""

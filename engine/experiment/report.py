@@ -31,11 +31,12 @@ def analyze(folder: ExperimentFolder, plan: Plan, ws: Workspace) -> list[Path]:
     if not found:
         fix = f"progtrain experiment run {folder.name}, or see its status"
         raise InputError("nothing to analyze: no evaluation has given a number yet", file=folder.results, fix=fix)
+    found = chief_first(plan, found, goal.primary_metric(goal.read(ws)))
     told = compare.differences(plan, rows, found)
     write_text(folder.results_table, as_csv(compare.results_table(rows, found)))
     write_text(folder.comparisons, as_csv(compare.comparisons_table(told)))
     drawn = _draw(folder, plots.plots(folder, plan, rows, found, told))
-    write_text(folder.report, report(plan, rows, found, told, drawn, goal.primary_metric(goal.read(ws))))
+    write_text(folder.report, report(plan, rows, found, told, drawn))
     return [folder.results_table, folder.comparisons, *drawn, folder.report]
 
 
@@ -61,16 +62,16 @@ def report(
     found: Sequence[Measure],
     told: Sequence[Difference],
     drawn: Sequence[Path],
-    primary: str,
 ) -> str:
+    """`found`: the one that the question is answered by first."""
     asked = plan.experiment
-    first = chief(plan, found, primary)
+    first = found[0]
     lines = [f"# {_shown(asked.name)}", ""]
     lines += [f"**{_shown(asked.question, 400)}**", ""] if asked.question else []
     lines += [*answer(plan, first, [one for one in told if _is_of(one, first)], search.told(plan, rows)), ""]
     if asked.hypothesis:
         lines += [f"The hypothesis was: {_shown(asked.hypothesis, 400)}", ""]
-    for measure in [first, *(one for one in found if one is not first)]:
+    for measure in found:
         lines += _measured(measure, [one for one in told if _is_of(one, measure)])
     lines += ["## What failed", "", *_failures(rows), ""]
     lines += ["## What the numbers cannot say", "", *(f"- {text}" for text in _limits(plan, rows, found, told)), ""]
@@ -90,6 +91,12 @@ def chief(plan: Plan, found: Sequence[Measure], primary: str) -> Measure:
     """The metric that a search is after, or the rules' primary one; else the first of the first evaluation."""
     wanted = plan.search.metric if plan.search else primary
     return next((one for one in found if metrics.same(one.metric, wanted)), found[0])
+
+
+def chief_first(plan: Plan, found: Sequence[Measure], primary: str) -> list[Measure]:
+    """For whatever is read from its beginning: tables, plots."""
+    first = chief(plan, found, primary) if found else None
+    return sorted(found, key=lambda one: one is not first)
 
 
 # the answer

@@ -5,7 +5,7 @@ The runner appends, everybody reads; lines are never changed, and the last one a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -107,18 +107,33 @@ def read(folder: ExperimentFolder) -> list[Row]:
 
 
 def read_file(path: Path) -> list[Row]:
+    return _following(LineReader(path))()
+
+
+def following(folder: ExperimentFolder) -> Callable[[], list[Row]]:
+    """As `read`, each time it is asked: it then reads no more than what is new."""
+    return _following(LineReader(folder.results))
+
+
+def _following(reader: LineReader) -> Callable[[], list[Row]]:
     runs: dict[str, dict[tuple[str | None, str | int | None], Row]] = {}
-    for line in LineReader(path).read():
-        if row := _row(line):
-            mine = runs.setdefault(row.run, {})
-            if row.task is None:
-                # the training itself: what was measured of an earlier one is over
-                mine.clear()
-            else:
-                # a training that failed, and went well when it was started again
-                mine.pop((None, None), None)
-            mine[row.task, row.epoch] = row
-    return [row for mine in runs.values() for row in mine.values()]
+
+    def rows() -> list[Row]:
+        if reader.restarted():
+            runs.clear()
+        for line in reader.read():
+            if row := _row(line):
+                mine = runs.setdefault(row.run, {})
+                if row.task is None:
+                    # the training itself: what was measured of an earlier one is over
+                    mine.clear()
+                else:
+                    # a training that failed, and went well when it was started again
+                    mine.pop((None, None), None)
+                mine[row.task, row.epoch] = row
+        return [row for mine in runs.values() for row in mine.values()]
+
+    return rows
 
 
 def _row(line: Mapping[str, Any]) -> Row | None:

@@ -112,7 +112,7 @@ def problems(experiment: Experiment, planned: list[Run]) -> list[InputError]:
     """What keeps the plan's settings and actions from being made, each told once, with its key in the plan."""
     found: list[InputError] = []
     seen: set[tuple[str, str]] = set()
-    free: set[str] = set()
+    asked: set[str] = set()
     try:
         source = _joined(workspace(experiment), base(experiment)) if experiment.plan.base.script else None
     except InputError as error:
@@ -128,9 +128,10 @@ def problems(experiment: Experiment, planned: list[Run]) -> list[InputError]:
                 continue
             seen.add((name, repr(value)))
             try:
-                if put(source, name, value) is not source and name not in free:
+                if put(source, name, value) is not source and name not in asked:
+                    # whatever its value
+                    asked.add(name)
                     _refuse(experiment, source, name, value)
-                    free.add(name)
             except InputError as error:
                 found.append(_in_plan(experiment, error, _key(experiment, name)))
     return found
@@ -164,7 +165,7 @@ def reaches_out(experiment: Experiment) -> list[InputError]:
 def rules_of(experiment: Experiment, run: Run) -> Rules:
     """Those that a finished run is checked against: repeated runs have seeds of their own."""
     rules = experiment.rules
-    if run.seed is None or _SEED not in rules.stated or not _repeats(experiment):
+    if run.seed is None or _SEED not in rules.stated or not has_own_seeds(experiment):
         return rules
     return replace(rules, stated={**rules.stated, _SEED: run.seed})
 
@@ -235,7 +236,7 @@ def _refusal(experiment: Experiment, source: str, name: str) -> str | None:
     touched = SetOperation(setting=name, to=None).touches(source)
     if _SEED in touched:
         stated = _SEED in {canonical(key) for key in rules.training_config} | rules.instruction.locked
-        by_rules = _SEED in rules.stated and not _repeats(experiment)
+        by_rules = _SEED in rules.stated and not has_own_seeds(experiment)
         return f"locked by the rules: {_SEED}" if stated or by_rules else None
     return next_script.limits(rules).refusal(touched)
 
@@ -248,7 +249,7 @@ def _without_effect(experiment: Experiment, source: str, name: str) -> str | Non
     return at_run_time.without_effect({"operation": "set"}, touched, source, record, arguments)
 
 
-def _repeats(experiment: Experiment) -> bool:
+def has_own_seeds(experiment: Experiment) -> bool:
     """Whether its runs have seeds of their own, beside the one with which all else is done."""
     plan = experiment.plan
     return plan.repeats > 1 or plan.experiment.kind in ("repeats", "hpo")

@@ -7,7 +7,7 @@ halving without waiting for each other (ASHA; Li et al., 2020).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -19,7 +19,8 @@ from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan, Range, Search
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.experiment.state import AT_WORK, SETTLED, Part, RunState
-from progtrain.engine.files import LineReader, try_read_json, write_json
+from progtrain.engine.files import LineReader, try_read_json, write_json, write_text
+from progtrain.engine.workspace import JobFolder
 
 if TYPE_CHECKING:
     import optuna
@@ -40,6 +41,10 @@ class Trial(NamedTuple):
     status: Literal["open", "done", "pruned", "failed"]
     #: by the metric of the search; None: not measured
     value: float | None = None
+
+
+#: of trainings: epochs that are over -> the metric after them
+Curves = dict[JobFolder, dict[int, float]]
 
 
 def higher_is_better(search: Search) -> bool:
@@ -73,11 +78,27 @@ def problems(plan: Plan, folder: ExperimentFolder) -> list[InputError]:
 # what is known
 
 
-def trials(states: Sequence[RunState], rows: Sequence[Row], plan: Plan, folder: ExperimentFolder) -> list[Trial]:
-    """In the order in which they were asked for; repetitions of the winner are none."""
+def trials(
+    states: Sequence[RunState],
+    rows: Callable[[], Sequence[Row]],
+    plan: Plan,
+    folder: ExperimentFolder,
+    known: dict[str, Trial],
+) -> list[Trial]:
+    """In the order in which they were asked for; repetitions of the winner are none.
+
+    `known`: those that are done, from one call to the next: `rows` is asked only where there are others.
+    """
     assert plan.search is not None
     own = [held for held in states if held.run.name.startswith("trial") and held.run.name == held.run.point]
-    return [_trial(held, rows, plan.search, folder) for held in sorted(own, key=lambda held: held.run.name)]
+    done = {held.run.name for held in own if held.phase == "done"} - known.keys()
+    told = rows() if done else ()
+    found = {
+        held.run.name: known.get(held.run.name) or _trial(held, told, plan.search, folder)
+        for held in sorted(own, key=lambda held: held.run.name)
+    }
+    known |= {name: found[name] for name in done}
+    return list(found.values())
 
 
 def _trial(held: RunState, rows: Sequence[Row], search: Search, folder: ExperimentFolder) -> Trial:
@@ -237,13 +258,24 @@ def _index(held: Sequence[Any] | Range, value: Any) -> Any:
 # which trials end early
 
 
-def losers(plan: Plan, states: Sequence[RunState], folder: ExperimentFolder) -> Iterator[tuple[Part, dict[str, Any]]]:
-    """Trainings at work that are not among the better third at a rung that they reached, and what to tell of each."""
+def losers(
+    plan: Plan, states: Sequence[RunState], folder: ExperimentFolder, ended: Curves
+) -> Iterator[tuple[Part, dict[str, Any]]]:
+    """Trainings at work that are not among the better third at a rung that they reached, and what to tell of each.
+
+    `ended`: curves that grow no more, from one call to the next.
+    """
     search = plan.search
     if search is None or search.prune is None:
         return
     own = [held for held in states if held.run.name == held.run.point and held.training.attempt]
-    curves = {held.run.name: _by_epoch(held.training, search, folder) for held in own}
+    curves = {}
+    for held in own:
+        attempt = state.attempt_of(held.training, folder)
+        curve = ended[attempt] if attempt in ended else _by_epoch(held.training, search, folder)
+        curves[held.run.name] = curve
+        if held.training.phase in SETTLED:
+            ended[attempt] = curve
     for held in own:
         if held.training.phase in AT_WORK and pruned(held.training, folder) is None:
             told = _why_ended(held.run.name, curves, higher_is_better(search))
@@ -269,7 +301,8 @@ def end_early(training: Part, told: Mapping[str, Any], folder: ExperimentFolder)
     request = try_read_json(state.attempt_of(training, folder).job)
     stop = ((request or {}).get("environment") or {}).get("PROGTRAIN_STOP_FILE")
     if isinstance(stop, str):
-        Path(stop).touch()
+        # also in place of what its guard wrote there, which holds for one start alone
+        write_text(Path(stop), "")
 
 
 # what came of it

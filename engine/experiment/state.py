@@ -112,6 +112,14 @@ class RunState(NamedTuple):
         return (self.training, *self.cells)
 
     @property
+    def advice(self) -> str:
+        """What to do about its failure; empty where it has not failed."""
+        if self.phase not in ("failed", "lost"):
+            return ""
+        part = next((part for part in self.parts if part.phase == self.phase), None)
+        return str(((part.failure if part else None) or {}).get("advice") or "")
+
+    @property
     def at_work(self) -> Part | None:
         """The part whose job is to be shown."""
         return next((part for part in self.parts if part.phase in AT_WORK), None)
@@ -295,9 +303,17 @@ def _evaluated(training: Part, cells: Sequence[Part]) -> tuple[Phase, str, str]:
         return bad.phase, f"{bad.what}: {bad.reason}", bad.cause
     if not begun:
         return "trained", training.reason, ""
-    waits = next((cell for cell in cells if cell.phase == "waiting"), None)
-    reason = f"{done}/{len(cells)}"
-    return ("waiting", f"{waits.what}: {waits.reason}", "") if waits else ("evaluating", reason, "")
+    if waits := next((cell for cell in cells if cell.phase == "waiting"), None):
+        return "waiting", f"{waits.what}: {waits.reason}", ""
+    return "evaluating", f"{done}/{len(cells)}{_not_begun(cells)}", ""
+
+
+def _not_begun(cells: Sequence[Part]) -> str:
+    """Why the evaluation that comes next does not run yet; empty where one does."""
+    if any(cell.phase in ("running", "checking") for cell in cells):
+        return ""
+    queued = next((cell for cell in cells if cell.phase in ("queued", "submitting") and cell.reason), None)
+    return f"; {queued.what} {queued.phase}: {queued.reason}" if queued else ""
 
 
 # how far a job is

@@ -139,6 +139,7 @@ def as_dict(held: RunState, folder: ExperimentFolder) -> dict[str, Any]:
         "phase": held.phase,
         "reason": held.reason,
         "cause": held.cause,
+        "advice": held.advice,
         "attempts": held.training.attempt,
         "job": seen.job if seen else None,
         "node": seen.node if seen else None,

@@ -24,6 +24,9 @@ GO_ON_LATER = 85
 #: seconds in which a signal that went to the whole job reaches the guard too
 _TOGETHER_SECONDS = 0.3
 
+#: what a guard writes into the stop file, so that it is told from the request of somebody else
+_NEAR_ITS_END = "its time is nearly over\n"
+
 Asked = Callable[[], str]
 #: exit code of a script that ended while nobody here ended it -> why it ended, None: by itself
 Explained = Callable[[int], str | None]
@@ -37,14 +40,14 @@ def listening(folders: list[Path], request: Mapping[str, Any]) -> Iterator[tuple
     """
     told: set[int] = set()
     stop = Path(name) if (name := request.get("environment", {}).get("PROGTRAIN_STOP_FILE")) else None
-    touched: list[Path] = []
+    # the guard of an earlier start was killed before it could do so
+    _take_back(stop)
 
     def hear(number: int, _: FrameType | None) -> None:
         told.add(number)
-        if number == signal.SIGUSR1 and stop is not None and not stop.exists():
-            with contextlib.suppress(OSError):
-                stop.touch()
-                touched.append(stop)
+        if number == signal.SIGUSR1 and stop is not None:
+            with contextlib.suppress(OSError), stop.open("x", encoding="utf-8") as file:
+                file.write(_NEAR_ITS_END)
 
     def asked() -> str:
         replaced = beats()
@@ -69,8 +72,14 @@ def listening(folders: list[Path], request: Mapping[str, Any]) -> Iterator[tuple
         for number, handler in before.items():
             signal.signal(number, handler)
         # it was for this script: the next one is to train
-        for path in touched:
-            path.unlink(missing_ok=True)
+        _take_back(stop)
+
+
+def _take_back(stop: Path | None) -> None:
+    """What a guard asked for. Whoever else wants the training to end wants that of the next start too."""
+    with contextlib.suppress(OSError):
+        if stop is not None and stop.read_text(encoding="utf-8") == _NEAR_ITS_END:
+            stop.unlink()
 
 
 def _beating(folders: list[Path]) -> Asked:

@@ -25,6 +25,7 @@ from progtrain.engine.files import storage_errors, try_read_json, write_json, wr
 from progtrain.engine.jobs import batch, commands
 from progtrain.engine.jobs.base import GO_ON_LATER, LOST, Executor, Seen, as_guard_says, beat_age
 from progtrain.engine.jobs.detached import send
+from progtrain.engine.jobs.listen import BEAT_SECONDS
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.jobs.verdict import FRESH_SECONDS, is_over, verdict
 from progtrain.engine.schema import JobRequest, JobState
@@ -35,6 +36,8 @@ Clock = Callable[[], float]
 #: between two questions, while nothing changes
 _MOST_SECONDS = 120.0
 _TIMED_OUT = f"sbatch timed out after {commands.ANSWER_SECONDS:.0f} s"
+#: a beat that is older is late: Slurm may have killed guard and script at once
+_LATE_SECONDS = 2.5 * BEAT_SECONDS
 #: answers without the job before sbatch is asked again
 _LOOKS = 2
 
@@ -85,7 +88,8 @@ class Slurm(Executor):
             said = (start, guard and guard.status)
             if self._files_said.get(folder) != said:
                 self._files_said[folder], self._wait = said, self._poll
-        if any(folder.submitted.exists() for folder in unclear):
+        late = (folder for folder, (_, guard, beat) in found.items() if self._unclear(guard, beat, _LATE_SECONDS))
+        if any(folder.submitted.exists() for folder in late):
             self._ask()
         return {folder: self._see(folder, *files) for folder, files in found.items()}
 
@@ -133,11 +137,11 @@ class Slurm(Executor):
         data = try_read_json(start.state)
         return start, JobState.model_validate(data) if data is not None else None, beat_age(start)
 
-    def _unclear(self, guard: JobState | None, beat: float | None) -> bool:
-        """Whether the guard's files leave it open how the job is."""
+    def _unclear(self, guard: JobState | None, beat: float | None, fresh: float = math.inf) -> bool:
+        """Whether the guard's files leave it open how the job is: one with a beat that is not fresh may have ended."""
         if guard is not None and guard.status == "ended":
             return guard.ended_by in ("cancelled", "time limit") or guard.exit_code == -9
-        return beat is None or beat >= self._fresh
+        return beat is None or beat >= min(fresh, self._fresh)
 
     def _see(self, folder: JobFolder, start: JobFolder, guard: JobState | None, beat: float | None) -> Seen:
         submitted, asked = try_read_json(folder.submitted) or {}, folder.cancel.exists()

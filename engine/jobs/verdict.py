@@ -1,8 +1,9 @@
 """How a job on a cluster is, from its guard's files and from what Slurm says of it. Neither is believed alone.
 
-In this order: the guard's word that it has ended; a beat that is fresh; an end that Slurm knows of; Slurm's queue; and
-last that Slurm knows nothing of it. A signal from outside is the one end that a guard cannot explain: whether somebody
-cancelled the job, its time was over or it is to be started again, only Slurm knows.
+In this order: the guard's word that it has ended; an end for lack of memory, of which its node tells; a beat that is
+fresh; an end that Slurm knows of; Slurm's queue; and last that Slurm knows nothing of it. A signal from outside is the
+one end that a guard cannot explain: whether somebody cancelled the job, its time was over or it is to be started
+again, only Slurm knows.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ def verdict(
     """
     if guard is not None and guard.status == "ended":
         seen = _after_its_end(guard, row, answered, gone, gone < fresh_seconds, asked, output)
+    elif row is not None and row["state"] in _OVER - _NODE_GONE and _short_of_memory(row, output):
+        # its own node says so, and has ended all of it: the last beat is of before
+        seen = _host_memory()
     elif beat is not None and beat < fresh_seconds:
         lost_sight = row is not None and row["state"] in _NODE_GONE
         seen = Seen("running", "Slurm has lost sight of its node, and it goes on there" if lost_sight else "")

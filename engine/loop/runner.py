@@ -123,6 +123,11 @@ def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = 
 def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, listener: Any) -> int:
     try:
         context = prepare(ws, options, clock=clock, listener=listener)
+        if options.repeat:
+            with closing(context.executor):
+                text = sequence.repeat(context, options.repeat, options.times, same_seed=options.same_seed)
+            journal.write("note", text=text)
+            return 0
         if said := finished(context):
             journal.write("note", text=said)
             return 0

@@ -13,6 +13,8 @@ from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.errors import InputError, NothingToTry
 from progtrain.engine.files import LineReader
 from progtrain.engine.loop.steps import analyze, author, check, evaluate, extract, initialize, report, train
+from progtrain.engine.repeats import run as repeats
+from progtrain.engine.repeats import verdicts
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import StepName
 from progtrain.engine.workspace import Workspace
@@ -100,6 +102,15 @@ def _take_up_rules(context: Context, present: Rules) -> None:
         context.executor.close()
         context.executor = place.executor_of(present)
     context.rules = present
+
+
+def repeat(context: Context, version: str, times: int, *, same_seed: bool) -> str:
+    """Other seeds of a version, and what they say of the verdicts so far. Raises what `repeats.run` does."""
+    try:
+        return repeats.repeat(context, version, times, same_seed=same_seed)
+    finally:
+        if not same_seed:
+            verdicts.reconsider(context)
 
 
 def do_step(context: Context, name: StepName, version: str | None) -> str:

@@ -97,8 +97,9 @@ def _steps(state: LoopState, status: Status) -> tuple[StepView, ...]:
     rows = []
     for number, name in enumerate(STEP_NAMES):
         seconds, done = state.steps.get(name, (None, False))
-        # it is done once, for the first version
-        done = done or (name == "initialize" and state.step not in (None, "initialize"))
+        # a later step comes only after it: it was done for the first version, or taken over
+        is_past = status == "finished" or (state.step in STEP_NAMES and number < STEP_NAMES.index(state.step))
+        done = done or (name in ("initialize", "train", "evaluate") and is_past)
         shown: StepState = "done" if done else "pending"
         if name == state.step and not done:
             shown = "running" if status in WORKING else ends.get(status, "pending")

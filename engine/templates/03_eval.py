@@ -92,7 +92,7 @@ def drawn(ids: list[str], count: int, seed: int) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Evaluates one version, or an external model.")
     parser.add_argument("--version", help="for example v001")
-    parser.add_argument("--split", default="valid", choices=["valid", "test"])
+    parser.add_argument("--split", default="valid", choices=["valid", "test", "train"], help="others with --output")
     parser.add_argument(
         "--checkpoint", default="best.ckpt", metavar="FILE", help="another file of the version's folder"
     )
@@ -118,8 +118,9 @@ class Job:
     def __init__(self, args: argparse.Namespace) -> None:
         self.rules = read_json(ROOT / "user_defined_rules.json")
         config, self.seed = self.rules.get("eval_config") or {}, int(self.rules.get("seed", 42))
-        if args.split == "test" and not (args.output and config.get("final_test")):
-            raise EvalError("the test split is for the final report alone (eval_config.final_test), with --output")
+        if args.split != "valid" and not (args.output and (args.split == "train" or config.get("final_test"))):
+            test = "the test split is for the final report alone (eval_config.final_test), with --output"
+            raise EvalError(test if args.split == "test" else "scores of the train split need a folder: --output DIR")
         self.path, self.split = find_script(args), args.split
         self.name, self.external = args.external or args.version, bool(args.external)
         self.home = ROOT / "Models" / ("external" if args.external else "Artifacts") / self.name

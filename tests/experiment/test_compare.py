@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from progtrain.engine.analysis.compare import noise
+from progtrain.engine.analysis.compare.noise import Interval
+from progtrain.engine.analysis.compare.pairs import measurer
 from progtrain.engine.analysis.measure.samples import PerSample
-from progtrain.engine.experiment import compare, results, uncertainty
+from progtrain.engine.analysis.types import NOT_MEASURED
+from progtrain.engine.experiment import compare, results
 from progtrain.engine.experiment.compare import Difference
 from progtrain.engine.experiment.folder import ExperimentFolder
-from progtrain.engine.experiment.uncertainty import Interval
 from tests.experiment.simulated import a_plan, add, grid, outcomes
 
 RANKS = "variables: {rank: [8, 16]}\n"
@@ -35,15 +38,15 @@ def compared(folder: ExperimentFolder, text: str = RANKS, kind: str = "grid") ->
 def judged(points: Sequence[Sequence[Sequence[bool]]]) -> list[Interval]:
     """Every point against every other; each is its seeds, each of these its samples."""
     samples = {f"{p}/{s}": _samples(right) for p, runs in enumerate(points) for s, right in enumerate(runs)}
-    measured = uncertainty.measurer(samples, "accuracy", 42)
+    measured = measurer(samples, "accuracy", 42)
     told = measured(list(samples))
     assert told is not None
     own, drawn, _ = told
     each = len(points[0])
     parts = [slice(p * each, (p + 1) * each) for p in range(len(points))]
-    spread = uncertainty.spread_of([list(own[part]) for part in parts])
+    spread = noise.spread_of([list(own[part]) for part in parts])
     pairs = itertools.combinations(parts, 2)
-    made = [uncertainty.difference((own[a], drawn[:, a]), (own[b], drawn[:, b]), spread, 42) for a, b in pairs]
+    made = [noise.difference((own[a], drawn[:, a]), (own[b], drawn[:, b]), spread, 42) for a, b in pairs]
     return [interval for interval in made if interval]
 
 
@@ -63,13 +66,13 @@ def experiments(count: int, accuracies: Sequence[float], seeds: int, samples: in
 
 def test_equal_points_with_other_seeds_are_within_noise_in_95_of_100_experiments() -> None:
     """Three points of one accuracy, three comparisons: an experiment counts only where none of them is called real."""
-    quiet = [all(p > 0.05 for p in uncertainty.holm([i[3] for i in one])) for one in experiments(100, [0.8] * 3, 3)]
+    quiet = [all(p > 0.05 for p in noise.holm([i[3] for i in one])) for one in experiments(100, [0.8] * 3, 3)]
     assert sum(quiet) >= 95
 
 
 def test_five_points_are_found() -> None:
     found = experiments(10, [0.80, 0.80, 0.85], 3, samples=1000)
-    adjusted = [uncertainty.holm([interval[3] for interval in one]) for one in found]
+    adjusted = [noise.holm([interval[3] for interval in one]) for one in found]
     # of (first, second), (first, third), (second, third) the last two are real
     assert sum(p <= 0.05 for ps in adjusted for p in ps[1:]) >= 17 and sum(ps[0] <= 0.05 for ps in adjusted) <= 1
 
@@ -87,8 +90,8 @@ def test_noise_of_the_seeds_counts() -> None:
 
 def test_holm_counts_the_comparisons() -> None:
     # by hand: 0.01 * 4, 0.02 * 3 = 0.06, 0.03 * 2 = 0.06 (never below the one before), 0.9
-    assert uncertainty.holm([0.02, 0.9, 0.01, 0.03]) == pytest.approx([0.06, 0.9, 0.04, 0.06])
-    assert uncertainty.holm([]) == []
+    assert noise.holm([0.02, 0.9, 0.01, 0.03]) == pytest.approx([0.06, 0.9, 0.04, 0.06])
+    assert noise.holm([]) == []
 
 
 def test_effects_that_no_draw_contradicts_have_a_p_that_many_comparisons_can_be_held_against() -> None:
@@ -99,8 +102,8 @@ def test_effects_that_no_draw_contradicts_have_a_p_that_many_comparisons_can_be_
 
 
 def test_the_spread_between_seeds_is_pooled_over_the_points() -> None:
-    assert uncertainty.spread_of([[1.0], [2.0]]) is None
-    spread = uncertainty.spread_of([[1.0, 3.0], [5.0, 5.0, 8.0], [2.0]])
+    assert noise.spread_of([[1.0], [2.0]]) is None
+    spread = noise.spread_of([[1.0, 3.0], [5.0, 5.0, 8.0], [2.0]])
     assert spread is not None and spread[1] == 3
     assert spread[0] == pytest.approx(np.sqrt((2 + 6) / 3))
 
@@ -117,7 +120,7 @@ def test_points_are_held_against_the_control_and_along_each_variable(folder: Exp
         ("control", "", "base", "rank16", "better"),
         ("variable", "rank", "rank8", "rank16", "better"),
     ]
-    assert all(one.family == 3 and one.samples == 300 and compare.NO_SEED_NOISE in one.notes for one in found)
+    assert all(one.family == 3 and one.samples == 300 and NOT_MEASURED in one.notes for one in found)
 
 
 def test_values_come_in_the_order_of_the_plan_and_the_others_stay_fixed(folder: ExperimentFolder) -> None:

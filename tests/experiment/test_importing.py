@@ -11,7 +11,11 @@ import yaml
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import expand, importing
 from progtrain.engine.experiment.folder import ExperimentFolder
+from progtrain.engine.experiment.workers import base
 from progtrain.engine.workspace import Workspace
+from progtrain.engine.yaml_text import as_yaml
+from tests.experiment.test_torchtune import CONFIG
+from tests.experiment.tools import complaints, experiment
 
 
 def summary() -> dict[str, Any]:
@@ -86,7 +90,33 @@ def test_what_means_the_same_is_taken_over(ws: Workspace) -> None:
     assert (asked.executor, asked.time, asked.gpus, asked.memory) == ("slurm", "1:05:00", 1, "80G")
     assert plan.tasks[0].scorers == ["match"]
     assert "the runs ask for other time each: all are given 1:05:00" in notes
-    assert "controls.dataset_type is torchtune's own, and left out" in notes
+    assert "controls.dataset_type stands in the config itself, and is left out" in notes
+
+
+def test_torchtune_stays_torchtune_with_the_config_of_its_first_run(ws: Workspace, tmp_path: Path) -> None:
+    content = _changed("experiment.dir", str(tmp_path / "out"))
+    content["experiment"]["name"] = "cap"
+    content["controls"] |= {"packed": True, "clip_grad_norm": 1.0, "max_seq_len": 64}
+    plan, notes = imported(ws, content)
+    # nothing of theirs lies there
+    assert (plan.tools.training, plan.base.recipe) == ("torchtune", "finetune.yaml")
+    assert any("`tune cp NAME finetune.yaml` copies one" in note for note in notes)
+    config = tmp_path / "out/Llama_rank4/finetune.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(CONFIG.replace("packed: False", "packed: False, prompt: ''"))
+    plan, notes = imported(ws, content)
+    assert plan.base.recipe == str(config) and not any("tune cp" in note for note in notes)
+    # each setting that is taken over is one of such a config
+    whole = experiment(ws, as_yaml(plan.model_dump(mode="json", exclude_defaults=True)))
+    found = complaints(base.training("torchtune"), whole)
+    assert not any("has no key" in problem or "does not fit" in problem for problem in found), found
+
+
+def test_where_no_tool_is_named_the_runs_train_by_peft(ws: Workspace) -> None:
+    content = _changed("controls.packed", True)
+    plan, notes = imported(ws, content | {"tools": {"evaluation": "inspect-ai"}})
+    assert (plan.tools.training, plan.base.recipe) == ("peft", "lora")
+    assert "controls.packed is torchtune's own, and is left out" in notes
 
 
 def test_keys_of_older_releases_are_named_with_their_new_names(ws: Workspace) -> None:

@@ -26,7 +26,9 @@ from tests.experiment.tools import (
     OTHER_PYTHON,
     carry_out,
     complaints,
+    ended_well,
     experiment,
+    lock,
     needs_inspect,
     needs_peft,
     piece,
@@ -103,6 +105,24 @@ def test_an_evaluation_that_is_not_whole_is_none(tmp_path: Path, changes: dict[s
     with pytest.raises(InputError) as refused:
         inspect_log.read(tmp_path / "log.json")
     assert said in str(refused.value) and "log.json" in str(refused.value)
+
+
+def test_an_evaluation_with_another_seed_than_the_rules_lock_has_failed(prepared: Workspace) -> None:
+    text = PLAN.replace("{max_tokens: 3,", "{seed: 3,")
+    assert any(
+        "seed 3 is not allowed: the rules say 7" in p
+        for p in complaints(WORKER, lock(experiment(prepared, text), seed=7))
+    )
+    what = piece(lock(experiment(prepared, text), seed=3), "plain", cell="caps_best")
+    (prepared.root / "models/tiny").mkdir(parents=True)
+    (what.cell_folder.path).mkdir(parents=True)
+    (what.cell_folder.path / "log.eval").touch()
+    for seed, said in ((3, ""), (4, "seed was 4 in the run, the rules say 3")):
+        log = a_log([sample("a", "C"), sample("b", "I")])
+        log["eval"]["model_generate_config"] = {"seed": seed}
+        write_json(what.cell_folder.path / "log.json", log)
+        failure = ended_well(WORKER, what).failure
+        assert said in failure.error_summary if failure else not said
 
 
 @needs_inspect

@@ -168,6 +168,8 @@ def test_a_candidate_is_the_next_version_with_one_action(versions: Workspace) ->
         ("variables: {batch_size: [16, 32]}", "batch_size 32 is not allowed: locked by the rules: batch_size"),
         ("controls: {batch_size: 32}\nvariables: {lr: [1]}", "key controls.batch_size"),
         ("variables: {lr: ['fast']}", "holds a number, and 'fast' is text"),
+        # whatever its values: once
+        ("variables: {batch_size: [32, 64, 128]}", "key variables.batch_size: batch_size 32 is not allowed"),
         ("variables: {dataset_id: [other_v1]}", "the data stays the same"),
         ("variables: {lr: [-1]}", "learning_rate must be above 0"),
     ],
@@ -200,6 +202,14 @@ def test_a_script_without_a_version_trains(versions: Workspace) -> None:
     piece = hand.piece("epochs1")
     hand.scaffold(piece)
     assert "EPOCHS = 1\n" in (piece.folder.workspace / "02_train_fit.py").read_text()
+
+
+def test_an_estimate_leaves_the_limit_of_the_rules(versions: Workspace, edit_rules: Callable[..., None]) -> None:
+    edit_rules(versions, loop_config={"step_timeout_minutes": 5})
+    hand = ByHand(versions, V003 + 'variables: {epochs: [1]}\nestimates: {time: {value: "30"}}')
+    piece = hand.piece("epochs1")
+    hand.scaffold(piece)
+    assert hand.worker.request(piece, piece.folder.attempt("train", 1)).timeout_seconds == 300
 
 
 def test_repeats_have_seeds_of_their_own_where_the_rules_state_one(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,18 @@ from progtrain.engine.experiment.workers import base
 from progtrain.engine.files import try_read_json
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.workspace import Workspace
-from tests.experiment.tools import OTHER_PYTHON, carry_out, complaints, experiment, needs_peft, piece, runs, scaffold
+from tests.experiment.tools import (
+    OTHER_PYTHON,
+    carry_out,
+    complaints,
+    ended_well,
+    experiment,
+    lock,
+    needs_peft,
+    piece,
+    runs,
+    scaffold,
+)
 
 WORKER = base.training("peft")
 PLAN = """
@@ -165,6 +177,48 @@ def test_half_the_batch_is_asked_for_in_the_words_of_the_plan(ws: Workspace) -> 
     prepare(ws)
     run = piece(experiment(ws, PLAN.replace("batch_size: 8", "bs: 8")), "lora_rank4")
     assert WORKER.smaller(run) == {"bs": 4, "gradient_accumulation_steps": 2}
+
+
+@pytest.mark.parametrize(
+    ("locked", "said"),
+    [
+        ({"batch_size": 8, "lr": 0.01}, []),
+        ({"batch_size": 16}, ["batch_size is not allowed: the rules say 16"]),
+        ({"lora_rank": 2}, ["lora_rank is not allowed: the rules say 2"]),
+        ({"dropout": 0.1}, ["dropout is 0.0 where the plan says nothing, and the rules say 0.1"]),
+    ],
+)
+def test_what_the_rules_lock_is_told_once_before_anything_runs(
+    ws: Workspace, locked: dict[str, Any], said: list[str]
+) -> None:
+    prepare(ws)
+    found = [problem for problem in complaints(WORKER, lock(experiment(ws, PLAN), **locked)) if "rules" in problem]
+    assert len(found) == len(said) and all(text in problem for text, problem in zip(said, found, strict=True)), found
+
+
+def test_what_the_instruction_locks_cannot_vary(ws: Workspace) -> None:
+    prepare(ws)
+    ws.instruction.write_text("Never change the learning rate.\n")
+    found = complaints(WORKER, experiment(ws, PLAN))
+    assert any("lr is not allowed: locked by the rules: learning_rate" in problem for problem in found), found
+
+
+def test_a_run_that_did_not_use_what_the_rules_lock_has_failed(ws: Workspace) -> None:
+    prepare(ws)
+    run = piece(lock(experiment(ws, PLAN), batch_size=8), "lora_rank4")
+    made = run.folder.artifacts
+    for name in ("best", "last"):
+        (made / name).mkdir(parents=True)
+        (made / name / "adapter_model.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
+    (made / "hparams.yaml").write_text("batch_size: 8\nlearning_rate: 0.01\n")
+    assert ended_well(WORKER, run).failure is None
+    (made / "hparams.yaml").write_text("batch_size: 4\nlearning_rate: 0.01\n")
+    failure = ended_well(WORKER, run).failure
+    assert failure is not None and "batch_size was 4 in the run, the rules say 8" in failure.error_summary
+    # nor is another attempt made with it
+    assert WORKER.smaller(run) is None
+    other = piece(lock(experiment(ws, PLAN), gradient_accumulation_steps=1), "lora_rank4")
+    assert WORKER.smaller(other) == {"batch_size": 4}
 
 
 def test_a_recipe_may_be_a_file_of_settings(ws: Workspace) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import drawing, plots, report, results
+from progtrain.engine.experiment import board, drawing, plots, report, results
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plots import Plot
+from progtrain.engine.experiment.workers.base import Score
 from progtrain.engine.workspace import VersionFolder, Workspace
 from tests.experiment.simulated import a_plan, add, grid, outcomes
 
@@ -145,6 +146,21 @@ def test_series_say_what_is_drawn(folder: ExperimentFolder) -> None:
     hours = {name: list(x) for name, x, *_ in made["cost-caps-best-accuracy"].series}
     assert hours["rank16_lr0.1"] == [1.0]
     assert made["curves-val_loss"].series[0][2] == [1, 0.5, pytest.approx(1 / 3)]
+
+
+def test_tables_and_plots_of_the_primary_metric_come_first(ws: Workspace, folder: ExperimentFolder) -> None:
+    for rank, value in ((8, 0.6), (16, 0.7)):
+        scores = [Score(name, value, 50, True) for name in ("auroc", "accuracy", "f1")]
+        add(folder, f"rank{rank}", metrics=results.measured(scores), parameters={"rank": rank})
+    ws.rules.write_text('{"eval_config": {"primary_metric": "accuracy"}}')
+    text = analyzed(ws, folder, "variables: {rank: [8, 16]}\n")
+    assert text.index("## accuracy (") < text.index("## auroc (") < text.index("## f1 (")
+    drawn = [line for line in text.split("## Plots")[1].splitlines() if line.startswith("![")]
+    of_it = ["accuracy" in line for line in drawn]
+    assert of_it == sorted(of_it, reverse=True) and 0 < sum(of_it) < len(drawn)
+    # and on the screen
+    shown = ["accuracy" in plot.name for plot in board.plots_of(ws, "cap")]
+    assert shown == of_it
 
 
 @pytest.mark.parametrize("kind", ["lines", "points"])

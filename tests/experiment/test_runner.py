@@ -30,6 +30,7 @@ from progtrain.engine.experiment.stages import scaffold
 from progtrain.engine.experiment.view import look
 from progtrain.engine.files import LineReader, try_read_json, write_json
 from progtrain.engine.workspace import Workspace
+from tests.cli.commands import progtrain
 from tests.experiment.conftest import carried_out, lines, phases, reasons, scaffolded, starts
 
 Planned = Callable[..., ExperimentFolder]
@@ -47,8 +48,14 @@ def test_a_failed_run_stops_no_other_and_is_resumed_alone(lab: Workspace, planne
     assert phases(folder) == {"rank8": "failed", "rank16": "done"}
     assert "exit code 7" in reasons(folder)["rank8"]
     assert starts(lab) == ["rank8", "rank16"]
-    told = {row.run: (row.state, row.task) for row in results.read(folder)}
-    assert told == {"rank8": ("failed", None), "rank16": ("done", "caps")}
+    kept = {row.run: (row.state, row.task) for row in results.read(folder)}
+    assert kept == {"rank8": ("failed", None), "rank16": ("done", "caps")}
+    # cause and what to do about it, wherever it is looked at
+    fix = "mend it, then: progtrain experiment resume"
+    told = json.loads(progtrain(lab, "experiment", "status", "cap", "--json").stdout)["rows"]
+    assert [row["advice"] for row in told] == [fix, ""]
+    shown = progtrain(lab, "experiment", "status", "cap").stdout.splitlines()
+    assert next(line for line in shown if line.startswith("rank8 ")).endswith(f"; {fix}")
     # a runner that is started again leaves it alone
     assert runner.run(lab, "cap", Options()) == 1 and starts(lab) == ["rank8", "rank16"]
     with pytest.raises(InputError, match="nothing to resume: looked for cause out of memory; causes are unknown"):
@@ -85,6 +92,23 @@ def test_evaluations_begin_with_their_own_training_where_the_plan_says_so(lab: W
     begun = [event for event in LineReader(folder.journal).read() if event["event"] == "submitted"]
     told = [(event["run"], event["what"]) for event in begun]
     assert told == [("rank8", "train"), ("rank16", "train"), ("rank8", "caps_best"), ("rank16", "caps_best")]
+
+
+def test_an_evaluation_that_waits_in_the_queue_says_why(lab: Workspace, planned: Planned) -> None:
+    folder = planned(**ONE)
+    assert carried_out(lab) == 0
+    # as if it had been submitted to a cluster just now
+    planned(**ONE, resources={"executor": "slurm"})
+    run = folder.run("rank8")
+    run.mark("caps_best").unlink()
+    run.attempt("caps_best", 1).state.unlink()
+    job = {"phase": "queued", "reason": "it waits for nodes to become free", "job": "17"}
+    write_json(folder.seen, {"at": now().isoformat(), "jobs": {"rank8/attempts/caps_best-1": job}})
+    with lock.hold_file(folder.lock, Busy("here")):
+        assert reasons(folder) == {"rank8": ": 0/1; caps_best queued: it waits for nodes to become free"}
+        line = progtrain(lab, "experiment", "status", "cap").stdout.splitlines()[-1]
+    assert line.split()[:3] == ["rank8", "evaluating", "0/1"]
+    assert line.endswith("caps_best queued: it waits for nodes to become free")
 
 
 def test_results_that_were_spoilt_after_the_training_are_found_before_evaluations(
@@ -189,6 +213,17 @@ def test_a_training_that_gets_no_further_is_not_repeated_again(
     failure = try_read_json(folder.run("rank8").failure("train", 2))
     assert failure["cause"] == "time limit"
     assert failure["advice"] == "it got no further than the attempt before; give it more time: resources.time"
+
+
+@pytest.mark.parametrize("more", [{"estimates": {"time": {"value": "30"}}}, {"resources": {"time": "00:30:00"}}])
+def test_the_limit_of_the_rules_holds_whatever_the_plan_says(
+    lab: Workspace, planned: Planned, faults: Faults, more: dict[str, Any]
+) -> None:
+    write_json(lab.rules, {"loop_config": {"step_timeout_minutes": 0.02}})
+    folder = planned(**ONE, **more)
+    faults({8: {"seconds": 60}})
+    assert carried_out(lab) == 1
+    assert reasons(folder)["rank8"].startswith("time limit: ")
 
 
 def test_a_training_whose_guard_was_killed_is_started_again(lab: Workspace, planned: Planned, faults: Faults) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +122,28 @@ def test_losers_are_ended_early_and_what_they_saved_counts(lab: Workspace, searc
     whole = {run: row.parameters["rate"] for run, row in told.items() if run not in early}
     assert min(whole.values()) < 0.35
     assert f"{len(early)} of them ended early" in report.analyze(folder, plan.read(folder), lab)[-1].read_text()
+
+
+def test_what_has_ended_is_read_once(lab: Workspace, searched: Planned) -> None:
+    read: list[str] = []
+
+    def note(event: str, given: tuple[Any, ...]) -> None:
+        if counts and event == "open" and given[1] in ("r", "rb", None) and isinstance(given[0], str | Path):
+            read.append(str(given[0]))
+
+    counts = True
+    sys.addaudithook(note)  # it stays for good, and does nothing once this has ended
+    try:
+        folder = searched(epochs=3, trials=9, prune="asha", confirm=1, sampler="random")
+        assert carried_out(lab) == 0
+    finally:
+        counts = False
+    for number in range(1, 10):
+        run = folder.run(f"trial{number:03d}")
+        live, mark = str(run.attempt("train", 1).path / "live.jsonl"), str(run.mark("check"))
+        # it is looked at until it has ended, and what came of it once more
+        assert mark in read and read[read.index(mark) :].count(live) <= 3, number
+    assert read.count(str(folder.results)) <= 20
 
 
 def test_the_next_point_is_the_same_for_the_same_plan_and_results(lab: Workspace, searched: Planned) -> None:

@@ -18,7 +18,9 @@ from tests.experiment.tools import (
     TUNE_PYTHON,
     carry_out,
     complaints,
+    ended_well,
     experiment,
+    lock,
     needs_peft,
     needs_tune,
     piece,
@@ -134,6 +136,21 @@ def test_a_run_has_the_config_with_its_settings_and_a_folder_of_its_own(prepared
     assert config["dataset"]["data_files"] == str(prepared.root / "data/rows.json")
     command = WORKER.request(run, run.folder.attempt("train", 1)).command
     assert command[1:5] == ["-m", "torchtune._cli.tune", "run", "lora_finetune_single_device"]
+
+
+def test_a_run_that_does_not_have_what_the_rules_lock_is_refused_and_fails(prepared: Workspace) -> None:
+    whole = lock(experiment(prepared, PLAN), batch_size=8)
+    said = "batch_size is 4 where the plan says nothing, and the rules say 8"
+    assert sum(said in problem for problem in complaints(WORKER, whole)) == 1
+    run = piece(lock(whole, batch_size=4), "rank4")
+    scaffold(WORKER, run)
+    (run.folder.artifacts / "epoch_0").mkdir(parents=True)
+    assert ended_well(WORKER, run).failure is None
+    # somebody has edited it since
+    run.folder.recipe.write_text(run.folder.recipe.read_text().replace("batch_size: 4", "batch_size: 2"))
+    failure = ended_well(WORKER, run).failure
+    assert failure is not None and "batch_size was 2 in the run, the rules say 4" in failure.error_summary
+    assert WORKER.smaller(run) is None
 
 
 def test_whole_models_and_several_gpus_have_recipes_of_their_own(prepared: Workspace) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,20 @@ def piece(of: Experiment, run: str, *, cell: str | None = None, changes: Mapping
 def scaffold(worker: Worker, what: Piece) -> None:
     for path, text in worker.files(what).items():
         write_text(path, text)
+
+
+def ended_well(worker: Worker, what: Piece) -> Ended:
+    """What a worker makes of what lies there, of a job that ended well."""
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    told = {"status": "ended", "host": "n", "pid": 1, "create_time": 1.0, "exit_code": 0}
+    state = JobState.model_validate({**told, "started_at": moment, "ended_at": moment})
+    return worker.ended(what, what.folder.attempt(what.cell.name if what.cell else "train", 1), state)
+
+
+def lock(of: Experiment, **settings: Any) -> Experiment:
+    """With rules that lock these."""
+    of.ws.rules.write_text(json.dumps({"training_config": settings}))
+    return replace(of, rules=rules.load(of.ws))
 
 
 def carry_out(worker: Worker, what: Piece, number: int = 1, *, resume: bool = False) -> tuple[Ended, JobState, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from progtrain.engine.files import write_text
 from progtrain.engine.jobs import guard
 from progtrain.engine.jobs.base import LOST
 from progtrain.engine.jobs.local import Local, guard_alive
@@ -202,6 +203,28 @@ def test_a_script_whose_time_is_nearly_over_is_asked_to_save(
     assert guard.wait(20) == told[0]
     assert _told(folder) == told
     assert not stop.exists()
+
+
+@pytest.mark.parametrize(("by_somebody", "trained"), [(False, "yes"), (True, "no")])
+def test_a_stop_before_a_requeue_counts_only_where_somebody_asked_for_it(
+    by_somebody: bool, trained: str, folder: JobFolder
+) -> None:
+    """The guard of the first start is killed while its script saves: the time of the next one is not over."""
+    stop = folder.path.parent / "stop"
+    first = f"open('pid', 'w').write('x')\n{SAVES}import time; time.sleep(600)"
+    guard = _guard(folder, first, "--batch", SLURM_JOB_ID="7", PROGTRAIN_STOP_FILE=str(stop))
+    _until(folder.path.parent / "pid")
+    guard.send_signal(signal.SIGUSR1)
+    _until(stop)
+    if by_somebody:
+        write_text(stop, "")
+    guard.kill()
+    guard.wait(20)
+    os.utime(folder.beat, (1.0, 1.0))
+    code = "import os; open('trained', 'w').write('no' if os.path.exists(os.environ['PROGTRAIN_STOP_FILE']) else 'yes')"
+    again = _guard(folder, code, "--batch", SLURM_JOB_ID="7", SLURM_RESTART_COUNT="1", PROGTRAIN_STOP_FILE=str(stop))
+    assert again.wait(20) == 0
+    assert (folder.path.parent / "trained").read_text() == trained
 
 
 def test_it_ends_itself_when_a_newer_attempt_is_named(folder: JobFolder) -> None:

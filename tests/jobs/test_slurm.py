@@ -19,6 +19,7 @@ import pytest
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_json, write_json
+from progtrain.engine.jobs import batch, commands
 from progtrain.engine.jobs.base import Seen
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.jobs.slurm import Slurm
@@ -155,6 +156,37 @@ def test_too_much_memory_is_told_from_a_fault_of_the_script(cluster: Cluster, fo
     seen = wait(slurm, folder)
     assert (seen.phase, seen.cause) == ("failed", "host memory")
     assert slurm.look(folder).ended_by == "lost"  # type: ignore[union-attr]
+
+
+def test_a_job_that_was_killed_for_memory_is_told_at_the_next_look(
+    folder: JobFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its guard is killed with it and says nothing; a beat that comes late is reason enough to ask Slurm."""
+    program = tmp_path / "bin" / "squeue"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\ncat {tmp_path}/queue\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+    def say(state: str) -> None:
+        widths = [width for _, width in commands._COLUMNS.values()]
+        cells = ("7", "pt", state, "None", "0", "0", "n1")
+        (tmp_path / "queue").write_text("".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)) + "\n")
+
+    write_json(folder.job, request(folder, "pass").model_dump())
+    write_json(folder.submitted, {"job": "7"})
+    told = {"status": "running", "host": "n1", "pid": 1, "create_time": 1.0, "job": "7", "node": "n1"}
+    write_json(folder.state, {**told, "started_at": "2026-01-01T00:00:00+00:00"})
+    folder.beat.touch()
+    say("RUNNING")
+    slurm = Slurm(poll_seconds=0.0)
+    assert slurm.look_all([folder])[folder].phase == "running" and not (tmp_path / "asked").exists()
+    say("FAILED")
+    batch.output_of(folder, request(folder, "pass").resources, "7").write_text("slurmstepd: Exceeded job memory limit")
+    late = time.time() - 30
+    os.utime(folder.beat, (late, late))
+    seen = slurm.look_all([folder])[folder]
+    assert (seen.phase, seen.cause) == ("failed", "host memory")
 
 
 def test_accounting_is_never_asked(

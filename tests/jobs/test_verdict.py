@@ -71,6 +71,12 @@ MEMORY = {"output": "slurmstepd: error: Exceeded job memory limit"}
         (RUNNING, row("NODE_FAIL"), {"beat": 5.0}, "running", ""),
         (RUNNING, row("COMPLETED"), {"beat": 5.0}, "running", ""),
         (RUNNING, None, {"beat": 5.0}, "running", ""),
+        (RUNNING, None, {"beat": 5.0, **MEMORY}, "running", ""),
+        (RUNNING, row("RUNNING"), {"beat": 5.0, **MEMORY}, "running", ""),
+        (RUNNING, row("NODE_FAIL"), {"beat": 5.0, **MEMORY}, "running", ""),
+        # unless its node has ended all of it for memory
+        (RUNNING, row("OUT_OF_MEMORY"), {"beat": 5.0}, "failed", "host memory"),
+        (RUNNING, row("FAILED"), {"beat": 5.0, **MEMORY}, "failed", "host memory"),
         # an end that Slurm knows of and the guard could not tell of any more
         (RUNNING, row("COMPLETED"), {"beat": 90.0, "gone": 5.0}, "ending", ""),
         (RUNNING, row("COMPLETED"), {"beat": 90.0, **LONG}, "lost", "lost"),

@@ -30,6 +30,7 @@ from progtrain.tui.reading import experiment as reading
 from progtrain.tui.reading.runs import attempts_text, briefly
 from progtrain.tui.screens.ask import Confirm
 from progtrain.tui.screens.edit import EditScreen
+from progtrain.tui.screens.experiments import ExperimentsScreen
 from tests.experiment.conftest import carried_out, scaffolded
 from tests.tui.fakes import make_app, settle, snapshot, write_experiment
 
@@ -79,7 +80,7 @@ async def test_at_80_columns_a_row_has_name_state_metric_and_eta(
         assert line_with(pilot, "rank8_rate0.2") == ["rank8_rate0.2", "done", "0.3250"]
         assert line_with(pilot, "rank16_rate0.2")[1] == "failed:"
         await pilot.press("j")
-        await shows(pilot, "exit code 7")
+        await shows(pilot, "exit code 7", "mend it, then: progtrain experiment")
         assert all(len(line) <= 80 for line in text_of(pilot).splitlines())
 
 
@@ -144,6 +145,21 @@ async def test_a_run_that_was_searched_for_is_shown(ws: Workspace, monkeypatch: 
         await shows(pilot, "runs  3", "rank16  rank 16")
         await pilot.press("i", *"rnak>8", "enter")
         await shows(pilot, "did you mean rank?")
+
+
+async def test_a_look_that_is_due_while_the_app_ends_does_no_harm(ws: Workspace) -> None:
+    write_experiment(ws)
+    app = opened_app(ws)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("7")
+        await shows(pilot, "rank8")
+        screen = app.screen
+        assert isinstance(screen, ExperimentsScreen)
+        # as when the app is quit: its screens are gone, and a timer of this one is not yet
+        screens, app._screen_stacks[app.current_mode] = app._screen_stack, []
+        screen.look_soon()
+        assert screen._looking is not None, "it follows its journal, as behind another screen"
+        app._screen_stacks[app.current_mode] = screens
 
 
 # what goes on

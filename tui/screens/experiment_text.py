@@ -240,6 +240,8 @@ def run_line(board: Board, row: RunRow, signs: words.Signs) -> Text:
     text.append(clean_line(f"  {', '.join(told)}"), f"not bold {QUIET}")
     state, style = _state(row)
     text.append("\n").append(shorten(clean_line(state), 600), f"not bold {style}")
+    if row.advice:
+        text.append(f"; {clean_line(row.advice)}", f"not bold {NEEDS_YOU}")
     far = [f"{key} {row.progress[key]}" for key in ("epoch", "step") if row.progress.get(key) is not None]
     where = [f"job {row.job}" if row.job else "", row.node, *far, f"attempt {row.attempts}" if row.attempts else ""]
     if any(where):

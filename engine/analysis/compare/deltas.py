@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any
 
 from progtrain.engine import metrics
-from progtrain.engine.analysis.compare.pairs import compare
+from progtrain.engine.analysis.compare.pairs import Runs, compare_runs
+from progtrain.engine.analysis.compare.repeats import Reported, noise_between
 from progtrain.engine.analysis.facts import signed_text
 from progtrain.engine.analysis.measure.measurements import difference
-from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.analysis.types import Comparison, MetricRow, Verdict, VersionRecord
 from progtrain.engine.schema import EvalScore, Metric
 
@@ -18,15 +18,16 @@ from progtrain.engine.schema import EvalScore, Metric
 Compare = Callable[[str | None, str, bool], Comparison | None]
 
 
-def comparer(samples: PerSample | None, others: Mapping[str, PerSample | None], seed: int) -> Compare:
-    """Compares one version's samples with those of earlier ones (None: not comparable); each pair and metric once."""
+def comparer(version: str, runs: Mapping[str, Runs], reported: Reported, seed: int) -> Compare:
+    """Compares one version's runs with those of earlier ones; each pair and metric once. What is not comparable is not
+    among `runs`. `reported`: of all versions whose runs tell of seed noise."""
 
     @cache
-    def compared(version: str | None, metric: str, higher_is_better: bool) -> Comparison | None:
-        other = others.get(version or "")
-        if version is None or samples is None or other is None:
+    def compared(other: str | None, metric: str, higher_is_better: bool) -> Comparison | None:
+        if other is None or other not in runs:
             return None
-        return compare(other, samples, metric, higher_is_better, seed, against=version)
+        noise = noise_between(other, version, reported)
+        return compare_runs(runs[other], runs[version], metric, higher_is_better, seed, against=other, noise_of=noise)
 
     return compared
 

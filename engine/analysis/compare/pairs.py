@@ -2,16 +2,19 @@
 
 Each resample draws the common samples with replacement and works the metric out for both versions on the
 same draw (B. Efron, R. Tibshirani: An Introduction to the Bootstrap, 1993, ch. 13; P. Koehn: Statistical
-Significance Tests for Machine Translation Evaluation, 2004, for the paired form). Every metric here is a
-function of sums over samples, so that a resample is a vector of counts, and all of them one matrix product.
+Significance Tests for Machine Translation Evaluation, 2004, for the paired form). What another seed would have changed
+comes on top, where it was measured (`noise`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from progtrain.engine import metrics
+from progtrain.engine.analysis.compare.noise import RESAMPLES, Spread, difference_draws, interval
+from progtrain.engine.analysis.compare.statistics import HOW, statistic_of
 from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.analysis.types import Comparison, Verdict
 
@@ -19,62 +22,73 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
-    #: maps sums (resamples, k) and the number of samples to the metric of the earlier and the later version,
-    #: (resamples,) each
-    Function = Callable[[Array, int], tuple[Array, Array]]
-    #: a metric as a function of sums over samples: its name, distinct rows (rows, k), which of them each sample has
-    #: (samples,), the function, and in words how it was worked out
-    Statistic = tuple[str, Array, NDArray[np.intp], Function, str]
+    from progtrain.engine.analysis.compare.statistics import Function
 
-RESAMPLES = 2000
-_LEVEL = 95
+    Array = NDArray[np.float64]
+    #: runs -> their values (runs,), over resamples (resamples, runs), and how many samples they have in common
+    Measured = Callable[[Sequence[str]], tuple[Array, Array, int] | None]
+
 #: floats in one block of counts: 64 MiB
 _BLOCK = 8_000_000
-#: metrics whose per-sample part is the square of what is averaged
-_ROOTED = ("rmse", "rmsle")
-#: distinct rows are worth grouping when each stands for this many samples
-_FEW = 8
-#: averages over the classes, and numbers of class 1 alone, that are worked out again from truth and prediction
-_CONFUSION = {
-    **dict.fromkeys(("f1", "f1_macro"), "f1"),
-    **dict.fromkeys(("precision", "precision_macro"), "precision"),
-    **dict.fromkeys(("recall", "recall_macro", "balanced_accuracy"), "recall"),
-    **{f"binary_{kind}": kind for kind in ("f1", "precision", "recall")},
-}
-#: more classes than this make the matrix of counts too large
-_MAX_CLASSES = 200
+
+
+class Runs(NamedTuple):
+    """Those of one version that differ in the seed alone, its own first."""
+
+    #: what their evaluations reported, by metric
+    metrics: tuple[Mapping[str, float | None], ...]
+    #: None: it tells of no samples
+    samples: tuple[PerSample | None, ...]
+
+
+class Noise(NamedTuple):
+    spread: Spread
+    #: the version, or versions, whose runs told it
+    told_by: str
 
 
 def compare(
     a: PerSample, b: PerSample, metric: str, higher_is_better: bool, seed: int, *, against: str = ""
 ) -> Comparison | None:
-    """`b` against `a` (the earlier one): `delta` is b minus a over the common samples.
+    """`b` against `a` (the earlier one), by their samples alone: as `compare_runs`."""
+    return compare_runs(Runs(({},), (a,)), Runs(({},), (b,)), metric, higher_is_better, seed, against=against)
 
-    The verdict is "better" or "worse" only where the 95 % percentile interval of 2000 resamples excludes
-    zero. A metric that cannot be worked out from single samples falls back to the loss, and `method` says
-    so. None where the two have no sample in common, or neither metric nor loss.
+
+def compare_runs(
+    a: Runs,
+    b: Runs,
+    metric: str,
+    higher_is_better: bool,
+    seed: int,
+    *,
+    against: str = "",
+    noise_of: Callable[[str], Noise | None] = lambda metric: None,
+) -> Comparison | None:
+    """`b` against `a` (the earlier one): `delta` is the mean of b's runs minus that of a's over the common samples.
+
+    The verdict is "better" or "worse" only where the 95 % interval over samples (2000 resamples) and seeds excludes
+    zero; `noise_of` tells the spread between runs that differ in the seed alone, by metric. A metric that cannot be
+    worked out from single samples is judged by the runs alone where that spread is known. Else it falls back to the
+    loss, and `method` says so. None where the two have no sample in common, or neither metric nor loss.
     """
-    import numpy as np
-
-    pairs = [(a.row[sample], row) for sample, row in b.row.items() if sample in a.row]
-    if not pairs:
+    known = noise_of(metric)
+    found = _drawn(a, b, metric, seed, known.spread if known else None)
+    if found is None and known is not None:
+        found = _reported(a, b, metric)
+    if found is None and a.samples[0] and b.samples[0]:
+        how = f"{HOW}, of the loss: {metric} does not come from single samples"
+        metric, higher_is_better, known = "loss", False, noise_of("loss")
+        found = _drawn(a, b, metric, seed, known.spread if known else None, how)
+    if found is None:
         return None
-    statistic = _statistic(a, b, pairs, metric)
-    if statistic is None:
-        how = f"{_HOW}, of the loss: {metric} does not come from single samples"
-        statistic, higher_is_better = _mean(a.loss, b.loss, pairs, "loss", how, rooted=False), False
-    if statistic is None:
-        return None
-    metric, columns, row_of, function, method = statistic
-    n, counts = len(row_of), np.bincount(row_of, minlength=len(columns)).astype(np.float64)
-    of_a, of_b = function((counts @ columns)[None, :], n)
+    runs, delta, largest = found.runs, found.delta, found.largest
     # sums in another order differ in their last bits: equal predictions must give exactly zero
-    dust = 1e-10 * max(abs(float(of_a[0])), abs(float(of_b[0])))
-    deltas = _resample(columns, counts, function, seed)
-    ends = np.percentile(deltas, [(100 - _LEVEL) / 2, (100 + _LEVEL) / 2])
-    delta, low, high = (0.0 if abs(x) <= dust else float(x) for x in (of_b[0] - of_a[0], *ends))
-    total = max(len(a.row), len(b.row))
+    dust = 1e-10 * largest
+    share = math.sqrt(1 / runs[0] + 1 / runs[1])
+    spread = known.spread if known else None
+    delta = 0.0 if abs(delta) <= dust else delta
+    _, low, high, _ = interval(delta, found.draws, spread, share, dust, seed)
+    told = {"noise_sd": known.spread[0], "noise_freedom": known.spread[1], "noise_from": known.told_by} if known else {}
     return Comparison(
         against=against,
         metric=metric,
@@ -83,9 +97,76 @@ def compare(
         low=low,
         high=high,
         verdict=verdict(low, high, higher_is_better),
-        n=n,
-        method=f"{method}; {total - n} samples left out: not in both, or without a number" if n < total else method,
+        n=found.n,
+        method=f"{found.method}; {found.left_out} samples left out: not in both, or without a number"
+        if found.left_out
+        else found.method,
+        runs=runs,
+        **told,
     )
+
+
+class _Drawn(NamedTuple):
+    delta: float
+    #: (resamples,) of the difference
+    draws: Array
+    n: int
+    left_out: int
+    method: str
+    runs: tuple[int, int]
+    #: of the values that the difference is of
+    largest: float
+
+
+def _drawn(a: Runs, b: Runs, metric: str, seed: int, spread: Spread | None, how: str = "") -> _Drawn | None:
+    """Over resamples of the samples that all runs have in common; None where the metric does not come from them."""
+    of_a, of_b = a.samples[0], b.samples[0]
+    if of_a is None or of_b is None:
+        return None
+    repeated = [[run for run in runs.samples[1:] if run is not None] for runs in (a, b)]
+    if any(repeated) and (found := _several([of_a, *repeated[0]], [of_b, *repeated[1]], metric, seed, spread)):
+        return found._replace(method=how) if how else found
+    pairs = [(of_a.row[sample], row) for sample, row in of_b.row.items() if sample in of_a.row]
+    statistic = statistic_of(of_a, of_b, pairs, metric) if pairs else None
+    if statistic is None:
+        return None
+    import numpy as np
+
+    _, columns, row_of, function, method = statistic
+    n, counts = len(row_of), np.bincount(row_of, minlength=len(columns)).astype(np.float64)
+    one, other = (float(value[0]) for value in function((counts @ columns)[None, :], n))
+    draws = _resample(columns, counts, function, seed)
+    left_out, largest = max(len(of_a.row), len(of_b.row)) - n, max(abs(one), abs(other))
+    return _Drawn(other - one, draws, n, left_out, how or method, (1, 1), largest)
+
+
+def _several(a: list[PerSample], b: list[PerSample], metric: str, seed: int, spread: Spread | None) -> _Drawn | None:
+    """Means over the runs of each, on the same draws."""
+    held = [usable(run, metric) for run in (*a, *b)]
+    common = sorted(set(held[0]).intersection(*held[1:]))
+    if not common:
+        return None
+    own, drawn = resampled([*a, *b], common, metric, seed)
+    if own.shape[0] != len(a) + len(b):
+        return None
+    at = len(a)
+    one, other = float(own[:at].mean()), float(own[at:].mean())
+    draws = difference_draws(drawn[:, :at], drawn[:, at:], spread)
+    left_out, largest = max(len(a[0].row), len(b[0].row)) - len(common), max(abs(one), abs(other))
+    method = f"{HOW}, means over {at} and {len(b)} runs"
+    return _Drawn(other - one, draws, len(common), left_out, method, (at, len(b)), largest)
+
+
+def _reported(a: Runs, b: Runs, metric: str) -> _Drawn | None:
+    """By what the evaluations reported: only the runs tell how sure that is."""
+    import numpy as np
+
+    values = [[v for held in runs.metrics if (v := metrics.value_of(metric, held)) is not None] for runs in (a, b)]
+    if not values[0] or not values[1]:
+        return None
+    one, other = (math.fsum(held) / len(held) for held in values)
+    method, runs = "from the runs alone: single samples do not tell of it", (len(values[0]), len(values[1]))
+    return _Drawn(other - one, np.full(RESAMPLES, other - one), 0, 0, method, runs, max(abs(one), abs(other)))
 
 
 def usable(run: PerSample, metric: str) -> tuple[str, ...]:
@@ -97,7 +178,7 @@ def usable(run: PerSample, metric: str) -> tuple[str, ...]:
         held = [None if right is None else float(right) for right in run.correct]
     if held is None:
         rows = [(row, row) for row in run.row.values()]
-        return tuple(sorted(run.row)) if rows and _statistic(run, run, rows, metric) else ()
+        return tuple(sorted(run.row)) if rows and statistic_of(run, run, rows, metric) else ()
     return tuple(sorted(sample for sample, row in run.row.items() if held[row] is not None))
 
 
@@ -106,7 +187,7 @@ def resampled(runs: Sequence[PerSample], ids: Sequence[str], metric: str, seed: 
     them: (resamples, runs). Every run sees the same draws, so that the difference of two columns is a paired one."""
     import numpy as np
 
-    parts = [_statistic(run, run, [(run.row[one], run.row[one]) for one in ids], metric) for run in runs]
+    parts = [statistic_of(run, run, [(run.row[one], run.row[one]) for one in ids], metric) for run in runs]
     known = [part for part in parts if part is not None]
     n, generator = len(ids), np.random.default_rng(seed)
     alone = [function((table[row_of].sum(axis=0))[None, :], n)[0] for _, table, row_of, function, _ in known]
@@ -143,7 +224,7 @@ def _resample(columns: Array, counts: Array, function: Function, seed: int) -> A
     generator = np.random.default_rng(seed)
     rows = len(counts)
     block = max(1, _BLOCK // n)
-    deltas: list[Any] = []
+    deltas: list[Array] = []
     for start in range(0, RESAMPLES, block):
         size = min(block, RESAMPLES - start)
         if rows < n:
@@ -156,123 +237,25 @@ def _resample(columns: Array, counts: Array, function: Function, seed: int) -> A
     return np.concatenate(deltas)
 
 
-def _statistic(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str) -> Statistic | None:
-    name = metrics.canonical(metric)
-    parts = metrics.value_of(metric, a.parts), metrics.value_of(metric, b.parts)
-    if parts[0] is not None and parts[1] is not None:
-        rooted = name in _ROOTED
-        how = "root of the mean of" if rooted else "mean of"
-        return _mean(parts[0], parts[1], pairs, metric, f"{_HOW}, {how} part__{metric}", rooted=rooted)
-    if name == "loss":
-        return _mean(a.loss, b.loss, pairs, "loss", f"{_HOW}, mean of loss", rooted=False)
-    if a.is_classification and b.is_classification:
-        if name == "accuracy":
-            right = [[None if c is None else float(c) for c in s.correct] for s in (a, b)]
-            return _mean(right[0], right[1], pairs, metric, f"{_HOW}, share of right outcomes", rooted=False)
-        kind, one = _CONFUSION.get(name), name.startswith("binary_")
-        one |= a.one_score and b.one_score and name == kind
-        if kind is None or (one and (not b.class_one or a.class_one != b.class_one)):
+def measurer(samples: Mapping[str, PerSample | None], metric: str, seed: int) -> Measured:
+    """Works the metric out of runs' samples, once for all runs that have the same ones. It gives None where a run tells
+    of no samples, where the metric does not come from single ones, or where they have none in common."""
+    ids = {run: usable(held, metric) if held else () for run, held in samples.items()}
+    known: dict[tuple[str, ...], dict[str, tuple[float, Array]]] = {}
+
+    def measured(runs: Sequence[str]) -> tuple[Array, Array, int] | None:
+        import numpy as np
+
+        common = ids[runs[0]]
+        if any(ids[run] != common for run in runs):
+            common = tuple(sorted(set(common).intersection(*(ids[run] for run in runs))))
+        if not common:
             return None
-        return _confusion(a, b, pairs, metric, kind, b.class_one if one else "")
-    return _regression(a, b, pairs, metric, name)
+        mine = known.setdefault(common, {})
+        if any(run not in mine for run in runs):
+            alike = [run for run in samples if run not in mine and (run in runs or ids[run] == common)]
+            values, columns = resampled([held for run in alike if (held := samples[run])], common, metric, seed)
+            mine |= {run: (float(values[at]), columns[:, at]) for at, run in enumerate(alike)}
+        return np.array([mine[run][0] for run in runs]), np.stack([mine[run][1] for run in runs], 1), len(common)
 
-
-_HOW = f"paired bootstrap, {RESAMPLES} resamples"
-
-
-def _mean(
-    of_a: list[float | None],
-    of_b: list[float | None],
-    pairs: list[tuple[int, int]],
-    metric: str,
-    method: str,
-    *,
-    rooted: bool,
-) -> Statistic | None:
-    import numpy as np
-
-    both = [(x, y) for i, j in pairs if (x := of_a[i]) is not None and (y := of_b[j]) is not None]
-    if not both:
-        return None
-
-    def value(sums: Array, n: int) -> tuple[Array, Array]:
-        means = np.maximum(sums, 0) / n if rooted else sums / n
-        return (np.sqrt(means[:, 0]), np.sqrt(means[:, 1])) if rooted else (means[:, 0], means[:, 1])
-
-    columns: Array = np.array(both, dtype=np.float64)
-    row_of = np.arange(len(both))
-    distinct, which = np.unique(columns, axis=0, return_inverse=True)
-    if len(distinct) * _FEW <= len(both):
-        columns, row_of = distinct, which.ravel()
-    return metric, columns, row_of, value, method
-
-
-def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, name: str) -> Statistic | None:
-    """MAE, MSE, RMSE and R2 from truth and prediction."""
-    import numpy as np
-
-    if a.numbers is None or b.numbers is None or a.is_classification or b.is_classification:
-        return None
-    truth = np.array([b.numbers[0][j] for _, j in pairs])
-    errors = np.array([[a.numbers[1][i] for i, _ in pairs], [b.numbers[1][j] for _, j in pairs]]) - truth
-    method = f"{_HOW}, {metric} from truth and prediction"
-    if name in ("mae", "mse", "rmse"):
-        parts = np.abs(errors) if name == "mae" else errors**2
-        rows = [(i, i) for i in range(len(truth))]
-        return _mean(list(parts[0]), list(parts[1]), rows, metric, method, rooted=name in _ROOTED)
-    if name == "r2":
-        columns = np.column_stack([errors[0] ** 2, errors[1] ** 2, truth, truth**2])
-        return metric, columns, np.arange(len(columns)), _r2, method
-    return None
-
-
-def _r2(sums: Array, n: int) -> tuple[Array, Array]:
-    import numpy as np
-
-    spread = np.maximum(sums[:, 3] - sums[:, 2] ** 2 / n, 1e-12)
-    return 1 - sums[:, 0] / spread, 1 - sums[:, 1] / spread
-
-
-def _confusion(
-    a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric: str, kind: str, one: str
-) -> Statistic | None:
-    """Macro F1, precision, recall (the mean over the classes) from truth and prediction; those of class `one` alone.
-
-    Columns: truth, then for each version predicted and right, of every class.
-    """
-    import numpy as np
-
-    of_samples = [(b.truth[j], a.prediction[i], b.prediction[j]) for i, j in pairs]
-    triples = {triple: row for row, triple in enumerate(sorted(set(of_samples)))}
-    classes = sorted({name for triple in triples for name in triple} | ({one} if one else set()))
-    if len(classes) > _MAX_CLASSES:
-        return None
-    k = len(classes)
-    index = {name: number for number, name in enumerate(classes)}
-    codes = np.array([[index[name] for name in triple] for triple in triples])
-    one_hot = np.eye(k)
-    blocks = [one_hot[codes[:, 0]]]
-    for guess in (codes[:, 1], codes[:, 2]):
-        blocks += [one_hot[guess], one_hot[guess] * (codes[:, 0] == guess)[:, None]]
-
-    counted = slice(index[one], index[one] + 1) if one else slice(k)
-
-    def value(sums: Array, n: int) -> tuple[Array, Array]:
-        truth, *rest = (sums[:, i * k : (i + 1) * k][:, counted] for i in range(5))
-        return _score(kind, truth, rest[0], rest[1]), _score(kind, truth, rest[2], rest[3])
-
-    row_of = np.array([triples[triple] for triple in of_samples])
-    method = f"{_HOW}, {f'{kind} of class {one}' if one else f'macro {kind}'} from truth and prediction"
-    return metric, np.concatenate(blocks, axis=1), row_of, value, method
-
-
-def _score(kind: str, support: Array, predicted: Array, right: Array) -> Array:
-    """(resamples,) from counts (resamples, classes). Classes that a resample does not hold do not count."""
-    import numpy as np
-
-    below = {"f1": support + predicted, "precision": predicted, "recall": support}[kind]
-    above = 2 * right if kind == "f1" else right
-    scores = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-    present = (support + predicted) > 0
-    mean: Array = scores.sum(axis=1) / np.maximum(present.sum(axis=1), 1)
-    return mean
+    return measured

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import inspect_log, interpreter, outcome, scored
+from progtrain.engine.experiment import inspect_log, interpreter, locked, outcome, scored
 from progtrain.engine.experiment.plan import Task
 from progtrain.engine.experiment.workers.base import Ended, EvaluationWorker, Experiment, Piece, Score
 from progtrain.engine.files import read_json, try_read_json, write_json
@@ -49,7 +49,7 @@ class Inspect(EvaluationWorker):
         return interpreter.missing(experiment, {**needed, **adapters, **served}, self.name)
 
     def for_task(self, experiment: Experiment, task: Task) -> list[InputError]:
-        return list(_wrong_task(experiment, task))
+        return [*_wrong_task(experiment, task), *_wrong_locks(experiment, task)]
 
     def files(self, piece: Piece) -> dict[Path, str]:
         assert piece.cell is not None
@@ -90,6 +90,8 @@ class Inspect(EvaluationWorker):
             header, rows = inspect_log.samples(log, task.scorers, dump)
         except InputError as error:
             return Ended(Failure("outputs", error.located, error.fix or "see the output of the evaluation"))
+        if failure := locked.broken(piece, inspect_log.used(log), dump):
+            return Ended(failure)
         scored.write_table(folder.per_sample, header, rows)
         write_json(folder.score, _score(piece, found))
         code = scored.fingerprint(piece.experiment.path(_file_of(task)))
@@ -198,6 +200,16 @@ def _wrong_task(experiment: Experiment, task: Task) -> Iterator[InputError]:
     if url is not None and urlsplit(str(url)).hostname not in _LOOPBACK:
         fix = "write `base_url: http://127.0.0.1:8000/v1`"
         yield _wrong(experiment, f"{key}.options.base_url", "only a server on this machine is asked", fix)
+
+
+def _wrong_locks(experiment: Experiment, task: Task) -> Iterator[InputError]:
+    """Options that the rules lock: the seed, and the batch that is evaluated at once."""
+    rules = experiment.rules.locked
+    for name, key in (("seed", "seed"), ("batch_size", "val_batch_size")):
+        if name in task.options and key in rules and not values.same(task.options[name], rules[key]):
+            reason = f"{name} {values.show(task.options[name])} is not allowed: the rules say {rules[key]!r}"
+            fix = "leave it out of the plan, or change the rule yourself"
+            yield _wrong(experiment, f"evaluation.tasks.{task.name}.options.{name}", reason, fix)
 
 
 def _wrong(experiment: Experiment, key: str, reason: str, fix: str) -> InputError:

@@ -11,7 +11,6 @@ from progtrain.engine.control.context import Context
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import checkpoints, expand, outcome, placing, run_script, run_workspace
-from progtrain.engine.experiment.opening import minutes
 from progtrain.engine.experiment.workers.base import Ended, Experiment, Piece, TrainingWorker
 from progtrain.engine.jobs.base import GO_ON_LATER
 from progtrain.engine.loop.steps import train
@@ -59,14 +58,12 @@ class Lightning(TrainingWorker):
         environment = hooks.of_training(ws, version) | hooks.to_go_on(ws, version)
         if going_on is not None:
             environment |= hooks.going_on(going_on)
-        # the rules' limit is for loops: here the plan's counts, where it has one
-        limit = experiment.rules.timeout_seconds if minutes(experiment.plan) is None else None
         return JobRequest(
             name=f"{piece.run.name}-{attempt.path.name}",
             command=[experiment.python, ws.script(version).name, *words],
             cwd=str(ws.root),
             environment=environment,
-            timeout_seconds=limit,
+            timeout_seconds=experiment.rules.timeout_seconds,
         )
 
     def ended(self, piece: Piece, attempt: JobFolder, state: JobState) -> Ended:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from progtrain.engine.complaints import in_words
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import interpreter, outcome
+from progtrain.engine.experiment import interpreter, locked, outcome
 from progtrain.engine.experiment.expand import Run
 from progtrain.engine.experiment.plan import Range
 from progtrain.engine.experiment.tools import progtrain_rows
@@ -83,10 +83,11 @@ class Peft(TrainingWorker):
 
     def problems(self, experiment: Experiment) -> list[InputError]:
         try:
-            self.settings(experiment)
+            base = self.settings(experiment)
         except InputError as error:
             return [error]
         found = [*_wrong_settings(experiment), *_wrong_model(experiment)]
+        found += locked.problems(experiment, base, _values_of(experiment), _ours)
         found += [] if found else _wrong_data(experiment)
         if experiment.plan.resources.gpus > 1:
             reason = "peft trains on one GPU"
@@ -138,11 +139,14 @@ class Peft(TrainingWorker):
     def ended(self, piece: Piece, attempt: JobFolder, state: JobState) -> Ended:
         if failure := outcome.failed(attempt, state):
             return Ended(failure)
-        failure = self.check(piece)
+        told = piece.folder.artifacts / "hparams.yaml"
+        used = read_mapping(read_text(told), told) if told.is_file() else {}
+        failure = self.check(piece) or locked.broken(piece, used, told, _ours)
         return Ended(failure, [] if failure else outcome.files_in(piece.folder.artifacts))
 
     def smaller(self, piece: Piece) -> dict[str, Any] | None:
         found = outcome.halved({**self._config(piece), **{_ours(n): value for n, value in piece.changes.items()}})
+        found = locked.smaller(piece.experiment, found, _ours)
         spelled = {_ours(name): name for name in piece.settings}
         return found and {spelled.get(key, key): value for key, value in found.items()}
 
@@ -191,11 +195,14 @@ def _known(name: str) -> str:
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(Settings.model_fields)}"
 
 
+def _values_of(experiment: Experiment) -> Iterable[tuple[str, str, Any]]:
+    return ((key, key.rpartition(".")[2], held) for key, held in _stated(experiment))
+
+
 def _wrong_settings(experiment: Experiment) -> list[InputError]:
     found = list[InputError]()
     meant: dict[str, str] = {}
-    for key, held in _stated(experiment):
-        name = key.rpartition(".")[2]
+    for key, name, held in _values_of(experiment):
         if meant.setdefault(_ours(name), name) != name:
             reason = f"{name} and {meant[_ours(name)]} are one setting"
             found.append(_wrong(experiment, key, reason, "leave one of both out"))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.experiment import interpreter, outcome
+from progtrain.engine.experiment import interpreter, locked, outcome
 from progtrain.engine.experiment.expand import Run
 from progtrain.engine.experiment.plan import Range
 from progtrain.engine.experiment.scored import write_table
@@ -53,6 +53,8 @@ class Torchtune(TrainingWorker):
         except InputError as error:
             return [error]
         found = [*_wrong_settings(experiment, flat), *_wrong_base(experiment, flat)]
+        stated = [(f"{group}.{name}", name, held) for group, name, held in _stated(experiment)]
+        found += locked.problems(experiment, flat, stated, lambda name: _key(name, flat) or name)
         gpus = experiment.plan.resources.gpus
         if gpus > 1 and "distributed" not in recipe:
             fix = f"write `gpus: 1`, or name the recipe {recipe.replace('single_device', 'distributed')}"
@@ -122,13 +124,15 @@ class Torchtune(TrainingWorker):
             (made / name).symlink_to(epochs[-1].name)
         changed = {name: piece.settings[name] for name in piece.settings}
         write_json(made / "spec.json", {"settings": changed, "device": flat.get("device")})
-        failure = self.check(piece)
+        used, meant = _used(piece, flat), lambda name: _key(name, flat) or name
+        failure = self.check(piece) or locked.broken(piece, used, piece.folder.recipe, meant)
         return Ended(failure, [] if failure else outcome.files_in(made))
 
     def smaller(self, piece: Piece) -> dict[str, Any] | None:
         flat = self.settings(piece.experiment)
         used = flat | {_key(name, flat) or name: value for name, value in piece.settings.items()}
         found = outcome.halved({name: value for name, value in used.items() if "." not in name})
+        found = locked.smaller(piece.experiment, found, lambda name: _key(name, flat) or name)
         spelled = {_key(name, flat): name for name in piece.settings}
         return found and {spelled.get(key, key): value for key, value in found.items()}
 
@@ -215,13 +219,18 @@ def _ending(name: str, flat: Mapping[str, Any]) -> list[str]:
 # what the plan gets wrong
 
 
-def _wrong_settings(experiment: Experiment, flat: Mapping[str, Any]) -> Iterator[InputError]:
+def _stated(experiment: Experiment) -> list[tuple[str, str, Any]]:
+    """Place in the plan, name, and values or range."""
     plan = experiment.plan
-    stated = [("variables", name, held) for name, held in plan.variables.items()]
+    stated: list[tuple[str, str, Any]] = [("variables", name, held) for name, held in plan.variables.items()]
     stated += [("controls", name, [value]) for name, value in plan.controls.items()]
     stated += [(f"runs.add.{run.name}", name, [v]) for run in plan.runs.add for name, v in run.parameters.items()]
+    return stated
+
+
+def _wrong_settings(experiment: Experiment, flat: Mapping[str, Any]) -> Iterator[InputError]:
     meant: dict[str, str] = {}
-    for group, name, held in stated:
+    for group, name, held in _stated(experiment):
         place = f"{group}.{name}"
         key = _key(name, flat)
         if key is None:
@@ -287,6 +296,13 @@ def _wrong(experiment: Experiment, key: str, reason: str, fix: str) -> InputErro
 
 
 # what a recipe leaves
+
+
+def _used(piece: Piece, flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the file that it was started with, and what its command said besides."""
+    file = piece.folder.recipe
+    changes = {_key(name, flat) or name: value for name, value in piece.changes.items()}
+    return dict(_flat(_numbers(read_mapping(read_text(file), file)))) | changes
 
 
 def _epochs(made: Path) -> list[Path]:

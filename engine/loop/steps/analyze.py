@@ -17,6 +17,7 @@ from progtrain.engine.drafting import history, next_script, rounds
 from progtrain.engine.experiment import propose, tried
 from progtrain.engine.files import write_text
 from progtrain.engine.loop import elsewhere
+from progtrain.engine.repeats import found
 
 
 def reasons(context: Context, version: str) -> list[str]:
@@ -80,7 +81,10 @@ def look(context: Context, version: str) -> Insight:
     beside, broken = tried.beside(context.ws, context.rules.primary_metric)
     for text in broken:
         context.journal.warn(text)
-    insight = gather(context.ws, version, next_script.limits(context.rules), records, beside)
+    repeats = {record.version: found.of(context.ws, record.version) for record in records if record.comparable}
+    insight = gather(context.ws, version, next_script.limits(context.rules), records, beside, repeats)
+    outdated = tuple(text for record in records for text in found.outdated(context.ws, record.version))
+    insight = insight.model_copy(update={"warnings": (*insight.warnings, *outdated)})
     undecided = propose.would_decide(context.ws, context.rules, insight, records)
     insight = insight.model_copy(update={"undecided": undecided})
     write_text(context.ws.insight(version), insight.to_json())

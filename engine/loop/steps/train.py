@@ -58,8 +58,8 @@ def run(context: Context, version: str) -> str:
             continue
         number = last.number + 1 if last else 1
         name = f"{version}-train-{number}"
-        _prepare(context, version, name)
-        failure = _attempt(context, version, name)
+        prepare(context, version, name)
+        failure = attempt(context, version, name)
         if failure is None:
             break
         attempts.archive(ws, version, number, failure, ws.job(name), context.clock)
@@ -68,12 +68,17 @@ def run(context: Context, version: str) -> str:
         _reset(ws.version(version))
         attempts.write_report(ws, version)
     attempts.write_report(ws, version, passed=number)
-    job = context.executor.look(ws.job(name))
+    return f"trained in {mark(context, version, name):.1f} s"
+
+
+def mark(context: Context, version: str, name: str) -> float:
+    """Says that the training is done, by the job of that name. Returns how long it took, in seconds."""
+    ws, job = context.ws, context.executor.look(context.ws.job(name))
     seconds = job.seconds if job else 0.0
     inputs = {"script": sha256(ws.script(version)), "rules": context.rules.sha256}
     inputs |= {f"file {ws.relative(path)}": sha256(path) for path in version_files.paths(ws, version).values()}
     marks.write(ws, version, "train", outputs(ws, version), clock=context.clock, seconds=seconds, inputs=inputs)
-    return f"trained in {seconds:.1f} s"
+    return seconds
 
 
 def outputs(ws: Workspace, version: str) -> list[Path]:
@@ -82,7 +87,7 @@ def outputs(ws: Workspace, version: str) -> list[Path]:
     return [path for path in (folder.best_checkpoint, folder.last_checkpoint, folder.spec) if path.exists()]
 
 
-def _attempt(context: Context, version: str, name: str) -> Failure | None:
+def attempt(context: Context, version: str, name: str) -> Failure | None:
     """One training. None when it is whole and valid."""
     script = context.ws.script(version)
     words = version_files.arguments(context.ws, version, context.rules.training_args)
@@ -202,7 +207,7 @@ def _adopt(context: Context, version: str) -> bool:
     return True
 
 
-def _prepare(context: Context, version: str, job: str) -> None:
+def prepare(context: Context, version: str, job: str) -> None:
     """Makes room for a new training, unless one under that name is still to be attached to or taken over."""
     ws, made, folder = context.ws, context.ws.version(version), context.ws.job(job)
     taken_over_before = marks.read(ws, version, "train") is not None

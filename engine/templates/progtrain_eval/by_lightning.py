@@ -58,16 +58,18 @@ def arguments_of_fit(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[s
 
 def lightning_data(split: str, model: Any, given: Mapping[str, Any]) -> tuple[Any, Any]:
     """The DataModule, if there is one, and the loaders of a split, set up as fit() would."""
-    data, loaders = given.get("datamodule"), given.get("val_dataloaders") if split == "valid" else None
+    named = {"valid": "val_dataloaders", "train": "train_dataloaders"}.get(split, "")
+    data, loaders = given.get("datamodule"), given.get(named)
     if data is None and hasattr(given.get("train_dataloaders"), "val_dataloader"):
         data = given["train_dataloaders"]
+    loaders = None if loaders is data else loaders
     for holder in (data, model):
         if holder is not None:
             holder.prepare_data()
             holder.setup("fit")
             if split == "test":
                 holder.setup("test")
-    name = "val_dataloader" if split == "valid" else "test_dataloader"
+    name = "val_dataloader" if split == "valid" else f"{split}_dataloader"
     for holder in (data, model):
         own = holder is not None and getattr(holder, name, None) is not None
         if loaders is None and own and "lightning" not in getattr(type(holder), name).__module__:

@@ -15,7 +15,9 @@ from .weights import put_weights
 
 def take_transformers(steps: Steps, checkpoint: Path, split: str, trainer: Any, *_: Any, **__: Any) -> Any:
     """In the place of transformers' `Trainer.train`. Returns the model."""
-    if trainer.eval_dataset is None or split != "valid":
+    if split == "train" and trainer.train_dataset is not None:
+        trainer.eval_dataset = trainer.train_dataset
+    elif trainer.eval_dataset is None or split != "valid":
         raise EvalError(f"the script has no data of the split {split!r}: give Trainer an eval_dataset")
     put_weights(trainer.model, checkpoint)
     trainer.callback_handler.callbacks = []

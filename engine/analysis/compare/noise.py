@@ -1,41 +1,42 @@
-"""How sure a difference between two points of an experiment is: over samples, over seeds, and among many comparisons.
+"""How sure a difference between two versions, or two points of an experiment, is: over samples, over seeds, and among
+many comparisons.
 
 A two-level bootstrap. The samples are drawn with replacement, the same ones for every run
 (`analysis/compare/pairs.py`). The level of the seeds is drawn from Student's t with the standard deviation between
-seeds, pooled over all points: three seeds drawn with replacement would give only ten outcomes, and an interval that is
-far too narrow (A. Davison, D. Hinkley: Bootstrap Methods and Their Application, 1997, section 3.8). What seeds change
-about single samples counts on both levels, so that intervals are rather too wide than too narrow.
+runs that differ in the seed alone: three seeds drawn with replacement would give only ten outcomes, and an interval
+that is far too narrow (A. Davison, D. Hinkley: Bootstrap Methods and Their Application, 1997, section 3.8).
+
+What seeds change about single samples is part of both levels. Where few runs tell of the seeds it counts twice: an
+interval that is too wide does less harm than one that rests on three runs which happened to be alike. Where many do
+(`_MANY`), it is taken out of the samples' level (S. Searle, G. Casella, C. McCulloch: Variance Components, 1992).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from progtrain.engine.analysis.compare.pairs import RESAMPLES, resampled, usable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from progtrain.engine.analysis.measure.samples import PerSample
-
     Array = NDArray[np.float64]
-    #: runs -> their values (runs,), over resamples (resamples, runs), and how many samples they have in common
-    Measured = Callable[[Sequence[str]], tuple[Array, Array, int] | None]
 
 #: a value or difference, the ends of its 95 % interval, and p: how often a difference as large comes by chance alone
 Interval = tuple[float, float, float, float]
 #: standard deviation between runs that differ in the seed alone, and its degrees of freedom
 Spread = tuple[float, int]
 
+RESAMPLES = 2000
 #: level of the verdicts
 ALPHA = 0.05
 #: draws of the seeds' level for each resample of the samples
 _SEED_DRAWS = 20
 #: a tail that fewer draws than this lie in is not told by counting them
 _FEW = 10
+#: degrees of freedom from which on the spread between runs is known well enough
+_MANY = 8
 
 
 def spread_of(points: Sequence[Sequence[float]]) -> Spread | None:
@@ -46,30 +47,6 @@ def spread_of(points: Sequence[Sequence[float]]) -> Spread | None:
         return None
     squares = math.fsum((v - math.fsum(values) / len(values)) ** 2 for values in several for v in values)
     return math.sqrt(squares / freedom), freedom
-
-
-def measurer(samples: Mapping[str, PerSample | None], metric: str, seed: int) -> Measured:
-    """Works the metric out of runs' samples, once for all runs that have the same ones. It gives None where a run tells
-    of no samples, where the metric does not come from single ones, or where they have none in common."""
-    ids = {run: usable(held, metric) if held else () for run, held in samples.items()}
-    known: dict[tuple[str, ...], dict[str, tuple[float, Array]]] = {}
-
-    def measured(runs: Sequence[str]) -> tuple[Array, Array, int] | None:
-        import numpy as np
-
-        common = ids[runs[0]]
-        if any(ids[run] != common for run in runs):
-            common = tuple(sorted(set(common).intersection(*(ids[run] for run in runs))))
-        if not common:
-            return None
-        mine = known.setdefault(common, {})
-        if any(run not in mine for run in runs):
-            alike = [run for run in samples if run not in mine and (run in runs or ids[run] == common)]
-            values, columns = resampled([held for run in alike if (held := samples[run])], common, metric, seed)
-            mine |= {run: (float(values[at]), columns[:, at]) for at, run in enumerate(alike)}
-        return np.array([mine[run][0] for run in runs]), np.stack([mine[run][1] for run in runs], 1), len(common)
-
-    return measured
 
 
 def difference(
@@ -85,13 +62,36 @@ def difference(
     # sums in another order differ in their last bits: equal predictions must give exactly zero
     dust = 1e-10 * max(abs(float(a[0].mean())), abs(float(b[0].mean())))
     if a[1] is not None and b[1] is not None:
-        draws = b[1].mean(axis=1) - a[1].mean(axis=1)
+        draws = difference_draws(a[1], b[1], spread)
     elif spread is None:
         return None
     else:
         draws = np.full(RESAMPLES, delta)
     share = math.sqrt(1 / len(a[0]) + 1 / len(b[0]))
-    return _summed(0.0 if abs(delta) <= dust else delta, draws, spread, share, dust, seed)
+    return interval(0.0 if abs(delta) <= dust else delta, draws, spread, share, dust, seed)
+
+
+def difference_draws(a: Array, b: Array, spread: Spread | None) -> Array:
+    """(resamples,) of the mean of `b`'s runs minus that of `a`'s, each (resamples, runs)."""
+    draws: Array = b.mean(axis=1) - a.mean(axis=1)
+    if spread is None or spread[1] < _MANY or min(a.shape[1], b.shape[1]) < 2:
+        return draws
+    return _without(draws, _of_single_samples(a) + _of_single_samples(b))
+
+
+def _of_single_samples(resamples: Array) -> float:
+    """Variance of the mean of runs (resamples, runs) that comes from what their seeds change about single samples."""
+    own = resamples - resamples.mean(axis=0)
+    runs: int = own.shape[1]
+    return float(own.var(axis=1, ddof=1).mean()) / runs
+
+
+def _without(draws: Array, variance: float) -> Array:
+    """Drawn closer around their mean, until their variance is less by that."""
+    held = float(draws.var())
+    left = math.sqrt(max(0.0, 1 - variance / held)) if held > 0 else 0.0
+    mean = float(draws.mean())
+    return mean + (draws - mean) * left
 
 
 def level(values: Array, resamples: Array | None, spread: Spread | None, seed: int) -> Interval | None:
@@ -102,10 +102,11 @@ def level(values: Array, resamples: Array | None, spread: Spread | None, seed: i
         return None
     mean = float(values.mean())
     draws = np.full(RESAMPLES, mean) if resamples is None else resamples.mean(axis=1)
-    return _summed(mean, draws, spread, 1 / math.sqrt(len(values)), 0.0, seed)
+    return interval(mean, draws, spread, 1 / math.sqrt(len(values)), 0.0, seed)
 
 
-def _summed(value: float, draws: Array, spread: Spread | None, share: float, dust: float, seed: int) -> Interval:
+def interval(value: float, draws: Array, spread: Spread | None, share: float, dust: float, seed: int) -> Interval:
+    """Of `value`, whose samples' level gave `draws`; `share`: how much of the spread between runs is left in it."""
     import numpy as np
 
     if spread is not None and spread[0] > 0:

@@ -1,0 +1,115 @@
+"""What is there of repeats: read from what each of them left, as far as it is of the version as it is now."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from progtrain.engine import metrics
+from progtrain.engine.analysis.types import Repeat
+from progtrain.engine.files import sha256_text, try_read_json, write_json
+from progtrain.engine.script import version_files
+from progtrain.engine.workspace import RepeatFolder, Workspace
+
+_NAME = re.compile(r"r([1-9]\d{0,5})")
+
+
+def folders(ws: Workspace, version: str) -> list[RepeatFolder]:
+    """In the order in which they were begun."""
+    top = ws.repeats(version)
+    names = [path.name for path in top.iterdir() if _NAME.fullmatch(path.name)] if top.is_dir() else []
+    return [ws.repeat(version, name) for name in sorted(names, key=lambda name: int(name[1:]))]
+
+
+def script_sha256(ws: Workspace, version: str) -> str:
+    """Changes when the version's script does, or a file that it has of its own. Raises `InputError`."""
+    texts = version_files.lying(ws, version)
+    return sha256_text(repr(sorted((ws.relative(path), sha256_text(text)) for path, text in texts.items())))
+
+
+def made(ws: Workspace, version: str, *, same_seed: bool = False) -> list[dict[str, Any]]:
+    """The results that count beside the version as it is now."""
+    return [held for held, why_not in _results(ws, version) if not why_not and bool(held["same_seed"]) == same_seed]
+
+
+def _results(ws: Workspace, version: str) -> Iterable[tuple[dict[str, Any], str]]:
+    """Each with the reason why it does not count; empty where it does."""
+    script, protocol = script_sha256(ws, version), try_read_json(ws.version(version).protocol)
+    now = protocol if isinstance(protocol, dict) else {}
+    for folder in folders(ws, version):
+        held = try_read_json(folder.result)
+        if isinstance(held, dict) and isinstance(held.get("metrics"), list):
+            yield {"same_seed": False, **held}, _why_not(held, script, now)
+
+
+def _why_not(held: Mapping[str, Any], script: str, now: Mapping[str, Any]) -> str:
+    if held.get("state") != "finished":
+        return str(held.get("reason") or "it failed")
+    if held.get("script_sha256") != script:
+        return "the script has changed since"
+    for name, what in (("evaluator_sha256", "by another evaluator"), ("data_sha256", "on other data")):
+        if held.get(name) != now.get(name, ""):
+            return f"it was scored {what}"
+    return ""
+
+
+def of(ws: Workspace, version: str) -> tuple[Repeat, ...]:
+    """Those with other seeds than the version's own."""
+    return tuple(
+        Repeat(
+            name=str(held["run"]),
+            seed=metrics.count(held.get("seed")),
+            metrics=_values(held),
+            per_sample=path if (path := ws.repeat(version, str(held["run"])).per_sample).is_file() else None,
+        )
+        for held in made(ws, version)
+        if _NAME.fullmatch(str(held.get("run")))
+    )
+
+
+def _values(held: Mapping[str, Any]) -> dict[str, float | None]:
+    return {
+        str(m["name"]): metrics.finite(m.get("value")) for m in held["metrics"] if isinstance(m, dict) and "name" in m
+    }
+
+
+def outdated(ws: Workspace, version: str) -> list[str]:
+    """Why finished repeats do not count, a reason each."""
+    told = [
+        (str(held.get("run")), why) for held, why in _results(ws, version) if why and held.get("state") == "finished"
+    ]
+    return [f"{run} of {version} does not count: {why}" for run, why in told]
+
+
+def summary(ws: Workspace, version: str) -> Path:
+    return ws.repeats(version) / "repeats.json"
+
+
+def write(ws: Workspace, version: str) -> None:
+    """`repeats.json`: all of them, and the spread over the version's own run and those that count."""
+    own = try_read_json(ws.version(version).eval_score)
+    scored = isinstance(own, dict) and isinstance(own.get("metrics"), list)
+    runs: list[Mapping[str, float | None]] = [_values(own)] if scored else []
+    runs += [one.metrics for one in of(ws, version)]
+    names = dict.fromkeys(name for run in runs for name in run)
+    spread = {name: told for name in names if (told := _spread([run.get(name) for run in runs]))}
+    listed = [{**held, "counts": not why, "why_not": why} for held, why in _results(ws, version)]
+    write_json(summary(ws, version), {"version": version, "runs": listed, "spread": spread})
+
+
+def _spread(found: Iterable[float | None]) -> dict[str, float] | None:
+    held = [value for value in found if value is not None]
+    if len(held) < 2:
+        return None
+    mean = math.fsum(held) / len(held)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in held) / (len(held) - 1))
+    return {"n": len(held), "mean": mean, "sd": sd, "min": min(held), "max": max(held)}
+
+
+def tried(ws: Workspace, version: str) -> int:
+    """How many repeats of the version as it is now were made, or failed."""
+    script = script_sha256(ws, version)
+    return sum(held.get("script_sha256") == script for held, _ in _results(ws, version))

@@ -1,0 +1,171 @@
+"""Other seeds of a version's script: what is trained, what counts, and what verdicts make of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from progtrain.engine.control import decisions, launch
+from progtrain.engine.control.launch import Options
+from progtrain.engine.drafting import history
+from progtrain.engine.files import LineReader, sha256
+from progtrain.engine.loop import runner
+from progtrain.engine.repeats import found
+from progtrain.engine.workspace import Workspace
+
+
+def run(ws: Workspace, **options: Any) -> int:
+    return runner.run(ws, Options.model_validate({"autopilot": True, **options}))
+
+
+def events(ws: Workspace, kind: str) -> list[dict[str, Any]]:
+    return [e for e in LineReader(ws.journal).read() if e["event"] == kind]
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def files_of(ws: Workspace, version: str) -> dict[str, str]:
+    paths = [ws.script(version), *ws.version(version).path.rglob("*")]
+    return {ws.relative(path): sha256(path) for path in paths if path.is_file()}
+
+
+def summary(ws: Workspace, version: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(found.summary(ws, version).read_text())
+    return told
+
+
+@pytest.fixture
+def scored(plain: Workspace) -> Workspace:
+    """v001 is trained and evaluated."""
+    assert run(plain, until="evaluate") == 0
+    return plain
+
+
+def test_each_has_another_seed_and_the_version_stays_as_it_is(scored: Workspace) -> None:
+    before = files_of(scored, "v001")
+    assert run(scored, repeat="v001", times=3) == 0
+    assert files_of(scored, "v001") == before
+    told = summary(scored, "v001")
+    assert [(one["run"], one["seed"], one["counts"]) for one in told["runs"]] == [
+        ("r1", 43, True),
+        ("r2", 44, True),
+        ("r3", 45, True),
+    ]
+    assert len({one["checkpoint_sha256"] for one in told["runs"]}) == 3
+    values = [one["metrics"][0]["value"] for one in told["runs"]]
+    own = json.loads(scored.version("v001").eval_score.read_text())["metrics"][0]["value"]
+    spread = told["spread"][told["runs"][0]["metrics"][0]["name"]]
+    assert (spread["n"], spread["min"], spread["max"]) == (4, min(own, *values), max(own, *values))
+
+
+def test_so_many_in_all_and_none_is_made_twice(
+    scored: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = tmp_path / "count"
+    monkeypatch.setenv("COUNT_FILE", str(count))
+    assert run(scored, repeat="v001", times=2) == 0
+    assert run(scored, repeat="v001", times=2) == 0
+    assert run(scored, repeat="v001", times=3) == 0
+    assert count.read_text().split() == ["v001"] * 3
+
+
+def test_a_runner_that_is_killed_trains_nothing_twice(
+    scored: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = tmp_path / "count"
+    monkeypatch.setenv("COUNT_FILE", str(count))
+    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.1")
+    process = launch.start(scored, Options(repeat="v001", times=2))
+    deadline = time.monotonic() + 60
+    while not (count.exists() and count.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert run(scored, repeat="v001", times=2) == 0
+    assert count.read_text().split() == ["v001"] * 2
+    assert [one["counts"] for one in summary(scored, "v001")["runs"]] == [True, True]
+
+
+def test_a_stop_is_heard_and_what_is_done_stays(scored: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.1")
+    process = launch.start(scored, Options(repeat="v001", times=9))
+    deadline = time.monotonic() + 60
+    while not events(scored, "repeat_done"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    decisions.request_stop(scored)
+    assert process.wait(timeout=60) == 0
+    assert events(scored, "loop_stopped")
+    assert 1 <= len(found.of(scored, "v001")) < 9
+
+
+def test_those_of_a_script_that_has_changed_since_do_not_count(scored: Workspace) -> None:
+    assert run(scored, repeat="v001", times=1) == 0
+    assert len(found.of(scored, "v001")) == 1
+    replace(scored.script("v001"), "EPOCHS = 6", "EPOCHS = 5")
+    assert found.of(scored, "v001") == ()
+    assert found.outdated(scored, "v001") == ["r1 of v001 does not count: the script has changed since"]
+    assert run(scored, repeat="v001", times=1) == 2
+    assert "has changed since v001 was trained" in events(scored, "loop_failed")[-1]["reason"]
+
+
+def test_a_seed_that_changes_nothing_is_no_repeat(plain: Workspace) -> None:
+    replace(plain.baseline_script, "random.seed(SEED)", "random.seed(7)")
+    assert run(plain, until="evaluate") == 0
+    assert run(plain, repeat="v001", times=1) == 1
+    assert "another seed changed nothing" in events(plain, "repeat_failed")[-1]["summary"]
+    assert found.of(plain, "v001") == ()
+
+
+def test_the_same_seed_tells_of_the_machine_alone(scored: Workspace) -> None:
+    assert run(scored, repeat="v001", times=1, same_seed=True) == 0
+    assert found.of(scored, "v001") == ()
+    assert [one["same_seed"] for one in summary(scored, "v001")["runs"]] == [True]
+
+
+def test_a_seed_that_the_rules_lock_is_locked_for_versions(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+    edit_rules(plain, seed=42)
+    assert run(plain, until="evaluate") == 0
+    assert run(plain, repeat="v001", times=1) == 0
+    assert [one.seed for one in found.of(plain, "v001")] == [43]
+
+
+def test_a_failed_one_is_told_and_kept_and_the_others_are_made(plain: Workspace) -> None:
+    seeded = "    random.seed(SEED)"
+    replace(plain.baseline_script, seeded, f"    assert SEED != 43, 'not with 43'\n{seeded}")
+    assert run(plain, until="evaluate") == 0
+    assert run(plain, repeat="v001", times=2) == 1
+    assert "not with 43" in events(plain, "repeat_failed")[-1]["summary"]
+    assert [one.seed for one in found.of(plain, "v001")] == [44]
+    told = [(one["run"], one["counts"], one["why_not"]) for one in summary(plain, "v001")["runs"]]
+    assert told[0][:2] == ("r1", False) and "not with 43" in told[0][2]
+
+
+def test_verdicts_say_what_they_know_of_seeds(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+    edit_rules(plain, eval_config={"primary_metric": "loss", "metrics": ["accuracy"]})
+    assert run(plain) == 0
+    before = history.read_insight(plain, "v002")
+    assert before is not None and before.against_previous is not None
+    assert before.against_previous.seed_noise == "seed noise not measured"
+    assert run(plain, repeat="v001", times=3) == 0
+    after = history.read_insight(plain, "v002")
+    assert after is not None and after.against_previous is not None
+    compared = after.against_previous
+    assert compared.runs == (4, 1)
+    assert compared.noise_freedom == 3 and compared.noise_from == "v001"
+    assert "4 runs of v001" in compared.seed_noise
+    assert compared.high - compared.low > before.against_previous.high - before.against_previous.low
+    # v003 was compared with v002: what v001 told is carried on
+    later = history.read_insight(plain, "v003")
+    assert later is not None and later.against_previous is not None
+    assert (later.against_previous.runs, later.against_previous.noise_from) == ((1, 1), "v001")

@@ -182,6 +182,8 @@ class Workspace:
 
     artifacts = inside("root", "Models/Artifacts")
     external = inside("root", "Models/external")
+    #: what is known from elsewhere, and is neither ranked nor built on
+    evidence = inside("root", "Models/evidence")
     reports = inside("root", "Models/Report")
     #: versions as other tools read them, a folder for each tool
     exports = inside("root", "Models/exports")
@@ -189,6 +191,10 @@ class Workspace:
     def version(self, version: str) -> VersionFolder:
         """Also for the baseline: `version("baseline")`."""
         return VersionFolder(self.artifacts / version)
+
+    def imported_run(self, name: str) -> Path:
+        """A run that another tool kept; beside it `curves.csv`."""
+        return self.evidence / name / "run.json"
 
     experiments = inside("root", "experiments")
 

@@ -45,6 +45,7 @@ def render_analysis(version: str, insight: Insight, draft: Draft) -> str:
         "## Evidence",
         _bullets(map(prose_text, prose.evidence)),
         *_beside(insight),
+        *_elsewhere(insight),
         *_findings(insight),
         *_failures(insight),
         *_fact_table(insight),
@@ -218,6 +219,13 @@ def _beside(insight: Insight) -> list[str]:
         for one in insight.beside
     ]
     return ["### Tried beside it", _bullets(lines)] if lines else []
+
+
+def _elsewhere(insight: Insight) -> list[str]:
+    """What runs of other trackers had otherwise."""
+    lines = [f"{one.version}: {shortened(one.action, 300)}: {shortened(one.verdict)}" for one in insight.elsewhere]
+    said = "Imported runs. They were not measured here: no verdict, rank or candidate rests on them."
+    return ["### Tried elsewhere", said, _bullets(lines)] if lines else []
 
 
 def _fact_table(insight: Insight) -> list[str]:

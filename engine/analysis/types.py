@@ -207,6 +207,8 @@ class Insight(Frozen):
     tried: tuple[Tried, ...] = ()
     #: on what this version was made from, and on itself, in experiments; `version` is EXPERIMENT/RUN
     beside: tuple[Tried, ...] = ()
+    #: settings of imported runs, `version` being a run's name: evidence, on which nothing here rests
+    elsewhere: tuple[Tried, ...] = ()
     #: the training log that was read
     log: str = ""
     warnings: tuple[str, ...] = ()

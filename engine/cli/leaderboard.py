@@ -12,22 +12,24 @@ from progtrain.engine.cli.output import number, print_json, say, table
 from progtrain.engine.status.rows import read_external
 from progtrain.engine.status.snapshot import EXTERNAL, Snapshot, VersionView
 from progtrain.engine.status.view import WorkspaceView
+from progtrain.engine.trackers.imports_kept import NOT_COMPARED, kept, settings_text, value_of
 from progtrain.engine.workspace import Workspace
 
 _SIGNS = {"better": "▲", "worse": "▼", "within noise": "≈"}
 
 
 @click.command("leaderboard")
+@click.option("--evidence", is_flag=True, help="Runs imported from other trackers instead: as they are, not ranked.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context, evidence: bool, as_json: bool) -> None:
     """All versions and external models, ranked by the primary metric.
 
     With each version stands what its action brought.
     """
     ws = workspace(ctx)
     if not as_json:
-        show(ws)
+        (show_evidence if evidence else show)(ws)
         return
     snapshot = WorkspaceView(ws.root).snapshot()
     print_json(
@@ -46,6 +48,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
                 }
                 for row in read_external(ws)
             ],
+            "evidence": [run._asdict() for run in kept(ws)],
         },
     )
 
@@ -72,6 +75,28 @@ def show(ws: Workspace) -> None:
         say(f"warning: {warning}")
     if snapshot.report:
         say(f"\nreport: {ws.relative(snapshot.report)}")
+    if many := len(kept(ws)):
+        say(f"\nimported as evidence: {many}; progtrain leaderboard --evidence shows them")
+
+
+def show_evidence(ws: Workspace) -> None:
+    """Imported runs by name: nobody knows whether they were measured on the same data in the same way."""
+    runs = kept(ws)
+    if not runs:
+        say("no run is imported: progtrain import reads those of other trackers")
+        return
+    metric = WorkspaceView(ws.root).snapshot().primary_metric
+    values_there = [value_of(run, metric) for run in runs]
+    decimals = values.places(values_there)
+    say(f"\nimported runs, by name: evidence, {NOT_COMPARED}", bold=True)
+    rows = [
+        (run.name, run.source, number(value, decimals), run.points, run.imported_at[:10], settings_text(run))
+        for run, value in zip(runs, values_there, strict=True)
+    ]
+    say(table(("run", "from", metric or "metric", "points", "imported", "settings"), rows, right=(2, 3)))
+    for run in runs:
+        for note in run.notes:
+            say(f"{run.name}: {note}")
 
 
 def _cells(row: VersionView, decimals: int) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ COMMANDS = {
     "journal": "What happened when, with the command to repeat it.",
     "jobs": "Every attempt at a training, an evaluation or a report, and what became of it.",
     "experiment": "Many runs that answer one question, side by side, here or on a cluster.",
+    "import": "Read runs of other trackers as evidence: never ranked, judged or built on.",
     "create-inspect-task": "Write a task of inspect-ai for the rows of a file.",
     "model": "The advisor's model: what it is, whether it serves, how fast it is.",
     "docs": "Read the documentation.",
@@ -65,7 +66,7 @@ def _workers() -> dict[str, dict[str, str]]:
 @click.group(
     cls=Commands,
     table=COMMANDS,
-    places={"create-inspect-task": "inspect_task"},
+    places={"create-inspect-task": "inspect_task", "import": "import_evidence"},
     other=_of_worker,
     others=_workers,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -112,8 +112,12 @@ def test_the_leaderboard(finished: Workspace, tmp_path: Path) -> None:
     (ws.external / "rival").mkdir(parents=True)
     score = {"metrics": [{"name": "accuracy", "value": 0.9}]}
     (ws.external / "rival" / "eval_score.json").write_text(json.dumps(score))
+    path = tmp_path / "run.csv"
+    path.write_text("step,val_accuracy\n0,0.25\n1,0.5\n")
+    assert check(as_json(ws, "import", "csv", str(path), "--json")) >= {"runs[].final.*", "runs[].comparable"}
     value = as_json(ws, "leaderboard", "--json")
-    assert {key for key in documented(value["schema"]) if "warnings[]" not in key} <= check(value) | {"external[].*"}
+    absent = {"external[].*", "evidence[].params.*", "evidence[].notes[]"}
+    assert {key for key in documented(value["schema"]) if "warnings[]" not in key} <= check(value) | absent
 
 
 def test_what_check_prints(plain: Workspace) -> None:

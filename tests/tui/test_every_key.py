@@ -199,6 +199,8 @@ async def leaderboard_keys(t: Tour) -> None:
         await t.go("escape")
         await t.key("escape", lambda: t.app.current_mode, "loop")
         await t.go("2")
+        await t.key("e", lambda: "imported runs" in str(board.border_title), True)
+        await t.go("escape")
         await t.key("p", lambda: t.app.current_mode, "samples")
 
 

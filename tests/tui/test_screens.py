@@ -58,6 +58,35 @@ async def test_the_leaderboard_sorts_by_any_column_and_filters(ws: Workspace) ->
         assert app.recalled("leaderboard") == {"sort": "loss", "reverse": True}
 
 
+async def test_imported_runs_are_listed_beside_the_leaderboard_and_nothing_of_a_version_works_on_them(
+    ws: Workspace,
+) -> None:
+    """In 80 by 24. One of them is called like a version."""
+    fill(ws)
+    for name, accuracy in (("v002", 0.99), ("b-first-try", 0.5)):
+        told = {"source": "wandb", "comparable": False, "points": 40, "imported_at": "2026-11-27T10:00:00+00:00"}
+        told |= {"run": "\x1b[31mred", "params": {"learning_rate": 0.003, "optimizer": "\x1b]0;x\x07adam"}}
+        ws.imported_run(name).parent.mkdir(parents=True)
+        ws.imported_run(name).write_text(json.dumps({**told, "final": {"eval/accuracy": accuracy}}))
+    app = make_app(ws, snapshot(ws.root))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("2")
+        board = app.screen.query_one("#board", RowList)
+        await settle(pilot, lambda: len(board.rows) == 4)
+        await pilot.press("e")
+        await settle(pilot, lambda: keys_of(board) == ["b-first-try", "v002"])  # by name, whatever they came to
+        assert "neither ranked nor compared" in str(board.border_title)
+        line = board.line(0, 79).plain
+        assert "b-first-try" in line and "wandb" in line and "0.5000" in line and "learning_rate" in line
+        await pilot.press("j", "space", "p", "enter", "o")
+        assert not app.model.marked and app.current_mode == "leaderboard" and app.screen.query("#board")
+        await pilot.press("y")
+        await settle(pilot, lambda: any("imported runs is copied" in n.message for n in app._notifications))
+        await pilot.press("escape")
+        await settle(pilot, lambda: len(board.rows) == 4)
+
+
 async def test_small_losses_are_told_apart_in_columns_that_line_up(ws: Workspace) -> None:
     """In 80 by 24, changes and verdicts beside them."""
     losses = {"v001": 0.00031, "v002": 0.00029, "v003": 0.0123}

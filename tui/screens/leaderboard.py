@@ -12,14 +12,18 @@ from textual.binding import Binding, BindingType
 from progtrain.engine.metrics import canonical, higher_is_better
 from progtrain.engine.status.rows import read_external
 from progtrain.engine.status.snapshot import EXTERNAL, VersionView
+from progtrain.engine.trackers.imports_kept import Kept, kept
 from progtrain.engine.values import places
 from progtrain.engine.workspace import version_number
 from progtrain.tui.look import words
 from progtrain.tui.look.colours import QUIET, verdict_colour, version_colour
 from progtrain.tui.look.sanitize import as_text, clean_line, shorten
 from progtrain.tui.model import Model
+from progtrain.tui.screens import evidence_text
 from progtrain.tui.screens.base import BaseScreen
 from progtrain.tui.widgets.row_list import Column, Row, RowList
+
+EMPTY = "no version is evaluated yet"
 
 
 class LeaderboardScreen(BaseScreen):
@@ -31,6 +35,7 @@ class LeaderboardScreen(BaseScreen):
         Binding("slash", "filter", "Filter", id="filter"),
         Binding("space", "mark", "Mark", id="mark"),
         Binding("c", "app.compare", "Compare", id="compare"),
+        Binding("e", "evidence", "Imported runs", show=False, id="board.evidence"),
         Binding("p", "samples", "Samples", show=False, id="board.samples"),
         Binding("y", "copy", "Copy as CSV", show=False, id="copy"),
         Binding("escape", "back", "Back", show=False, id="back"),
@@ -39,6 +44,9 @@ class LeaderboardScreen(BaseScreen):
     def __init__(self) -> None:
         super().__init__()
         self._external: tuple[VersionView, ...] = ()
+        #: runs of other trackers, and whether they are shown instead
+        self._imported: tuple[Kept, ...] = ()
+        self._evidence = False
         #: place in `sort_keys`; below 0: what the user chose the last time
         self._sort = -1
         self._reverse = False
@@ -46,15 +54,15 @@ class LeaderboardScreen(BaseScreen):
         self._state: tuple[object, ...] = ()
 
     def body(self) -> ComposeResult:
-        yield RowList([], id="board", empty="no version is evaluated yet")
+        yield RowList([], id="board", empty=EMPTY)
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
         workspace = self.workspace
-        self.read(lambda: read_external(workspace), self._found_external)
+        self.read(lambda: (read_external(workspace), kept(workspace)), self._found)
 
-    def _found_external(self, external: tuple[VersionView, ...]) -> None:
-        self._external = external
+    def _found(self, found: tuple[tuple[VersionView, ...], tuple[Kept, ...]]) -> None:
+        self._external, self._imported = found
         self.refresh_view()
 
     def _rows(self, model: Model) -> list[VersionView]:
@@ -74,11 +82,15 @@ class LeaderboardScreen(BaseScreen):
         snapshot = model.snapshot
         if snapshot is None:
             return
+        if self._evidence:
+            self._show_evidence(snapshot.primary_metric)
+            return
         state = (snapshot.versions, self._external, self._sort, self._reverse, self._filter, frozenset(model.marked))
         if state == self._state:
             return
         self._state = state
         board = self.query_one("#board", RowList)
+        board.empty = EMPTY
         metrics = self._metrics(model)
         keys = self.sort_keys(model)
         if self._sort < 0:
@@ -93,6 +105,18 @@ class LeaderboardScreen(BaseScreen):
         direction = "worst first" if self._reverse else "best first"
         showing = f'  "{self._filter}": {len(ordered)} of {len(snapshot.versions) + len(self._external)}'
         board.border_title = as_text(f"leaderboard  sorted by {by}, {direction}{showing if self._filter else ''}")
+
+    def _show_evidence(self, metric: str | None) -> None:
+        state = (self._imported, metric, self._filter)
+        if state == self._state:
+            return
+        self._state = state
+        board = self.query_one("#board", RowList)
+        board.empty = evidence_text.EMPTY
+        rows = evidence_text.rows(self._imported, metric, self._filter, self.signs)
+        board.show_rows(rows, evidence_text.columns(metric))
+        showing = f'  "{self._filter}": {len(rows)} of {len(self._imported)}' if self._filter else ""
+        board.border_title = as_text(evidence_text.TITLE + showing)
 
     def _ordered(self, rows: list[VersionView], by: str, model: Model) -> list[VersionView]:
         """Rows without a number stay at the bottom, whatever the direction."""
@@ -129,13 +153,21 @@ class LeaderboardScreen(BaseScreen):
 
     # keys
 
+    def action_evidence(self) -> None:
+        self._evidence, self._filter = not self._evidence, ""
+        self.refresh_view()
+
     def action_sort(self, by: int) -> None:
+        if self._evidence:
+            return
         keys = self.sort_keys(self.model)
         self._sort = (self._sort + by) % len(keys)
         self._reverse = False
         self._remember(keys)
 
     def action_reverse(self) -> None:
+        if self._evidence:
+            return
         self._reverse = not self._reverse
         self._remember(self.sort_keys(self.model))
 
@@ -152,25 +184,28 @@ class LeaderboardScreen(BaseScreen):
         self.refresh_view()
 
     def action_mark(self) -> None:
-        key = self.query_one("#board", RowList).key
-        if key and self.model.version(key):
+        if key := self.version_here:
             self.host.toggle_mark(key)
 
     @property
     def version_here(self) -> str | None:
         key = self.query_one("#board", RowList).key
-        return key if self.model.version(key) else None
+        # an imported run may be called like a version
+        return key if self.model.version(key) and not self._evidence else None
 
     def on_row_list_selected(self, event: RowList.Selected) -> None:
-        if event.key and self.model.version(event.key):
+        if event.key and event.key == self.version_here:
             self.host.compare_with_base(event.key)
 
     def action_samples(self) -> None:
         key = self.query_one("#board", RowList).key
-        if key:
+        if key and not self._evidence:
             self.host.show_sample(key, None)
 
     def action_copy(self) -> None:
+        if self._evidence:
+            self.host.copy(evidence_text.as_csv(self._imported), "the list of imported runs")
+            return
         metrics = self._metrics(self.model)
         lines = [",".join(["version", *metrics])]
         for row in self._rows(self.model):
@@ -181,6 +216,8 @@ class LeaderboardScreen(BaseScreen):
     def action_back(self) -> None:
         if self._filter:
             self._filtered("")
+        elif self._evidence:
+            self.action_evidence()
         else:
             super().action_back()
 

@@ -18,6 +18,7 @@ from progtrain.engine.experiment import propose, tried
 from progtrain.engine.files import write_text
 from progtrain.engine.loop import elsewhere
 from progtrain.engine.repeats import found
+from progtrain.engine.trackers.imports_elsewhere import tried_elsewhere
 
 
 def reasons(context: Context, version: str) -> list[str]:
@@ -86,7 +87,9 @@ def look(context: Context, version: str) -> Insight:
     outdated = tuple(text for record in records for text in found.outdated(context.ws, record.version))
     insight = insight.model_copy(update={"warnings": (*insight.warnings, *outdated)})
     undecided = propose.would_decide(context.ws, context.rules, insight, records)
-    insight = insight.model_copy(update={"undecided": undecided})
+    source = next((record.source for record in records if record.version == version), "")
+    others = tried_elsewhere(context.ws, source, context.rules.primary_metric)
+    insight = insight.model_copy(update={"undecided": undecided, "elsewhere": others})
     write_text(context.ws.insight(version), insight.to_json())
     for warning in insight.warnings:
         context.journal.warn(f"{version}: {warning}")

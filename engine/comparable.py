@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from progtrain.engine.analysis.compare import serving
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, try_read_json
 from progtrain.engine.schema import Protocol, load
@@ -44,6 +45,10 @@ def difference(one: Basis, other: Basis) -> str:
         return ""
     if mine is None or not mine.comparable(theirs):
         return "was scored by another evaluator or on other data"
+    if serving.is_mixed(shares := serving.shares_in(mine.served_by)):
+        return f"was served by more than one path ({serving.told(shares)})"
+    if serving.is_mixed(shares := serving.shares_in(theirs.served_by)):
+        return f"cannot be held against what more than one path has served ({serving.told(shares)})"
     if changed := split_change(split, other_split):
         return f"was validated on other samples ({changed})"
     if data and other_data and data != other_data:

@@ -73,6 +73,8 @@ class Protocol(BaseModel):
     created_at: datetime
     task: str
     class_names: list[str] | None = None
+    #: what answered -> share of the samples
+    served_by: Any = None
 
     def comparable(self, other: Protocol) -> bool:
         mine = (self.evaluator_sha256, self.data_sha256, self.seed, self.split)

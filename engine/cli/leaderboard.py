@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import click
 
 from progtrain.engine import metrics, values
+from progtrain.engine.analysis.compare import serving
 from progtrain.engine.cli.common import json_option, workspace
 from progtrain.engine.cli.output import number, print_json, say, table
-from progtrain.engine.status.rows import read_external
+from progtrain.engine.status.rows import read_external, told_of_external
 from progtrain.engine.status.snapshot import EXTERNAL, Snapshot, VersionView
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.trackers.imports_kept import NOT_COMPARED, kept, settings_text, value_of
@@ -45,6 +46,8 @@ def command(ctx: click.Context, evidence: bool, as_json: bool) -> None:
                     "metrics": row.metrics,
                     "created_at": row.created_at or "",
                     "latency_ms": row.latency_ms,
+                    "served_by": row.served_by,
+                    "mixed": serving.is_mixed(row.served_by),
                 }
                 for row in read_external(ws)
             ],
@@ -54,8 +57,14 @@ def command(ctx: click.Context, evidence: bool, as_json: bool) -> None:
 
 
 def ranked(snapshot: Snapshot, external: Sequence[VersionView] = ()) -> list[VersionView]:
-    """Best first; without a number last; ties to the lower version, and to versions before models from elsewhere."""
-    return metrics.ranked([*snapshot.versions, *external], lambda row: row.value, snapshot.higher_is_better)
+    """Best first; without a number, or mixed, last; ties to the lower version, and to versions before models from
+    elsewhere."""
+
+    def value(row: VersionView) -> float | None:
+        return None if serving.is_mixed(row.served_by) else row.value
+
+    rows = metrics.ranked([*snapshot.versions, *external], value, snapshot.higher_is_better)
+    return sorted(rows, key=lambda row: serving.is_mixed(row.served_by))
 
 
 def show(ws: Workspace) -> None:
@@ -69,7 +78,10 @@ def show(ws: Workspace) -> None:
     say(f"\n{metric}, {direction}", bold=True)
     listed = ranked(snapshot, external)
     decimals = values.places(row.value for row in listed)
-    rows = [(place, *_cells(row, decimals)) for place, row in enumerate(listed, 1)]
+    rows = [
+        ("–" if serving.is_mixed(row.served_by) else place, *_cells(row, decimals))
+        for place, row in enumerate(listed, 1)
+    ]
     say(table(("#", "version", metric, "change", "verdict", "action that made it"), rows, right=(0, 2, 3)))
     for warning in (warning for row in snapshot.versions for warning in row.warnings):
         say(f"warning: {warning}")
@@ -102,7 +114,7 @@ def show_evidence(ws: Workspace) -> None:
 def _cells(row: VersionView, decimals: int) -> tuple[str, ...]:
     value = number(row.value, decimals)
     if row.state == EXTERNAL:
-        return row.version, value, "", "", "external model" if row.metrics else "external model, not evaluated yet"
+        return row.version, value, "", "", told_of_external(row) if row.metrics else "external model, not evaluated yet"
     none = "first" if row.base is None else "no verdict"
     verdict = f"{_SIGNS.get(row.verdict_previous or '', ' ')} {row.verdict_previous or none}"
     return row.version, value, number(row.delta_previous, decimals, signed=True), verdict, row.action

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from progtrain.engine import metrics
+from progtrain.engine.analysis.compare import serving
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.rules import goal
@@ -131,11 +132,27 @@ def _version(ws: Workspace, version: str, state: LoopState, status: Status, prim
 def read_external(ws: Workspace, primary: str | None = None) -> tuple[VersionView, ...]:
     """Models from elsewhere by name, with their last scores; those that nobody has scored yet have no metrics."""
     folders = sorted(path for path in ws.external.glob("*") if path.is_dir())
-    scores = [(path.name, read_once(VersionFolder(path).eval_score, _score_in) or {}) for path in folders]
+    scores = [(VersionFolder(path), read_once(VersionFolder(path).eval_score, _score_in) or {}) for path in folders]
     return tuple(
-        VersionView(name, EXTERNAL, metrics.value_of(primary or "", score.get("metrics", {})), **score)
-        for name, score in scores
+        VersionView(
+            folder.path.name,
+            EXTERNAL,
+            metrics.value_of(primary or "", score.get("metrics", {})),
+            **score,
+            served_by=serving.read(folder.protocol),
+        )
+        for folder, score in scores
     )
+
+
+def told_of_external(row: VersionView) -> str:
+    """What a reader of its rank should know: `external model, mixed, not ranked: router 90 %, fallback 10 %`."""
+    if serving.is_mixed(row.served_by):
+        return f"external model, mixed, not ranked: {serving.told(row.served_by)}"
+    answered = row.metrics.get(serving.ANSWERED)
+    if answered is not None and answered < 1:
+        return f"external model, answered {serving.percent(answered)}"
+    return "external model"
 
 
 def _score_in(data: Any) -> dict[str, Any]:

@@ -23,15 +23,12 @@ Model and samples come from the first of `SOURCES` that the training script has:
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
-import io
 import json
 import math
 import os
 import random
 import re
-import shutil
 import statistics
 import sys
 from contextlib import closing
@@ -40,7 +37,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from progtrain_eval.answers import all_answers, judge_answers, median_latency
 from progtrain_eval.by_lightning import arguments_of_fit, lightning_data, take_lightning
@@ -49,14 +45,14 @@ from progtrain_eval.common import EvalError, calling, evaluator_sha256, read_jso
 from progtrain_eval.external import ExternalModel
 from progtrain_eval.judge import Judge
 from progtrain_eval.logged import REPORTED, reported
-from progtrain_eval.pictures import as_image, draw_sound, side_by_side
 from progtrain_eval.running import Run
 from progtrain_eval.samples import LOADERS, Samples, from_loader, load_samples
 from progtrain_eval.scripts import constant, import_file, offered
-from progtrain_eval.seen import Row, Score, Seen
+from progtrain_eval.seen import Score
 from progtrain_eval.steps import Steps
 from progtrain_eval.trained import TrainedModel
-from torch import Tensor
+from progtrain_eval.unanswered import ANSWERED, complete, mark_unknown, no_scores, shares
+from progtrain_eval.written import Shown, per_sample_csv, write_samples
 from torch.utils.data import DataLoader
 
 ROOT = Path(__file__).resolve().parent
@@ -154,8 +150,7 @@ class Evaluation:
     latency: float | None
     device: str = "cpu"
     settings: dict[str, Any] = field(default_factory=dict)
-    #: sample id -> input, what was seen of it alone, scores
-    shown: dict[str, tuple[Any, Seen, Any]] = field(default_factory=dict)
+    shown: dict[str, Shown] = field(default_factory=dict)
     data_sha256: str = ""
     reported: bool = False
     #: what a model from elsewhere was taken for
@@ -167,6 +162,8 @@ def evaluate(args: argparse.Namespace) -> None:
     torch.manual_seed(job.seed)
     sources = (by_external,) if job.external else SOURCES
     e = next(found for source in sources if (found := source(job)) is not None)
+    if ANSWERED in wanted_metrics(job.rules) and not job.external and not e.reported:
+        e.scores.append(Score(ANSWERED, 1.0, True, "a checkpoint answers every sample"))
     if e.judge.not_finite:
         print(f"warning: {e.judge.not_finite} answers are not finite numbers: metrics of them are null")
     told = "not measured" if e.latency is None else f"{e.latency:.3f} ms"
@@ -291,12 +288,17 @@ def evaluate_samples(
     with torch.inference_mode():
         answers = all_answers(model, samples.raws, BATCH)
         latency = median_latency(model, samples.raws, WARM_UP, LATENCY_SAMPLES)
+        if job.external:
+            mark_unknown(answers, samples.targets, judge.names)
         seen = judge_answers(judge, answers, samples, script)
     if judge.unknown:
         raise EvalError(next(iter(judge.unknown.values())))
+    scores = judge.scores() if judge.rows else no_scores(judge)
+    if job.external:
+        scores = complete(judge, samples, answers, scores, f"external:{job.name}")
     told = zip(samples.ids, samples.raws, seen, answers)
     shown = {i: (raw, one, answer.scores) for i, raw, one, answer in told if i in to_show}
-    return Evaluation(judge, judge.scores(), latency, str(model.device), model.settings, shown)
+    return Evaluation(judge, scores, latency, str(model.device), model.settings, shown)
 
 
 # ---- what is written
@@ -312,6 +314,7 @@ def write_results(job: Job, e: Evaluation) -> None:
     protocol |= {"seed": job.seed, "split": split, "num_samples": count, "created_at": timestamp()}
     protocol |= {"class_names": e.judge.names, "task": e.judge.task or "not known", "reported": e.reported}
     protocol["sources"] = {s.name: s.source for s in e.scores}
+    protocol["served_by"] = shares(e.judge)
     if e.external_as:
         protocol["external_as"] = e.external_as
     about = {"version": job.name, "dataset_id": job.dataset_id, "split": split, "seed": job.seed}
@@ -320,8 +323,9 @@ def write_results(job: Job, e: Evaluation) -> None:
     sounds = re.search(r"audio|sound|speech", json.dumps(job.stats), re.IGNORECASE)
     about["sample_rate"] = int(job.stats.get("sample_rate", 16000)) if sounds else None
     if not e.reported:
-        write_samples(folder, e, about)
-        write(folder / "_eval" / "per_sample.csv", per_sample_csv(e))
+        ids = drawn([row.sample_id for row in e.judge.rows], len(e.shown), job.seed)
+        write_samples(folder, e.judge, {i: e.shown[i] for i in ids}, about)
+        write(folder / "_eval" / "per_sample.csv", per_sample_csv(e.judge))
     write(folder / "_eval" / "protocol.json", protocol)
     # last: where it lies, the rest is whole
     metrics = [{"name": s.name, "value": s.value, "higher_is_better": s.higher_is_better} for s in e.scores]
@@ -329,71 +333,6 @@ def write_results(job: Job, e: Evaluation) -> None:
     kept = readable(folder / "eval_score.json")  # what others have noted there besides
     write(folder / "eval_score.json", {**kept, **whole, "metrics": metrics, "latency_ms": e.latency})
     print(f"written: {folder}", flush=True)
-
-
-def per_sample_csv(e: Evaluation) -> str:
-    parts = e.judge.parts
-    sure = ["confidence"] if any(row.confidence is not None for row in e.judge.rows) else []
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(["sample_id", "truth", "prediction", "correct", "loss", *sure, *(f"part__{c}" for c in parts)])
-    for n, row in enumerate(e.judge.rows):
-        numbers = [row.loss, *(getattr(row, name) for name in sure), *(values[n] for values in parts.values())]
-        cells = ["" if v is None or not math.isfinite(v) else repr(v) for v in numbers]
-        correct = "" if row.correct is None else int(row.correct)
-        table.writerow([row.sample_id, row.truth, row.prediction, correct, *cells])
-    return out.getvalue()
-
-
-def write_samples(folder: Path, e: Evaluation, about: Any) -> None:
-    """Some samples to look at, drawn with the rules' seed: the same ones for every version."""
-    fresh = folder / ".infer_samples.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    rows = {row.sample_id: row for row in e.judge.rows}
-    for place, sample_id in enumerate(drawn(list(rows), len(e.shown), about["seed"]), start=1):
-        meta = {"sample_id": sample_id, **about}
-        write_sample(fresh / f"{place:04d}", e.shown[sample_id], rows[sample_id], e, meta)
-    shutil.rmtree(folder / "infer_samples", ignore_errors=True)
-    fresh.replace(folder / "infer_samples")
-
-
-def write_sample(place: Path, shown: tuple[Any, Seen, Any], row: Row, e: Evaluation, meta: Any) -> None:
-    """One folder of infer_samples/: input, output, truth, and what became of it."""
-    place.mkdir(parents=True)
-    raw, seen, scores = shown
-    correct, said, truth = row.correct, row.prediction, row.truth
-    image, array = as_image(raw), np.asarray(raw) if isinstance(raw, (np.ndarray, Tensor)) else np.zeros(0)
-    colour = {True: "green", False: "red", None: "gray"}[correct]
-    sound = meta["sample_rate"] and image is None and array.size == max((0, *array.shape))
-    if image is not None:
-        image.save(place / "input.png")
-        pictures = [image]
-        if e.judge.task in ("segmentation", "regression"):
-            made = [("gt.png", as_image(seen.targets[0])), ("output.png", as_image(seen.predictions[0]))]
-            for name, picture in made:
-                if picture is not None:
-                    picture.save(place / name)
-                    pictures.append(picture)
-        side_by_side(pictures, colour).save(place / "viz.png")
-    elif sound:
-        draw_sound(place, array, meta["sample_rate"])
-    elif array.ndim > 1:
-        np.save(place / "input.npy", array)
-    else:
-        write(place / ("input.txt" if isinstance(raw, str) else "input.json"), raw)
-    chances = seen.probabilities[0] if seen.probabilities is not None else None
-    output = {"prediction": said, "confidence": row.confidence, "probabilities": chances, "scores": scores}
-    small = {k: None if isinstance(v, Tensor) and v.numel() > 4096 else v for k, v in output.items()}
-    write(place / "output.json", small)
-    write(place / "gt.json", {"truth": truth})
-    if e.judge.task == "text":
-        write(place / "output.txt", f"{said}\n")
-        write(place / "gt.txt", f"{truth}\n")
-    write(place / "meta.json", {**meta, "correct": correct, "loss": row.loss})
-    verdict = {True: "right", False: "wrong", None: "answer"}[correct]
-    sure = "" if row.confidence is None else f" with confidence {row.confidence:.3f}"
-    write(place / "summary.txt", f"{verdict}: {said}{sure}, truth {truth}, loss {row.loss:.4g}\n")
 
 
 if __name__ == "__main__":

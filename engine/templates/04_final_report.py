@@ -61,6 +61,22 @@ class Entry:
     #: name -> value; a repeated name got `__2`, `__3`; None where it is not a number
     metrics: dict[str, float | None] = field(default_factory=dict)
     directions: dict[str, bool] = field(default_factory=dict)
+    #: what answered -> share of the samples, where the evaluation says so
+    served_by: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def mixed(self) -> bool:
+        """More than one path answered: it is shown, and not ranked."""
+        return len(self.served_by) > 1
+
+    @property
+    def kind(self) -> str:
+        """What a reader of its rank should know."""
+        told = [] if self.trained else ["external"]
+        told += [f"mixed, not ranked: {served(self)}"] if self.mixed else []
+        answered = self.metrics.get("answered")
+        told += [f"answered {percent(answered)}"] if answered is not None and answered < 1 and not self.mixed else []
+        return f" ({', '.join(told)})" if told else ""
 
     @property
     def artifact(self) -> Path:
@@ -232,6 +248,23 @@ def read_score(entry: Entry, notes: Notes) -> None:
             name = f"{metric.get('name')}__{count}"
         entry.metrics[name] = number(metric.get("value"))
         entry.directions[name] = bool(metric.get("higher_is_better"))
+    protocol = read_json(entry.folder / "_eval" / "protocol.json")
+    told = protocol.get("served_by") if isinstance(protocol, dict) else None
+    shares = {str(path): number(share) for path, share in (told if isinstance(told, dict) else {}).items()}
+    entry.served_by = {path: share for path, share in shares.items() if share}
+
+
+def served(entry: Entry) -> str:
+    """`router 90 %, fallback 10 %`, and what has no answer."""
+    parts = [f"{path} {percent(share)}" for path, share in sorted(entry.served_by.items(), key=lambda one: -one[1])]
+    without = 1 - sum(entry.served_by.values())
+    return ", ".join([*parts, *([f"no answer {percent(without)}"] if without > 1e-9 else [])])
+
+
+def percent(share: float) -> str:
+    """Never 0 % of something, nor 100 % of less than all."""
+    rounded = f"{100 * share:.0f}"
+    return f"{100 * share:.1f} %" if rounded in ("0", "100") and 0 < share < 1 else f"{rounded} %"
 
 
 def number(value: Any) -> float | None:
@@ -252,15 +285,18 @@ def primary_value(entry: Entry, wanted: str) -> float | None:
 
 
 def rank(entries: Sequence[Entry], rules: Rules, higher: bool, notes: Notes) -> list[Entry]:
-    """Best first; without a number last; ties go to the lower version, trained before external."""
+    """Best first; without a number last, and mixed ones after them; ties go to the lower version, trained before
+    external."""
 
-    def key(entry: Entry) -> tuple[bool, float, bool, int, str]:
+    def key(entry: Entry) -> tuple[bool, bool, float, bool, int, str]:
         value = primary_value(entry, rules.primary)
         signed = 0.0 if value is None else (-value if higher else value)
         number = int(entry.id[1:]) if entry.trained else 0
-        return value is None, signed, not entry.trained, number, entry.id
+        return entry.mixed, value is None, signed, not entry.trained, number, entry.id
 
     for entry in entries:
+        if entry.mixed:
+            notes.warn(f"{entry.id} is mixed and not ranked, since its numbers are of no one model: {served(entry)}")
         if entry.metrics and primary_name(entry, rules.primary) is None:
             notes.warn(f"{entry.id} has no metric {rules.primary!r} and ranks last")
         elif entry.metrics and primary_value(entry, rules.primary) is None:
@@ -308,13 +344,15 @@ def write_leaderboard(ranked: Sequence[Entry], best: Entry | None, folder: Path)
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     columns = ["version_id", "dataset_id", "created_at", "latency_ms", "artifact_relpath"]
-    table.writerow([*columns, *(f"metric__{name}" for name in names)])
+    mixed = ["not_ranked"] if any(entry.mixed for entry in ranked) else []
+    table.writerow([*columns, *(f"metric__{name}" for name in names), *mixed])
     for entry in ranked:
         artifact = folder / "Artifacts" / entry.id / "best.ckpt" if entry is best else entry.artifact
         numbers = [entry.latency_ms, *(entry.metrics.get(name) for name in names)]
         latency, *values = ["" if value is None else repr(value) for value in numbers]
         where = Path(os.path.relpath(artifact, folder)).as_posix()
-        table.writerow([entry.id, entry.dataset_id, entry.created_at, latency, where, *values])
+        why = [f"mixed: {served(entry)}" if entry.mixed else ""] if mixed else []
+        table.writerow([entry.id, entry.dataset_id, entry.created_at, latency, where, *values, *why])
     write_text(folder / "leaderboard.csv", out.getvalue())
 
 
@@ -336,8 +374,8 @@ def leaderboard_lines(ranked: Sequence[Entry]) -> list[str]:
     lines = [f"| rank | version | {' | '.join(names)} | latency ms |", "|---" * (len(names) + 3) + "|"]
     for place, entry in enumerate(ranked, start=1):
         values = " | ".join(shown(entry.metrics.get(name)) for name in names)
-        kind = "" if entry.trained else " (external)"
-        lines.append(f"| {place} | {entry.id}{kind} | {values} | {shown(entry.latency_ms)} |")
+        rank = "–" if entry.mixed else place
+        lines.append(f"| {rank} | {entry.id}{entry.kind} | {values} | {shown(entry.latency_ms)} |")
     return lines
 
 
@@ -386,12 +424,15 @@ def why_high(entry: Entry, entries: Sequence[Entry], rules: Rules) -> list[str]:
 
 
 def disagreement_lines(ranked: Sequence[Entry], rules: Rules) -> list[str]:
+    ranked = [entry for entry in ranked if not entry.mixed]
+    if not ranked:
+        return ["- Nothing is ranked."]
     winner = ranked[0]
     lines = []
     for name in metric_names(ranked):
         better = next(entry.directions[name] for entry in ranked if name in entry.directions)
         held = [(v, e) for e in ranked if (v := e.metrics.get(name)) is not None]
-        if not held or name == primary_name(winner, rules.primary):
+        if not held or name in ("answered", primary_name(winner, rules.primary)):
             continue
         top = max(v for v, _ in held) if better else min(v for v, _ in held)
         leaders = [e.id for v, e in held if v == top]
@@ -456,7 +497,7 @@ def analysis(ranked: Sequence[Entry], best: Entry | None, rules: Rules, higher: 
     lines += ["## Leaderboard", "", *leaderboard_lines(ranked), ""]
     lines += ["## Why the first ranked high", ""]
     for place, entry in enumerate(ranked[:CHOSEN_FROM], start=1):
-        if primary_value(entry, rules.primary) is not None:
+        if primary_value(entry, rules.primary) is not None and not entry.mixed:
             lines += [f"### {place}. {entry.id}", "", *why_high(entry, ranked, rules), ""]
     lines += ["## Where the metrics disagree", "", *disagreement_lines(ranked, rules), ""]
     lines += ["## How the scores were made", "", *protocol_lines(ranked, rules, notes), ""]
@@ -479,7 +520,7 @@ def report(output: Path | None) -> Path:
     told = [e.directions[name] for e in entries if (name := primary_name(e, rules.primary)) is not None]
     higher = rules.higher_is_better if rules.higher_is_better is not None else not told or told[0]
     ranked = rank(entries, rules, higher, notes)
-    scored = [e for e in ranked if e.trained and primary_value(e, rules.primary) is not None]
+    scored = [e for e in ranked if e.trained and not e.mixed and primary_value(e, rules.primary) is not None]
     best = scored[0] if scored else None
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)

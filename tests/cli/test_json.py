@@ -112,12 +112,19 @@ def test_the_leaderboard(finished: Workspace, tmp_path: Path) -> None:
     (ws.external / "rival").mkdir(parents=True)
     score = {"metrics": [{"name": "accuracy", "value": 0.9}]}
     (ws.external / "rival" / "eval_score.json").write_text(json.dumps(score))
+    (ws.external / "rival" / "_eval").mkdir()
+    protocol = {"served_by": {"router": 0.9, "fallback": 0.1}}
+    (ws.external / "rival" / "_eval" / "protocol.json").write_text(json.dumps(protocol))
     path = tmp_path / "run.csv"
     path.write_text("step,val_accuracy\n0,0.25\n1,0.5\n")
     assert check(as_json(ws, "import", "csv", str(path), "--json")) >= {"runs[].final.*", "runs[].comparable"}
     value = as_json(ws, "leaderboard", "--json")
-    absent = {"external[].*", "evidence[].params.*", "evidence[].notes[]"}
+    assert value["external"][0]["mixed"] is True
+    absent = {"external[].*", "evidence[].params.*", "evidence[].notes[]", "versions[].served_by.*"}
     assert {key for key in documented(value["schema"]) if "warnings[]" not in key} <= check(value) | absent
+    shown = progtrain(ws, "leaderboard").stdout
+    assert [line.split()[:2] for line in shown.splitlines() if "rival" in line] == [["–", "rival"]]
+    assert "external model, mixed, not ranked: router 90 %, fallback 10 %" in shown
 
 
 def test_what_check_prints(plain: Workspace) -> None:

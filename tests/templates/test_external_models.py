@@ -197,7 +197,6 @@ def test_images_go_to_a_command_line_as_png_and_to_a_function_as_an_array_of_sev
         ("class Model:\n    def __init__(self, path): ...\n    def predict(self, raw): ...",
          "missing 1 required positional argument: 'path'"),
         ("def answer(raw): ...", "offers no `def predict(raw)` that returns a label"),
-        ("def predict(raw): return None", "predict() answers with nothing"),
         ("def predict(raw): return 'neutral'", "the prediction 'neutral' is none of CLASS_NAMES"),
         ("def predict(raw):\n    return raw / 2", "TypeError: unsupported operand"),
         ("def predict(raw):\n    import os; os._exit(3)", "inference_sample.py ended: it printed nothing"),

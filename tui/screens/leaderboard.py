@@ -9,8 +9,9 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from progtrain.engine.analysis.compare import serving
 from progtrain.engine.metrics import canonical, higher_is_better
-from progtrain.engine.status.rows import read_external
+from progtrain.engine.status.rows import read_external, told_of_external
 from progtrain.engine.status.snapshot import EXTERNAL, VersionView
 from progtrain.engine.trackers.imports_kept import Kept, kept
 from progtrain.engine.values import places
@@ -119,7 +120,7 @@ class LeaderboardScreen(BaseScreen):
         board.border_title = as_text(evidence_text.TITLE + showing)
 
     def _ordered(self, rows: list[VersionView], by: str, model: Model) -> list[VersionView]:
-        """Rows without a number stay at the bottom, whatever the direction."""
+        """Rows without a number, and mixed ones, stay at the bottom, whatever the direction."""
         values = {id(row): _value(row, by) for row in rows}
         known = [row for row in rows if values[id(row)] is not None]
         up = model.snapshot.higher_is_better if model.snapshot else True
@@ -138,7 +139,7 @@ class LeaderboardScreen(BaseScreen):
         mark = self.signs.marked if marked else " "
         best = self.signs.best if row.is_best else " "
         verdict = row.verdict_previous
-        action = "external model" if row.state == EXTERNAL else row.action
+        action = told_of_external(row) if row.state == EXTERNAL else row.action
         cells: list[Text] = [Text(f"{mark}{best}", end=""), as_text(shorten(name, 24), f"bold {version_colour(name)}")]
         cells += [
             as_text(words.metric_value(row.metrics.get(metric), self.signs, many)) for metric, many in decimals.items()
@@ -234,6 +235,8 @@ def _value(row: VersionView, by: str) -> float | None:
     if by == "trained":
         return row.train_seconds
     value = row.metrics.get(by)
+    if serving.is_mixed(row.served_by):  # it is shown, and ranks nowhere
+        return None
     return value if value is not None and math.isfinite(value) else None
 
 

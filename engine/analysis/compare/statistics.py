@@ -136,7 +136,8 @@ def _confusion(
     for guess in (codes[:, 1], codes[:, 2]):
         blocks += [one_hot[guess], one_hot[guess] * (codes[:, 0] == guess)[:, None]]
 
-    counted = slice(index[one], index[one] + 1) if one else slice(k)
+    # no answer is no class of its own
+    counted = [index[one]] if one else [number for name, number in index.items() if name]
 
     def value(sums: Array, n: int) -> tuple[Array, Array]:
         truth, *rest = (sums[:, i * k : (i + 1) * k][:, counted] for i in range(5))

@@ -17,7 +17,7 @@ _PART = "part__"
 
 @dataclass(frozen=True)
 class PerSample:
-    """Columns of the file, rows in its order. All lists have the length of `ids`."""
+    """Columns of the file, rows in its order. All lists have the length of `ids`, but for columns that are missing."""
 
     ids: list[str]
     truth: list[str]
@@ -28,6 +28,9 @@ class PerSample:
     confidence: list[float | None]
     #: metric -> contribution of each sample
     parts: dict[str, list[float | None]] = field(default_factory=dict)
+    #: what answered each sample, and why one has no answer; empty lists where the file does not say
+    served_by: list[str] = field(default_factory=list)
+    error: list[str] = field(default_factory=list)
     #: what class 1 is called, where there are two; empty where nobody says so
     class_one: str = ""
     #: the model gives one score for yes or no: F1 and the like are those of class 1
@@ -101,6 +104,8 @@ def _columns(rows: list[dict[str, str]], names: list[str]) -> PerSample:
         loss=numbers("loss"),
         confidence=numbers("confidence"),
         parts={name.removeprefix(_PART): numbers(name) for name in names if name.startswith(_PART)},
+        served_by=texts("served_by") if "served_by" in names else [],
+        error=texts("error") if "error" in names else [],
     )
 
 

@@ -6,22 +6,29 @@ import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .common import EvalError
+from .common import ROOT, EvalError
 from .external import ExternalModel
 from .judge import Judge
 from .samples import Samples
 from .seen import Seen
+from .tasks import as_number
 from .trained import Answer, TrainedModel
+from .unanswered import check, texts
 
 
 def all_answers(model: TrainedModel | ExternalModel, raws: Sequence[Any], batch: int) -> list[Answer]:
+    """Raises `EvalError` where a model from elsewhere fails at every sample."""
+    if isinstance(model, ExternalModel):
+        answers = [a for n in range(0, len(raws), batch) for a in model.answer(raws[n : n + batch])]
+        check(answers, f"{model.script.relative_to(ROOT)}: ")
+        return answers
     try:
         answers = [a for n in range(0, len(raws), batch) for a in model.answer(raws[n : n + batch])]
     except (RuntimeError, TypeError, ValueError):  # inputs of different shapes make no batch
@@ -29,18 +36,32 @@ def all_answers(model: TrainedModel | ExternalModel, raws: Sequence[Any], batch:
     return answers if len(answers) == len(raws) else [model.answer([raw])[0] for raw in raws]
 
 
-def median_latency(model: TrainedModel | ExternalModel, raws: list[Any], warm_up: int, count: int) -> float:
-    """Milliseconds for one sample, pre- and postprocessing included."""
+def median_latency(model: TrainedModel | ExternalModel, raws: list[Any], warm_up: int, count: int) -> float | None:
+    """Milliseconds for one sample, pre- and postprocessing included; None where none of these has an answer."""
     times = []
     for raw in [*raws[:warm_up], *raws[:count]]:
         start = time.perf_counter()
-        model.answer([raw])
-        times.append(getattr(model, "took", time.perf_counter() - start) * 1000)
-    return statistics.median(times[len(raws[:warm_up]) :])
+        answered = not model.answer([raw])[0].error
+        times.append(getattr(model, "took", time.perf_counter() - start) * 1000 if answered else math.nan)
+    known = [took for took in times[len(raws[:warm_up]) :] if math.isfinite(took)]
+    return statistics.median(known) if known else None
 
 
-def judge_answers(judge: Judge, answers: list[Answer], samples: Samples, script: ModuleType | None) -> list[Seen]:
-    """Judges finished answers: texts, boxes, or numbers, together where shapes agree. Returns a Seen a sample."""
+def judge_answers(
+    judge: Judge, answers: list[Answer], samples: Samples, script: ModuleType | None
+) -> list[Seen | None]:
+    """Judges finished answers, those that are there. Returns a Seen a sample, None where there is no answer."""
+    there = [n for n, answer in enumerate(answers) if not answer.error]
+    if not there:
+        return [None] * len(answers)
+    ids, raws, targets = ([column[n] for n in there] for column in (samples.ids, samples.raws, samples.targets))
+    seen = judge_all(judge, [answers[n] for n in there], replace(samples, ids=ids, raws=raws, targets=targets), script)
+    by_place = dict(zip(there, seen))
+    return [by_place.get(n) for n in range(len(answers))]
+
+
+def judge_all(judge: Judge, answers: list[Answer], samples: Samples, script: ModuleType | None) -> list[Seen]:
+    """Texts, boxes, or numbers, together where shapes agree. Returns a Seen a sample."""
     index = {name: number for number, name in enumerate(judge.names or [])}
     told = getattr(script, "per_sample_loss", None)
     losses = torch.full((len(answers),), math.nan, dtype=torch.float64)
@@ -48,7 +69,7 @@ def judge_answers(judge: Judge, answers: list[Answer], samples: Samples, script:
         losses = torch.tensor([float(told(a.scores, t)) for a, t in zip(answers, samples.targets)], dtype=torch.float64)
     done, targets = [a.prediction for a in answers], samples.targets
     all_finite = torch.ones(len(done), dtype=torch.bool)
-    if all(isinstance(value, str) for value in (*targets, *done)) and not set(targets) <= set(index):
+    if texts(targets, answers, judge.names):
         judge.task, together = "text", [Seen(list(targets), done, None, losses, all_finite)]
     elif isinstance(targets[0], Mapping):
         judge.task, together = "detection", [Seen(targets, [a.scores for a in answers], None, losses, all_finite)]
@@ -67,11 +88,11 @@ def judge_numbers(
     targets = [as_number(target, index, "target") for target in samples.targets]
     given = [None if a.prediction is None else as_number(a.prediction, index, "prediction") for a in answers]
     scores = [None if a.scores is None else torch.as_tensor(a.scores).double().squeeze() for a in answers]
-    predictions = given if all(value is not None for value in given) else [None] * len(given)
+    predictions: list[Any] = given if all(value is not None for value in given) else [None] * len(given)
     if any(value is None for value in scores):
         scores = [None] * len(scores)
     if scores[0] is None and predictions[0] is None:
-        raise EvalError("some answers have scores, others a prediction only")
+        predictions = [most_likely(a, value) for a, value in zip(answers, given)]
     columns: list[list[Any]] = [scores, targets, predictions]
     same = [len({None if v is None else tuple(v.shape) for v in column}) == 1 for column in columns]
     sizes = [len(answers)] if all(same) else [1] * len(answers)
@@ -86,17 +107,14 @@ def judge_numbers(
     return found
 
 
-def as_number(value: Any, index: Mapping[str, int], what: str) -> Tensor:
-    """A target or prediction as a tensor; names of classes become their indices."""
-    if isinstance(value, str):
-        if value not in index:
-            known = ", ".join(index) or "there are none"
-            raise EvalError(f"the {what} {value!r} is none of CLASS_NAMES ({known})")
-        value = index[value]
-    if isinstance(value, (list, tuple)) and any(isinstance(part, str) for part in value):
-        raise EvalError(f"the {what} {value!r} holds several texts: give one text, a class's name, or numbers")
-    value = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
-    return torch.tensor(np.asarray(value, dtype=np.float64).squeeze())
+def most_likely(answer: Answer, given: Tensor | None) -> Tensor:
+    """The class with the highest score, beside answers that are a class only. Raises `EvalError` for other scores."""
+    if given is not None:
+        return given
+    scores = torch.as_tensor(answer.scores).squeeze()
+    if scores.dim() != 1:
+        raise EvalError("some answers have scores, others a prediction only")
+    return scores.argmax().double()
 
 
 def one_of(seen: Seen, row: int) -> Seen:

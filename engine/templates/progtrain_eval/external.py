@@ -48,6 +48,12 @@ SAYS = ("prediction", "label", "class", "pred", "class_name", "class_id", "index
 SCORES = ("logits", "scores", "probabilities", "probs")
 
 
+NOTHING = "it answers with nothing"
+
+
+FAILED_RUNS = 3  # of a command line, at the start: more of them are not tried
+
+
 class ExternalModel:
     """Models/external/NAME: a function, a class or a command line, asked in its own folder."""
 
@@ -56,6 +62,7 @@ class ExternalModel:
         self.folder, self.script, self.names, self.limit = folder, folder / "inference_sample.py", names or [], limit
         self.device, self.settings = "not known", dict[str, Any]()
         self.command: list[str] = []
+        self.worked, self.failed = False, 0
         self.inlet, self.outlet = "", ""
         here = folder.relative_to(ROOT)
         if not self.script.is_file():
@@ -95,8 +102,9 @@ class ExternalModel:
         raise EvalError(f"{self.script.relative_to(ROOT)} ended: {last_line(self.said.read())}")
 
     def answer(self, raws: Sequence[Any]) -> list[Answer]:
+        """An answer a sample. One that the model fails at says why, and has none."""
         if self.command:
-            return [self.read(self.run(raw)) for raw in raws]
+            return [self.run_alone(raw) for raw in raws]
         data = pickle.dumps(packed(list(raws)), 4)
         try:
             self.asks.write(len(data).to_bytes(8, "big") + data)
@@ -105,7 +113,7 @@ class ExternalModel:
             pass  # it has ended: receive() says how
         way, answers, *took = self.receive()
         if not way:
-            raise ExternalError(f"{self.script.relative_to(ROOT)}: {answers}{self.fix(answers)}")
+            return [Answer(None, error=one_line(f"{answers}{self.fix(answers)}")) for _ in raws]
         self.taken_as, self.took = f"{self.taken_as.split(', ')[0]}, {way}{self.by}", took[0]
         return [self.read(unpacked(answer)) for answer in answers]
 
@@ -134,6 +142,18 @@ class ExternalModel:
             raise EvalError(f"{where}: {problem}{self.fix(problem)}" if problem else f"{where} offers no {TO_WRITE}")
         return f"a script with {self.inlet}{f' and {self.outlet}' if self.outlet else ''}, one sample a run{self.by}"
 
+    def run_alone(self, raw: Any) -> Answer:
+        """Raises `EvalError` where the first runs all fail: another few hundred would say the same."""
+        try:
+            answer = self.read(self.run(raw))
+        except EvalError as error:
+            self.failed += 1
+            if not self.worked and self.failed >= FAILED_RUNS:
+                raise
+            return Answer(None, error=one_line(str(error)))
+        self.worked = True
+        return answer
+
     def run(self, raw: Any) -> Any:
         """One run of the command line: JSON, .npy or a label, from the file it writes or the last line it prints."""
         with tempfile.TemporaryDirectory() as place:
@@ -153,6 +173,8 @@ class ExternalModel:
                 line = last_line(done.stderr)
                 raise EvalError(f"{self.script.relative_to(ROOT)}, run with {self.inlet}: {line}{self.fix(line)}")
             data = file.read_bytes() if file.is_file() else (done.stdout.strip().splitlines() or [b""])[-1]
+        if not data.strip():
+            return None
         if data.startswith(b"\x93NUMPY"):
             return np.load(io.BytesIO(data))
         text = data.decode("utf-8", "replace").strip()
@@ -162,10 +184,30 @@ class ExternalModel:
             return text
 
     def read(self, output: Any) -> Answer:
-        """Scores, a label in any case, an index, a number, a dict with these, or a pipeline's list of dicts."""
+        """Scores, a label in any case, an index, a number, a dict with these, or a pipeline's list of dicts; in a dict
+        also what served it, and why there is no answer.
+        """
         output = output.tolist() if isinstance(output, np.ndarray) and output.dtype.kind in "iubUO" else output
         while isinstance(output, list) and len(output) == 1 and not isinstance(output[0], float):
             output = output[0]
+        served, error = "", ""
+        if isinstance(output, Mapping):
+            if output.get("__kind") == "error":
+                return Answer(None, error=one_line(str(output["of"])))
+            told = {key: value for key, value in output.items() if key not in ("served_by", "error")}
+            served = one_line(str(output.get("served_by") or ""), 80)
+            error = one_line(output["error"]) if isinstance(output.get("error"), str) else ""
+            output = told or None
+        try:
+            answer = self.understood(output)
+        except (TypeError, ValueError, RuntimeError) as problem:
+            answer = Answer(None, error=one_line(f"the answer cannot be read: {problem}"))
+        if answer.error and error:
+            answer.error = error
+        answer.served_by = served
+        return answer
+
+    def understood(self, output: Any) -> Answer:
         if isinstance(output, list) and output and isinstance(output[0], Mapping) and "label" in output[0]:
             output = {str(part["label"]): float(part.get("score", 0)) for part in output}
             if len(output) != len(self.names) or None in map(self.index, output):
@@ -184,8 +226,8 @@ class ExternalModel:
         prediction = prediction if known is None else known
         if output is None and prediction is not None:
             return Answer(None, prediction)
-        if output is None:
-            raise EvalError(f"{self.script.relative_to(ROOT)}: {self.taken_as.split(', ')[0]} answers with nothing")
+        if output is None or not np.size(np.asarray(output)):
+            return Answer(None, error=NOTHING)
         return Answer(torch.as_tensor(np.asarray(output)).float(), prediction)
 
     def index(self, name: str) -> int | None:
@@ -206,8 +248,8 @@ class ExternalModel:
         self.child.wait()
 
 
-class ExternalError(EvalError, ValueError):
-    """A model from elsewhere does not take these samples together."""
+def one_line(text: str, most: int = 300) -> str:
+    return " ".join(text.split())[:most]
 
 
 def last_line(said: bytes) -> str:

@@ -53,9 +53,9 @@ def serve() -> None:
     while size := inlet.read(8):
         raws = unpacked(pickle.loads(inlet.read(int.from_bytes(size, "big"))))
         try:
-            way = way or find_way(call, raws)
+            way = way or settle_way(call, raws)
             began = time.perf_counter()
-            answers = ask(call, raws, way)
+            answers = ask_each(call, raws, way, told)
             send(way, packed(answers), time.perf_counter() - began)
         except (Exception, SystemExit) as error:  # noqa: BLE001
             send("", problem or told(error))
@@ -72,6 +72,33 @@ def find_predictor(module: Any) -> Any:
         if isinstance(cls, type) and cls.__module__ == module.__name__ and method:
             return getattr(cls(), method), f"{cls.__name__}().{method}()"
     return None, ""
+
+
+def settle_way(call: Any, raws: Any) -> str:
+    """How it takes the samples together; else how it takes the first of them that it can answer alone. Raises its first
+    error where it answers none.
+    """
+    errors = []
+    for several in [raws, *([raw] for raw in raws if len(raws) > 1)]:
+        try:
+            return find_way(call, several)
+        except Exception as error:  # noqa: BLE001 - it is the user's code
+            errors.append(error)
+    raise errors[0]
+
+
+def ask_each(call: Any, raws: Any, way: str, told: Any) -> Any:
+    """An answer a sample; `{"__kind": "error", "of": ...}` for one that raises."""
+    answers = []
+    if way != "one sample a call":
+        with suppress(Exception, SystemExit):
+            return ask(call, raws, way)
+    for raw in raws:
+        try:
+            answers += ask(call, [raw], way)
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            answers.append({"__kind": "error", "of": told(error)})
+    return answers
 
 
 def find_way(call: Any, raws: Any) -> str:

@@ -29,8 +29,11 @@ class Judge:
         self.stated, self.source, self.task = stated_task(stats), source, ""
         ignored = re.search(r"ignore_index\s*=\s*(-?\d+)", source)
         self.ignored = int(ignored[1]) if ignored else -100
-        self.wanted = {name: better for name, better in wanted.items() if name != "loss"}
+        self.wanted = {name: better for name, better in wanted.items() if name not in ("loss", "answered")}
         self.rows: list[Row] = []
+        self.path = "checkpoint"  # what answered
+        self.served: dict[str, str] = {}  # sample -> what answered it, where that is another
+        self.errors: dict[str, str] = {}  # sample -> why it has no answer
         self.parts: dict[str, array[float]] = {}  # metric -> what each row contributes
         self.metrics: dict[str, Metric] = {}
         self.unknown: dict[str, str] = {}  # metric -> why it cannot be worked out from outputs and targets

@@ -15,7 +15,7 @@ retrieval_map retrieval_precision retrieval_recall hit_rate bleu sacre_bleu_scor
 chrf bert_score meteor squad psnr ssim ms_ssim inception_score clip_score log_likelihood snr si_sdr
 signal_distortion_ratio scale_invariant_signal_noise_ratio stoi pesq mutual_info_score
 normalized_mutual_info_score adjusted_rand_score rand_score log_auc ranking_average_precision
-critical_success_index wip negative_predictive_value universal_image_quality_index
+critical_success_index wip negative_predictive_value universal_image_quality_index answered
 """
 
 LOWER = """

@@ -6,7 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
+
+from .common import EvalError
 
 #: Tasks whose targets are classes: one a sample, 0 or 1, several at once, one a pixel, one a place of a text.
 CLASSES = ("classification", "binary", "multilabel", "segmentation", "tokens")
@@ -81,3 +85,16 @@ def span(targets: Tensor) -> float:
     low, high = float(targets.min()), float(targets.max())
     usual = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)]
     return next((b - a for a, b in usual if a <= low and high <= b), max(high - low, 1e-12))
+
+
+def as_number(value: Any, index: Mapping[str, int], what: str) -> Tensor:
+    """A target or prediction as a tensor; names of classes become their indices."""
+    if isinstance(value, str):
+        if value not in index:
+            known = ", ".join(index) or "there are none"
+            raise EvalError(f"the {what} {value!r} is none of CLASS_NAMES ({known})")
+        value = index[value]
+    if isinstance(value, (list, tuple)) and any(isinstance(part, str) for part in value):
+        raise EvalError(f"the {what} {value!r} holds several texts: give one text, a class's name, or numbers")
+    value = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    return torch.tensor(np.asarray(value, dtype=np.float64).squeeze())

@@ -57,6 +57,10 @@ class Answer:
 
     scores: Any
     prediction: Any = None
+    #: what answered, where a model from elsewhere says so: "router", "fallback"
+    served_by: str = ""
+    #: why there is no answer; empty: there is one
+    error: str = ""
 
 
 class TrainedModel:

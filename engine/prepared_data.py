@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,11 @@ def split_sha256(ws: Workspace, dataset_id: str, name: str) -> str | None:
     """A digest of one split's folder, made as `fingerprint`; None where there is none."""
     folder = ws.split(dataset_id, name)
     return _digest(ws, _files_of(folder)) if folder.is_dir() else None
+
+
+def bytes_of(ws: Workspace, dataset_id: str, names: Iterable[str]) -> int:
+    """How much the files of these splits hold."""
+    return sum(path.stat().st_size for name in names for path in _files_of(ws.split(dataset_id, name)))
 
 
 def _files_of(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ import click
 from progtrain.advisor import process
 from progtrain.advisor.locate import bundled_model
 from progtrain.engine import metrics, prepared_data
+from progtrain.engine.additions import leaks
 from progtrain.engine.cli import check_machine, imports
 from progtrain.engine.cli.common import from_here, json_option, run_options, workspace
 from progtrain.engine.cli.model import described
@@ -115,7 +116,12 @@ def check(ws: Workspace, options: Options, busy: Callable[[str], None] = lambda 
     with ThreadPoolExecutor(1) as beside:
         # while the script runs up to its training
         rest = beside.submit(
-            lambda: [*_model(ws, context.rules, options), *check_machine.look(context), *_interpreter(context)]
+            lambda: [
+                *_leaks(context),
+                *_model(ws, context.rules, options),
+                *check_machine.look(context),
+                *_interpreter(context),
+            ]
         )
         yield from _scripts(context, busy)
         yield from rest.result()
@@ -213,6 +219,13 @@ def _workspace(context: Context) -> Iterator[Item]:
     for name in ("train", "valid"):
         if not ws.split(dataset, name).is_dir():
             yield "workspace", "note", f"there is no {ws.relative(ws.split(dataset, name))}/ to keep an eye on", ""
+
+
+def _leaks(context: Context) -> Iterator[Item]:
+    """Rows that stand in more than one split."""
+    if context.dataset_id:
+        for state, text, fix in leaks.told(context.ws, context.dataset_id):
+            yield "workspace", state, text, fix
 
 
 def _scripts(context: Context, busy: Callable[[str], None]) -> Iterator[Item]:

@@ -36,6 +36,7 @@ COMMANDS = {
     "export": "Write versions where other tools show them: CSV, TensorBoard, MLflow, trackio, wandb.",
     "journal": "What happened when, with the command to repeat it.",
     "jobs": "Every attempt at a training, an evaluation or a report, and what became of it.",
+    "additions": "Rows that versions train with besides: made from training rows, checked for leaks.",
     "experiment": "Many runs that answer one question, side by side, here or on a cluster.",
     "import": "Read runs of other trackers as evidence: never ranked, judged or built on.",
     "create-inspect-task": "Write a task of inspect-ai for the rows of a file.",

@@ -42,7 +42,7 @@ def of_numbers(rows: Rows, train: Rows, root: Path) -> np.ndarray[Any, Any] | No
 
 def width(train: Rows) -> int:
     """About how many numbers a row becomes."""
-    sizes = [column[0].size for column in train.columns.values() if hasattr(column, "dtype") and len(column)]
+    sizes: list[int] = [column[0].size for column in train.columns.values() if hasattr(column, "dtype") and len(column)]
     pictures = sum(kind == "picture" for kind in train.kinds.values())
     return sum(min(size, _MOST) for size in sizes) + 3 * _SIDE * _SIDE * pictures + len(train.kinds)
 

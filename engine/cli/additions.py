@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -23,6 +24,8 @@ from progtrain.engine.workspace import Workspace
 
 _python = click.option("--python", metavar="PATH", help="Interpreter of your scripts; by default the loop's.")
 _dataset = click.option("--dataset-id", metavar="ID", shell_complete=datasets, help="Folder below dataset/prepdata/.")
+#: rows of an addition
+_SHOWN = 10
 
 
 @click.group("additions")
@@ -70,7 +73,9 @@ def _summary(one: Addition) -> dict[str, Any]:
 
 @command.command("show")
 @click.argument("name", metavar="a001")
-@click.option("-n", "count", type=click.IntRange(min=0), default=10, show_default=True, help="That many of its rows.")
+@click.option(
+    "-n", "count", type=click.IntRange(min=0), default=_SHOWN, show_default=True, help="That many of its rows."
+)
 @_dataset
 @json_option
 @click.pass_context
@@ -199,7 +204,7 @@ def list_suspects(
 @_python
 @json_option
 @click.pass_context
-def make_one(ctx: click.Context, version: str, dry_run: bool, as_json: bool, **given: Any) -> None:
+def make_one(ctx: click.Context, /, version: str, dry_run: bool, as_json: bool, **given: Any) -> None:
     """Make an addition from the version's weakest classes, or the part of the target where it is furthest off.
 
     Validation and test rows are read by the checks alone. Rows that equal one of them, or nearly do, are dropped and
@@ -209,14 +214,15 @@ def make_one(ctx: click.Context, version: str, dry_run: bool, as_json: bool, **g
     context = _context(ws, given["dataset_id"], given["python"])
     version = chosen_version(ws, version)
     wanted = plan.read(_action(given), seed=context.rules.seed)
-    how = {"dataset_id": context.dataset_id, "python": context.python, "clock": context.clock if dry_run else now}
+    dataset, exe = context.dataset_id, context.python
     if not dry_run:
-        one = make.make(ws, version, wanted, **how)
-        _show(one, 10, as_json)
+        one = make.make(ws, version, wanted, dataset_id=dataset, python=exe, clock=now)
+        _show(one, _SHOWN, as_json)
         return
-    into = ws.making / "dry-run"
+    into = ws.making / f"dry-{os.getpid()}"
     try:
-        _show(make.build(ws, version, wanted, into=into, **how), 10, as_json)
+        one = make.build(ws, version, wanted, dataset_id=dataset, python=exe, clock=now, into=into)
+        _show(one, _SHOWN, as_json)
     finally:
         shutil.rmtree(into, ignore_errors=True)
 

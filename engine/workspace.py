@@ -187,6 +187,8 @@ class Workspace:
     reports = inside("root", "Models/Report")
     #: versions as other tools read them, a folder for each tool
     exports = inside("root", "Models/exports")
+    #: what other MCP servers said, a folder each
+    mcp_evidence = inside("root", "Models/evidence/mcp")
 
     def version(self, version: str) -> VersionFolder:
         """Also for the baseline: `version("baseline")`."""

@@ -211,7 +211,9 @@ def render(briefing: Briefing) -> str:
     of this size would rather learn to follow the rules' order than to read.
     """
     found = signals(briefing)
-    facts = [f"{key}:{word}" if word else key for key, word in found.items()]
+    # what other programs say has keys that it was never taught
+    known = {key: word for key, word in found.items() if not key.startswith("evidence_")}
+    facts = [f"{key}:{word}" if word else key for key, word in known.items()]
     findings = sorted(briefing.findings, key=lambda finding: -finding.strength)
     options = sorted(o.id if o.risk == "low" else f"{o.id}:{o.risk}" for o in briefing.options)
     lines = [

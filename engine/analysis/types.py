@@ -209,6 +209,8 @@ class Insight(Frozen):
     beside: tuple[Tried, ...] = ()
     #: settings of imported runs, `version` being a run's name: evidence, on which nothing here rests
     elsewhere: tuple[Tried, ...] = ()
+    #: snapshots of other MCP servers that lay there, whether they were used or not: name, state, age_hours, sha256
+    evidence: tuple[Mapping[str, Any], ...] = ()
     #: the training log that was read
     log: str = ""
     warnings: tuple[str, ...] = ()

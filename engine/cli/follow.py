@@ -90,6 +90,7 @@ _LINES = {
     "repeat_failed": "{version}  {run}, seed {seed}, failed: {summary}",
     "attempt_failed": "{version}  attempt {attempt} failed: {summary}",
     "repair_applied": "{version}  repaired: {summary}",
+    "mcp_call": "{version}  an agent ({client}) answered {question}: {answer}",
     "warning": "warning: {text}",
     "note": "      {text}",
     "loop_waiting": "waiting: {reason}\n  progtrain review shows it",

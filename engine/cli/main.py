@@ -40,6 +40,8 @@ COMMANDS = {
     "experiment": "Many runs that answer one question, side by side, here or on a cluster.",
     "import": "Read runs of other trackers as evidence: never ranked, judged or built on.",
     "create-inspect-task": "Write a task of inspect-ai for the rows of a file.",
+    "mcp": "Serve the workspace to an agent over MCP.",
+    "evidence": "What other MCP servers say, fetched when you say so and kept as evidence.",
     "model": "The advisor's model: what it is, whether it serves, how fast it is.",
     "docs": "Read the documentation.",
 }

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import math
-
 import click
 
 from progtrain.engine.cli.common import chosen_version, json_option, version_option, workspace
 from progtrain.engine.cli.output import print_json, say, table
-from progtrain.engine.errors import InputError
-from progtrain.engine.values import number
+from progtrain.engine.status.outcomes import read_outcomes
 
 
 @click.command("samples")
@@ -29,18 +25,7 @@ def command(
     """
     ws = workspace(ctx)
     version = chosen_version(ws, version)
-    path = ws.version(version).per_sample
-    try:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError as error:
-        fix = f"progtrain step evaluate --version {version}"
-        raise InputError(f"{version} has not been evaluated yet", file=path, fix=fix) from error
-    if wrong:
-        rows = [row for row in rows if row.get("correct") == "0"]
-    if of_class is not None:
-        rows = [row for row in rows if row.get("truth") == of_class]
-    rows.sort(key=lambda row: (row.get("correct") != "0", -_loss(row)))
+    rows = read_outcomes(ws, version, wrong=wrong, of_class=of_class)
     total, rows = len(rows), rows[:count]
     if as_json:
         print_json("samples", {"version": version, "total": total, "rows": rows})
@@ -53,9 +38,3 @@ def command(
     say(table(columns, [[row.get(name, "") for name in columns] for row in rows]))
     if total > count:
         say(f"… and {total - count} more (-n)")
-
-
-def _loss(row: dict[str, str]) -> float:
-    """What is no number counts as worst."""
-    value = number(row.get("loss"))
-    return math.inf if value is None or math.isnan(value) else value

@@ -29,6 +29,7 @@ Kind = Literal[
     "draft_ready",  # version, round, author, chosen, seconds
     "question",  # question, kind, version
     "decision",  # question, answer, candidate, by
+    "mcp_call",  # tool, client, question, answer, candidate, hint, version: an agent answered
     "version_authored",  # version, base, action
     "warning",  # text
     "note",  # text

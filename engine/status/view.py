@@ -55,6 +55,8 @@ class WorkspaceView:
         review = self._review(state) if status == "waiting" else None
         if isinstance(review, InputError):
             reason, fix = review.located, "progtrain run asks the question again"
+        elif review is not None and (answered := self._by_an_agent(review)):
+            review, reason, fix = None, answered, "progtrain run goes on with it"
         seen = rows.basis(self.ws, state, status, plain, read=self._read, clock=self._clock)
         return seen._replace(
             reason=reason,
@@ -140,6 +142,14 @@ class WorkspaceView:
         path = self.ws.drafts(state.version).review
         found: Review | InputError | None = self._read(path, lambda data: _review_in(data, path))
         return found
+
+    def _by_an_agent(self, review: Review) -> str:
+        """How it answered; "" where it has not. A person's answer starts the loop, an agent's waits for that."""
+        given = self._read(self.ws.decision(review.question), dict)
+        if not given or given.get("by") != "mcp":
+            return ""
+        said = " ".join(str(given[key]) for key in ("answer", "candidate") if given.get(key))
+        return f"an agent has answered the question on {review.version}: {clean_line(said)}"
 
     def _log(self, state: LoopState) -> Path | None:
         if state.version is None or not self.ws.jobs.is_dir():

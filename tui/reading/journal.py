@@ -90,6 +90,9 @@ def _words(event: str, line: dict[str, Any]) -> str:
         case "decision":
             chosen = f" {get('candidate')}" if get("candidate") else ""
             return f"{get('answer')}{chosen}, by {get('by')}"
+        case "mcp_call":
+            chosen = f" {get('candidate')}" if get("candidate") else ""
+            return f"an agent, {get('client')}, answered: {get('answer')}{chosen}"
         case "version_authored":
             return f"from {get('base')}: {get('action')}" if get("base") else str(get("action") or "")
         case _:

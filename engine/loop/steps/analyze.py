@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from progtrain.advisor import process
+from progtrain.engine.agents import sources
 from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control import marks
@@ -89,7 +90,9 @@ def look(context: Context, version: str) -> Insight:
     undecided = propose.would_decide(context.ws, context.rules, insight, records)
     source = next((record.source for record in records if record.version == version), "")
     others = tried_elsewhere(context.ws, source, context.rules.primary_metric)
-    insight = insight.model_copy(update={"undecided": undecided, "elsewhere": others})
+    told, evidence = sources.for_insight(context.ws, context.clock())
+    found_out = {"undecided": undecided, "elsewhere": others, "facts": (*insight.facts, *told), "evidence": evidence}
+    insight = insight.model_copy(update=found_out)
     write_text(context.ws.insight(version), insight.to_json())
     for warning in insight.warnings:
         context.journal.warn(f"{version}: {warning}")

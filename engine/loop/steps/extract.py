@@ -160,7 +160,7 @@ def question_of(version: str, record: DraftRecord) -> str:
 
 def _accept(context: Context, version: str, record: DraftRecord, planned: Planned, decision: Decision) -> str:
     ws, folder, drafts = context.ws, context.ws.version(version), context.ws.drafts(version)
-    by = "in autopilot" if decision.by == "autopilot" else "by the user"
+    by = {"autopilot": "in autopilot", "mcp": "by an agent"}.get(decision.by, "by the user")
     changed = "; ".join(rounds.changed_by_user(ws, record)) or "nothing"
     _keep_others(context, version)
     for source, target in ((drafts.analysis, folder.analysis), (drafts.action, folder.action)):

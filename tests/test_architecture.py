@@ -253,6 +253,25 @@ def test_what_runs_in_the_users_interpreter_is_python_3_9(folder: str) -> None:
     assert wrong == []
 
 
+#: each is an extra, imported by commands of its own alone: never by the loop, `status` or the app
+EXTRAS = {"mcp": {"engine/agents/fetching.py", "engine/agents/server.py"}}
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_extras_are_imported_where_they_are_needed(extra: str) -> None:
+    def names(path: Path) -> set[str]:
+        return {name.split(".")[0].removesuffix("_types") for name in _imports(ast.parse(path.read_text()))}
+
+    found = {path.relative_to(ROOT).as_posix() for path in _modules() if extra in names(path)}
+    assert found == EXTRAS[extra]
+    modules = {_name(path): path for path in _modules()}
+    users = {
+        _name(path) for path in _modules() if _imported_modules(path, modules) & {_name(ROOT / one) for one in found}
+    }
+    # by name alone: see `engine/agents/optional.py`
+    assert users == set()
+
+
 def test_status_imports_nothing_heavy(tmp_path: Path) -> None:
     """It answers at once."""
     code = (

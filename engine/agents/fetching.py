@@ -38,6 +38,7 @@ MOST_BYTES = 4_000_000
 SECONDS = 60.0
 #: for a server to end by itself when its stdin closes
 _GRACE_SECONDS = 2.0
+_POLL_SECONDS = 0.02
 #: earlier snapshots that are kept
 _KEPT = 20
 _STDERR = 4_000
@@ -108,7 +109,9 @@ async def _within(
         if isinstance(first, _Failed):
             raise first from error
         said = shortened(str(first), 200) or type(first).__name__
-        raise _Failed("; ".join([*trouble[:1], said])) from error
+        # that the connection is closed says nothing where it is known why
+        reasons = [*trouble, *([] if trouble and "closed" in said.lower() else [said])]
+        raise _Failed("; ".join(reversed(reasons))) from error
 
 
 async def _asked(client: Client, source: Source) -> dict[str, Any]:
@@ -230,14 +233,15 @@ async def _listen(process: asyncio.subprocess.Process, to_client: Any, trouble: 
                 trouble.append(f"it answered with more than {MOST_BYTES:,} bytes at once: ask for less")
                 return
             if not line:
-                with anyio.move_on_after(_GRACE_SECONDS):
-                    code = await process.wait()
-                    trouble.append(f"it ended with exit code {code}")
+                if await _ended(process):
+                    trouble.append(f"it ended with exit code {process.returncode}")
                 return
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
-                trouble.append(f"it printed what is no message: {shortened(line[:200].decode('utf-8', 'replace'), 80)}")
+                if not trouble:
+                    shown = shortened(line[:200].decode("utf-8", "replace"), 80)
+                    trouble.append(f"it printed what is no message: {shown}")
                 continue
             with suppress(anyio.BrokenResourceError):
                 await to_client.send(SessionMessage(message))
@@ -259,8 +263,17 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     assert process.stdin is not None
     with suppress(OSError):
         process.stdin.close()
-    with anyio.move_on_after(_GRACE_SECONDS):
-        await process.wait()
+    await _ended(process)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    await _ended(process)
+    # what it left in the pipes is read by nobody
+    process._transport.close()  # type: ignore[attr-defined]
+
+
+async def _ended(process: asyncio.subprocess.Process) -> bool:
+    """Whether it ends within a moment. `wait()` would also wait for pipes that nobody reads."""
+    with anyio.move_on_after(_GRACE_SECONDS):
+        while process.returncode is None:
+            await anyio.sleep(_POLL_SECONDS)
+    return process.returncode is not None

@@ -259,17 +259,14 @@ EXTRAS = {"mcp": {"engine/agents/fetching.py", "engine/agents/server.py"}}
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_extras_are_imported_where_they_are_needed(extra: str) -> None:
-    def names(path: Path) -> set[str]:
-        return {name.split(".")[0].removesuffix("_types") for name in _imports(ast.parse(path.read_text()))}
-
-    found = {path.relative_to(ROOT).as_posix() for path in _modules() if extra in names(path)}
-    assert found == EXTRAS[extra]
-    modules = {_name(path): path for path in _modules()}
-    users = {
-        _name(path) for path in _modules() if _imported_modules(path, modules) & {_name(ROOT / one) for one in found}
+    names = {
+        path: {n.split(".")[0].removesuffix("_types") for n in _imports(_nodes(t))} for path, t in _trees().items()
     }
-    # by name alone: see `engine/agents/optional.py`
-    assert users == set()
+    found = {path for path, imported in names.items() if extra in imported}
+    assert {_place(path) for path in found} == EXTRAS[extra]
+    # who needs them loads them by name: `engine/agents/optional.py`
+    modules = {_name(path): path for path in found}
+    assert not any(_imported_modules(path, modules) for path in _modules())
 
 
 def test_status_imports_nothing_heavy(tmp_path: Path) -> None:

@@ -92,6 +92,19 @@ def read_facts(workspace: Workspace, version: str) -> tuple[dict[str, str], ...]
     )
 
 
+def read_evidence(workspace: Workspace, version: str) -> str:
+    """How the snapshots of other servers stood for the analysis, in a line; empty where there were none."""
+    data = try_read_json(workspace.insight(version))
+    found = data.get("evidence") if isinstance(data, dict) else None
+    told = [
+        " ".join(str(one.get(key)) for key in ("name", "state"))
+        + (f" ({one['age_hours']} h)" if one.get("age_hours") else "")
+        for one in (found if isinstance(found, list) else [])
+        if isinstance(one, dict)
+    ]
+    return f"other servers: {', '.join(told)}" if told else ""
+
+
 def report_names(workspace: Workspace) -> tuple[str, ...]:
     """The newest first."""
     try:

@@ -15,7 +15,7 @@ from progtrain.engine.workspace import Workspace
 from progtrain.tui.host import host_of
 from progtrain.tui.look.colours import NEEDS_YOU
 from progtrain.tui.look.sanitize import as_text, clean_line
-from progtrain.tui.reading.documents import read_facts
+from progtrain.tui.reading.documents import read_evidence, read_facts
 from progtrain.tui.screens.base import is_there
 from progtrain.tui.widgets.row_list import Column, Row, RowList
 
@@ -31,17 +31,22 @@ class FactsScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         columns = [Column("fact"), Column("value"), Column("means", stretch=True)]
         with Vertical(classes="dialog tall"):
-            yield Static(Text("\n".join(map(clean_line, self._notes)), style=NEEDS_YOU), markup=False)
+            yield Static(Text("\n".join(map(clean_line, self._notes)), style=NEEDS_YOU), id="notes", markup=False)
             yield RowList(columns, id="facts", empty="no facts were worked out for this version")
             yield Static("", id="source", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(RowList).focus()
         self.query_one(RowList).border_title = as_text(f"facts of {self._version}")
-        host_of(self).in_thread(lambda: read_facts(self._workspace, self._version), self._show)
+        workspace, version = self._workspace, self._version
+        host_of(self).in_thread(lambda: (read_facts(workspace, version), read_evidence(workspace, version)), self._show)
 
-    def _show(self, facts: tuple[dict[str, str], ...]) -> None:
+    def _show(self, found: tuple[tuple[dict[str, str], ...], str]) -> None:
+        facts, evidence = found
         if is_there(self):
+            if evidence:
+                lines = map(clean_line, (*self._notes, evidence))
+                self.query_one("#notes", Static).update(Text("\n".join(lines), style=NEEDS_YOU))
             self._facts = {fact["key"]: fact for fact in facts}
             styles = {"key": "", "display": "bold", "meaning": ""}
             self.query_one(RowList).show_rows(

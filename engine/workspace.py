@@ -194,6 +194,10 @@ class Workspace:
         """Also for the baseline: `version("baseline")`."""
         return VersionFolder(self.artifacts / version)
 
+    def published(self, version: str) -> Path:
+        """Ready for a hub, where no other folder is named."""
+        return self.root / "Models/published" / version
+
     def imported_run(self, name: str) -> Path:
         """A run that another tool kept; beside it `curves.csv`."""
         return self.evidence / name / "run.json"

@@ -55,6 +55,9 @@ class VersionFolder(Folder):
     protocol = inside("path", "_eval/protocol.json")
     analysis = inside("path", "result-analysis.md")
     action = inside("path", "action-extract.md")
+    #: its failures in groups, and the same for programs: `progtrain playbook` writes them
+    playbook = inside("path", "failure-playbook.md")
+    failure_cases = inside("path", "failure_cases.json")
     tests = inside("path", "_tests")
     retry_report = inside("path", "_tests/train_retry_report.md")
     baseline_smoke_report = inside("path", "_tests/baseline_smoke_test_report.md")
@@ -189,6 +192,9 @@ class Workspace:
     exports = inside("root", "Models/exports")
     #: what other MCP servers said, a folder each
     mcp_evidence = inside("root", "Models/evidence/mcp")
+    #: what was done, version by version: `progtrain log` writes both
+    workflow_log = inside("reports", "workflow-log.md")
+    workflow_table = inside("reports", "workflow.csv")
 
     def version(self, version: str) -> VersionFolder:
         """Also for the baseline: `version("baseline")`."""

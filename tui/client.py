@@ -56,6 +56,18 @@ class EngineClient:
 
         return experimenting.check_plan(self._workspace, name, text)
 
+    def write_records(self, version: str | None) -> str | None:
+        from progtrain.engine.records import playbook_text, written
+        from progtrain.engine.rules.rules import load
+
+        ws = self._workspace
+        written.write_log(ws, ws.reports, load(ws))
+        versions = [version] if version else reversed(ws.versions())
+        found = next((one for one in versions if ws.version(one).per_sample.is_file()), None)
+        if found:
+            playbook_text.write_playbook(ws, found)
+        return found
+
     def _keep(self, runner: subprocess.Popen[bytes] | None) -> None:
         """A runner that has ended is collected with the next one, so that none is left as a zombie."""
         self._runners = [r for r in self._runners if r.poll() is None]

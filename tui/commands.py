@@ -13,6 +13,7 @@ from textual.widget import Widget
 from progtrain.tui.actions import MOVING, AvailableAction, available_actions
 from progtrain.tui.host import host_of
 from progtrain.tui.look.sanitize import clean_line
+from progtrain.tui.reading.documents import LOG
 from progtrain.tui.screens.table import SCREENS, binding_id
 
 START = "/progressive-training"
@@ -39,6 +40,13 @@ _EXPERIMENTS = (
     ("search", "find runs of all experiments by values and words"),
 )
 
+#: what the palette says, and which screen shows it
+_RECORDS = (
+    ("jobs", "every attempt at a training or an evaluation, and what became of it", "journal"),
+    ("playbook", "write where the latest version fails, in groups, and show it", "reports"),
+    ("workflow log", "write what was done, version by version, and show it", "reports"),
+)
+
 
 class Commands(Provider):
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
@@ -53,6 +61,9 @@ class Commands(Provider):
             found.append((START, "start the loop, or go on with it (?dataset_id=... names the data)", host.start_loop))
             found += [(f"experiment: {verb}", about, partial(self._experiment, verb)) for verb, about in _EXPERIMENTS]
         found += [(name, about, partial(host.action_screen, name)) for name, (_, about) in SCREENS.items()]
+        for name, about, screen in _RECORDS:
+            if screen == "journal" or not host.readonly:
+                found.append((name, about, partial(self._record, name, screen)))
         found += [(name, about, partial(self.app.run_action, action)) for name, about, action in _APP_COMMANDS]
         named = {"help", "quit", *map(binding_id, SCREENS)} | MOVING
         here = [action for action in available_actions(self.screen, host.keys) if action.id not in named]
@@ -68,6 +79,10 @@ class Commands(Provider):
                 self.app.screen.carry_out(verb)
 
         self.app.call_after_refresh(act)
+
+    def _record(self, name: str, screen: str) -> None:
+        host_of(self.screen).action_screen(screen)
+        self.app.call_after_refresh(lambda: _show_record(self.app.screen, name))
 
     async def _do(self, action: AvailableAction) -> None:
         """As if its key had been pressed in its pane."""
@@ -94,6 +109,16 @@ class Commands(Provider):
             score = max(matcher.match(name), matcher.match(about) * 0.7)
             if score > 0:
                 yield Hit(score, matcher.highlight(name), run, help=about)
+
+
+def _show_record(screen: object, name: str) -> None:
+    from progtrain.tui.screens.journal import JournalScreen
+    from progtrain.tui.screens.reports import ReportsScreen
+
+    if isinstance(screen, JournalScreen):
+        screen.show_jobs()
+    elif isinstance(screen, ReportsScreen):
+        screen.action_write(name if name == LOG else "")
 
 
 def _label(action: AvailableAction) -> str:

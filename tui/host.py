@@ -62,6 +62,10 @@ class Engine(Protocol):
     def check_plan(self, name: str, text: str) -> Check:
         """What an experiment's plan would come to."""
 
+    def write_records(self, version: str | None) -> str | None:
+        """Writes the workflow log, and the playbook of a version, by default the latest that has samples. Returns its
+        id; None where there is none."""
+
 
 class Host(Protocol):
     """The app, as everything on its screens sees it."""

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from progtrain.engine.control import lock
+from progtrain.engine.control import lock, marks
 from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.jobs.base import LOST, Seen, as_guard_says, beat_age
 from progtrain.engine.jobs.guard import LOST_SECONDS
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.records.visits import Visit, visits
+from progtrain.engine.repeats import found as repeats
 from progtrain.engine.schema import JobState
 from progtrain.engine.text import clean_line, lasting
 from progtrain.engine.workspace import JobFolder, Workspace
@@ -68,18 +69,19 @@ class Job(NamedTuple):
 
 def jobs(ws: Workspace) -> list[Job]:
     """All attempts of the workspace, of its repeats and experiments, the oldest first."""
-    found = of_workspace(ws, ws)
-    for path in sorted((ws.own / "repeats").glob("v*/r*/workspace")):
-        repeat = "/".join(path.parts[-3:-1])
-        found += [
+    looked_after = lock.running(ws)
+    rows = of_workspace(ws, ws, looked_after)
+    for folder in (folder for version in ws.versions() for folder in repeats.folders(ws, version)):
+        repeat = "/".join(folder.path.parts[-2:])
+        rows += [
             job._replace(
                 id=f"repeats/{repeat}/{job.id}",
                 version=repeat,
                 supersedes=job.supersedes and f"repeats/{repeat}/{job.supersedes}",
             )
-            for job in of_workspace(Workspace(path), ws)
+            for job in of_workspace(Workspace(folder.workspace), ws, looked_after)
         ]
-    return sorted(found, key=began)
+    return sorted(rows, key=began)
 
 
 def began(job: Job) -> datetime:
@@ -87,9 +89,8 @@ def began(job: Job) -> datetime:
     return _parsed(job.queued_at) or _parsed(job.started_at) or datetime.max.replace(tzinfo=UTC)
 
 
-def of_workspace(ws: Workspace, home: Workspace) -> list[Job]:
-    """Of the jobs of one loop. Logs are named relative to `home`."""
-    looked_after = lock.running(ws)
+def of_workspace(ws: Workspace, home: Workspace, looked_after: bool) -> list[Job]:
+    """Of the jobs of one loop. Logs are named relative to `home`; `looked_after`: a runner is at work."""
     groups: dict[tuple[str, str], list[Job]] = {}
     logs: dict[tuple[str, str], JobFolder] = {}
     for folder in _folders(ws):
@@ -110,8 +111,11 @@ def of_workspace(ws: Workspace, home: Workspace) -> list[Job]:
     for visit in visits(LineReader(ws.journal).read()):
         told.setdefault((visit.version, visit.step), []).append(visit)
     found: list[Job] = []
-    for key in {**groups, **told}:
+    for key in {**groups, **told, **logs}:
         known = groups.get(key, [])
+        if key in logs and not told.get(key):
+            # of a repeat, whose steps stand in no journal
+            known = [*known, *_of_mark(ws, key, logs[key], home)]
         found += in_turn([*known, *_of_visits(told.get(key, []), known, logs.get(key), home, looked_after)])
     return found
 
@@ -244,7 +248,16 @@ def _with_failure(job: Job, record: dict[str, Any]) -> Job:
     return job._replace(state=state, why=summary or cause, ended_at=job.ended_at or at, queued_at=job.queued_at or at)
 
 
-# ---- what only the journal says
+# ---- what only marks or the journal say
+
+
+def _of_mark(ws: Workspace, key: tuple[str, str], cleared: JobFolder, home: Workspace) -> Iterable[Job]:
+    version, kind = key
+    mark = marks.read(ws, version, "evaluate") if kind == "evaluate" else None
+    if mark is not None and not mark.adopted:
+        queued, ended = _queued(cleared), _written(mark.finished_at)
+        name, log = cleared.path.name, _log(cleared.log, home)
+        yield Job(name, kind, version, "finished", "", queued, queued, ended, 0, log=log)
 
 
 def _of_visits(

@@ -88,6 +88,8 @@ def waiting(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Wo
         ("samples", "-n", "2"),
         ("journal", "--all"),
         ("jobs",),
+        ("log",),
+        ("playbook", "v001"),
         ("run", "--dry-run"),
         ("model", "info"),
         ("model", "bench"),

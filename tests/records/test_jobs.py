@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import pytest
@@ -20,7 +19,6 @@ from progtrain.engine.records import jobs as records
 from progtrain.engine.records.jobs import Job
 from progtrain.engine.records.planned import ledger
 from progtrain.engine.workspace import JobFolder, Workspace
-from tests.conftest import prepare_plain
 
 
 def states(ws: Workspace) -> dict[str, str]:
@@ -44,28 +42,16 @@ def _kill_guard(folder: JobFolder) -> None:
     psutil.wait_procs([guard], timeout=10)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    ws = Workspace(tmp_path_factory.mktemp("ledger") / "ws")
-    ws.root.mkdir()
-    prepare_plain(ws)
-    assert runner.run(ws, Options(autopilot=True, max_versions=1)) == 0
-    return ws
-
-
-@pytest.fixture
-def copied(finished: Workspace, tmp_path: Path) -> Workspace:
-    return Workspace(Path(shutil.copytree(finished.root, tmp_path / "copy")))
-
-
 def test_each_job_of_a_finished_loop_has_a_row(finished: Workspace) -> None:
     rows = ledger(finished)
-    assert [(job.id, job.kind, job.version, job.state, job.exit_code) for job in rows][:3] == [
+    assert [(job.id, job.kind, job.version, job.state, job.exit_code) for job in rows][:5] == [
         ("v001-train-1", "train", "v001", "finished", 0),
         ("v001-evaluate", "evaluate", "v001", "finished", 0),
-        ("report-v001", "report", "v001", "finished", 0),
+        ("v002-train-1", "train", "v002", "finished", 0),
+        ("v002-evaluate", "evaluate", "v002", "finished", 0),
+        ("report-v002", "report", "v002", "finished", 0),
     ]
-    for job in rows[:3]:
+    for job in rows[:5]:
         assert job.log and (finished.root / job.log).is_file()
         assert job.queued_at and job.started_at and job.ended_at
 
@@ -146,19 +132,19 @@ def test_an_evaluation_done_again_takes_the_place_of_the_first(copied: Workspace
 def test_a_step_whose_runner_went_without_a_word_is_lost(copied: Workspace) -> None:
     append_line(
         copied.journal,
-        {"at": "2099-01-01T00:00:00+00:00", "event": "step_started", "version": "v002", "step": "evaluate"},
+        {"at": "2099-01-01T00:00:00+00:00", "event": "step_started", "version": "v003", "step": "evaluate"},
     )
-    assert states(copied)["v002-evaluate"] == "lost"
+    assert states(copied)["v003-evaluate"] == "lost"
 
 
 def test_a_job_on_a_cluster_goes_by_its_files_alone(copied: Workspace) -> None:
-    folder = copied.job("v002-train-1")
-    write_json(folder.job, {"name": "v002-train-1", "command": ["x"], "cwd": "."})
+    folder = copied.job("v003-train-1")
+    write_json(folder.job, {"name": "v003-train-1", "command": ["x"], "cwd": "."})
     write_json(folder.intent, {"name": "pt-1", "at": "2099-01-01T00:00:00+00:00", "tries": 1, "answer": None})
-    assert one(copied, "v002-train-1").why == "being submitted"
+    assert one(copied, "v003-train-1").why == "being submitted"
     write_json(folder.submitted, {"job": "17", "at": "2099-01-01T00:00:01+00:00"})
     write_json(folder.seen, {"phase": "waiting", "reason": "no node is free", "cause": ""})
-    job = one(copied, "v002-train-1")
+    job = one(copied, "v003-train-1")
     assert (job.state, job.why, job.queued_at) == (
         "running",
         "waits in the queue: no node is free",
@@ -174,16 +160,21 @@ def test_a_job_on_a_cluster_goes_by_its_files_alone(copied: Workspace) -> None:
     write_json(folder.state, state)
     write_json(folder.seen, {"phase": "running", "reason": "", "cause": ""})
     write_text(folder.beat, "")
-    assert one(copied, "v002-train-1").state == "running"
+    assert one(copied, "v003-train-1").state == "running"
     os.utime(folder.beat, (1.0, 1.0))
-    assert one(copied, "v002-train-1").state == "lost"
+    assert one(copied, "v003-train-1").state == "lost"
     write_json(folder.seen, {"phase": "failed", "reason": "its node node7 failed", "cause": "node failure"})
-    assert (one(copied, "v002-train-1").state, one(copied, "v002-train-1").why) == ("failed", "its node node7 failed")
+    assert (one(copied, "v003-train-1").state, one(copied, "v003-train-1").why) == ("failed", "its node node7 failed")
 
 
 def test_jobs_of_repeats_stand_under_their_version(copied: Workspace) -> None:
-    repeat = copied.own / "repeats" / "v001" / "r1" / "workspace"
-    shutil.copytree(copied.jobs / "v001-train-1", repeat / ".progtrain" / "jobs" / "v001-train-1")
+    repeat = Workspace(copied.repeat("v001", "r1").workspace)
+    for name in ("v001-train-1", "v001-evaluate"):
+        shutil.copytree(copied.job(name).path, repeat.job(name).path)
+    mark = repeat.mark("v001", "evaluate")
+    mark.parent.mkdir(parents=True)
+    shutil.copy(copied.mark("v001", "evaluate"), mark)
+    assert one(copied, "repeats/v001/r1/v001-evaluate").state == "finished"
     job = one(copied, "repeats/v001/r1/v001-train-1")
     assert (job.version, job.state, job.kind) == ("v001/r1", "finished", "train")
     assert job.log == ".progtrain/repeats/v001/r1/workspace/.progtrain/jobs/v001-train-1/output.log"

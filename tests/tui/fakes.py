@@ -73,6 +73,10 @@ class FakeEngine:
         self._ask(verb, (name, tuple(runs), given))
         return f"{name}: {verb} is done"
 
+    def write_records(self, version: str | None) -> str | None:
+        self._ask("write_records", version)
+        return version
+
     def check_plan(self, name: str, text: str) -> Check:
         return Check(checks=("valid: 2 runs, 2 evaluations",))
 

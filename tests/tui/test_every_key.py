@@ -242,6 +242,8 @@ async def journal_keys(t: Tour) -> None:
         await t.key("slash", lambda: t.screen, AskLine)
         await t.go("escape")
         await t.key("y", lambda: any("the command is copied" in said for said in t.said), True)
+        await t.key("t", lambda: "jobs" in str(t.one("#entries").border_title), True)
+        await t.go("t")
         await t.key("escape", lambda: t.app.current_mode, "loop")
 
 
@@ -251,6 +253,7 @@ async def reports_keys(t: Tour) -> None:
         await t.key("tab", lambda: t.app.focused.id if t.app.focused else None, "reports")
         await t.key("shift+tab", lambda: t.app.focused.id if t.app.focused else None, "report")
         await t.key("y", lambda: any("leaderboard is copied" in said for said in t.said), True)
+        await t.key("w", lambda: t.asked, [("write_records", None)])
         await t.key("escape", lambda: t.app.current_mode, "loop")
 
 

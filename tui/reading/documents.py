@@ -1,4 +1,4 @@
-"""What was written of versions and loops: drafts as far as the advisor has come, facts, reports."""
+"""What was written of versions and loops: drafts as far as the advisor has come, facts, reports and records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from progtrain.engine.files import LineReader, try_read_json
-from progtrain.engine.workspace import Workspace
+from progtrain.engine.workspace import Workspace, version_number
 
 _MOST = 400_000
 
@@ -105,18 +105,42 @@ def read_evidence(workspace: Workspace, version: str) -> str:
     return f"other servers: {', '.join(told)}" if told else ""
 
 
+#: as it is called in the list of reports
+LOG = "workflow log"
+_PLAYBOOK = "playbook "
+
+
 def report_names(workspace: Workspace) -> tuple[str, ...]:
-    """The newest first."""
+    """Reports, then the workflow log, then playbooks; the newest first."""
     try:
-        return tuple(sorted((p.name for p in workspace.reports.iterdir() if p.is_dir()), reverse=True))
+        reports = sorted((p.name for p in workspace.reports.iterdir() if p.is_dir()), reverse=True)
     except OSError:
-        return ()
+        reports = []
+    log = [LOG] if workspace.workflow_log.is_file() else []
+    versions = reversed(workspace.versions())
+    return (*reports, *log, *(playbook(v) for v in versions if workspace.version(v).playbook.is_file()))
 
 
-def read_report(workspace: Workspace, name: str) -> tuple[str, str]:
-    """Its analysis, and its leaderboard as CSV."""
-    folder = workspace.reports / name
-    return _beginning(folder / "final-analysis.md"), _beginning(folder / "leaderboard.csv")
+def playbook(version: str) -> str:
+    """As the playbook of a version is called in the list of reports."""
+    return f"{_PLAYBOOK}{version}"
+
+
+def version_in(name: str | None) -> str | None:
+    """The version that a playbook of that name is of; None for all else in the list."""
+    version = (name or "").removeprefix(_PLAYBOOK)
+    return version if name and name.startswith(_PLAYBOOK) and version_number(version) else None
+
+
+def read_report(workspace: Workspace, name: str) -> tuple[str, str, str]:
+    """Its text, the same for programs, and what that is: the leaderboard, the log, or the cases of failure."""
+    if (version := version_in(name)) is not None:
+        folder = workspace.version(version)
+        return _beginning(folder.playbook), _beginning(folder.failure_cases), "the JSON of the playbook"
+    if name == LOG:
+        return _beginning(workspace.workflow_log), _beginning(workspace.workflow_table), "the log"
+    report = workspace.reports / name
+    return _beginning(report / "final-analysis.md"), _beginning(report / "leaderboard.csv"), "the leaderboard"
 
 
 def _beginning(path: Path) -> str:

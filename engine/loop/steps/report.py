@@ -1,6 +1,7 @@
 """Step 7: leaderboard and final analysis, once for each finished loop.
 
 Writes `04_final_report.py` where there is none, and has it write into a folder that gets its name when it is whole.
+Puts `report_metrics.csv` and the workflow log beside what it wrote.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import shutil
 from pathlib import Path
 
 from progtrain.engine.control.context import Context
-from progtrain.engine.errors import StepFailed
-from progtrain.engine.files import storage_errors
+from progtrain.engine.errors import InputError, StepFailed
+from progtrain.engine.files import storage_errors, write_text
 from progtrain.engine.loop.steps import evaluate
+from progtrain.engine.records import report_metrics, written
 from progtrain.engine.text import last_line, tail
 
 
@@ -40,10 +42,20 @@ def run(context: Context, version: str) -> str:
     for line in output.splitlines():
         if line.startswith("warning:"):
             context.journal.warn(line.removeprefix("warning:").strip())
+    _add_records(context, partial)
     target = _free_name(context)
     with storage_errors(target):
         partial.rename(target)
     return ws.relative(target)
+
+
+def _add_records(context: Context, folder: Path) -> None:
+    """What the report owes to whoever has to believe it; a loop does not end without its leaderboard for want of it."""
+    try:
+        write_text(folder / report_metrics.NAME, report_metrics.report_metrics(context.ws, context.rules))
+        written.write_log(context.ws, folder, context.rules)
+    except InputError as error:
+        context.journal.warn(f"the report has no {report_metrics.NAME} and no workflow log: {error.located}")
 
 
 def _free_name(context: Context) -> Path:

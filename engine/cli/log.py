@@ -1,0 +1,47 @@
+"""`progtrain log`."""
+
+from __future__ import annotations
+
+import click
+
+from progtrain.engine.cli.common import json_option, workspace
+from progtrain.engine.cli.output import print_json, say, table
+
+
+@click.command("log")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """What was done, version by version: action, who decided, what it rests on, and what came of it.
+
+    Written to Models/Report/workflow-log.md and workflow.csv, from the files of the workspace alone.
+    """
+    from progtrain.engine import values
+    from progtrain.engine.analysis.types import NOT_MEASURED
+    from progtrain.engine.records import written
+    from progtrain.engine.rules.rules import load
+
+    ws = workspace(ctx)
+    rules = load(ws)
+    cycles = written.write_log(ws, ws.reports, rules)
+    files = [ws.relative(path) for path in (ws.workflow_log, ws.workflow_table)]
+    if as_json:
+        primary = rules.primary_metric
+        told = {"primary_metric": primary, "higher_is_better": rules.higher_is_better(primary), "wrote": files}
+        print_json("log", {**told, "rows": [written.as_dict(cycle) for cycle in cycles]})
+        return
+    rows = [
+        (
+            cycle.cycle,
+            "–" if cycle.metric_delta is None else values.change(cycle.metric_delta),
+            cycle.verdict or "-",
+            cycle.decided_by or "-",
+            "; got worse: ".join(part for part in (cycle.action, ", ".join(cycle.regressions)) if part),
+        )
+        for cycle in cycles
+    ]
+    if rows:
+        say(table(("version", rules.primary_metric, "verdict", "decided by", "action"), rows, right=(1,)))
+    if unmeasured := [cycle.cycle for cycle in cycles if cycle.verdict and NOT_MEASURED in cycle.note]:
+        say(f"{NOT_MEASURED}: {', '.join(unmeasured)} (progtrain repeat measures it)")
+    say(f"\nwritten: {' and '.join(files)}")

@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "models/README.md")),
+    *(ROOT / name for name in ("README.md", "AGENTS.md", "CONTRIBUTING.md", "CHANGELOG.md", "models/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 OURS = ("engine", "advisor", "tui", "benchmarks", "models", "tests", "docs", "examples")

@@ -14,7 +14,7 @@ import pytest
 from progtrain.engine.agents import sources
 from progtrain.engine.agents.sources import Call, Source
 from progtrain.engine.control.launch import Options
-from progtrain.engine.files import write_json
+from progtrain.engine.files import sha256, write_json
 from progtrain.engine.loop import runner
 from progtrain.engine.workspace import Workspace
 from tests.conftest import prepare_plain
@@ -29,6 +29,15 @@ def keep(ws: Workspace, result: Any, at: datetime, max_age_hours: float = 24.0) 
     write_json(folder.source, source)
     calls = [{"tool": "status", "arguments": {}, "is_error": False, "result": result, "sha256": ""}]
     write_json(folder.snapshot, {"fetched_at": at.isoformat(), "tools": [], "calls": calls})
+
+
+def files(ws: Workspace) -> dict[str, str]:
+    """All but the inbox and the journal, where answers go."""
+    return {
+        str(path): sha256(path)
+        for path in ws.root.rglob("*")
+        if path.is_file() and path != ws.journal and not path.is_relative_to(ws.inbox)
+    }
 
 
 @pytest.fixture(scope="package")

@@ -17,9 +17,10 @@ from progtrain.engine.agents import fetching, sources
 from progtrain.engine.clock import now
 from progtrain.engine.control import decisions
 from progtrain.engine.control.launch import Options
-from progtrain.engine.files import LineReader, sha256, write_json
+from progtrain.engine.files import LineReader, write_json
 from progtrain.engine.loop import runner
 from progtrain.engine.workspace import Workspace
+from tests.agents.conftest import files
 from tests.cli.commands import progtrain
 
 READ = ["status", "leaderboard", "facts", "candidates", "samples", "journal", "diff", "rules", "review", "evidence"]
@@ -45,15 +46,6 @@ async def refused(connected: Client, tool: str, **arguments: Any) -> str:
     text: str = answer.content[0].text
     assert "Traceback" not in text
     return text
-
-
-def files(ws: Workspace) -> dict[str, str]:
-    """All but the inbox and the journal, where answers go."""
-    return {
-        str(path): sha256(path)
-        for path in ws.root.rglob("*")
-        if path.is_file() and path != ws.journal and not path.is_relative_to(ws.inbox)
-    }
 
 
 async def test_an_agent_reads_all_with_sources_and_writes_nothing(asked: Workspace) -> None:

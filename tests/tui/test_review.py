@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -446,3 +447,22 @@ async def test_while_the_next_version_trains_the_last_decision_is_read(ws: Works
         await settle(pilot, lambda: "Accepted words." in document.source)
         assert "what was decided on v003" in str(app.screen.query_one("#question", Static).render())
         assert "v003 accepted" in str(app.screen.query_one("#analysis_pane").border_title)
+
+
+async def test_how_other_servers_stood_is_told_above_the_facts(ws: Workspace) -> None:
+    fill(ws)
+    data = json.loads(ws.insight("v003").read_text())
+    board = {"name": "board", "state": "stale", "age_hours": 30.0, "sha256": "0"}
+    gone = {"name": "gone", "state": "never fetched", "age_hours": None, "sha256": None}
+    ws.insight("v003").write_text(json.dumps({**data, "evidence": [board, gone]}))
+    app = make_app(ws, snapshot(ws.root, status="waiting", review=review()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await settle(pilot, lambda: isinstance(app.screen, ReviewScreen))
+        await pilot.press("f")
+        await settle(pilot, lambda: isinstance(app.screen, FactsScreen) and bool(app.screen.query_one(RowList).rows))
+        notes = app.screen.query_one("#notes", Static)
+        told = ["prefer small models", "other servers: board stale (30.0 h old), gone never fetched"]
+        assert str(notes.render()).splitlines() == told
+        assert notes.region.height == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.metrics import finite
 from progtrain.engine.workspace import Workspace, version_number
 
 _MOST = 400_000
@@ -96,12 +97,10 @@ def read_evidence(workspace: Workspace, version: str) -> str:
     """How the snapshots of other servers stood for the analysis, in a line; empty where there were none."""
     data = try_read_json(workspace.insight(version))
     found = data.get("evidence") if isinstance(data, dict) else None
-    told = [
-        " ".join(str(one.get(key)) for key in ("name", "state"))
-        + (f" ({one['age_hours']} h)" if one.get("age_hours") else "")
-        for one in (found if isinstance(found, list) else [])
-        if isinstance(one, dict)
-    ]
+    told = []
+    for one in (one for one in (found if isinstance(found, list) else []) if isinstance(one, dict)):
+        age = finite(one.get("age_hours"))
+        told.append(f"{one.get('name')} {one.get('state')}" + (f" ({age:.1f} h old)" if age is not None else ""))
     return f"other servers: {', '.join(told)}" if told else ""
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from progtrain.engine import metrics
+from progtrain.engine.experiment import result_lines
 from progtrain.engine.experiment.folder import ExperimentFolder
-from progtrain.engine.files import LineReader, append_line
+from progtrain.engine.files import append_line
 from progtrain.engine.schema import Metric
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def measured(scores: Iterable[Score]) -> list[Metric]:
 
 def samples_of(metric: Metric) -> int:
     """How many it was measured on; 0 where nobody said."""
-    told: Any = (metric.model_extra or {}).get("samples")
-    return told if isinstance(told, int) else 0
+    samples: Any = (metric.model_extra or {}).get("samples")
+    return samples if isinstance(samples, int) else 0
 
 
 def append(folder: ExperimentFolder, row: Row) -> None:
@@ -107,33 +108,12 @@ def read(folder: ExperimentFolder) -> list[Row]:
 
 
 def read_file(path: Path) -> list[Row]:
-    return _following(LineReader(path))()
+    return result_lines.following(path, _row)()
 
 
 def following(folder: ExperimentFolder) -> Callable[[], list[Row]]:
     """As `read`, each time it is asked: it then reads no more than what is new."""
-    return _following(LineReader(folder.results))
-
-
-def _following(reader: LineReader) -> Callable[[], list[Row]]:
-    runs: dict[str, dict[tuple[str | None, str | int | None], Row]] = {}
-
-    def rows() -> list[Row]:
-        if reader.restarted():
-            runs.clear()
-        for line in reader.read():
-            if row := _row(line):
-                mine = runs.setdefault(row.run, {})
-                if row.task is None:
-                    # the training itself: what was measured of an earlier one is over
-                    mine.clear()
-                else:
-                    # a training that failed, and went well when it was started again
-                    mine.pop((None, None), None)
-                mine[row.task, row.epoch] = row
-        return [row for mine in runs.values() for row in mine.values()]
-
-    return rows
+    return result_lines.following(folder.results, _row)
 
 
 def _row(line: Mapping[str, Any]) -> Row | None:

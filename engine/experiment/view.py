@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
-from progtrain.engine.experiment import expand, results, state
+from progtrain.engine.experiment import expand, result_lines, state
 from progtrain.engine.experiment import plan as plans
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.state import RunState
 from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.jobs.base import Seen, as_guard_says
-from progtrain.engine.schema import JobState
 from progtrain.engine.text import lasting
 from progtrain.engine.workspace import JobFolder
+
+if TYPE_CHECKING:
+    from progtrain.engine.schema import JobState
 
 _KNOWN = frozenset(field.name for field in fields(Seen)) - {"state"}
 
@@ -79,20 +82,26 @@ def _told(folder: ExperimentFolder, opened: Sequence[JobFolder], running: bool, 
     age = _age(kept.get("at"), clock)
     found = {}
     for job in opened:
-        told = kept.get("jobs", {}).get(job.path.relative_to(folder.path).as_posix()) or {"phase": "none"}
+        seen = kept.get("jobs", {}).get(job.path.relative_to(folder.path).as_posix()) or {"phase": "none"}
         # another version of progtrain may have written more
-        told = {key: value for key, value in told.items() if key in _KNOWN}
+        seen = {key: value for key, value in seen.items() if key in _KNOWN}
         data = try_read_json(job.state)
-        guard = JobState.model_validate(data) if data is not None else None
+        guard = _guard(data) if data is not None else None
         if guard is not None and guard.status == "ended":
             found[job] = as_guard_says(guard)
             continue
-        if not running and age is not None and told["phase"] != "none":
+        if not running and age is not None and seen["phase"] != "none":
             # no fault of the cluster's
-            before = f"{told['reason']}; " if told.get("reason") else ""
-            told |= {"stale": None, "reason": f"{before}seen {lasting(age)} ago: no runner is there to look"}
-        found[job] = Seen(**told)
+            before = f"{seen['reason']}; " if seen.get("reason") else ""
+            seen |= {"stale": None, "reason": f"{before}seen {lasting(age)} ago: no runner is there to look"}
+        found[job] = Seen(**seen)
     return found
+
+
+def _guard(data: Any) -> JobState:
+    from progtrain.engine.schema import JobState  # nobody need wait for it where nothing is at work
+
+    return JobState.model_validate(data)
 
 
 def _age(at: Any, clock: Clock) -> float | None:
@@ -115,14 +124,24 @@ def _outcome(folder: ExperimentFolder) -> dict[str, Any] | None:
 
 def metrics_of(folder: ExperimentFolder) -> dict[str, dict[str, float | None]]:
     """run -> metric (with its task, where there are several) -> value."""
-    rows = [row for row in results.read(folder) if row.state == "done"]
-    several = len({(row.task, row.epoch) for row in rows}) > 1
+    lines = [line for line in result_lines.following(folder.results, _measured)() if line["state"] == "done"]
+    several = len({(line.get("task"), line.get("epoch")) for line in lines}) > 1
     found: dict[str, dict[str, float | None]] = {}
-    for row in rows:
-        for metric in row.metrics:
-            name = f"{row.task} {row.epoch} {metric.name}" if several else metric.name
-            found.setdefault(row.run, {})[name] = metric.value
+    for line in lines:
+        for metric in line.get("metrics") or ():
+            name = metric["name"]
+            name = f"{line.get('task')} {line.get('epoch')} {name}" if several else name
+            found.setdefault(line["run"], {})[name] = metrics.finite(metric.get("value"))
     return found
+
+
+def _measured(line: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Whether a line is as `results.Row` has it, as far as it is looked at here."""
+    wrong = not isinstance(line.get("run"), str) or line.get("state") not in ("done", "failed", "cancelled")
+    wrong |= not all(isinstance(line.get(key), str | int | None) for key in ("task", "epoch"))
+    measured = line.get("metrics", [])
+    wrong |= not isinstance(measured, list) or not all(isinstance(m, dict) and "name" in m for m in measured)
+    return None if wrong else line
 
 
 def as_dict(held: RunState, folder: ExperimentFolder) -> dict[str, Any]:

@@ -7,11 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from progtrain.engine.errors import StorageError
-from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.workspace import JobFolder
+
+if TYPE_CHECKING:
+    # `status` need not wait for it
+    from progtrain.engine.schema import JobRequest, JobState
 
 #: `JobState.ended_by` of a job that ended without a word: killed from outside, or its machine restarted.
 LOST = "lost"

@@ -9,6 +9,8 @@ import random
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -109,6 +111,27 @@ def test_an_evaluation_that_waits_in_the_queue_says_why(lab: Workspace, planned:
         line = progtrain(lab, "experiment", "status", "cap").stdout.splitlines()[-1]
     assert line.split()[:3] == ["rank8", "evaluating", "0/1"]
     assert line.endswith("caps_best queued: it waits for nodes to become free")
+
+
+def test_status_loads_nothing_that_it_does_not_need(lab: Workspace, planned: Planned) -> None:
+    """With hundreds of runs most of its time went into models for lines and jobs, and into looking for garbage."""
+    folder = planned(**ONE)
+    assert carried_out(lab) == 0
+    # what other versions or people wrote costs nothing but itself
+    with folder.results.open("a") as file:
+        file.write(
+            '{"run": "rank8", "state": "done", "task": "caps", "metrics": {"a": 1}}\n{"run": 8, "state": "done"}\n'
+        )
+    code = (
+        "import atexit, gc, sys; from progtrain.engine.cli.main import entry;"
+        "atexit.register(lambda: print(sorted(m for m in sys.modules if m.endswith(('.schema', '.results'))"
+        " and m.startswith('progtrain')), gc.get_freeze_count() > 0));"
+        f"sys.argv = ['progtrain', '-C', {str(lab.root)!r}, 'experiment', 'status', 'cap']; entry()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    *shown, last = done.stdout.splitlines()
+    assert shown[-1].split() == ["rank8", "done", "1", "0.2250"]
+    assert last == "[] True"
 
 
 def test_results_that_were_spoilt_after_the_training_are_found_before_evaluations(

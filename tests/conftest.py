@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -11,10 +12,19 @@ from typing import Any
 
 import pytest
 
+from progtrain.engine.control.launch import Options
 from progtrain.engine.jobs import detached
+from progtrain.engine.loop import runner
 from progtrain.engine.workspace import Workspace
 
 PLAIN = Path(__file__).parent / "plain"
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: looking through it for garbage again and again is a fifth of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +47,33 @@ def ws(tmp_path: Path) -> Workspace:
 def plain(ws: Workspace) -> Workspace:
     """A whole workspace whose scripts need only the standard library, so that a training takes a tenth of a second."""
     prepare_plain(ws)
+    return ws
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Two versions and a report; the tests that use it only look."""
+    ws = Workspace(tmp_path_factory.mktemp("finished") / "a workspace é")
+    ws.root.mkdir()
+    prepare_plain(ws)
+    assert runner.run(ws, Options(autopilot=True, max_versions=2)) == 0
+    return ws
+
+
+@pytest.fixture(scope="session")
+def _at_first_review(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    ws = Workspace(tmp_path_factory.mktemp("waiting") / "a workspace é")
+    ws.root.mkdir()
+    prepare_plain(ws)
+    assert runner.run(ws, Options(autopilot=True, until="analyze")) == 0
+    assert runner.run(ws, Options()) == 3
+    return ws
+
+
+@pytest.fixture
+def waiting(ws: Workspace, _at_first_review: Workspace) -> Workspace:
+    """A workspace whose first draft waits for the user: trained and drafted once, and copied."""
+    shutil.copytree(_at_first_review.root, ws.root, symlinks=True, dirs_exist_ok=True)
     return ws
 
 

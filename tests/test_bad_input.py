@@ -58,14 +58,6 @@ def command(ws: Workspace, *arguments: str) -> tuple[Result, ProgtrainError]:
     return result, result.exception
 
 
-@pytest.fixture
-def waiting(plain: Workspace) -> Workspace:
-    """A workspace whose first draft waits for the user."""
-    assert run(plain, autopilot=True, until="analyze") == 0
-    assert run(plain) == 3
-    return plain
-
-
 # rules
 
 

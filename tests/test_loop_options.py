@@ -88,14 +88,13 @@ def test_the_devices_of_the_shell_that_started_a_loop_are_kept(
     assert json.loads(plain.job("v001-train-1").job.read_text())["environment"]["CUDA_VISIBLE_DEVICES"] == "2"
 
 
-def test_a_refused_option_leaves_an_open_question_as_it_is(plain: Workspace) -> None:
-    assert run(plain) == 3
-    before = plain.journal.read_bytes()
-    refused = progtrain(plain, "run", "--max-versions", "9")
+def test_a_refused_option_leaves_an_open_question_as_it_is(waiting: Workspace) -> None:
+    before = waiting.journal.read_bytes()
+    refused = progtrain(waiting, "run", "--max-versions", "9")
     assert refused.returncode == 2
     assert "--max-versions 9 is more than the rules allow (3)" in refused.stderr
-    assert plain.journal.read_bytes() == before
-    assert WorkspaceView(plain.root).snapshot().review is not None
+    assert waiting.journal.read_bytes() == before
+    assert WorkspaceView(waiting.root).snapshot().review is not None
 
 
 def test_a_finished_loop_has_nothing_to_do_and_a_report_made_by_hand_is_the_newest(plain: Workspace) -> None:
@@ -109,15 +108,13 @@ def test_a_finished_loop_has_nothing_to_do_and_a_report_made_by_hand_is_the_newe
     assert first is not None and newest is not None and newest != first and newest.is_dir()
 
 
-def test_a_review_shows_what_accepting_would_do_after_an_edit_by_hand(plain: Workspace) -> None:
-    assert run(plain, autopilot=True, until="analyze") == 0
-    assert run(plain) == 3
-    action = plain.drafts("v001").action
+def test_a_review_shows_what_accepting_would_do_after_an_edit_by_hand(waiting: Workspace) -> None:
+    action = waiting.drafts("v001").action
     action.write_text("# Action\n\n```yaml\noperation: set\nsetting: learning_rate\nto: 0.0123\n```\n")
-    shown = progtrain(plain, "review")
+    shown = progtrain(waiting, "review")
     assert "+LEARNING_RATE = 0.0123" in shown.stdout
-    assert json.loads(progtrain(plain, "review", "--json").stdout)["target"] == "02_train_v002.py"
+    assert json.loads(progtrain(waiting, "review", "--json").stdout)["target"] == "02_train_v002.py"
     action.write_text("# Action\n\nUse a smaller rate.\n")
-    shown = progtrain(plain, "review")
+    shown = progtrain(waiting, "review")
     assert "problem:" in shown.stdout and "no operation in it" in shown.stdout
     assert "checked:" not in shown.stdout and "+LEARNING_RATE" not in shown.stdout

@@ -18,7 +18,9 @@ def progtrain(ws: Workspace, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("name", ["val_accuracy", "valAccuracy", "val/acc"])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("val_accuracy", "valAccuracy")), "val/acc"]
+)
 def test_the_analysis_knows_the_primary_metric_under_any_spelling(
     plain: Workspace, edit_rules: Callable[..., None], name: str
 ) -> None:

@@ -165,7 +165,7 @@ def test_an_interpreter_in_the_workspace_is_found_and_named(plain: Workspace) ->
     assert str(other) in note
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_a_check_that_is_ended_ends_the_script_that_it_runs(plain: Workspace, number: signal.Signals) -> None:
     plain.baseline_script.write_text(
         "import os, time, torch\nopen('here', 'w').write(str(os.getpid()))\ntime.sleep(600)\n"

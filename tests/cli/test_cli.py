@@ -26,39 +26,35 @@ def test_run_in_autopilot_prints_steps_and_leaderboard(plain: Workspace) -> None
     assert "finished: the report is in Models/Report/" in done.stdout
 
 
-def test_the_loop_by_hand(plain: Workspace) -> None:
-    """Run, look, choose, edit, accept, stop: all without a screen."""
-    assert progtrain(plain, "run", "--yes", "--until", "analyze").returncode == 0
-    done = progtrain(plain, "run")
+def test_the_loop_by_hand(waiting: Workspace) -> None:
+    """Run, look, choose, redraft, accept: all without a screen."""
+    done = progtrain(waiting, "run")
     assert done.returncode == 3
     assert "progtrain review shows it" in done.stdout
-    shown = progtrain(plain, "review")
+    shown = progtrain(waiting, "review")
     assert "Selected Action (only 1)" in shown.stdout and "--- 02_train_v001.py" in shown.stdout
-    review = as_json(plain, "review", "--json")
+    review = as_json(waiting, "review", "--json")
     other = next(card["id"] for card in review["candidates"] if card["id"] != review["chosen"])
-    assert progtrain(plain, "review", "choose", other).returncode == 0
-    assert as_json(plain, "review", "show", "--json")["chosen"] == other
-    assert progtrain(plain, "review", "redraft", "--hint", "smaller steps").returncode == 0
-    assert progtrain(plain, "review", "hints").stdout == "1. smaller steps\n"
-    assert progtrain(plain, "review", "forget", "2").returncode == 2
-    assert progtrain(plain, "review", "forget", "1").stdout == "taken back: smaller steps\n"
-    assert as_json(plain, "review", "hints", "--json")["rows"] == []
-    assert "the same draft, token for token" in progtrain(plain, "model", "redo", "v001").stdout
-    assert as_json(plain, "model", "redo", "v001", "--round", "1", "--json")["same"] is True
-    assert progtrain(plain, "review", "accept").returncode == 0
-    assert plain.script("v002").is_file()
-    assert as_json(plain, "status", "--json")["status"] == "waiting"
+    assert progtrain(waiting, "review", "choose", other).returncode == 0
+    assert as_json(waiting, "review", "show", "--json")["chosen"] == other
+    assert progtrain(waiting, "review", "redraft", "--hint", "smaller steps").returncode == 0
+    assert progtrain(waiting, "review", "hints").stdout == "1. smaller steps\n"
+    assert progtrain(waiting, "review", "forget", "2").returncode == 2
+    assert progtrain(waiting, "review", "forget", "1").stdout == "taken back: smaller steps\n"
+    assert as_json(waiting, "review", "hints", "--json")["rows"] == []
+    assert "the same draft, token for token" in progtrain(waiting, "model", "redo", "v001", "--round", "1").stdout
+    assert progtrain(waiting, "review", "accept").returncode == 0
+    assert waiting.script("v002").is_file()
+    assert as_json(waiting, "status", "--json")["status"] == "waiting"
 
 
-def test_an_edit_is_refused_with_line_and_fix(plain: Workspace) -> None:
-    progtrain(plain, "run", "--yes", "--until", "analyze")
-    progtrain(plain, "run")
-    bad = plain.root / "bad.md"
+def test_an_edit_is_refused_with_line_and_fix(waiting: Workspace) -> None:
+    bad = waiting.root / "bad.md"
     bad.write_text("# Selected Action\n\nnothing here\n")
-    done = progtrain(plain, "review", "edit", "--action", str(bad))
+    done = progtrain(waiting, "review", "edit", "--action", str(bad))
     assert done.returncode == 2
     assert "fix:" in done.stderr and "Traceback" not in done.stderr
-    assert as_json(plain, "status", "--json")["status"] == "waiting"
+    assert as_json(waiting, "status", "--json")["status"] == "waiting"
 
 
 def test_status_of_a_finished_loop(finished: Workspace) -> None:
@@ -168,7 +164,7 @@ def test_debug_shows_the_traceback(finished: Workspace) -> None:
 
 
 def test_two_runners_at_once(plain: Workspace) -> None:
-    started = progtrain(plain, "run", "--yes", "--detach", SECONDS_PER_EPOCH="1")
+    started = progtrain(plain, "run", "--yes", "--detach", SECONDS_PER_EPOCH="0.5")
     assert started.returncode == 0
     _until(lambda: as_json(plain, "status", "--json")["running"])
     second = progtrain(plain, "run")

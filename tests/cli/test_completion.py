@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import get_args
@@ -15,7 +14,7 @@ from progtrain.engine.loop import sequence
 from progtrain.engine.schema import StepName
 from progtrain.engine.status.snapshot import STEP_NAMES
 from progtrain.engine.workspace import Workspace
-from tests.cli.commands import PROGTRAIN, as_json, progtrain
+from tests.cli.commands import PROGTRAIN, as_json
 
 
 def complete(ws: Workspace, *words: str) -> list[str]:
@@ -44,13 +43,11 @@ def test_commands_steps_and_topics(finished: Workspace) -> None:
     assert "commands" in complete(finished, "docs", "com")
 
 
-def test_candidates_of_the_open_question(finished: Workspace, tmp_path: Path) -> None:
-    ws = Workspace(Path(shutil.copytree(finished.root, tmp_path / "waiting")))
-    assert complete(ws, "review", "choose", "") == []
-    assert progtrain(ws, "run").returncode == 3
-    ids = [card["id"] for card in as_json(ws, "review", "--json")["candidates"]]
-    assert complete(ws, "review", "choose", "") == complete(ws, "review", "accept", "--candidate", "") == ids
-    assert complete(ws, "review", "choose", ids[0][:3])[0] == ids[0]
+def test_candidates_of_the_open_question(finished: Workspace, waiting: Workspace) -> None:
+    assert complete(finished, "review", "choose", "") == []
+    ids = [card["id"] for card in as_json(waiting, "review", "--json")["candidates"]]
+    assert complete(waiting, "review", "choose", "") == complete(waiting, "review", "accept", "--candidate", "") == ids
+    assert complete(waiting, "review", "choose", ids[0][:3])[0] == ids[0]
 
 
 def test_model_files_and_data(plain: Workspace) -> None:

@@ -92,7 +92,7 @@ def waiting(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Wo
         ("playbook", "v001"),
         ("run", "--dry-run"),
         ("model", "info"),
-        ("model", "bench"),
+        pytest.param(("model", "bench"), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )
@@ -146,12 +146,11 @@ def test_a_run_prints_its_events_and_its_outcome(plain: Workspace) -> None:
         check(line)
 
 
-def test_a_run_that_waits_names_its_question(plain: Workspace) -> None:
-    assert progtrain(plain, "run", "--yes", "--until", "analyze").returncode == 0
-    done = progtrain(plain, "run", "--json")
+def test_a_run_that_waits_names_its_question(waiting: Workspace) -> None:
+    done = progtrain(waiting, "run", "--json")
     last = json.loads(done.stdout.splitlines()[-1])
     assert done.returncode == last["exit_code"] == 3
-    assert last["question"] == as_json(plain, "review", "--json")["question"]
+    assert last["question"] == as_json(waiting, "review", "--json")["question"]
 
 
 def test_every_event_is_documented() -> None:

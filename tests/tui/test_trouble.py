@@ -373,7 +373,7 @@ def test_leaving_does_not_wait_for_a_file_that_never_answers(ws: Workspace) -> N
 async def test_a_runner_killed_in_mid_training_is_told_and_the_training_is_taken_over(
     plain: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "4.0")
+    monkeypatch.setenv("SECONDS_PER_EPOCH", "1.5")
     app = ProgtrainApp(plain.root, every=0.3)
 
     def status() -> str:
@@ -393,7 +393,6 @@ async def test_a_runner_killed_in_mid_training_is_told_and_the_training_is_taken
         await settle(pilot, lambda: status() == "orphan training", seconds=30)
         strip = app.screen.query_one(StepStrip)
         assert "goes on without a runner: enter takes it over" in strip.render().plain
-        await walk(pilot)
         await pilot.press("enter")
         await settle(pilot, lambda: status() == "waiting", seconds=90)
     trainings = [e for e in map(json.loads, plain.journal.read_text().splitlines()) if e["event"] == "attempt_failed"]

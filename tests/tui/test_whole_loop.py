@@ -9,8 +9,6 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from progtrain.engine.control.launch import Options
-from progtrain.engine.loop import runner
 from progtrain.engine.script.header import without_header
 from progtrain.engine.text import unified_diff
 from progtrain.engine.workspace import Workspace
@@ -85,11 +83,9 @@ async def test_a_loop_from_start_to_report_by_keyboard(plain: Workspace, edit_ru
         await settle(pilot, lambda: {row.key for row in board.rows} == {"v001", "v002"})
 
 
-async def test_the_script_that_is_shown_is_the_one_that_is_written(plain: Workspace) -> None:
+async def test_the_script_that_is_shown_is_the_one_that_is_written(waiting: Workspace) -> None:
     """A candidate that is only looked at, accepted by one key: with the real engine and its runner."""
-    assert runner.run(plain, Options(autopilot=True, until="analyze")) == 0
-    assert runner.run(plain, Options()) == 3
-    app = ProgtrainApp(plain.root, every=0.3)
+    app = ProgtrainApp(waiting.root, every=0.3)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot, lambda: status(app) == "waiting", seconds=30)
         drafted = chosen(app)
@@ -104,9 +100,9 @@ async def test_the_script_that_is_shown_is_the_one_that_is_written(plain: Worksp
         await settle(pilot, lambda: f"a accepts {other}" in str(question.render()))
         shown = diff.source
         await pilot.press("a")
-        await settle(pilot, lambda: plain.script("v002").is_file(), seconds=60)
+        await settle(pilot, lambda: waiting.script("v002").is_file(), seconds=60)
         await until(pilot, app, "waiting", "v002")
-    old, new = (without_header(plain.script(version).read_text()) for version in ("v001", "v002"))
+    old, new = (without_header(waiting.script(version).read_text()) for version in ("v001", "v002"))
     assert unified_diff(old, new, "02_train_v002.py", "02_train_v001.py") == shown != ""
 
 

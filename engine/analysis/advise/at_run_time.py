@@ -52,7 +52,7 @@ def decided(source: str, training: Mapping[str, Any], arguments: Sequence[str] =
     for name in _classes(training, "callbacks"):
         if name in _SEARCHES:
             found[_SEARCHES[name]] = name
-    made = list(_calls(tree))
+    made = _made(source)
     for call, tests in made:
         key = _searched(call, tree)
         if key and not any(_is_off(test, settings) for test in tests):
@@ -60,13 +60,19 @@ def decided(source: str, training: Mapping[str, Any], arguments: Sequence[str] =
     for call, tests in made:
         if called(call) in _RULING and _takes_place(call, tests, training) and not _follows_rate(call, tree):
             found.setdefault("learning_rate", f"{called(call)} with its {_RULING[called(call)]}")
-    return found | dict(_given(tree, arguments))
+    return found | dict(_given(source, arguments))
 
 
-def _given(tree: ast.Module, arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=8)
+def _made(source: str) -> tuple[_Call, ...]:
+    """Kept, since each of many candidates asks for them."""
+    return tuple(_calls(parse_script(source)))
+
+
+def _given(source: str, arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Settings that the arguments name: `--epochs 3`, `-e 3`, `--trainer.max_epochs=3`, `trainer.max_epochs=3`."""
     names: dict[str, str] = {}
-    for call in calls(tree, "add_argument"):
+    for call in (call for call, _ in _made(source) if arguments and called(call) == "add_argument"):
         options = [text for node in call.args if (text := text_of(node)) is not None]
         longest = text_of(keyword(call, "dest")) or next((o for o in options if o.startswith("--")), None)
         names |= {option: longest for option in options if longest}

@@ -307,10 +307,10 @@ async def test_three_hundred_runs_of_long_names_hold_up_no_key(ws: Workspace) ->
     async with opened_app(ws).run_test(size=(80, 24)) as pilot:
         await pilot.press("7")
         await shows(pilot, "runs  301", seconds=20)
-        began = time.monotonic()
+        began = time.thread_time()
         for _ in range(20):
             await pilot.press("j")
-        assert time.monotonic() - began < 5
+        assert time.thread_time() - began < 2
         await pilot.press("G")
         await shows(pilot, "base")
         assert all(len(line) <= 80 for line in text_of(pilot).splitlines())

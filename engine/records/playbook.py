@@ -1,7 +1,7 @@
 """The failure playbook of a version: its failures in groups, each with its samples and what may be tried against it.
 
 Groups: pairs of classes that are taken for each other, classes and ranges of the target, what is wrong although the
-model is sure, and what has no answer. A sample may belong to several.
+model is sure, what has no answer, and training rows with a doubtful label. A sample may belong to several.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from progtrain.engine.analysis.types import Insight
 from progtrain.engine.drafting import history, next_script
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import sha256
+from progtrain.engine.records import labels
 from progtrain.engine.records.against import samples_of
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.text import clean_line
@@ -37,13 +38,13 @@ _FACTS = {
 
 
 class Group(NamedTuple):
-    #: "confusion", "class", "target range", "confident and wrong", "unanswered"
+    #: "confusion", "class", "target range", "confident and wrong", "unanswered", "suspected label error"
     kind: str
     name: str
     #: which samples belong to it, in words
     rule: str
     samples: int
-    #: of all validation samples
+    #: of all validation samples; of suspected label errors: of all training rows
     share: float
     mean_loss: float | None
     #: ids, the highest loss first
@@ -74,6 +75,7 @@ def playbook(ws: Workspace, rules: Rules, version: str) -> Playbook:
     wrong_in = _wrong_before(ws, version, samples) if samples.is_classification else {}
     allowed = _allowed(ws, rules, version)
     groups = tuple(_group(samples, wrong_in, allowed, *one) for one in found)
+    groups += tuple(_suspects(ws, version)) if samples.is_classification else ()
     wrong = sum(right is False for right in samples.correct) if samples.is_classification else None
     return Playbook(version, f"{ws.relative(path)}@{sha256(path)}", len(samples), wrong, groups)
 
@@ -123,6 +125,14 @@ def _unanswered(samples: PerSample) -> Iterable[tuple[str, str, str, list[int]]]
 
 def _missing(samples: PerSample) -> set[int]:
     return {row for row, error in enumerate(samples.error) if error}
+
+
+def _suspects(ws: Workspace, version: str) -> Iterable[Group]:
+    held, of = labels.doubtful(ws, version) or ([], 0)
+    if held:
+        kind, ids = "suspected label error", tuple(clean_line(one) for one, _ in held[:EXAMPLES])
+        mean = sum(loss for _, loss in held) / len(held)
+        yield Group(kind, "doubtful labels in train", labels.RULE, len(held), len(held) / of, mean, ids, None, None, ())
 
 
 # ---- what is known of a group

@@ -65,4 +65,5 @@ def _section(group: Group) -> Iterable[str]:
     yield ""
     more = group.samples - len(group.examples)
     listed = ", ".join(f"`{one}`" for one in group.examples)
-    yield f"Samples, the highest loss first: {listed}{f', and {more} more' if more else ''}."
+    order = "the surest first" if group.kind == "suspected label error" else "the highest loss first"
+    yield f"Samples, {order}: {listed}{f', and {more} more' if more else ''}."

@@ -19,6 +19,7 @@ from progtrain.engine.records import jobs as records
 from progtrain.engine.records.jobs import Job
 from progtrain.engine.records.planned import ledger
 from progtrain.engine.workspace import JobFolder, Workspace
+from tests.tui.fakes import write_experiment
 
 
 def states(ws: Workspace) -> dict[str, str]:
@@ -184,3 +185,21 @@ def test_what_a_guard_did_not_write_is_no_traceback(copied: Workspace) -> None:
     copied.job("v001-train-1").state.write_text(json.dumps({"status": "who knows"}))
     (copied.jobs / "stray").mkdir()
     assert one(copied, "v001-train-1").state == "lost"
+
+
+def test_attempts_of_an_experiment_go_by_failure_and_mark(copied: Workspace) -> None:
+    run = write_experiment(copied).run("rank8")
+    for number in (1, 2, 3):
+        shutil.copytree(copied.job("v001-train-1").path, run.attempt("train", number).path)
+    write_json(run.failure("train", 1), {"cause": "lost", "reason": "its node went"})
+    write_json(run.failure("train", 2), {"cause": "exit code", "reason": "it broke"})
+    write_json(run.mark("train"), {"inputs": {"attempt": "3"}})
+    name = "experiments/cap/rank8/train"
+    found = {job.id: job for job in ledger(copied)}
+    first, second, third = (found[f"{name}-{number}"] for number in (1, 2, 3))
+    assert (first.state, second.state, third.state) == ("superseded", "failed", "finished")
+    assert (second.why, second.version, second.kind) == ("it broke", "cap/rank8", "train")
+    assert (second.supersedes, third.supersedes) == (f"{name}-1", f"{name}-2")
+    # a plan that cannot be read takes nothing from what ran
+    (copied.experiments / "cap" / "experiment.yaml").write_text("experiment: [")
+    assert f"{name}-3" in {job.id for job in ledger(copied)}

@@ -9,9 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import sha256, write_json
 from progtrain.engine.records.playbook import Group, playbook
 from progtrain.engine.records.playbook_text import write_playbook
 from progtrain.engine.rules.rules import load
+from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.workspace import Workspace
 
 NAMES = ("sample_id", "truth", "prediction", "correct", "loss", "confidence")
@@ -113,3 +115,36 @@ def test_a_version_without_samples_is_refused(copied: Workspace) -> None:
     copied.version("v002").per_sample.unlink()
     with pytest.raises(InputError, match="does not exist"):
         write_playbook(copied, "v002")
+
+
+def _scored_on_train(ws: Workspace) -> None:
+    """As 03_eval.py --split train leaves it: three rows of class 0 are taken for 1 as surely as those are."""
+    folder, split = ws.train_scores("v002"), ws.split("toy_v1", "train")
+    with (split / "data.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    folder.per_sample.parent.mkdir(parents=True)
+    doubtful = [row["id"] for row in rows if row["label"] == "0"][:3]
+    with folder.per_sample.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(NAMES)
+        for row in rows:
+            other = row["id"] in doubtful
+            said = str(1 - int(row["label"])) if other else row["label"]
+            table.writerow(
+                [row["id"], row["label"], said, int(not other), 4.0 if other else 0.1, 0.99 if other else 0.9]
+            )
+    told = {"checkpoint_sha256": sha256(ws.version("v002").best_checkpoint), "data_sha256": sha256(split)}
+    told |= {"evaluator_sha256": evaluator_sha256(ws.root), "split": "train"}
+    write_json(folder.protocol, told)
+    write_json(folder.eval_score, {"dataset_id": "toy_v1"})
+
+
+def test_doubtful_labels_are_told_once_the_version_was_scored_on_its_training_rows(copied: Workspace) -> None:
+    assert "doubtful labels in train" not in groups(copied)
+    _scored_on_train(copied)
+    group = groups(copied)["doubtful labels in train"]
+    assert (group.kind, group.samples, group.share, group.since) == ("suspected label error", 3, 3 / 160, None)
+    assert all(one.startswith("train-") for one in group.examples)
+    # of another checkpoint it says nothing
+    copied.version("v002").best_checkpoint.write_text("[0.1, 0.2, 0.3]")
+    assert "doubtful labels in train" not in groups(copied)

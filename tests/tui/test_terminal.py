@@ -89,8 +89,11 @@ def test_in_tmux_every_screen_opens_and_the_terminal_is_left_as_it_was(ws: Works
     for key, told in (("2", "leaderboard"), ("3", "sample"), ("4", "epochs"), ("5", "journal"), ("6", "2026-11-20")):
         tmux.press(key)
         tmux.until(lambda screen, told=told: told in screen)  # type: ignore[misc]
+    tmux.press("5")
+    tmux.press("t")
+    tmux.until(lambda screen: "attempts" in screen)
     tmux.press("?")
-    tmux.until(lambda screen: "keys of this screen" in screen)
+    tmux.until(lambda screen: "keys of this screen" in screen and "ledger of jobs" in screen)
     tmux.press("Escape")
     tmux.until(lambda screen: "keys of this screen" not in screen)
     tmux.press("q")

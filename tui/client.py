@@ -68,6 +68,19 @@ class EngineClient:
             playbook_text.write_playbook(ws, found)
         return found
 
+    def export(self, tool: str) -> str:
+        """By a process of its own: reading every curve would take the app's time, and its packages the app's memory."""
+        import subprocess
+        import sys
+
+        command = [sys.executable, "-P", "-m", "progtrain", "-C", str(self._workspace.root), "export", tool, "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode != 0:
+            raise ProgtrainError(done.stderr.strip().removeprefix("progtrain: ") or f"exit code {done.returncode}")
+        told = json.loads(done.stdout)
+        changed = sum(run["outcome"] != "same" for run in told["runs"])
+        return "\n".join([f"{changed} of {len(told['runs'])} versions written to {told['to']}", *told["look"]])
+
     def _keep(self, runner: subprocess.Popen[bytes] | None) -> None:
         """A runner that has ended is collected with the next one, so that none is left as a zombie."""
         self._runners = [r for r in self._runners if r.poll() is None]

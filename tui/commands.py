@@ -48,6 +48,14 @@ _RECORDS = (
 )
 
 
+#: what the palette exports to, and what that is
+_EXPORTS = (
+    ("csv", "tables of settings, curves and results: Models/exports/csv"),
+    ("tensorboard", "event files for TensorBoard: Models/exports/tensorboard"),
+    ("mlflow", "a file of sqlite, by the mlflow of your scripts' interpreter: Models/exports/mlflow"),
+)
+
+
 class Commands(Provider):
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
         host = host_of(self.screen)
@@ -60,6 +68,7 @@ class Commands(Provider):
             found.append(("smoke test", smoke, partial(host.say, _BASELINE)))
             found.append((START, "start the loop, or go on with it (?dataset_id=... names the data)", host.start_loop))
             found += [(f"experiment: {verb}", about, partial(self._experiment, verb)) for verb, about in _EXPERIMENTS]
+            found += [(f"export to {tool}", about, partial(self._export, tool)) for tool, about in _EXPORTS]
         found += [(name, about, partial(host.action_screen, name)) for name, (_, about) in SCREENS.items()]
         for name, about, screen in _RECORDS:
             if screen == "journal" or not host.readonly:
@@ -68,6 +77,11 @@ class Commands(Provider):
         named = {"help", "quit", *map(binding_id, SCREENS)} | MOVING
         here = [action for action in available_actions(self.screen, host.keys) if action.id not in named]
         return found + [(_label(action), _about(action), partial(self._do, action)) for action in here]
+
+    def _export(self, tool: str) -> None:
+        host = host_of(self.screen)
+        host.say(f"exporting to {tool}")
+        host.in_thread(partial(host.engine.export, tool), host.say)
 
     def _experiment(self, verb: Any) -> None:
         host_of(self.screen).action_screen("experiments")

@@ -66,6 +66,9 @@ class Engine(Protocol):
         """Writes the workflow log, and the playbook of a version, by default the latest that has samples. Returns its
         id; None where there is none."""
 
+    def export(self, tool: str) -> str:
+        """Writes all versions for another tool; where they lie and how one looks at them."""
+
 
 class Host(Protocol):
     """The app, as everything on its screens sees it."""

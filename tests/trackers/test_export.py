@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from progtrain.engine.cli.main import main
-from progtrain.engine.errors import InputError
+from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.trackers import export, export_csv, export_events, export_tensorboard, runs
 from progtrain.engine.workspace import Workspace
+from progtrain.tui.client import EngineClient
 from tests.cli.commands import progtrain
 from tests.cli.test_json import check, documented
 from tests.trackers import event_file
@@ -229,3 +230,11 @@ def test_versions_that_are_not_there_are_named(finished: Workspace, called: Call
     assert "'v009' is no version of this workspace" in errors
     assert not finished.exports.exists()
     assert called("csv", "--versions", " , ")[0] == 2
+
+
+def test_the_app_exports_by_the_command(finished: Workspace) -> None:
+    engine = EngineClient(finished)
+    assert engine.export("csv") == f"2 of 2 versions written to {finished.exports / 'csv'}"
+    finished.exports.joinpath("tensorboard").write_text("a file")
+    with pytest.raises(ProgtrainError, match="is written to a folder, and this is a file"):
+        engine.export("tensorboard")

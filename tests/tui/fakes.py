@@ -77,6 +77,10 @@ class FakeEngine:
         self._ask("write_records", version)
         return version
 
+    def export(self, tool: str) -> str:
+        self._ask("export", tool)
+        return f"2 of 2 versions written to Models/exports/{tool}"
+
     def check_plan(self, name: str, text: str) -> Check:
         return Check(checks=("valid: 2 runs, 2 evaluations",))
 

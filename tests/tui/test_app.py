@@ -163,6 +163,20 @@ def test_the_palette_command_takes_a_dataset(typed: str, dataset: str | None) ->
     assert dataset_of(typed) == dataset
 
 
+async def test_the_palette_exports_and_says_where_it_lies(ws: Workspace) -> None:
+    fill(ws)
+    engine = FakeEngine()
+    app = make_app(ws, snapshot(ws.root, "finished"), engine=engine)
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        hits = {str(hit.text): hit async for hit in Commands(app.screen).search("export to tensorboard")}
+        hits["export to tensorboard"].command()
+        await settle(pilot, lambda: len(app._notifications) == 2)
+        told = [note.message for note in app._notifications]
+    assert engine.asked == [("export", "tensorboard")]
+    assert told == ["exporting to tensorboard", "2 of 2 versions written to Models/exports/tensorboard"]
+
+
 async def test_the_loop_starts_from_the_palette(ws: Workspace) -> None:
     fill(ws)
     engine = FakeEngine()

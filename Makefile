@@ -11,6 +11,8 @@ SCRIPTS := $(VENV)/scripts
 READY_SCRIPTS := $(SCRIPTS)/ready
 # tools of experiments whose packages get on with no others
 READY_TOOLS := $(VENV)/inspect/ready $(VENV)/torchtune/ready
+# trackers that versions are exported to, of which progtrain needs none
+READY_TRACKERS := $(VENV)/trackers/ready
 DEMO ?= demo
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -75,6 +77,14 @@ $(READY_TOOLS): $(VENV)/%/ready: $(READY_DEV)
 	@$(VENV)/$*/bin/python -m pip install --quiet --constraint $(VENV)/$*/constraints.txt --requirement $(VENV)/$*/requirements.txt
 	@touch $@
 
+# nothing of the first environment: they bring packages of their own versions
+$(READY_TRACKERS): $(READY_DEV)
+	@echo "Setting up an environment with trackers"
+	@$(BIN)/python -m venv $(VENV)/trackers
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["trackers-test"], sep="\n")' > $(VENV)/trackers/requirements.txt
+	@$(VENV)/trackers/bin/python -m pip install --quiet --requirement $(VENV)/trackers/requirements.txt
+	@touch $@
+
 demo: $(READY)
 	@test -e $(DEMO) || $(BIN)/progtrain init --example digits $(DEMO)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/progtrain-tui $(DEMO); else $(BIN)/progtrain -C $(DEMO) run --yes; fi
@@ -82,7 +92,7 @@ demo: $(READY)
 test: lint types
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
 
-test-all: lint types $(READY_SCRIPTS) $(READY_TOOLS)
+test-all: lint types $(READY_SCRIPTS) $(READY_TOOLS) $(READY_TRACKERS)
 	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(READY_DEV)

@@ -132,9 +132,10 @@ def _points(batches: Iterator[list[Row]]) -> Iterator[list[Metric]]:
 
 
 def _into_file(path: str, there: str, found: Iterator[list[Metric]]) -> Iterator[list[Metric]]:
-    """Straight into the table, a twentieth of the time; gives what MLflow's own interface has to be told besides.
+    """Straight into the table, a twentieth of the time; gives what has to go through MLflow's own interface.
 
-    That is the last of each name, for its table of latest values; and everything where the table is another one.
+    That is the last of each name, which it puts into its table of latest values too, unless it has the point already;
+    and everything where the table is another one.
     """
     latest: dict[str, Metric] = {}
     with closing(sqlite3.connect(path, timeout=60)) as store:
@@ -144,12 +145,20 @@ def _into_file(path: str, there: str, found: Iterator[list[Metric]]) -> Iterator
         insert = "INSERT OR IGNORE INTO metrics ({}) VALUES (?, ?, ?, ?, ?, ?)".format(", ".join(_COLUMNS))
         with store:
             for points in found:
-                store.executemany(insert, (_stored(there, *point) for point in points))
-                for point in points:
-                    if point[0] not in latest or point[3] >= latest[point[0]][3]:
-                        latest[point[0]] = point
+                store.executemany(insert, (_stored(there, *point) for point in _but_latest(points, latest)))
     if latest:
         yield list(latest.values())
+
+
+def _but_latest(points: list[Metric], latest: dict[str, Metric]) -> Iterator[Metric]:
+    """Holds the last point of each name back, and gives the one that was held before."""
+    for point in points:
+        held = latest.get(point[0])
+        if held is None or (point[3], point[2]) >= (held[3], held[2]):
+            latest[point[0]] = point
+            point = held or point
+        if point is not latest[point[0]]:
+            yield point
 
 
 def _stored(there: str, name: str, value: float, at: int, step: int) -> tuple[str, float, int, str, int, bool]:

@@ -137,7 +137,7 @@ def _told(run: Imported, path: Path) -> dict[str, Any]:
     """What `run.json` holds."""
     for name, series in run.series.items():
         if series.every > 1:
-            run.note(f"{name}: {series.seen} points, of which every {series.every}th is kept")
+            run.note(f"{name}: {series.seen} points, of which one in {series.every} is kept")
     steps = [series.last[0] for series in run.series.values()]
     return {
         "run": clean_line(run.name)[:LONGEST_NAME],

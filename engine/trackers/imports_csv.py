@@ -19,7 +19,7 @@ from progtrain.engine.trackers.imports_run import LONGEST_NAME, Imported, below,
 
 _STEPS = ("step", "global_step", "_step", "trainer/global_step", "iteration", "iter", "epoch")
 _TIMES = ("time", "timestamp", "wall_time", "wall time", "_timestamp", "created_at")
-_METRICS, _VALUES = ("metric", "tag", "key"), ("value",)
+_METRICS, _VALUES = ("metric", "tag", "key", "name"), ("value",)
 _RUNS = ("run", "version", "run_name", "run_id")
 _LONGEST_LINE, _MOST_COLUMNS, _MOST_RUNS = 1_000_000, 2000, 200
 _SEPARATORS = (",", ";", "\t")
@@ -90,6 +90,8 @@ def _places(header: Sequence[str]) -> dict[str, int]:
     found = {
         use: known[hits[0]] for use, names in wanted.items() if (hits := [name for name in names if name in known])
     }
+    if "metric" not in found and len(header) > len(found):
+        found.pop("value", None)  # a metric of that name among others
     if "step" not in found:
         have = clean_line(", ".join(header[:8]))[:200] or "none"
         raise InputError(

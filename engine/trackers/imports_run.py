@@ -52,7 +52,7 @@ class Series:
             self.times.append(at)
             self.values.append(value)
         self.seen += 1
-        self.last = (step, at, value)
+        self.last = (float(step), float(at), float(value))
         if len(self.steps) > MOST_POINTS:
             self.thin()
 
@@ -92,9 +92,13 @@ class Imported:
         series.add(step, math.nan if at is None else at, value)
         self._points += 1
         if self._points > MOST_POINTS_IN_ALL:
-            for one in self.series.values():
-                one.thin()
-            self._points = sum(len(one.steps) for one in self.series.values())
+            if self._kept() > MOST_POINTS_IN_ALL * 3 // 4:
+                for one in self.series.values():
+                    one.thin()
+            self._points = self._kept()
+
+    def _kept(self) -> int:
+        return sum(len(one.steps) for one in self.series.values())
 
     def again(self, step: float) -> None:
         """A training that began again there: what stands at this step and after it does not count."""

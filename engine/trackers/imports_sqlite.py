@@ -13,7 +13,6 @@ from typing import Any
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.trackers.imports_run import (
-    LONGEST_JSON,
     Imported,
     a_number,
     below,
@@ -26,6 +25,8 @@ _Ask = Callable[..., Iterator[tuple[Any, ...]]]
 
 _SECONDS = 300.0
 _MOST_RUNS = 1000
+#: bytes; a log has none that is as long
+_LONGEST_ROW = 64_000_000
 #: how MLflow writes infinity into a column of numbers
 _INFINITE = 1.7976931348623157e308
 #: how Trackio writes what JSON has no number for
@@ -74,7 +75,7 @@ def _mlflow(file: Path, ask: _Ask) -> Iterator[Imported]:
             "SELECT key, step, timestamp, value, is_nan FROM metrics WHERE run_uuid = ? ORDER BY key, step, timestamp",
             key,
         )
-        for metric, step, at, value, nan in within_time(points, run.note):
+        for metric, step, at, value, nan in within_time(_readable(points, run), run.note):
             number = a_number(value)
             if number is not None and a_number(step) is not None:
                 told = math.nan if nan else math.copysign(math.inf, number) if abs(number) >= _INFINITE else number
@@ -97,9 +98,17 @@ def _trackio(file: Path, ask: _Ask) -> Iterator[Imported]:
                 if not str(param).startswith("_"):  # who ran it, and when
                     run.param(str(param), value)
         rows = ask(f"SELECT step, timestamp, metrics FROM metrics WHERE {by} = ? ORDER BY step, id", key)
-        for step, at, told in within_time(rows, run.note):
+        for step, at, told in within_time(_readable(rows, run), run.note):
             _row(run, step, _iso(at), parsed(_text(told)))
         yield run
+
+
+def _readable(rows: Iterator[tuple[Any, ...]], run: Imported) -> Iterator[tuple[Any, ...]]:
+    """Up to the first that cannot be read."""
+    try:
+        yield from rows
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        run.note(f"not all of its rows can be read, what came before is kept: {error}")
 
 
 def _row(run: Imported, step: object, at: float | None, row: object) -> None:
@@ -155,7 +164,7 @@ def _bounded(connection: sqlite3.Connection) -> None:
     """Neither a value nor a question takes more than a log of trainings would."""
     end = time.monotonic() + _SECONDS
     connection.set_progress_handler(lambda: time.monotonic() > end, 100_000)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_JSON * 4)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_ROW)
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA mmap_size = 0")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.trackers import event_files, imports, imports_kept, imports_run
+from progtrain.engine.trackers import event_files, imports, imports_kept, imports_run, runs
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import as_json, progtrain
 from tests.trackers.foreign import (
@@ -157,9 +157,10 @@ def test_what_is_still_in_the_write_ahead_log_counts(ws: Workspace, tmp_path: Pa
         ),
         ("Wall time,Step,Value\n1795744093.25,0,0.5\n1795744094.25,1,0.25\n", {"run": 0.25}, 2),
         ("metric;step;value\nloss;0;1.5\nloss;1;nan\nacc;1;0.5\n", {"loss": None, "acc": 0.5}, 3),
+        ("step,value,loss\n0,1.0,0.5\n", {"value": 1.0, "loss": 0.5}, 2),
         ("epoch\tloss\tnote\n1\t0.5\thello\n2\t0.25\t\n", {"loss": 0.25}, 2),
     ],
-    ids=["Lightning", "TensorBoard's export", "long", "epochs and tabs"],
+    ids=["Lightning", "TensorBoard's export", "long", "a metric called value", "epochs and tabs"],
 )
 def test_tables(ws: Workspace, tmp_path: Path, text: str, final: dict[str, Any], points: int) -> None:
     path = tmp_path / "run.csv"
@@ -284,6 +285,32 @@ def test_many_points_are_thinned_and_the_last_is_kept() -> None:
     assert len(points) <= imports_run.MOST_POINTS + 1 and points[-1][2] == 120_000 and points[1][0] == 4
 
 
+def test_many_points_of_many_metrics_are_thinned_together() -> None:
+    run = imports_run.Imported("x", "csv", [])
+    for step in range(40_000):
+        for number in range(60):
+            run.point(f"m{number}", step, None, 1.0)
+    assert {one.every for one in run.series.values()} == {2}
+    assert all(list(one.points())[-1][0] == 39_999 for one in run.series.values())
+
+
+def test_a_long_curve_is_written_and_read(ws: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    path.write_text("step,loss\n" + "".join(f"{step},0.5\n" for step in range(60_000)))
+    run = told(ws, one(ws, "csv", path))
+    assert (run["points"], run["last_step"]) == (30_001, 59_999)
+    assert run["notes"] == ["loss: 60000 points, of which one in 2 is kept"]
+
+
+def test_a_row_that_is_no_measurement_costs_no_other(ws: Workspace, tmp_path: Path) -> None:
+    path = trackio_db(tmp_path / "proj.db", [(step, {"loss": 1.0}) for step in range(4)])
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("UPDATE metrics SET metrics = zeroblob(50000000) WHERE step = 2")
+        base.execute("INSERT INTO metrics VALUES (NULL, 'k2', '', 'other', 0, '{\"loss\": 2}')")
+    outcomes, _ = imports.take_in(ws, "trackio", path)
+    assert [(outcome.name, outcome.run["points"]) for outcome in outcomes] == [("calm-sun", 3), ("other", 1)]
+
+
 def test_many_names_and_settings_are_bounded() -> None:
     run = imports_run.Imported("x", "csv", [])
     for number in range(5000):
@@ -375,3 +402,25 @@ def test_the_command(ws: Workspace, tmp_path: Path) -> None:
     value = as_json(ws, "import", "tensorboard", str(tmp_path / "logs"), "--json")
     assert [row["outcome"] for row in value["runs"]] == ["unchanged"] and len(value["problems"]) == 1
     assert progtrain(ws, "import", "csv", str(tmp_path / "absent.csv")).returncode == 2
+
+
+# what progtrain itself has written
+
+
+@pytest.mark.parametrize("tool", ["tensorboard", "csv"])
+def test_an_export_is_read_back_point_by_point(finished: Workspace, tmp_path: Path, tool: str) -> None:
+    out = tmp_path / "out"
+    done = progtrain(finished, "export", tool, "--to", str(out))
+    assert done.returncode == 0, done.stderr
+    imports.take_in(finished, tool, out / "curves.csv" if tool == "csv" else out)
+    names = [run.name for run in imports_kept.kept(finished)]
+    assert len(names) == 2
+    for name, run in zip(names, runs.read(finished), strict=True):
+        exact = 1e-6 if tool == "tensorboard" else 0  # which keeps 32 bits
+        for metric in ("val_loss", "val_accuracy"):
+            expected = [(step, at / 1000, row[metric]) for step, _, at, row in runs.rows(run) if metric in row]
+            read = curve(finished, name, metric)
+            assert [(step, at) for step, at, _ in read] == [(step, at) for step, at, _ in expected] and read
+            assert [value for *_, value in read] == pytest.approx([value for *_, value in expected], rel=exact)
+        if tool == "tensorboard":
+            assert told(finished, name)["params"]["learning_rate"] == run.params["learning_rate"]

@@ -15,7 +15,7 @@ from progtrain.tui.look.colours import QUIET
 from progtrain.tui.look.sanitize import as_text, clean_line, shorten
 from progtrain.tui.widgets.row_list import Column, Row
 
-TITLE = f"imported runs, by name  {NOT_COMPARED}"
+TITLE = f"imported runs  {NOT_COMPARED}"
 EMPTY = "no run is imported: progtrain import reads those of other trackers"
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from progtrain.engine.agents.looking import as_it_is_now, open_question
+from progtrain.engine.analysis.action_file import parse_action
 from progtrain.engine.clock import Clock
 from progtrain.engine.control import decisions
 from progtrain.engine.control.journal import Journal
-from progtrain.engine.drafting import history, next_script
+from progtrain.engine.drafting import code_edit, history, next_script
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import sha256_text
+from progtrain.engine.files import read_text, sha256_text
 from progtrain.engine.rules import rules
 from progtrain.engine.schema import Decision, Review
+from progtrain.engine.script.action.code_edit import EditOperation
 from progtrain.engine.text import shortened
 from progtrain.engine.workspace import Workspace
 
@@ -55,6 +57,9 @@ def decide(
 def accept(ws: Workspace, question: str, shown: str, *, client: str, clock: Clock) -> dict[str, Any]:
     """Accept what is drafted. `shown` is that of `review`: nothing is accepted that was not read as it is now."""
     asked = _asked(ws, question)
+    path = ws.drafts(asked.version).action
+    if path.is_file() and isinstance(parse_action(read_text(path), path).operation, EditOperation):
+        raise _code("the drafted action")
     now = as_it_is_now(ws, asked)
     if now is None or now.problems:
         why = "; ".join(now.problems) if now else "the drafted action is gone"
@@ -84,7 +89,13 @@ def _refuse_unless_allowed(ws: Workspace, asked: Review, candidate: str) -> None
     if found is None:
         told = f"there is no candidate {shortened(candidate[:200], 60)!r}"
         raise InputError(told, fix=f"choose one of: {', '.join(ids) or 'none'}")
+    if code_edit.is_edit(found):
+        raise _code(candidate)
     next_script.plan(ws, rules.load(ws), asked.version, found.operation, base=found.base)
+
+
+def _code(what: str) -> InputError:
+    return InputError(f"{what} writes code of its own, which is for a person", fix="choose another candidate")
 
 
 def _write(ws: Workspace, asked: Review, tool: str, client: str, clock: Clock, **answer: Any) -> dict[str, Any]:

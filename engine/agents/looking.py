@@ -38,8 +38,8 @@ _MOST_CELL = 500
 def harmless(value: Any) -> Any:
     """The same without control characters, endless texts, and numbers that JSON does not know (they become null)."""
     if isinstance(value, str):
-        text = clean_text(value[: _MOST_TEXT + 1])
-        return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}… (cut: {len(value):,} characters)"
+        text = clean_text(value[:_MOST_TEXT])
+        return text if len(value) <= _MOST_TEXT else f"{text}… (cut: {len(value):,} characters)"
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -14,6 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from progtrain.engine.agents import fetching, sources
+from progtrain.engine.cli.main import main
 from progtrain.engine.clock import now
 from progtrain.engine.control import decisions
 from progtrain.engine.control.launch import Options
@@ -225,9 +226,8 @@ def test_both_ends(asked: Workspace, ws: Workspace) -> None:
     """One workspace is evidence for another."""
     given = ["--tool", "status", "--tool", 'facts={"version": "v001"}', "--max-age", "2h"]
     command = ["--", sys.executable, "-m", "progtrain", "mcp", str(asked.root)]
-    assert progtrain(ws, "evidence", "add", "other", *given, *command).returncode == 0
-    done = progtrain(ws, "evidence", "fetch")
-    assert (done.returncode, "fresh" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert main(["-C", str(ws.root), "evidence", "add", "other", *given, *command]) == 0
+    assert main(["-C", str(ws.root), "evidence", "fetch"]) == 0
     kept = json.loads(sources.folder_of(ws, "other").snapshot.read_text())
     assert kept["server"]["name"] == "progtrain"
     assert [tool["name"] for tool in kept["tools"]] == sorted(READ)

@@ -31,6 +31,7 @@ COMMANDS = {
     "review": "See and answer what the loop asks.",
     "stop": "Stop the loop after the batch that runs.",
     "leaderboard": "All versions and external models, ranked by the primary metric.",
+    "compare": "Versions and external models over the same samples, side by side.",
     "diff": "What changed between two versions: in their scripts, and in their config files and modules.",
     "samples": "Outcome of the validation samples of a version.",
     "export": "Write versions where other tools show them: CSV, TensorBoard, MLflow, trackio, wandb.",

@@ -107,12 +107,15 @@ def read_evidence(workspace: Workspace, version: str) -> str:
 #: as it is called in the list of reports
 LOG = "workflow log"
 _PLAYBOOK = "playbook "
+#: folders of `progtrain compare` are called so, and then by their time
+_COMPARISON = "compare-"
 
 
 def report_names(workspace: Workspace) -> tuple[str, ...]:
-    """Reports, then the workflow log, then playbooks; the newest first."""
+    """Reports and comparisons, then the workflow log, then playbooks; the newest first."""
     try:
-        reports = sorted((p.name for p in workspace.reports.iterdir() if p.is_dir()), reverse=True)
+        names = [p.name for p in workspace.reports.iterdir() if p.is_dir()]
+        reports = sorted(names, key=lambda name: name.removeprefix(_COMPARISON), reverse=True)
     except OSError:
         reports = []
     log = [LOG] if workspace.workflow_log.is_file() else []
@@ -132,13 +135,15 @@ def version_in(name: str | None) -> str | None:
 
 
 def read_report(workspace: Workspace, name: str) -> tuple[str, str, str]:
-    """Its text, the same for programs, and what that is: the leaderboard, the log, or the cases of failure."""
+    """Its text, the same for programs, and what that is: the leaderboard, the comparison, the log, or the cases of failure."""
     if (version := version_in(name)) is not None:
         folder = workspace.version(version)
         return _beginning(folder.playbook), _beginning(folder.failure_cases), "the JSON of the playbook"
     if name == LOG:
         return _beginning(workspace.workflow_log), _beginning(workspace.workflow_table), "the log"
     report = workspace.reports / name
+    if name.startswith(_COMPARISON):
+        return _beginning(report / "comparison.md"), _beginning(report / "comparison.csv"), "the comparison"
     return _beginning(report / "final-analysis.md"), _beginning(report / "leaderboard.csv"), "the leaderboard"
 
 

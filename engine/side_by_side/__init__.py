@@ -1,0 +1,1 @@
+"""Versions and external models over the same samples, side by side."""

@@ -60,7 +60,8 @@ def _line(first: Side, side: Side, metric: Metric, seed: int, reported: Reported
     if side.name == first.name:
         return line
     if side.refused or side.confounded:
-        return line._replace(note=side.refused or f"confounded: {side.confounded}")
+        # why stands with the model, once
+        return line._replace(note="not compared" if side.refused else "confounded: serving")
     if value is None or before is None:
         return line._replace(note="" if name == ANSWERED else "not a number in both")
     plain = line._replace(delta=value - before)

@@ -124,6 +124,10 @@ def test_the_leaderboard(finished: Workspace, tmp_path: Path) -> None:
     assert value["external"][0]["mixed"] is True
     absent = {"external[].*", "evidence[].params.*", "evidence[].notes[]", "versions[].served_by.*"}
     assert {key for key in documented(value["schema"]) if "warnings[]" not in key} <= check(value) | absent
+    (ws.external / "rival" / "eval_score.json").write_bytes(ws.version("v001").eval_score.read_bytes())
+    value = as_json(ws, "compare", "v001", "v002", "external/rival", "--json")
+    assert {key for key in documented(value["schema"]) if not re.match(r"(repeats|models)\[\]", key)} <= check(value)
+    (ws.external / "rival" / "eval_score.json").write_text(json.dumps(score))
     shown = progtrain(ws, "leaderboard").stdout
     assert [line.split()[:2] for line in shown.splitlines() if "rival" in line] == [["–", "rival"]]
     assert "external model, mixed, not ranked: router 90 %, fallback 10 %" in shown

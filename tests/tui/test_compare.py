@@ -54,6 +54,30 @@ def test_a_pair_has_diff_flips_and_intervals_of_what_comes_from_samples(scored: 
     assert accuracy.low <= accuracy.delta <= accuracy.high and accuracy.verdict == "within noise"
 
 
+def served(ws: Workspace, version: str, shares: dict[str, float]) -> None:
+    path = ws.version(version).protocol
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"served_by": shares}))
+
+
+def test_a_mixed_version_gets_no_verdict_and_its_shares_are_named(scored: Workspace) -> None:
+    served(scored, "v001", {"checkpoint": 1.0})
+    assert pair(scored, "v001", "v003").served == ("", "")
+    served(scored, "v003", {"router": 0.9, "fallback": 0.1})
+    found = pair(scored, "v001", "v003")
+    assert found.intervals == {}
+    assert found.note == ("v003 was served by more than one path (router 90 %, fallback 10 %): no verdict against v001")
+    assert found.served == ("", "router 90 %, fallback 10 %")
+    assert "more than one path has served" in pair(scored, "v003", "v001").note
+
+
+async def test_what_served_a_version_is_shown_where_it_is_not_its_checkpoint(scored: Workspace) -> None:
+    served(scored, "v002", {"router": 0.9, "fallback": 0.1})
+    app = make_app(scored, snapshot(scored.root, "finished"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        rows = table(await compare_three(pilot))
+        assert rows["served by"] == ["served by", "", "router 90 %, fallback 10 %", ""]
+
+
 def test_versions_that_were_scored_differently_get_no_verdict(scored: Workspace) -> None:
     score(scored, "v003", evaluator="another")
     found = pair(scored, "v001", "v003")

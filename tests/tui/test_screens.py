@@ -58,6 +58,26 @@ async def test_the_leaderboard_sorts_by_any_column_and_filters(ws: Workspace) ->
         assert app.recalled("leaderboard") == {"sort": "loss", "reverse": True}
 
 
+async def test_a_mixed_model_is_shown_at_the_end_with_its_shares(ws: Workspace) -> None:
+    fill(ws)
+    for name, shares in (("router", {"router": 0.9, "fallback": 0.1}), ("half", {"external:half": 0.5})):
+        (ws.external / name / "_eval").mkdir(parents=True)
+        metrics = [{"name": "accuracy", "value": 0.99}, {"name": "answered", "value": sum(shares.values())}]
+        (ws.external / name / "eval_score.json").write_text(json.dumps({"metrics": metrics}))
+        (ws.external / name / "_eval" / "protocol.json").write_text(json.dumps({"served_by": shares}))
+    app = make_app(ws, snapshot(ws.root))
+    async with app.run_test(size=(160, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("2")
+        board = app.screen.query_one("#board", RowList)
+        await settle(pilot, lambda: keys_of(board) == ["half", "v003", "v002", "v001", "v004", "router"])
+        cells = {row.key: row.cells[-1].plain for row in board.rows}
+        assert cells["half"] == "external model, answered 50 %"
+        assert cells["router"] == "external model, mixed, not ranked: router 90 %, fallback 10 %"
+        await pilot.press("O")
+        assert keys_of(board)[-1] == "router"
+
+
 async def test_imported_runs_are_listed_beside_the_leaderboard_and_nothing_of_a_version_works_on_them(
     ws: Workspace,
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from progtrain.engine.analysis.compare import serving
 from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.metrics import same
 from progtrain.engine.workspace import Workspace
@@ -25,6 +26,9 @@ class Pair:
     intervals: Mapping[str, Comparison]
     #: why there are no intervals
     note: str
+    #: of the base and the version, where it is more than "all by the checkpoint": how many samples have an answer, and
+    #: what answered
+    served: tuple[str, str] = ("", "")
 
 
 #: setting, and its value in each version
@@ -52,7 +56,13 @@ def pair(workspace: Workspace, base: str, version: str) -> Pair:
         flips(read_outcomes(workspace, base), read_outcomes(workspace, version)),
         intervals,
         note,
+        (_served(workspace, base), _served(workspace, version)),
     )
+
+
+def _served(workspace: Workspace, version: str) -> str:
+    shares = serving.read(workspace.version(version).protocol)
+    return "" if not shares or shares == {serving.CHECKPOINT: 1} else serving.told(shares)
 
 
 def _source(workspace: Workspace, version: str) -> str:

@@ -135,7 +135,7 @@ def version_in(name: str | None) -> str | None:
 
 
 def read_report(workspace: Workspace, name: str) -> tuple[str, str, str]:
-    """Its text, the same for programs, and what that is: the leaderboard, the comparison, the log, or the cases of failure."""
+    """Its text, the same for programs, and what that is: leaderboard, comparison, log, or the cases of failure."""
     if (version := version_in(name)) is not None:
         folder = workspace.version(version)
         return _beginning(folder.playbook), _beginning(folder.failure_cases), "the JSON of the playbook"

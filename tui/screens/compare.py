@@ -156,11 +156,21 @@ class CompareScreen(PaneScreen):
             rows.append(Row(f"metric {name}", (as_text(name, "bold"), *map(as_text, shown))))
             rows += self._verdicts(name)
         rows += [Row(f"setting {name}", (as_text(name), *map(as_text, values))) for name, values in self.settings or ()]
+        rows += self._served()
         made = [as_text(view.action if view else "", QUIET) for view in views]
         rows.append(Row("action", (as_text("action", QUIET), *made)))
         table = self.query_one("#differences", RowList)
         table.show_rows(rows, columns)
         table.border_title = f"what differs, against {self.base}"
+
+    def _served(self) -> list[Row]:
+        """What answered, where one of them is not its checkpoint's alone."""
+        known = [self.pairs.get((self.base, version)) for version in self.others]
+        found = {self.base: next((pair.served[0] for pair in known if pair), "")}
+        found |= {v: pair.served[1] for v, pair in zip(self.others, known, strict=True) if pair}
+        if not any(found.values()):
+            return []
+        return [Row("served by", (as_text("served by"), *(as_text(found.get(v, "")) for v in self.versions)))]
 
     def _verdicts(self, metric: str) -> list[Row]:
         """Below a metric: difference to the base, its interval, and what that says."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: of an earlier kind
 Shares = Mapping[str, float]
 
+#: what answers for a version
+CHECKPOINT = "checkpoint"
 #: metric: the share of the samples that have an answer
 ANSWERED = "answered"
 

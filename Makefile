@@ -89,8 +89,9 @@ demo: $(READY)
 	@test -e $(DEMO) || $(BIN)/progtrain init --example digits $(DEMO)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/progtrain-tui $(DEMO); else $(BIN)/progtrain -C $(DEMO) run --yes; fi
 
+# on two cores: a quarter of the tests' time is waiting for others (runners, terminals, clocks), so three go side by side
 test: lint types
-	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow'
 
 test-all: lint types $(READY_SCRIPTS) $(READY_TOOLS) $(READY_TRACKERS)
 	$(BIN)/pytest -n 2 --dist worksteal

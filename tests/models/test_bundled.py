@@ -11,7 +11,7 @@ from progtrain.advisor.locate import bundled_model
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, float]:
-    return evaluate.outcomes(Model(bundled_model()), experience.held_out()[::4])
+    return evaluate.outcomes(Model(bundled_model()), experience.held_out()[::8])
 
 
 def test_it_reads_the_facts(found: dict[str, float]) -> None:

@@ -58,8 +58,8 @@ def gone(path: Path) -> None:
     path.unlink()
 
 
-#: the rest by `make test-all`: each takes a quarter of a minute and more
-OFTEN = (half, gone)
+#: the rest by `make test-all`: each takes a quarter of a minute and more. Tests below delete versions and the workspace
+OFTEN = (half,)
 
 
 @pytest.mark.parametrize(

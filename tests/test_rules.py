@@ -58,7 +58,11 @@ def test_no_files_means_defaults_and_says_so(ws: Workspace) -> None:
         ({"eval_config": {"final_test": "yes"}}, "key eval_config.final_test", "true or false belongs here"),
         ({"loop_config": []}, "key loop_config", "an object in { } belongs here"),
         ({"loop_config": {"max_train_attempts": 0}}, "key loop_config.max_train", "at least 1"),
-        ({"loop_config": {"branch_from": "bset"}}, "key loop_config.branch_from", "one of 'latest' or 'best' belongs"),
+        (
+            {"loop_config": {"branch_from": "bset"}},
+            "key loop_config.branch_from",
+            "one of 'latest', 'best' or 'proven' belongs",
+        ),
     ],
 )
 def test_broken_rules_name_file_key_and_fix(ws: Workspace, content: Any, place: str, reason: str) -> None:

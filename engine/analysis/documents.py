@@ -151,8 +151,13 @@ def _intervals(insight: Insight) -> list[str]:
 def _interval(c: Comparison) -> str:
     return (
         f"{shortened(c.metric)} against {c.against}: {signed_text(c.delta)}, 95 % interval {signed_text(c.low)} to "
-        f"{signed_text(c.high)} over {c.n} common samples: **{c.verdict}** ({shortened(c.method, 200)})"
+        f"{signed_text(c.high)} over {_over(c)}: **{c.verdict}** ({shortened(c.method, 200)}; {c.seed_noise})"
     )
+
+
+def _over(c: Comparison) -> str:
+    samples = f"{c.n} common samples" if c.n else "what was reported"
+    return samples if c.runs == (1, 1) else f"{samples} and {c.runs[1]} runs against {c.runs[0]}"
 
 
 def _findings(insight: Insight) -> list[str]:

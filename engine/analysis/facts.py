@@ -148,6 +148,10 @@ def _primary(m: Measurements) -> Iterator[_Row]:
         where = f"{per_sample}, {compared.method}"
         yield "delta_low", signed_text(compared.low, m.value), compared.low, None, where
         yield "delta_high", signed_text(compared.high, m.value), compared.high, None, where
+    if compared and compared.noise_sd is not None and metrics.same(compared.metric, m.metric):
+        where = f".progtrain/repeats, {compared.noise_from}"
+        yield "noise_sd", metric_text(compared.noise_sd), compared.noise_sd, None, where
+        yield from _count("noise_runs", compared.noise_freedom + 1, where)
 
 
 def _direction(delta: float, higher_is_better: bool) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from progtrain.advisor.interface import Candidate, Tried
 from progtrain.engine import metrics, values
 from progtrain.engine.analysis.advise import at_run_time
+from progtrain.engine.analysis.advise.branch import branch_record
 from progtrain.engine.analysis.advise.candidates import (
     NO_VERDICT,
     back_to,
@@ -209,11 +210,14 @@ class _Gathering:
         record = self._record()
         history = [*self.earlier, record]
         latest = self._situation(measured, record, history)
+        branch = branch_record(history, self.limits.branch_from, self.limits.higher_is_better)
+        if branch is not None and branch.version != self.version:
+            situation = self._situation_of(branch, history)
+            if situation is not None:
+                return find_candidates(situation, base=branch.version)
         if self.best.version == self.version:
             return find_candidates(latest)
-        best = self._best_situation(history)
-        if best is not None and self.limits.branch_from == "best":
-            return find_candidates(best, base=self.best.version)
+        best = self._situation_of(self.best, history)
         own = find_candidates(latest)
         if best is None or measured.verdict_best not in ("worse", None):
             return own
@@ -232,14 +236,14 @@ class _Gathering:
         findings = diagnose(measured, known)
         return Situation(record, measured, findings, self.limits, history, training, self.beside)
 
-    def _best_situation(self, history: Sequence[VersionRecord]) -> Situation | None:
-        """The best version with its own evidence; None when it can no longer be read."""
+    def _situation_of(self, record: VersionRecord, history: Sequence[VersionRecord]) -> Situation | None:
+        """An earlier version with its own evidence; None when it can no longer be read."""
         try:
-            *_, measured = read_version(self.ws, self.best.version, self.best, self.limits, [])
+            *_, measured = read_version(self.ws, record.version, record, self.limits, [])
         except InputError as error:
-            self.warnings.append(f"{self.best.version}: {error.reason}: nothing is offered on it")
+            self.warnings.append(f"{record.version}: {error.reason}: nothing is offered on it")
             return None
-        return self._situation(measured, self.best, history)
+        return self._situation(measured, record, history)
 
     def _worse_by(self, measured: Measurements) -> str:
         delta = measured.best_delta

@@ -37,8 +37,8 @@ class Limits:
     allowed_only: frozenset[str] | None = None
     max_versions: int = 10
     seed: int = 42
-    #: which version the next one is made from
-    branch_from: Literal["latest", "best"] = "latest"
+    #: which version the next one is made from: the latest, the best, or the best that was found better than its base
+    branch_from: Literal["latest", "best", "proven"] = "latest"
     #: what the script is started with: it counts before its defaults
     arguments: tuple[str, ...] = ()
 

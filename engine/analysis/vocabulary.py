@@ -26,6 +26,8 @@ FACTS: dict[str, str] = {
     "delta_best": "change of the primary metric against the best earlier version",
     "verdict_previous": "paired bootstrap against the previous version",
     "verdict_best": "paired bootstrap against the best earlier version",
+    "noise_sd": "how far runs of one script with other seeds lie apart, standard deviation",
+    "noise_runs": "runs that tell how far seeds lie apart",
     "delta_low": "lower end of the 95 % interval of delta_previous",
     "delta_high": "upper end of the 95 % interval of delta_previous",
     "last_action": "the change that made this version",

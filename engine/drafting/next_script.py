@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine import metrics, values
+from progtrain.engine import values
+from progtrain.engine.analysis.advise.branch import branch_record
 from progtrain.engine.analysis.advise.candidates import lineage
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.drafting import history
@@ -67,10 +68,7 @@ def limits(rules: Rules) -> Limits:
 
 def default_base(rules: Rules, records: Sequence[VersionRecord], version: str) -> str:
     """Which version the next one is made from, where the action does not say (`branch_from`)."""
-    if rules.branch_from == "latest":
-        return version
-    comparable = [record for record in records if record.comparable]
-    top = metrics.best(comparable, lambda record: record.primary, rules.higher_is_better(rules.primary_metric))
+    top = branch_record(records, rules.branch_from, rules.higher_is_better(rules.primary_metric))
     return top.version if top else version
 
 

@@ -95,6 +95,9 @@ def _present_rules(ws: Workspace, options: Options) -> tuple[Rules, str]:
     dataset_id = initialize.dataset_id(options.dataset_id, present.dataset_id, stored.get("dataset_id"))
     if limit := options.max_versions or stored.get("max_versions_asked"):
         present = present.with_value("loop_config.max_versions", goal.max_versions(present.stated, limit))
+    if options.autopilot and present.stated.get("loop_config", {}).get("branch_from") != "latest":
+        # nobody looks on: what cannot be told from chance is not built on
+        present = present.with_value("loop_config.branch_from", "proven")
     model = options.model or stored.get("model")
     if model and not present.value("advisor_config.model"):
         present = present.with_value("advisor_config.model", str(Path(model).expanduser().absolute()))

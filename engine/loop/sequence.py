@@ -12,9 +12,9 @@ from progtrain.engine.control import place
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.errors import InputError, NothingToTry
 from progtrain.engine.files import LineReader
-from progtrain.engine.loop.steps import analyze, author, check, evaluate, extract, initialize, report, train
+from progtrain.engine.loop.steps import analyze, author, check, extract, initialize, report, train
+from progtrain.engine.repeats import due, verdicts
 from progtrain.engine.repeats import run as repeats
-from progtrain.engine.repeats import verdicts
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import StepName
 from progtrain.engine.workspace import Workspace
@@ -23,7 +23,7 @@ from progtrain.engine.workspace import Workspace
 STEPS: dict[StepName, Callable[[Context, str], str]] = {
     "initialize": initialize.run,
     "train": train.run,
-    "evaluate": evaluate.run,
+    "evaluate": due.run,
     "analyze": analyze.run,
     "extract": extract.run,
     "check": check.run,
@@ -33,7 +33,7 @@ STEPS: dict[StepName, Callable[[Context, str], str]] = {
 #: why a step must run for a version, empty when it is done; the other steps are decided by the order alone
 REASONS: dict[StepName, Callable[[Context, str], list[str]]] = {
     "train": train.reasons,
-    "evaluate": evaluate.reasons,
+    "evaluate": due.reasons,
     "analyze": analyze.reasons,
     "extract": extract.reasons,
 }

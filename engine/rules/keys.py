@@ -51,8 +51,13 @@ def _words(value: Any) -> str | None:
     return _text(value) or (None if value else "a text that is not empty belongs here")
 
 
-def _one_of(first: str, second: str) -> Check:
-    return lambda value: None if value in (first, second) else f"one of {first!r} or {second!r} belongs here"
+def _one_of(*words: str) -> Check:
+    *first, last = map(repr, words)
+    return lambda value: None if value in words else f"one of {', '.join(first)} or {last} belongs here"
+
+
+def _repeats(value: Any) -> str | None:
+    return None if value == "auto" or _whole(0)(value) is None else 'a whole number, or "auto", belongs here'
 
 
 def _folder(value: Any) -> str | None:
@@ -110,7 +115,7 @@ _RESOURCES: dict[str, Check] = {
 KEYS: dict[str, tuple[Check, Any]] = {
     "seed": (_whole(0), 42),
     "loop_config.max_versions": (_whole(1), goal.MAX_VERSIONS),
-    "loop_config.branch_from": (_one_of("latest", "best"), "latest"),
+    "loop_config.branch_from": (_one_of("latest", "best", "proven"), "latest"),
     "loop_config.max_train_attempts": (_whole(1), 3),
     "loop_config.step_timeout_minutes": (_or_null(_above_zero), None),
     "loop_config.executor": (_one_of("local", "slurm"), "local"),
@@ -120,6 +125,7 @@ KEYS: dict[str, tuple[Check, Any]] = {
     "training_args": (_arguments, []),
     "eval_config.primary_metric": (_or_null(_words), None),
     "eval_config.metrics": (_is(list, "a list in [ ]"), []),
+    "eval_config.repeats": (_or_null(_repeats), None),
     "eval_config.infer_samples": (_whole(0), 10),
     "eval_config.final_test": (_switch, False),
     "advisor_config.model": (_or_null(_text), None),

@@ -57,8 +57,15 @@ class Rules:
         return int(self.value("loop_config.max_versions"))
 
     @property
-    def branch_from(self) -> Literal["latest", "best"]:
-        return "best" if self.value("loop_config.branch_from") == "best" else "latest"
+    def branch_from(self) -> Literal["latest", "best", "proven"]:
+        found: Literal["latest", "best", "proven"] = self.value("loop_config.branch_from")
+        return found
+
+    @property
+    def repeats(self) -> int | Literal["auto"]:
+        """How often each version is trained again with other seeds; "auto": where it is cheap, and as far as needed."""
+        asked: int | Literal["auto"] | None = self.value("eval_config.repeats")
+        return asked or 0
 
     @property
     def max_train_attempts(self) -> int:

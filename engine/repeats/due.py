@@ -1,0 +1,70 @@
+"""Which repeats the rules ask for, and the step of the loop that makes them: part of the evaluation."""
+
+from __future__ import annotations
+
+from progtrain.engine import metrics, values
+from progtrain.engine.control import marks
+from progtrain.engine.control.context import Context
+from progtrain.engine.drafting import history
+from progtrain.engine.errors import StepFailed
+from progtrain.engine.loop.steps import evaluate
+from progtrain.engine.repeats import found
+from progtrain.engine.repeats import run as repeats
+
+#: "auto" repeats trainings up to this
+SHORT_SECONDS = 120.0
+#: and so often: two runs tell next to nothing of their spread, four something (t of 3 degrees of freedom: 3.2)
+AUTO = 3
+
+
+def reasons(context: Context, version: str) -> list[str]:
+    """Why the version has to be evaluated, or repeated; empty when that is done."""
+    if why := evaluate.reasons(context, version):
+        return why
+    times = due(context, version)
+    return [f"eval_config.repeats asks for {times} repeats"] if times else []
+
+
+def run(context: Context, version: str) -> str:
+    """Evaluates, and repeats where the rules ask for it. Returns a line for the journal. Raises as `evaluate.run`."""
+    times = 0 if evaluate.reasons(context, version) else due(context, version)
+    text = "" if times else evaluate.run(context, version)
+    if times := times or due(context, version):
+        try:
+            told = repeats.repeat(context, version, times)
+        except StepFailed as error:
+            # the version itself is whole
+            context.journal.warn(f"{version}: {error.reason}")
+            told = error.reason
+        text = "; ".join(filter(None, (text, told)))
+    return text
+
+
+def due(context: Context, version: str) -> int:
+    """How many repeats there should be of an evaluated version that has fewer; 0: none are due.
+
+    "auto": of the first version, and of each that scores best so far, so that the spread is known from where the next
+    ones begin and the best of them is confirmed; only where a training is short.
+    """
+    asked = context.rules.repeats
+    if not asked or found.tried(context.ws, version) >= (AUTO if asked == "auto" else asked):
+        return 0
+    mark = marks.read(context.ws, version, "train")
+    if mark is None or mark.adopted:
+        return 0
+    if asked != "auto":
+        return asked
+    if mark.seconds > SHORT_SECONDS:
+        context.journal.note_once([_too_long(version, mark.seconds)])
+        return 0
+    records = history.records(context.ws, context.rules, until=version)
+    higher = context.rules.higher_is_better(context.rules.primary_metric)
+    best = metrics.best((one for one in records if one.comparable), lambda one: one.primary, higher)
+    return AUTO if len(records) == 1 or (best is not None and best.version == version) else 0
+
+
+def _too_long(version: str, seconds: float) -> str:
+    return (
+        f"{version} trained for {values.show(round(seconds))} s: longer than what is repeated by itself; "
+        f"progtrain repeat {version} measures the noise of its seed"
+    )

@@ -16,6 +16,7 @@ from progtrain.engine.drafting import history
 from progtrain.engine.files import LineReader, sha256
 from progtrain.engine.loop import runner
 from progtrain.engine.repeats import found
+from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 
 
@@ -169,3 +170,49 @@ def test_verdicts_say_what_they_know_of_seeds(plain: Workspace, edit_rules: Call
     later = history.read_insight(plain, "v003")
     assert later is not None and later.against_previous is not None
     assert (later.against_previous.runs, later.against_previous.noise_from) == ((1, 1), "v001")
+
+
+def test_the_rules_ask_for_repeats_of_the_first_and_of_what_scores_best(
+    plain: Workspace, edit_rules: Callable[..., None]
+) -> None:
+    edit_rules(plain, eval_config={"primary_metric": "loss", "metrics": ["accuracy"], "repeats": "auto"})
+    assert run(plain) == 0
+    losses = {version: found.reported(plain, version)[0]["loss"] or 0.0 for version in plain.versions()}
+    best_so_far = {v for v in losses if losses[v] == min(losses[u] for u in losses if u <= v)}
+    assert {version for version in losses if found.of(plain, version)} == best_so_far
+    assert all(len(found.of(plain, version)) == 3 for version in best_so_far)
+    for version in ("v002", "v003"):
+        insight = history.read_insight(plain, version)
+        assert insight is not None and insight.against_previous is not None
+        assert insight.against_previous.noise_sd is not None
+        assert insight.fact("noise_sd") is not None
+        assert "seed noise not measured" not in plain.version(version).analysis.read_text()
+
+
+def test_so_many_of_each_version_as_the_rules_say(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+    edit_rules(plain, eval_config={"repeats": 1}, loop_config={"max_versions": 2})
+    assert run(plain) == 0
+    assert [len(found.of(plain, version)) for version in plain.versions()] == [1, 1]
+
+
+def test_in_autopilot_what_is_within_noise_is_not_built_on(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+    edit_rules(plain, loop_config={"max_versions": 4})
+    assert run(plain) == 0
+    made = history.authored(plain)
+    for version, event in made.items():
+        insight = history.read_insight(plain, str(event["base"])) if event.get("base") else None
+        if insight is not None and insight.against_base is not None:
+            assert insight.against_base.verdict == "better", version
+
+
+def test_a_loop_is_where_it_was_after_repeats(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+    edit_rules(plain, loop_config={"max_versions": 2})
+    assert run(plain) == 0
+    before = WorkspaceView(plain.root).snapshot()
+    assert before.status == "finished"
+    assert [row.seed_noise for row in before.versions] == ["", "seed noise not measured"]
+    assert run(plain, repeat="v002", times=1) == 0
+    after = WorkspaceView(plain.root).snapshot()
+    assert (after.status, after.step, after.reason) == (before.status, before.step, before.reason)
+    assert [row.runs for row in after.versions] == [1, 2]
+    assert after.versions[1].seed_noise.endswith("from 2 runs of v002")

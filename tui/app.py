@@ -235,6 +235,11 @@ class ProgtrainApp(App[None]):
         if not self._refused():
             self.in_thread(self.engine.stop, lambda _: self.look_now())
 
+    def repeat(self, version: str) -> None:
+        if not self._refused():
+            self.say(f"{version} is trained again with other seeds")
+            self.in_thread(lambda: self.engine.repeat(version), lambda _: self.look_now())
+
     def answer(self, decision: Decision, sent: Callable[[None], None]) -> None:
         def done(result: None) -> None:
             sent(result)

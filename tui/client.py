@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from progtrain.engine.drafting.preview import Check, preview
-from progtrain.engine.errors import InputError, ProgtrainError
+from progtrain.engine.errors import Busy, InputError, ProgtrainError
 from progtrain.engine.files import try_read_json, write_text
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.host import RulesCheck
@@ -38,6 +38,14 @@ class EngineClient:
         from progtrain.engine.control import launch
 
         launch.stop(self._workspace)
+
+    def repeat(self, version: str) -> None:
+        """With other seeds, three times. Raises `Busy` where a runner is at work."""
+        from progtrain.engine.control import launch, lock
+
+        if lock.running(self._workspace):
+            raise Busy("a runner is at work", file=self._workspace.root, fix="it can be repeated when that has ended")
+        self._keep(launch.start(self._workspace, launch.Options(repeat=version)))
 
     def answer(self, decision: Decision) -> None:
         from progtrain.engine.control import launch

@@ -69,6 +69,9 @@ class Commands(Provider):
             found.append((START, "start the loop, or go on with it (?dataset_id=... names the data)", host.start_loop))
             found += [(f"experiment: {verb}", about, partial(self._experiment, verb)) for verb, about in _EXPERIMENTS]
             found += [(f"export to {tool}", about, partial(self._export, tool)) for tool, about in _EXPORTS]
+            if version := getattr(self.screen, "version_here", None):
+                about = "train and evaluate it three times with other seeds: how much of a difference is chance"
+                found.append((f"repeat {version}", about, partial(host.repeat, version)))
         found += [(name, about, partial(host.action_screen, name)) for name, (_, about) in SCREENS.items()]
         for name, about, screen in _RECORDS:
             if screen == "journal" or not host.readonly:

@@ -13,11 +13,9 @@ from typing import Any, Literal
 
 from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Frozen, Tried
 from progtrain.engine.script.action.catalogue import find_recipe, with_words
+from progtrain.engine.status.snapshot import NOT_MEASURED
 
 _PARTS = frozenset({"optimizer", "schedule", "loss", "model", "data", "trainer"})
-
-#: what is said where no two runs tell what another seed does
-NOT_MEASURED = "seed noise not measured"
 
 Verdict = Literal["better", "worse", "within noise"]
 

@@ -11,7 +11,7 @@ from progtrain.engine.analysis.compare import serving
 from progtrain.engine.cli.common import json_option, workspace
 from progtrain.engine.cli.output import number, print_json, say, table
 from progtrain.engine.status.rows import read_external, told_of_external
-from progtrain.engine.status.snapshot import EXTERNAL, Snapshot, VersionView
+from progtrain.engine.status.snapshot import EXTERNAL, NOT_MEASURED, Snapshot, VersionView
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.trackers.imports_kept import NOT_COMPARED, kept, settings_text, value_of
 from progtrain.engine.workspace import Workspace
@@ -83,12 +83,31 @@ def show(ws: Workspace) -> None:
         for place, row in enumerate(listed, 1)
     ]
     say(table(("#", "version", metric, "change", "verdict", "action that made it"), rows, right=(0, 2, 3)))
+    for line in noise_lines(snapshot):
+        say(line)
     for warning in (warning for row in snapshot.versions for warning in row.warnings):
         say(f"warning: {warning}")
     if snapshot.report:
         say(f"\nreport: {ws.relative(snapshot.report)}")
     if many := len(kept(ws)):
         say(f"\nimported as evidence: {many}; progtrain leaderboard --evidence shows them")
+
+
+def noise_lines(snapshot: Snapshot) -> list[str]:
+    """What the verdicts above know of the noise of training."""
+    judged = [row for row in snapshot.versions if row.seed_noise]
+    unknown = [row.version for row in judged if row.seed_noise == NOT_MEASURED]
+    lines = [
+        f"{row.version}: {values.metric(row.mean)} on average over {row.runs} runs with other seeds, "
+        f"standard deviation {values.metric(row.spread)}"
+        for row in snapshot.versions
+        if row.runs > 1 and row.mean is not None and row.spread is not None
+    ]
+    if unknown:
+        which = "of all verdicts" if len(unknown) == len(judged) else f"of the verdict of {', '.join(unknown)}"
+        first = snapshot.versions[0].version
+        lines.append(f"{which}: {NOT_MEASURED}; progtrain repeat {first} --times 3 measures it")
+    return lines
 
 
 def show_evidence(ws: Workspace) -> None:

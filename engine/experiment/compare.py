@@ -15,13 +15,14 @@ from progtrain.engine.analysis.compare import noise
 from progtrain.engine.analysis.compare.noise import ALPHA, Interval, Spread
 from progtrain.engine.analysis.compare.pairs import measurer, verdict
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
-from progtrain.engine.analysis.types import NOT_MEASURED, Verdict
+from progtrain.engine.analysis.types import Verdict
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import results
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.script import names
+from progtrain.engine.status.snapshot import NOT_MEASURED
 
 if TYPE_CHECKING:
     import numpy as np

@@ -115,6 +115,7 @@ def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = 
             host=socket.gethostname(),
             create_time=psutil.Process().create_time(),
             autopilot=options.autopilot,
+            **({"repeats": options.repeat} if options.repeat else {}),
         )
         try:
             return _walk(ws, options, journal, clock, listener)

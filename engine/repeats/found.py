@@ -76,6 +76,14 @@ def _values(held: Mapping[str, Any]) -> dict[str, float | None]:
     }
 
 
+def reported(ws: Workspace, version: str) -> list[Mapping[str, float | None]]:
+    """What the evaluations of its runs said, its own first; empty where it has no score."""
+    own = try_read_json(ws.version(version).eval_score)
+    if not isinstance(own, dict) or not isinstance(own.get("metrics"), list):
+        return []
+    return [_values(own), *(one.metrics for one in of(ws, version))]
+
+
 def outdated(ws: Workspace, version: str) -> list[str]:
     """Why finished repeats do not count, a reason each."""
     told = [
@@ -90,10 +98,7 @@ def summary(ws: Workspace, version: str) -> Path:
 
 def write(ws: Workspace, version: str) -> None:
     """`repeats.json`: all of them, and the spread over the version's own run and those that count."""
-    own = try_read_json(ws.version(version).eval_score)
-    scored = isinstance(own, dict) and isinstance(own.get("metrics"), list)
-    runs: list[Mapping[str, float | None]] = [_values(own)] if scored else []
-    runs += [one.metrics for one in of(ws, version)]
+    runs = reported(ws, version)
     names = dict.fromkeys(name for run in runs for name in run)
     spread = {name: told for name in names if (told := _spread([run.get(name) for run in runs]))}
     listed = [{**held, "counts": not why, "why_not": why} for held, why in _results(ws, version)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.rules import goal
 from progtrain.engine.status.snapshot import (
     EXTERNAL,
+    NOT_MEASURED,
     STEP_NAMES,
     WORKING,
     Snapshot,
@@ -121,6 +123,7 @@ def _version(ws: Workspace, version: str, state: LoopState, status: Status, prim
         value=metrics.value_of(primary, score.get("metrics", {})),
         **score,
         **(read(ws.insight(version), _verdicts_in) or {}),
+        **(read(ws.repeats(version) / "repeats.json", partial(_spread_in, primary)) or {}),
         action=str(made.get("action") or ""),
         reason=str(made.get("reason") or ""),
         base=made.get("base"),
@@ -168,6 +171,24 @@ def _score_in(data: Any) -> dict[str, Any]:
 
 def _verdicts_in(data: Any) -> dict[str, Any]:
     row: dict[str, Any] = metrics.value_of(data["primary_metric"], {r["name"]: r for r in data["metrics"]}) or {}
-    deltas = {key: metrics.finite(row.get(key)) for key in ("delta_previous", "delta_best")}
+    deltas: dict[str, Any] = {key: metrics.finite(row.get(key)) for key in ("delta_previous", "delta_best")}
     verdicts = {key: row.get(key) for key in ("verdict_previous", "verdict_best")}
+    compared = data.get("against_previous")
+    if isinstance(compared, dict) and isinstance(compared.get("verdict"), str):
+        deltas |= {"seed_noise": _noise_in(compared)}
     return deltas | {key: value if isinstance(value, str) else None for key, value in verdicts.items()}
+
+
+def _noise_in(compared: Any) -> str:
+    """As `Comparison.seed_noise` says it: the first frame does not load what that is made with."""
+    spread, freedom = metrics.finite(compared.get("noise_sd")), metrics.count(compared.get("noise_freedom"))
+    if spread is None or freedom is None:
+        return NOT_MEASURED
+    return f"seed noise {spread:.2g} from {freedom + 1} runs of {compared.get('noise_from')}"
+
+
+def _spread_in(primary: str, data: Any) -> dict[str, Any]:
+    """Of `repeats.json`: what counts, over the version's own run and those with other seeds."""
+    found = metrics.value_of(primary, data["spread"]) or {}
+    runs = metrics.count(found.get("n")) or 1
+    return {"runs": runs, "mean": metrics.finite(found.get("mean")), "spread": metrics.finite(found.get("sd"))}

@@ -16,6 +16,7 @@ Status = Literal[
     "initializing",
     "training",
     "evaluating",
+    "repeating",  # a version with another seed: `Snapshot.reason`
     "analyzing",
     "drafting",
     "authoring",
@@ -44,10 +45,14 @@ STEP_STATUS: dict[str, Status] = {
 STEP_NAMES = tuple(STEP_STATUS)
 
 #: While these last, time goes by and the machine works: figures that change every second are shown.
-WORKING: frozenset[Status] = frozenset({"starting", *STEP_STATUS.values(), "repairing", "stopping", "orphan training"})
+WORKING: frozenset[Status] = frozenset(
+    {"starting", *STEP_STATUS.values(), "repairing", "repeating", "stopping", "orphan training"}
+)
 
 StepState = Literal["done", "running", "waiting", "failed", "pending"]
 
+#: what is said where no two runs tell what another seed does
+NOT_MEASURED = "seed noise not measured"
 #: `VersionView.state` of a model from elsewhere, scored beside the versions
 EXTERNAL = "external"
 
@@ -73,6 +78,12 @@ class VersionView(NamedTuple):
     delta_best: float | None = None
     verdict_previous: str | None = None
     verdict_best: str | None = None
+    #: what the verdicts know of the noise of training, in words; empty where there is no verdict
+    seed_noise: str = ""
+    #: runs of its script with other seeds, its own among them, and over these the primary metric's mean and spread
+    runs: int = 1
+    mean: float | None = None
+    spread: float | None = None
     #: the change that made it; "baseline" for the first
     action: str = ""
     reason: str = ""

@@ -29,6 +29,10 @@ class LoopState:
     runner_at: str | None = None
     drafting: bool = False
     repairing: bool = False
+    #: a version that is trained with another seed, in words
+    repeating: str = ""
+    #: where the loop stood before a runner came that only repeats: outcome, reason, fix, step, since
+    set_aside: tuple[Any, ...] | None = None
     #: of the current version: step -> (seconds, done)
     steps: dict[str, tuple[float | None, bool]] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
@@ -41,6 +45,8 @@ class LoopState:
 
     def activity(self) -> Status:
         """What a runner that is at work is doing."""
+        if self.repeating:
+            return "repeating"
         if self.step is None:
             return "starting"
         if self.repairing:
@@ -68,14 +74,21 @@ class LoopState:
         self.max_versions_asked = _count(event, "max_versions_asked") or self.max_versions_asked
 
     def _on_runner_started(self, event: dict[str, Any]) -> None:
+        there = (self.outcome, self.reason, self.fix, self.step, self.since)
+        self.set_aside = there if event.get("repeats") else None
         self.runner_open, self.runner_at, self.since = True, _text(event, "at"), _text(event, "at")
         self.autopilot = bool(event.get("autopilot"))
         self.outcome, self.reason, self.fix, self.step = "", "", "", None
+        self.repeating = ""
         self.drafting = self.repairing = False
         self.warnings = []
 
     def _on_runner_ended(self, event: dict[str, Any]) -> None:
         self.runner_open = False
+        self.repeating = ""
+        if self.set_aside is not None:
+            # nothing of the loop has changed meanwhile
+            self.outcome, self.reason, self.fix, self.step, self.since = self.set_aside
 
     def _on_loop_waiting(self, event: dict[str, Any]) -> None:
         self._end(event, "waiting")
@@ -115,6 +128,18 @@ class LoopState:
         self.attempts[version] = self.attempts.get(version, 0) + 1
         self.repairing = True
         self.reason = f"attempt {event.get('attempt')} failed: {event.get('summary')}"
+
+    def _on_repeat_started(self, event: dict[str, Any]) -> None:
+        seed = f", seed {event['seed']}" if _count(event, "seed") is not None else ""
+        self.repeating = f"{_version(event, 'version')}, repeat {event.get('number')} of {event.get('of')}{seed}"
+        self.reason, self.since = self.repeating, _text(event, "at")
+
+    def _on_repeat_done(self, event: dict[str, Any]) -> None:
+        self.repeating = self.reason = ""
+
+    def _on_repeat_failed(self, event: dict[str, Any]) -> None:
+        self.repeating = self.reason = ""
+        self.warnings.append(f"{event.get('version')}, {event.get('run')}: {event.get('summary')}")
 
     def _on_draft_started(self, event: dict[str, Any]) -> None:
         self.drafting = True

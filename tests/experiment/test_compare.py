@@ -13,10 +13,10 @@ from progtrain.engine.analysis.compare import noise
 from progtrain.engine.analysis.compare.noise import Interval
 from progtrain.engine.analysis.compare.pairs import measurer
 from progtrain.engine.analysis.measure.samples import PerSample
-from progtrain.engine.analysis.types import NOT_MEASURED
 from progtrain.engine.experiment import compare, results
 from progtrain.engine.experiment.compare import Difference
 from progtrain.engine.experiment.folder import ExperimentFolder
+from progtrain.engine.status.snapshot import NOT_MEASURED
 from tests.experiment.simulated import a_plan, add, grid, outcomes
 
 RANKS = "variables: {rank: [8, 16]}\n"

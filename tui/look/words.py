@@ -67,6 +67,7 @@ _HEADLINES: dict[Status, str] = {
     "drafting": "the advisor drafts",
     "authoring": "writing the next script",
     "reporting": "writing the report",
+    "repeating": "again with another seed",
     "waiting": "waiting for you",
     "runner gone": "the runner is gone",
     "orphan training": "trains without a runner",

@@ -77,8 +77,10 @@ def _source(workspace: Workspace, version: str) -> str:
 def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str, Comparison], str]:
     """As the engine's analysis works them out, for any two versions."""
     from progtrain.engine import comparable
-    from progtrain.engine.analysis.compare.pairs import compare as bootstrap
+    from progtrain.engine.analysis.compare.pairs import compare_runs
+    from progtrain.engine.analysis.compare.repeats import noise_between, runs_of
     from progtrain.engine.analysis.measure.samples import read_per_sample
+    from progtrain.engine.repeats import found as found_repeats
     from progtrain.engine.rules import rules
     from progtrain.engine.schema import EvalScore, Protocol, load
 
@@ -88,14 +90,20 @@ def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str,
             load(folder.protocol, Protocol)
         if why := comparable.why_not(workspace, version, base):
             return {}, f"{version} {why}: no verdict against {base}"
-        before, after = (read_per_sample(folder.per_sample) for folder in folders)
+        samples = [read_per_sample(folder.per_sample) for folder in folders]
         metrics = load(folders[1].eval_score, EvalScore).metrics
         seed = rules.load(workspace).seed
+        reported = {name: told for name in workspace.versions() if (told := found_repeats.reported(workspace, name))}
+        repeats = [found_repeats.of(workspace, name) for name in (base, version)]
     except ProgtrainError as error:
         return {}, f"no verdict: {str(error).splitlines()[0]}"
-    found = {}
+    before, after = (
+        runs_of(dict(reported.get(name, [{}])[0]), held, more)
+        for name, held, more in zip((base, version), samples, repeats, strict=True)
+    )
+    noise, found = noise_between(base, version, reported), {}
     for metric in metrics:
-        result = bootstrap(before, after, metric.name, metric.higher_is_better, seed, against=base)
+        result = compare_runs(before, after, metric.name, metric.higher_is_better, seed, against=base, noise_of=noise)
         # others fall back to the loss, which has a row of its own
         if result is not None and same(result.metric, metric.name):
             found[metric.name] = result

@@ -140,6 +140,7 @@ class CompareScreen(PaneScreen):
         if found is not None:
             text.append(f"  {self.other}: {clean_line(primary)} ").append(words.signed(found.delta))
             text.append(f" {found.verdict}", f"bold {verdict_colour(found.verdict)}")
+            text.append(f"  {found.seed_noise}", QUIET)
         if known and known.note:
             text.append(f"  {clean_line(known.note)}", QUIET)
         if self.problem:

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.metrics import canonical, higher_is_better
 from progtrain.engine.status.rows import read_external, told_of_external
-from progtrain.engine.status.snapshot import EXTERNAL, VersionView
+from progtrain.engine.status.snapshot import EXTERNAL, NOT_MEASURED, VersionView
 from progtrain.engine.trackers.imports_kept import Kept, kept
 from progtrain.engine.values import places
 from progtrain.engine.workspace import version_number
@@ -105,7 +105,9 @@ class LeaderboardScreen(BaseScreen):
         board.show_rows([self._row(row, decimals, model) for row in ordered], _columns(metrics, by))
         direction = "worst first" if self._reverse else "best first"
         showing = f'  "{self._filter}": {len(ordered)} of {len(snapshot.versions) + len(self._external)}'
-        board.border_title = as_text(f"leaderboard  sorted by {by}, {direction}{showing if self._filter else ''}")
+        title = f"leaderboard  sorted by {by}, {direction}{showing if self._filter else ''}"
+        unknown = any(row.seed_noise == NOT_MEASURED for row in snapshot.versions)
+        board.border_title = as_text(title + (f"  {NOT_MEASURED}" if unknown else ""))
 
     def _show_evidence(self, metric: str | None) -> None:
         state = (self._imported, metric, self._filter)

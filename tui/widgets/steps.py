@@ -138,7 +138,7 @@ def what_to_do(snapshot: Snapshot, since: datetime | None = None) -> str:
         case "runner gone":
             heard = f", last heard of{at}" if at else ""
             return f"the runner is gone{heard}: enter resumes, nothing is lost"
-        case "training" | "evaluating" if reason:
+        case "training" | "evaluating" | "repeating" if reason:
             # on a cluster: why it does not run yet
             return f"{words.headline(snapshot)}: {reason}"
         case "orphan training":

@@ -132,6 +132,11 @@ def action_note(view: VersionView | None) -> Text:
         facts.append(f"{view.attempts} attempts")
     if facts:
         text.append(f"\n{'  '.join(facts)}", style=QUIET)
+    if view.runs > 1:
+        mean, spread = words.metric_value(view.mean), words.metric_value(view.spread)
+        text.append(f"\n{view.runs} runs with other seeds: mean {mean}, sd {spread}", style=QUIET)
+    if view.seed_noise:
+        text.append(f"\nverdict: {clean_line(view.seed_noise)}", style=QUIET)
     for warning in view.warnings[:2]:
         text.append(f"\n{clean_line(warning)}", style=NEEDS_YOU)
     return text

@@ -133,6 +133,14 @@ def test_the_leaderboard(finished: Workspace, tmp_path: Path) -> None:
     assert "external model, mixed, not ranked: router 90 %, fallback 10 %" in shown
 
 
+def test_repeats(finished: Workspace, tmp_path: Path) -> None:
+    ws = Workspace(Path(shutil.copytree(finished.root, tmp_path / "copy")))
+    value = as_json(ws, "repeat", "v001", "--times", "1", "--json")
+    assert documented(value["schema"]).keys() <= check(value)
+    shown = progtrain(ws, "leaderboard").stdout
+    assert "v001: " in shown and "over 2 runs with other seeds" in shown
+
+
 def test_what_check_prints(plain: Workspace) -> None:
     value = json.loads(progtrain(plain, "check", "--json").stdout)
     assert value["ready"] is True

@@ -17,9 +17,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
     Written to Models/Report/workflow-log.md and workflow.csv, from the files of the workspace alone.
     """
     from progtrain.engine import values
-    from progtrain.engine.analysis.types import NOT_MEASURED
     from progtrain.engine.records import written
     from progtrain.engine.rules.rules import load
+    from progtrain.engine.status.snapshot import NOT_MEASURED
 
     ws = workspace(ctx)
     rules = load(ws)

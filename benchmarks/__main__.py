@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks import (
+    additions,
     advice,
     app,
     check_time,
@@ -25,6 +26,7 @@ ALL = {
     "status": status_time.main,
     "check": check_time.main,
     "draft": time_to_draft.main,
+    "additions": additions.main,
     "advice": advice.small,
     "experiments": experiments.main,
     "experiments-many": experiments.many,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -98,17 +99,20 @@ def nearest(
 
 def contained(texts: Sequence[str], others: Sequence[str]) -> dict[int, tuple[int, str]]:
     """Texts that hold nearly all three-word sequences of another: place -> place of the other, and why."""
+    sets = [_sequences(other) for other in others]
+    often = Counter(sequence for sequences in sets for sequence in sequences)
+    # a text that holds nearly all of them holds one of the rarest, whichever it lacks: only those are looked up
     index: dict[int, list[int]] = defaultdict(list)
-    sizes = []
-    for at, other_text in enumerate(others):
-        sequences = _sequences(other_text)
-        sizes.append(len(sequences))
-        for sequence in sequences if len(sequences) >= _LEAST else ():
-            index[sequence].append(at)
+    for at, sequences in enumerate(sets):
+        if len(sequences) >= _LEAST:
+            lacking = len(sequences) - ceil(CONTAINED * len(sequences))
+            for sequence in sorted(sequences, key=lambda one: (often[one], one))[: lacking + 1]:
+                index[sequence].append(at)
     result = {}
     for at, text in enumerate(texts):
-        shared = Counter(other for sequence in _sequences(text) for other in index.get(sequence, ()))
-        share, other = max(((count / sizes[one], one) for one, count in shared.items()), default=(0.0, 0))
+        own = _sequences(text)
+        maybe = {other for sequence in own for other in index.get(sequence, ())}
+        share, other = max(((len(own & sets[one]) / len(sets[one]), one) for one in maybe), default=(0.0, 0))
         if share >= CONTAINED:
             result[at] = (other, f"it holds {share:.0%} of that text's sequences of {_SEQUENCE} words")
     return result

@@ -15,6 +15,8 @@ from progtrain.engine.additions.tools.progtrain_additions_rows import Rows
 
 #: a model that has hardly learned anything takes no row for anything
 _LIKELY = 0.5
+#: of probabilities that are read from a table
+_ROUNDING = 1e-6
 
 
 def places(hard: Hard) -> list[int]:
@@ -29,7 +31,7 @@ def places(hard: Hard) -> list[int]:
     found = [
         (hard.of_given[at] - sure, at)
         for at, (given, said, sure) in enumerate(zip(hard.given, hard.said, hard.of_said, strict=True))
-        if said != given and said in usual and sure >= max(usual[said], _LIKELY)
+        if said != given and said in usual and sure >= max(usual[said] - _ROUNDING, _LIKELY)
     ]
     return [at for _, at in sorted(found)]
 

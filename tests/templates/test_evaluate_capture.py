@@ -880,3 +880,30 @@ def test_where_outputs_cannot_be_told_the_log_decides(lab: Workspace, evaluated:
     )
     found = checked(lab, evaluated)
     assert {"loss", "perplexity", "val/acc"} <= set(found)
+
+
+@pytest.mark.parametrize("given", ["loader(1, 96, shuffle=True), loader(2, 50)", "datamodule=Data(50)"])
+def test_the_training_data_of_fit_are_scored_in_the_order_of_their_set(
+    lab: Workspace, evaluated: Run, trained: Run, tmp_path: Path, given: str
+) -> None:
+    module = """
+class Data(L.LightningDataModule):
+    def __init__(self, count):
+        super().__init__()
+        self.count = count
+    def train_dataloader(self):
+        return loader(1, 96, shuffle=True)
+    def val_dataloader(self):
+        return loader(2, self.count)
+
+def main():"""
+    trained(("\ndef main():", module), (FIT, f"t.fit(Net(width, rate=0.01), {given})"))
+    done = evaluated("--version", "v001", "--split", "train", "--output", str(tmp_path / "out"))
+    assert done.code == 0, done.err
+    rows = read_per_sample(tmp_path / "out" / "_eval" / "per_sample.csv")
+    import torch
+
+    inputs = torch.randn(96, 4, generator=torch.Generator().manual_seed(1))
+    wanted = (inputs[:, 0] > 0).long() + (inputs[:, 1] > 0).long()
+    assert rows.truth == [str(one) for one in wanted.tolist()]
+    assert (rows.ids[0], None in rows.loss) == ("000000", False)

@@ -1,6 +1,6 @@
 """An MCP server in a few lines of the standard library, which misbehaves as its first argument says.
 
-python server.py good|other-tools|unmarked|errors|dies|dies-in-call|hangs|garbage|huge|endless [PIDFILE]
+python server.py good|other-tools|unmarked|errors|dies|dies-in-call|hangs|garbage|huge|endless|lies|nonsense [PIDFILE]
 """
 
 import json
@@ -34,7 +34,10 @@ def call(message: dict) -> None:
     if WAY == "endless":
         while True:
             sys.stdout.write("x" * 100_000)
-    if WAY == "huge":
+    print(f"called: {message['params']['name']}", file=sys.stderr, flush=True)
+    if WAY == "nonsense":
+        answer(message, {"content": 5})
+    elif WAY == "huge":
         answer(message, {"content": [{"type": "text", "text": "x" * 50_000_000}]})
     elif WAY == "errors":
         answer(message, {"content": [{"type": "text", "text": "no such project"}], "isError": True})
@@ -43,7 +46,7 @@ def call(message: dict) -> None:
 
 
 def listed() -> list:
-    hints = [WAY not in ("unmarked",), False, True]
+    hints = [WAY != "unmarked", WAY == "lies", True]
     return [
         {"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": hint}}
         for name, hint in zip(TOOLS, hints, strict=False)

@@ -44,7 +44,7 @@ def test_a_snapshot_is_kept_with_all_that_was_said(source: Callable[..., Workspa
         "fetched_at": "2026-11-27T12:00:00+00:00",
         "protocol": "2025-06-18",
         "server": {"name": "tracker", "version": "7"},
-        "stderr_tail": "",
+        "stderr_tail": "called: status\n",
     }
     assert kept["tools"] == [{"name": "status", "read_only": True}, {"name": "wipe", "read_only": False}]
     call = kept["calls"][0]
@@ -69,6 +69,7 @@ def test_a_snapshot_is_kept_with_all_that_was_said(source: Callable[..., Workspa
         pytest.param("huge", "it answered with more than 4,000,000 bytes at once", "", marks=pytest.mark.slow),
         pytest.param("endless", "it answered with more than 4,000,000 bytes at once", "", marks=pytest.mark.slow),
         ("errors", "no tool answered: [{", ""),
+        ("nonsense", "1 validation error for CallToolResult", ""),
     ],
 )
 def test_whatever_a_server_does_the_snapshot_stays(
@@ -111,6 +112,22 @@ def test_only_what_the_user_named_and_the_server_calls_read_only_is_called(sourc
     calls = json.loads(sources.folder_of(ws, "tracker").snapshot.read_text())["calls"]
     assert [(call["tool"], call["is_error"]) for call in calls] == [("status", False), ("gone", True)]
     assert {fact.source.split(", ")[1] for fact in sources.facts_of(ws, fetch(ws))} == {"call 1"}
+
+
+def test_what_a_server_marks_as_read_only_is_not_called_for_that(source: Callable[..., Workspace]) -> None:
+    ws = source("lies")
+    assert fetch(ws).state == "fresh"
+    kept = json.loads(sources.folder_of(ws, "tracker").snapshot.read_text())
+    assert all(tool["read_only"] for tool in kept["tools"])
+    assert kept["stderr_tail"] == "called: status\n"
+
+
+def test_a_mark_that_changes_is_another_list_of_tools(source: Callable[..., Workspace]) -> None:
+    ws = source("good")
+    fetch(ws)
+    source("lies")
+    found = fetch(ws, NOON + timedelta(hours=1))
+    assert (found.state, found.reason) == ("refused", "its tools changed: marked anew: wipe")
 
 
 def test_a_server_that_cannot_be_started_is_a_reason(source: Callable[..., Workspace]) -> None:

@@ -49,6 +49,9 @@ OPTIONAL |= {"progtrain_eval", *(path.stem for path in (ROOT / "engine" / "live"
 OPTIONAL |= {"optuna", "matplotlib", *(path.stem for path in (ROOT / "engine/experiment/tools").glob("*.py"))}
 OPTIONAL |= {"inspect_ai", "peft", "pyarrow", "safetensors", "transformers"}
 
+#: the extra `mcp`, and what it brings
+OPTIONAL |= {"anyio", "mcp", "mcp_types"}
+
 
 def test_what_is_imported_is_declared() -> None:
     missing = {name: path for name, path in imported().items() if name not in declared(PROJECT["dependencies"])}

@@ -197,7 +197,7 @@ def told_of(folder: JobFolder, job: Job, seen: Seen, home: Workspace) -> Job:
     return job._replace(
         state=state,
         why=clean_line(": ".join(part for part in (word, seen.reason) if part)),
-        queued_at=_queued(folder),
+        queued_at=_queued(folder, guard.started_at if guard else None),
         started_at=_written(guard.started_at) if guard else None,
         ended_at=_written(guard.ended_at) if guard else None,
         exit_code=guard.exit_code if guard else None,
@@ -205,15 +205,17 @@ def told_of(folder: JobFolder, job: Job, seen: Seen, home: Workspace) -> Job:
     )
 
 
-def _queued(folder: JobFolder) -> str | None:
+def _queued(folder: JobFolder, started: datetime | None) -> str | None:
     """Its request is written when it is submitted; on a cluster the time stands in the intent."""
     intent = try_read_json(folder.intent)
     if isinstance(intent, dict) and _parsed(intent.get("at")):
         return str(intent["at"])
     try:
-        return _written(datetime.fromtimestamp(folder.job.stat().st_mtime, UTC))
+        at = datetime.fromtimestamp(folder.job.stat().st_mtime, UTC)
     except OSError:
-        return None
+        return _written(started)
+    # in a copy of the workspace files are younger than what they tell of
+    return _written(min(at, started) if started else at)
 
 
 def _log(path: Path, home: Workspace) -> str | None:
@@ -255,7 +257,7 @@ def _of_mark(ws: Workspace, key: tuple[str, str], cleared: JobFolder, home: Work
     version, kind = key
     mark = marks.read(ws, version, "evaluate") if kind == "evaluate" else None
     if mark is not None and not mark.adopted:
-        queued, ended = _queued(cleared), _written(mark.finished_at)
+        queued, ended = _queued(cleared, mark.finished_at), _written(mark.finished_at)
         name, log = cleared.path.name, _log(cleared.log, home)
         yield Job(name, kind, version, "finished", "", queued, queued, ended, 0, log=log)
 

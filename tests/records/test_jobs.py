@@ -57,6 +57,14 @@ def test_each_job_of_a_finished_loop_has_a_row(finished: Workspace) -> None:
         assert job.queued_at and job.started_at and job.ended_at
 
 
+def test_in_a_copy_whose_files_are_younger_the_order_is_the_same(copied: Workspace) -> None:
+    before = [job.id for job in records.jobs(copied)]
+    os.utime(copied.job("v001-train-1").job)
+    assert [job.id for job in records.jobs(copied)] == before
+    job = one(copied, "v001-train-1")
+    assert job.queued_at == job.started_at
+
+
 def test_planned_is_what_a_dry_run_says(plain: Workspace) -> None:
     assert [(job.id, job.state) for job in ledger(plain)] == [("v001-train-1", "planned"), ("v001-evaluate", "planned")]
     assert not plain.own.exists()

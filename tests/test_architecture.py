@@ -253,8 +253,13 @@ def test_what_runs_in_the_users_interpreter_is_python_3_9(folder: str) -> None:
     assert wrong == []
 
 
-#: each is an extra, imported by commands of its own alone: never by the loop, `status` or the app
-EXTRAS = {"mcp": {"engine/agents/fetching.py", "engine/agents/server.py"}}
+#: each is an extra, imported by commands of its own alone, by a script in the interpreter that has it, or not at all:
+#: never by the loop, `status` or the app
+EXTRAS: dict[str, set[str]] = {
+    "mcp": {"engine/agents/fetching.py", "engine/agents/server.py"},
+    **{tool: {f"engine/trackers/tools/export_{tool}.py"} for tool in ("mlflow", "trackio", "wandb")},
+    **{tool: set() for tool in ("tensorboard", "tensorboardX")},
+}
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

@@ -15,6 +15,7 @@ from benchmarks import (
     live_cost,
     status_time,
     time_to_draft,
+    trackers,
     warm,
 )
 
@@ -30,6 +31,7 @@ ALL = {
     "advice": advice.small,
     "experiments": experiments.main,
     "experiments-many": experiments.many,
+    "trackers": trackers.main,
     "app": app.main,
     "soak": app.soak,
 }

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 _RELATIVE = 1e-9
+#: what may spell a number; a union written at its use would be made anew each time, and logs hold millions of numbers
+_SPELLING = (int, float, str)
 #: a metric below this is written as 3.1e-05
 _SMALLEST = 1e-4
 
@@ -34,7 +36,7 @@ def _same_numbers(one: float | None, other: float | None) -> bool:
 def number(value: object) -> float | None:
     """What a number or a text spells; None for what is no number."""
     try:
-        return float(value) if isinstance(value, int | float | str) else None
+        return float(value) if isinstance(value, _SPELLING) else None
     except (ValueError, OverflowError):
         return None
 

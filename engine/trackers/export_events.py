@@ -75,6 +75,8 @@ def _table() -> tuple[int, ...]:
 
 def varint(value: int) -> bytes:
     """A number in groups of seven bits; a negative one takes ten bytes, as protobuf has it."""
+    if 0 <= value <= 0x7F:
+        return bytes((value,))
     value &= 0xFFFFFFFFFFFFFFFF
     parts = bytearray()
     while value > 0x7F:

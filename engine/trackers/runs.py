@@ -261,18 +261,24 @@ def rows(run: Run) -> Iterator[Row]:
         return
     clock: Callable[[int], int] | None = None
     for step, epoch, values in _logged(run.log):
-        numbers, at = {}, None
-        for name, value in values:
-            if name.casefold() in _TIMES and (told := _of_time(value)) is not None:
-                at = told
-            else:
-                numbers[name] = value
+        numbers, at = _apart(values) if run.times == "log" else (dict(values), None)
         if not numbers:
             continue
         if at is None:
             clock = clock or _clock(run)
             at = clock(step)
         yield step, epoch, at, numbers
+
+
+def _apart(values: list[tuple[str, float]]) -> tuple[dict[str, float], int | None]:
+    """The time of a row, and its numbers without it."""
+    numbers, at = {}, None
+    for name, value in values:
+        if name.casefold() in _TIMES and (told := _of_time(value)) is not None:
+            at = told
+        else:
+            numbers[name] = value
+    return numbers, at
 
 
 def _logged(path: Path) -> Iterator[tuple[int, int | None, list[tuple[str, float]]]]:

@@ -177,8 +177,10 @@ def _find(wanted: Sequence[str], names: Sequence[str]) -> int | None:
 
 def _is_header(row: list[str]) -> bool:
     """No cell is a number, and one says step or epoch."""
-    lowered = {cell.strip().casefold() for cell in row}
-    return bool(lowered & {*_STEP, *_EPOCH}) and all(number(cell) is None for cell in row)
+    # of most rows the first cell tells that they are none
+    if any(number(cell) is not None for cell in row):
+        return False
+    return not {cell.strip().casefold() for cell in row}.isdisjoint((*_STEP, *_EPOCH))
 
 
 def _whole(row: list[str], index: int | None) -> int | None:

@@ -21,7 +21,7 @@ from progtrain.engine.files import write_bytes, write_json
 from progtrain.engine.text import clean_line
 from progtrain.engine.trackers import event_files, imports_csv, imports_kept, imports_sqlite, imports_wandb
 from progtrain.engine.trackers.imports_kept import NAME, RESERVED
-from progtrain.engine.trackers.imports_run import LONGEST_NAME, Imported, Series, opened
+from progtrain.engine.trackers.imports_run import LONGEST_NAME, MOST_POINTS_IN_ALL, Imported, Series, opened
 from progtrain.engine.workspace import Workspace
 
 #: what `progtrain import` takes -> what reads its runs
@@ -33,6 +33,8 @@ SOURCES: Mapping[str, Callable[[Path], Iterator[Imported]]] = {
     "csv": imports_csv.runs,
 }
 _MOST_RUNS = 500
+#: of all runs together, which are held until all are read
+_MOST_POINTS = 4 * MOST_POINTS_IN_ALL
 
 
 class Outcome(NamedTuple):
@@ -79,6 +81,9 @@ def _found(source: str, path: Path) -> tuple[list[Imported], list[str]]:
                 break
             else:
                 found.append(run)
+                if sum(one.kept for one in found) > _MOST_POINTS:
+                    for one in found:
+                        one.thin()
     except InputError as error:
         if not found:
             raise

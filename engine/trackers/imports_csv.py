@@ -15,7 +15,15 @@ from typing import BinaryIO
 
 from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.text import clean_line
-from progtrain.engine.trackers.imports_run import LONGEST_NAME, Imported, below, opened, with_hparams, within_time
+from progtrain.engine.trackers.imports_run import (
+    LONGEST_NAME,
+    MOST_POINTS_IN_ALL,
+    Imported,
+    below,
+    opened,
+    with_hparams,
+    within_time,
+)
 
 _STEPS = ("step", "global_step", "_step", "trainer/global_step", "iteration", "iter", "epoch")
 _TIMES = ("time", "timestamp", "wall_time", "wall time", "_timestamp", "created_at")
@@ -48,26 +56,37 @@ def _table(path: Path, name: str) -> list[Imported]:
         lines = _lines(file)
         header_line = next(lines, "")
         separator = max(_SEPARATORS, key=header_line.count)
-        header = [clean_line(cell).strip() for cell in next(csv.reader([header_line], delimiter=separator), [])]
+        header = [clean_line(cell).strip() for cell in _cells(header_line, separator)]
         places = _places(header)
-        try:
-            # line by line: no row of measurements needs several, and one without end would be held whole
-            for line in within_time(lines, first.note):
-                row = next(csv.reader([line], delimiter=separator), [])
-                called = row[places["run"]].strip() if places.get("run", len(row)) < len(row) else ""
-                if called not in found:
-                    if len(found) >= _MOST_RUNS:
-                        first.note(f"it holds more than {_MOST_RUNS} runs: the first ones are kept")
-                        continue
-                    found[called] = Imported(called[:LONGEST_NAME], "csv", [path]) if called else first
-                _take(found[called], header, places, row, name)
-        except csv.Error as error:
-            raise InputError(f"it is no table: {error}", fix="name a CSV file") from error
+        # line by line: no row of measurements needs several, and one without end would be held whole
+        for line in within_time(lines, first.note):
+            row = _cells(line, separator)
+            if not row:
+                if line.strip():
+                    first.note("lines that are no rows of a table are left out")
+                continue
+            called = row[places["run"]].strip() if places.get("run", len(row)) < len(row) else ""
+            if called not in found:
+                if len(found) >= _MOST_RUNS:
+                    first.note(f"it holds more than {_MOST_RUNS} runs: the first ones are kept")
+                    continue
+                found[called] = Imported(called[:LONGEST_NAME], "csv", [path]) if called else first
+                for run in found.values():
+                    run.most_points = MOST_POINTS_IN_ALL // len(found)
+            _take(found[called], header, places, row, name)
     with_hparams(first, path.parent)
     for run in found.values():
         for note in first.notes:
             run.note(note)
     return list(found.values()) or [first]
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """Empty for what is no row."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:

@@ -83,6 +83,7 @@ class Imported:
     started: float | None = None
     ended: float | None = None
     notes: list[str] = field(default_factory=list)
+    most_points: int = MOST_POINTS_IN_ALL
     _points: int = 0
 
     def point(self, metric: str, step: float, at: float | None, value: float) -> None:
@@ -91,14 +92,19 @@ class Imported:
             return
         series.add(step, math.nan if at is None else at, value)
         self._points += 1
-        if self._points > MOST_POINTS_IN_ALL:
-            if self._kept() > MOST_POINTS_IN_ALL * 3 // 4:
-                for one in self.series.values():
-                    one.thin()
-            self._points = self._kept()
+        if self._points > self.most_points:
+            if self.kept > self.most_points * 3 // 4:
+                self.thin()
+            self._points = self.kept
 
-    def _kept(self) -> int:
+    @property
+    def kept(self) -> int:
+        """How many points it holds."""
         return sum(len(one.steps) for one in self.series.values())
+
+    def thin(self) -> None:
+        for one in self.series.values():
+            one.thin()
 
     def again(self, step: float) -> None:
         """A training that began again there: what stands at this step and after it does not count."""

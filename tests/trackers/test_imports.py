@@ -171,8 +171,9 @@ def test_tables(ws: Workspace, tmp_path: Path, text: str, final: dict[str, Any],
 
 def test_a_table_of_several_runs_and_settings_beside_it(ws: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "all.csv"
-    path.write_text("version,step,loss\nv001,0,0.5\nv002,0,0.4\nv001,1,0.3\n")
-    outcomes, _ = imports.take_in(ws, "csv", path)
+    path.write_text("version,step,loss\nv001,0,0.5\nv002,0,0.4\n\nv001,1,0.3\n\n")
+    outcomes, problems = imports.take_in(ws, "csv", path)
+    assert problems == []
     assert [(outcome.name, outcome.run["final"]) for outcome in outcomes] == [
         ("v001", {"loss": 0.3}),
         ("v002", {"loss": 0.4}),
@@ -182,6 +183,17 @@ def test_a_table_of_several_runs_and_settings_beside_it(ws: Workspace, tmp_path:
     (logs / "metrics.csv").write_text("step,loss\n0,0.5\n")
     (logs / "hparams.yaml").write_text("learning_rate: 3e-4\nmodel:\n  width: 8\n")
     assert told(ws, one(ws, "csv", logs))["params"] == {"learning_rate": 0.0003, "model.width": 8}
+
+
+@pytest.mark.parametrize("line", ["0.5\r0.4,1", "2," + "x" * 200_000])
+def test_a_line_that_is_no_row_is_left_out_and_said(ws: Workspace, tmp_path: Path, line: str) -> None:
+    path = tmp_path / "run.csv"
+    path.write_bytes(f"step,loss\n0,0.5\n{line}\n1,0.25\n".encode())
+    run = told(ws, one(ws, "csv", path))
+    assert run["points"] == 2 and run["notes"] == ["lines that are no rows of a table are left out"]
+    path.write_bytes(line.encode())
+    with pytest.raises(InputError, match="no column says at which step"):
+        imports.take_in(ws, "csv", path)
 
 
 # files that are damaged, cut off, or made to do harm

@@ -13,6 +13,7 @@ from progtrain.tui.screens.compare import CompareScreen
 from progtrain.tui.screens.edit import EditScreen
 from progtrain.tui.widgets.diff import DiffView
 from progtrain.tui.widgets.document import Document
+from progtrain.tui.widgets.key_line import KeyLine
 from progtrain.tui.widgets.picture import PictureView
 from progtrain.tui.widgets.row_list import RowList
 from progtrain.tui.widgets.versions import VersionTable
@@ -99,6 +100,7 @@ async def test_imported_runs_are_listed_beside_the_leaderboard_and_nothing_of_a_
         assert "neither ranked nor compared" in str(board.border_title)
         line = board.line(0, 79).plain
         assert "b-first-try" in line and "wandb" in line and "0.5000" in line and "learning_rate" in line
+        assert "Sort" not in str(app.screen.query_one(KeyLine).render())
         await pilot.press("j", "space", "p", "enter", "o")
         assert not app.model.marked and app.current_mode == "leaderboard" and app.screen.query("#board")
         await pilot.press("y")

@@ -26,7 +26,7 @@ def columns(metric: str | None) -> list[Column]:
         Column(shorten(clean_line(metric or "metric"), 14), "right"),
         Column("points", "right", spare=2),
         Column("imported", spare=3),
-        Column("settings", stretch=True, spare=1),
+        Column("settings", stretch=True),
     ]
 
 

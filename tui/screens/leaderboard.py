@@ -156,21 +156,22 @@ class LeaderboardScreen(BaseScreen):
 
     # keys
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Imported runs have no order but that of their names, and are no versions."""
+        return not self._evidence or action not in ("sort", "reverse", "mark", "samples")
+
     def action_evidence(self) -> None:
         self._evidence, self._filter = not self._evidence, ""
+        self.refresh_bindings()
         self.refresh_view()
 
     def action_sort(self, by: int) -> None:
-        if self._evidence:
-            return
         keys = self.sort_keys(self.model)
         self._sort = (self._sort + by) % len(keys)
         self._reverse = False
         self._remember(keys)
 
     def action_reverse(self) -> None:
-        if self._evidence:
-            return
         self._reverse = not self._reverse
         self._remember(self.sort_keys(self.model))
 
@@ -202,7 +203,7 @@ class LeaderboardScreen(BaseScreen):
 
     def action_samples(self) -> None:
         key = self.query_one("#board", RowList).key
-        if key and not self._evidence:
+        if key:
             self.host.show_sample(key, None)
 
     def action_copy(self) -> None:

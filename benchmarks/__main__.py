@@ -13,6 +13,7 @@ from benchmarks import (
     evaluate,
     experiments,
     live_cost,
+    noise,
     status_time,
     time_to_draft,
     trackers,
@@ -32,6 +33,7 @@ ALL = {
     "experiments": experiments.main,
     "experiments-many": experiments.many,
     "trackers": trackers.main,
+    "noise": noise.main,
     "app": app.main,
     "soak": app.soak,
 }

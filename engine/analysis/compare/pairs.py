@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from progtrain.engine import metrics
-from progtrain.engine.analysis.compare.noise import RESAMPLES, Spread, difference_draws, interval
+from progtrain.engine.analysis.compare.noise import RESAMPLES, Spread, carried_on, difference_draws, interval
 from progtrain.engine.analysis.compare.statistics import HOW, statistic_of
 from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.analysis.types import Comparison, Verdict
@@ -45,6 +45,8 @@ class Noise(NamedTuple):
     spread: Spread
     #: the version, or versions, whose runs told it
     told_by: str
+    #: by versions that are not compared themselves
+    carried: bool = False
 
 
 def compare(
@@ -85,7 +87,7 @@ def compare_runs(
     # sums in another order differ in their last bits: equal predictions must give exactly zero
     dust = 1e-10 * largest
     share = math.sqrt(1 / runs[0] + 1 / runs[1])
-    spread = known.spread if known else None
+    spread = None if known is None else carried_on(known.spread) if known.carried else known.spread
     delta = 0.0 if abs(delta) <= dust else delta
     _, low, high, _ = interval(delta, found.draws, spread, share, dust, seed)
     told = {"noise_sd": known.spread[0], "noise_freedom": known.spread[1], "noise_from": known.told_by} if known else {}

@@ -37,7 +37,7 @@ def noise_between(a: str, b: str, reported: Reported) -> Callable[[str], Noise |
             spread = spread_of([_values(metric, reported.get(version, ())) for version in versions])
             if spread is not None:
                 told = [v for v in versions if len(_values(metric, reported.get(v, ()))) > 1]
-                return Noise(spread, " and ".join(told))
+                return Noise(spread, " and ".join(told), carried=not {a, b} & {*told})
         return None
 
     return noise

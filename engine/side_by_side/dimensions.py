@@ -34,8 +34,10 @@ def find(models: dict[str, PerSample], ids: Sequence[str], columns: Sequence[str
     first = next(iter(models.values()))
     truth = {i: first.truth[first.row[i]] for i in ids}
     if all(one.is_classification for one in models.values()):
-        names = sorted(set(truth.values()), key=_natural)
-        return [_class(name, [i for i in ids if truth[i] == name], models) for name in names]
+        members: dict[str, list[str]] = {}
+        for i in ids:
+            members.setdefault(truth[i], []).append(i)
+        return [_class(name, members[name], models) for name in sorted(members, key=_natural)]
     numbers = {i: found for i in ids if (found := _numbers(truth[i]))}
     width = {len(found) for found in numbers.values()}
     if len(numbers) < len(ids) or len(width) != 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -76,7 +78,7 @@ def write(found: Result, into: Path) -> tuple[list[Path], str]:
     names = [side.name for side in found.sides if side.name in {name for d in found.dimensions for name in d.values}]
     files = {"comparison.csv": as_csv(list(_csv(found)))}
     if found.common:
-        files["per_sample.csv"] = as_csv(list(_samples(found)))
+        files["per_sample.csv"] = _samples(found)
     missing = radar.why_none(found.dimensions)
     if not missing:
         files["radar.svg"] = radar.svg(found.dimensions, names)
@@ -116,19 +118,24 @@ def _csv(found: Result) -> Iterator[dict[str, Any]]:
             }
 
 
-def _samples(found: Result) -> Iterator[dict[str, Any]]:
+def _samples(found: Result) -> str:
     """Rows are samples; of each model its answer and what came of it."""
     held = [(side.name, side.samples) for side in found.sides if side.samples is not None and not side.refused]
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["sample_id", "truth", *(f"{what} {name}" for name, _ in held for what in _OF_SAMPLES)])
     for sample in found.common:
-        row: dict[str, Any] = {"sample_id": sample, "truth": held[0][1].truth[held[0][1].row[sample]]}
-        for name, samples in held:
+        first = held[0][1]
+        cells = [sample, first.truth[first.row[sample]]]
+        for _, samples in held:
             at = samples.row[sample]
-            columns = ((what, getattr(samples, what)) for what in _OF_SAMPLES)
-            told = {what: column[at] if column else None for what, column in columns}
-            right = told["correct"]
-            told["correct"] = None if right is None else int(right)
-            row |= {f"{what} {name}": value for what, value in told.items()}
-        yield row
+            cells += [_sample_cell(column[at]) if (column := getattr(samples, what)) else "" for what in _OF_SAMPLES]
+        table.writerow(cells)
+    return out.getvalue()
+
+
+def _sample_cell(value: str | float | None) -> str:
+    return "" if value is None else str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def markdown(found: Result, missing: str = "") -> list[str]:

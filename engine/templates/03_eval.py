@@ -286,7 +286,7 @@ def evaluate_samples(
 ) -> Evaluation:
     to_show = set(drawn(samples.ids, job.shown, job.seed))
     with torch.inference_mode():
-        answers = all_answers(model, samples.raws, BATCH)
+        answers = all_answers(model, samples.raws, BATCH, some=job.external)
         latency = median_latency(model, samples.raws, WARM_UP, LATENCY_SAMPLES)
         if job.external:
             mark_unknown(answers, samples.targets, judge.names)

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from progtrain.engine.cli.main import main
+from progtrain.engine.repeats.found import script_sha256
 from progtrain.engine.workspace import VersionFolder, Workspace
 from progtrain.tui.reading.documents import read_report
 from tests.cli.test_json import check
@@ -123,6 +124,33 @@ def test_each_is_compared_with_the_first_and_all_of_it_is_written(ws: Workspace,
     )  # fmt: skip
     again = told("v001", "v002")
     assert Path(again["files"][0]).parent != Path(value["files"][0]).parent
+
+
+def test_repeats_of_a_version_widen_the_interval(ws: Workspace, model: Model, told: Told) -> None:
+    model("v001", right_in(0.5))
+    model("v002", right_in(0.7))
+    assert line(told("v001", "v002"), "v002")["verdict"] == "better"
+    for number, share in enumerate((0.3, 0.8), start=1):
+        folder = ws.repeat("v002", f"r{number}")
+        folder.per_sample.parent.mkdir(parents=True)
+        folder.per_sample.write_bytes(model("external/made", right_in(share)).per_sample.read_bytes())
+        metrics = [{"name": "accuracy", "value": share, "higher_is_better": True}]
+        kept = {"run": f"r{number}", "state": "finished", "seed": number, "metrics": metrics}
+        kept |= {"script_sha256": script_sha256(ws, "v002"), "evaluator_sha256": "e", "data_sha256": "d"}
+        folder.result.write_text(json.dumps(kept))
+    found = line(told("v001", "v002"), "v002")
+    assert found["delta"] == pytest.approx(0.1)
+    assert found["verdict"] == "within noise"
+    assert found["note"] == "seed noise 0.26 from 3 runs of v002"
+
+
+def test_an_error_in_numbers_is_how_far_off_an_answer_is(ws: Workspace, model: Model, told: Told) -> None:
+    """In tables of another evaluator's own."""
+    for name in ("v001", "v002"):
+        folder = model(name, right_in(0.5))
+        rows = [f"s{n},{n},{n + 1},,1,0.5" for n in range(40)]
+        folder.per_sample.write_text("sample_id,truth,prediction,correct,loss,error\n" + "\n".join(rows) + "\n")
+    assert [one["answered"] for one in told("v001", "v002")["models"]] == [None, None]
 
 
 def test_a_model_with_a_fallback_gets_no_verdict(model: Model, told: Told) -> None:

@@ -222,6 +222,19 @@ def test_a_model_with_a_fallback_is_mixed_and_not_ranked(
     assert board[3].endswith('"mixed: router 90 %, fallback 10 %"')
 
 
+def test_a_main_part_that_knows_of_no_missing_answers_is_given_none(
+    toy: Workspace, put: Put, evaluated: Run, theirs: Write
+) -> None:
+    """Of an earlier workspace, where the modules beside it were written anew."""
+    put(script=WORDS)
+    theirs("def predict(text): return None if text[-1] == '3' else 'odd'")
+    text = toy.eval_script.read_text()
+    assert "BATCH, some=job.external)" in text
+    toy.eval_script.write_text(text.replace(", some=job.external)", ")"))
+    done = evaluated("--external", "theirs")
+    assert (done.code, "it answers with nothing" in done.err) == (1, True)
+
+
 def test_a_checkpoint_answers_for_itself(toy: Workspace, rules: Put, evaluated: Run) -> None:
     assert evaluated("--version", "v001").code == 0
     folder = toy.version("v001")

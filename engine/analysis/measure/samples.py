@@ -105,7 +105,8 @@ def _columns(rows: list[dict[str, str]], names: list[str]) -> PerSample:
         confidence=numbers("confidence"),
         parts={name.removeprefix(_PART): numbers(name) for name in names if name.startswith(_PART)},
         served_by=texts("served_by") if "served_by" in names else [],
-        error=texts("error") if "error" in names else [],
+        # alone it may be how far off an answer is
+        error=texts("error") if "error" in names and "served_by" in names else [],
     )
 
 

@@ -43,11 +43,11 @@ def texts(targets: Sequence[Any], answers: Sequence[Answer], names: Sequence[str
     return all(isinstance(value, str) for value in (*targets, *said)) and not set(targets) <= set(names or [])
 
 
-def check(answers: Sequence[Answer], where: str = "") -> None:
+def check(answers: Sequence[Answer], where: str = "", some: bool = True) -> None:
     """Raises `EvalError` where every sample fails: that is a mistake to correct, and no result. A model that answers
-    with nothing, without any complaint, has one: `answered` is 0.
+    with nothing, without any complaint, has one: `answered` is 0. Not `some`: it has to say something too.
     """
-    if answers and all(answer.error and answer.error != NOTHING for answer in answers):
+    if answers and all(answer.error and (answer.error != NOTHING or not some) for answer in answers):
         raise EvalError(f"{where}{answers[0].error}")
 
 

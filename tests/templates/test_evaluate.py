@@ -297,7 +297,7 @@ def test_regression_has_no_right_and_wrong_but_parts(toy: Workspace, evaluated: 
     evaluated("--version", "v001")
     with toy.version("v001").per_sample.open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["sample_id", "truth", "prediction", "correct", "loss", "part__rmse"]
+    assert list(rows[0]) == ["sample_id", "truth", "prediction", "correct", "loss", "part__rmse", "served_by", "error"]
     assert {row["correct"] for row in rows} == {""}
     assert {row["part__rmse"] for row in rows} == {"0.25"}
 

@@ -142,8 +142,17 @@ def _inputs(ws: Workspace, version: str, base: str | None) -> Iterable[str]:
         yield from _hashed(f"{data}/train", spec["train_sha256"])
     else:
         yield from _hashed(data, spec.get("data_sha256"))
+    yield from _additions(ws, spec)
     yield from _hashed(f"{data}/{protocol.get('split') or 'valid'}", protocol.get("data_sha256"))
     yield from _hashed(ws.eval_script.name, protocol.get("evaluator_sha256"))
+
+
+def _additions(ws: Workspace, spec: Mapping[str, Any]) -> Iterable[str]:
+    """Rows that it trained with besides, as `spec.json` names them."""
+    named, hashes = spec.get("additions"), spec.get("additions_sha256")
+    place = ws.relative(ws.additions(str(spec.get("dataset_id") or "")))
+    for name in named if isinstance(named, list) else ():
+        yield from _hashed(f"{place}/{clean_line(name)}", hashes.get(name) if isinstance(hashes, dict) else hashes)
 
 
 def _output(ws: Workspace, version: str) -> Iterable[str]:

@@ -73,6 +73,13 @@ def test_who_decided_what_and_from_which_files(finished: Workspace) -> None:
     assert used["02_train_v001.py"] == sha256(finished.script("v001"))
 
 
+def test_rows_that_it_trained_with_besides_are_inputs(copied: Workspace) -> None:
+    path = copied.version("v002").spec
+    spec = json.loads(path.read_text())
+    path.write_text(json.dumps({**spec, "additions": ["a001"], "additions_sha256": {"a001": "abc"}}))
+    assert "dataset/additions/toy_v1/a001@abc" in cycles(copied)[1].inputs
+
+
 def test_every_path_is_there_and_every_command_makes_the_same_again(copied: Workspace) -> None:
     for cycle in cycles(copied):
         for entry in cycle.evidence:

@@ -156,7 +156,7 @@ def put(ws: Workspace, made: Path) -> Addition:
         raise taken
     with storage_errors(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _clear(target.parent)
+        clear(target.parent, ".a[0-9]*")
         whole = Path(tempfile.mkdtemp(prefix=f".{addition.name}.", dir=target.parent))
         try:
             shutil.copytree(made, whole, symlinks=True, dirs_exist_ok=True)
@@ -184,9 +184,9 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _clear(place: Path) -> None:
-    """What processes left that were ended while they wrote."""
-    now = max((path.stat().st_mtime for path in place.iterdir()), default=0.0)
-    for path in place.glob(".a[0-9]*"):
-        if now - path.stat().st_mtime > _OLD:
+def clear(place: Path, *patterns: str) -> None:
+    """What processes left that were ended while they wrote, an hour and more before what lies there newest."""
+    changed = {path: path.lstat().st_mtime for path in place.iterdir()}
+    for path in (path for pattern in patterns for path in place.glob(pattern)):
+        if max(changed.values()) - changed.get(path, 0.0) > _OLD:
             shutil.rmtree(path, ignore_errors=True)

@@ -15,6 +15,7 @@ from progtrain.engine.workspace import Workspace
 
 #: more bytes are not read, more multiplications not done, where somebody waits
 _BYTES, _WORK = 64 * 1024 * 1024, 2e10
+_ROWS, _PICTURES = 100_000, 5000
 #: of a clean split about one row in a hundred is as near to a training row as the limit says; of texts fewer
 _MANY, _SHARE, _SHARE_OF_TEXTS = 3, 0.05, 0.02
 _NAMED = 3
@@ -77,8 +78,11 @@ def _few(pairs: Mapping[str, str]) -> str:
 
 
 def look(ws: Workspace, dataset_id: str) -> list[Leaks]:
-    """Of validation and test rows. Raises `InputError` where the format is not known."""
+    """Of validation and test rows. Raises `InputError` where the format is not known, or there are too many rows."""
     train = splits.train(ws, dataset_id)
+    most = _PICTURES if "picture" in train.kinds.values() else _ROWS
+    if len(train) > most:
+        raise InputError(f"there are more than {most:,} training rows")
     try:
         content = dict(zip(digests(train, ws.root), train.ids, strict=True))
         return [_of(ws, name, rows, train, content) for name, rows in splits.held_out(ws, dataset_id, train).items()]

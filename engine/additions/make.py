@@ -60,12 +60,13 @@ def choose(
     Raises `InputError`, `StepFailed`.
     """
     train = splits.train(ws, dataset_id)
-    regression = splits.is_regression(train, prepared_data.read_stats(ws.stats(dataset_id)))
     others = sum(len(folders.read(ws, dataset_id, name)) for name in already)
     counts = plan.counts(wanted, len(train), others)
     ways, hook = _ways(ws, version, wanted, splits.kind_of(train), counts)
     scores = ws.version(version)
     samples, source = read_per_sample(scores.per_sample), ws.relative(scores.per_sample)
+    stated = splits.is_regression(train, prepared_data.read_stats(ws.stats(dataset_id)))
+    regression = stated or not samples.is_classification
     told, by, filled = focus.chosen(wanted, samples, source, regression)
     if wanted.hard_by == "training_loss":
         found = hard.by_training(ws, version, train, run)
@@ -213,6 +214,7 @@ def _stage(ws: Workspace, dataset_id: str, choice: Choice) -> Iterator[Path]:
     """A folder like the workspace, with the training split and what is common to all, and nothing else of the data."""
     with storage_errors(ws.making):
         ws.making.mkdir(parents=True, exist_ok=True)
+        folders.clear(ws.making, "stage-*", "new-*", "dry-*")
         stage = Path(tempfile.mkdtemp(prefix="stage-", dir=ws.making))
     try:
         data = stage / ws.relative(ws.data(dataset_id))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine import prepared_data
+from progtrain.engine import prepared_data, values
 from progtrain.engine.additions.folder import AdditionFolder
 from progtrain.engine.additions.tools.progtrain_additions_rows import FormatError, Rows, is_picture, read
 from progtrain.engine.errors import InputError
@@ -67,7 +67,8 @@ def is_regression(rows: Rows, stats: Mapping[str, Any]) -> bool:
     stated = (prepared_data.task_in(stats) or "").casefold()
     if stated:
         return "regress" in stated
-    return all(isinstance(label, float) for label in rows.labels) and any(label % 1 for label in rows.labels)
+    numbers = [values.number(label) for label in rows.labels]
+    return all(value is not None for value in numbers) and any((value or 0) % 1 for value in numbers)
 
 
 def kind_of(rows: Rows) -> str:

@@ -66,6 +66,7 @@ def started(ws: Workspace, names: tuple[str, str]) -> None:
     ws.stats(DATASET).write_text(json.dumps({"task_type": "classification", "class_names": list(names)}))
     ws.script("v001").write_text("DATASET_ID = 'made'\n")
     evaluated(ws, [[f"valid-{at}", str(at % 2)] for at in range(24)])
+    ws.version("v001").protocol.write_text(json.dumps({"class_names": list(names)}))
     lines = ["sample_id,truth,prediction,correct,loss,confidence"]
     for at in range(24):
         truth, said = names[at % 2], names[0 if at % 6 == 1 else at % 2]
@@ -246,3 +247,21 @@ def test_most_wrong_labels_are_found_and_few_right_ones_doubted(tmp_path: Path) 
     right = len(set(found) & set(wrong))
     assert right >= 0.6 * 67
     assert right >= 0.8 * len(found)
+
+
+def test_ids_that_are_numbers_stay_numbers(ws: Workspace) -> None:
+    drawn = np.random.default_rng(5)
+    for at, (split, count) in enumerate((("train", 60), ("valid", 24))):
+        ws.split(DATASET, split).mkdir(parents=True)
+        labels = np.arange(count) % 2
+        columns = {
+            "id": np.arange(count, dtype=np.int32) + 1000 * at,
+            "x": drawn.normal(labels[:, None], 0.3, (count, 3)),
+        }
+        np.savez(ws.split(DATASET, split) / "rows.npz", **columns, y=labels)
+    started(ws, ("left", "right"))
+    addition = made(ws)
+    rows = splits.of_addition(addition.folder, splits.train(ws, DATASET), ws.root)
+    assert rows.columns["id"].dtype == np.int32
+    assert rows.ids == [row["id"] for row in addition.manifest["rows"]]
+    assert min(map(int, rows.ids)) > 10**9

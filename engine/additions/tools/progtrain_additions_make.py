@@ -155,6 +155,8 @@ class Maker:
 
     def stacked(self, key, values):
         kind = self.train.columns[key].dtype.kind
+        if key == self.train.id_name and kind in "iu":
+            return np.array(values, dtype=self.train.columns[key].dtype)
         # texts are as long as they need to be; numbers that are of another type now are told by the check
         return np.array(values) if kind in "US" else np.stack(values) if values else self.train.columns[key][:0]
 

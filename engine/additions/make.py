@@ -299,7 +299,8 @@ def _checked(
     if len(kept) < plan.LEAST:
         few = "; ".join(f"{one['row']}: {one['reason']}" for one in report.dropped[:_NAMED])
         reason = f"only {len(kept)} of {len(made)} rows are not validation or test rows in disguise: {few}"
-        raise InputError(reason, place="augment", fix="choose another focus; progtrain check looks at the split itself")
+        fix = f"ask for more rows, so that {plan.LEAST} stay, or choose another focus"
+        raise InputError(reason, place="augment", fix=fix)
     if gone:
         _leave(chosen(rows, kept), folder, gone)
     return report, [made[at] for at in kept]

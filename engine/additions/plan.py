@@ -24,6 +24,8 @@ NUMBERS: dict[str, dict[str, float]] = {"jitter": {"amount": 0.05}}
 #: `augment(raw, target, rng)` in 05_augment.py or in the version's script
 OWN = "own"
 WAYS = (*PICTURES, *NUMBERS, OWN)
+#: where the usual shares of a small training split would be less
+_FEW = {"augment": 13, "replay": 3}
 HARD_BY = ("training_loss", "out_of_fold")
 
 
@@ -70,7 +72,7 @@ def counts(plan: Plan, base: int, already: int = 0) -> dict[str, int]:
     """
     found = {"base": base, "augment": round(plan.augment * base), "replay": round(plan.replay * base)}
     if {"augment": plan.augment, "replay": plan.replay} == SHARES and sum(found.values()) - base < LEAST:
-        found |= {"augment": LEAST - LEAST // 5, "replay": LEAST // 5}  # nobody asked for so few
+        found |= _FEW  # nobody asked for so little, and some may be dropped
     wanted = found["augment"] + found["replay"]
     if already + wanted > MOST * base:
         with_others = f" with the {already} rows of other additions" if already else ""

@@ -59,7 +59,7 @@ def model(
         f"# {shortened(run.project)} {run.version}",
         f"{TODO}: what the model is for, in a sentence or two.",
         "## Results",
-        _results(ws, score, measured),
+        _results(ws, run.version, score, measured),
         *_test(ws, run.version),
         "## Intended use",
         _bullets(
@@ -155,7 +155,7 @@ def _over_seeds(runs: Sequence[float]) -> tuple[float, float, int] | None:
     return mean, (sum((value - mean) ** 2 for value in runs) / (len(runs) - 1)) ** 0.5, len(runs)
 
 
-def _results(ws: Workspace, score: EvalScore, measured: Mapping[str, _Sure]) -> str:
+def _results(ws: Workspace, version: str, score: EvalScore, measured: Mapping[str, _Sure]) -> str:
     primary = goal.primary_metric(goal.read(ws))
     ordered = sorted(score.metrics, key=lambda metric: not metrics.same(metric.name, primary))
     rows = []
@@ -170,6 +170,9 @@ def _results(ws: Workspace, score: EvalScore, measured: Mapping[str, _Sure]) -> 
             [shortened(metric.name), better, "no number" if value is None else values.metric(value), told, over]
         )
     said = f"On {score.num_samples} validation samples of `{shortened(score.dataset_id)}`, by `03_eval.py`."
+    protocol = try_read_json(ws.version(version).protocol)
+    if isinstance(protocol, dict) and protocol.get("reported"):
+        said = "As the training script itself reported them: nobody else has measured them."
     kept = "Versions were chosen by these samples, so that other samples may score lower. "
     how = "The interval is 95 %, over resampled samples; the mean over seeds is with its standard deviation."
     return f"{said}\n\n{table(['metric', 'better', 'value', '95 % interval', 'over seeds'], rows)}\n\n{kept}{how}"

@@ -70,6 +70,13 @@ def test_metrics_have_their_intervals_where_these_say_something(finished: Worksp
     assert told["loss"]["args"]["seeds"] == "seed noise not measured"
 
 
+def test_numbers_that_the_script_reported_are_called_so(finished: Workspace) -> None:
+    path = finished.version("v002").protocol
+    path.write_text(json.dumps({**json.loads(path.read_text()), "reported": True}))
+    card = (publish(finished, "v002").folder / "README.md").read_text()
+    assert "As the training script itself reported them" in card and "by `03_eval.py`." not in card
+
+
 def test_repeats_give_mean_and_deviation(finished: Workspace) -> None:
     protocol = json.loads(finished.version("v002").protocol.read_text())
     for name, loss in (("r1", 0.10), ("r2", 0.11)):

@@ -45,7 +45,6 @@ def long_trainings(folder: Path) -> Workspace:
         if step % _EVERY == _EVERY - 1:
             rows.append(f"{step // _EVERY},{step},,{1 / (step + 3):.17g}")
     log = "\n".join(rows) + "\n"
-    looks = "".join(json.dumps({"t": 1795761769 + step / 80, "step": step}) + "\n" for step in range(0, STEPS + 1, 25))
     for number in range(1, VERSIONS + 1):
         version = version_id(number)
         if not ws.script(version).exists():
@@ -53,7 +52,9 @@ def long_trainings(folder: Path) -> Workspace:
             shutil.copytree(ws.version("v002").path, ws.version(version).path)
             shutil.copytree(ws.mark("v002", "train").parent, ws.mark(version, "train").parent)
         (ws.version(version).path / "logs/version_0/metrics.csv").write_text(log)
-        ws.live(version).write_text(looks)
+        begun = 1795761769 + 3600 * number
+        looks = (json.dumps({"t": begun + step / 80, "step": step}) for step in range(0, STEPS + 1, 25))
+        ws.live(version).write_text("\n".join(looks) + "\n")
     return ws
 
 

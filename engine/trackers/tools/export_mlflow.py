@@ -73,7 +73,13 @@ def _answers(uri: str) -> None:
 
 
 def _experiment(client: Any, request: dict[str, Any]) -> str:
-    there = client.get_experiment_by_name(request["project"])
+    try:
+        there = client.get_experiment_by_name(request["project"])
+    except Exception as error:
+        if not request["network"]:
+            raise
+        reason = f"{request['to']} does not answer as a server of MLflow does: {error}"
+        raise Refused(reason, "see that it is one and at work, or write into a file: --to mlflow.db") from error
     if there is not None:
         return str(there.experiment_id)
     # a server knows itself where artifacts belong
@@ -143,6 +149,8 @@ def _into_file(path: str, there: str, found: Iterator[list[Metric]]) -> Iterator
             yield from found
             return
         insert = "INSERT OR IGNORE INTO metrics ({}) VALUES (?, ?, ?, ?, ?, ?)".format(", ".join(_COLUMNS))
+        # its index is by name and time, not by run: pages of it are written again and again where they do not fit
+        store.execute("PRAGMA cache_size = -131072")
         with store:
             for points in found:
                 store.executemany(insert, (_stored(there, *point) for point in _but_latest(points, latest)))

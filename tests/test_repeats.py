@@ -18,6 +18,8 @@ from progtrain.engine.loop import runner
 from progtrain.engine.repeats import found
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
+from tests.cli.commands import progtrain
+from tests.experiment.conftest import carried_out
 
 
 def run(ws: Workspace, **options: Any) -> int:
@@ -216,3 +218,64 @@ def test_a_loop_is_where_it_was_after_repeats(plain: Workspace, edit_rules: Call
     assert (after.status, after.step, after.reason) == (before.status, before.step, before.reason)
     assert [row.runs for row in after.versions] == [1, 2]
     assert after.versions[1].seed_noise.endswith("from 2 runs of v002")
+
+
+def trained_again(ws: Workspace) -> None:
+    assert progtrain(ws, "step", "train", "--version", "v001").returncode == 0
+    assert run(ws, until="evaluate") == 0
+
+
+def test_a_training_before_counts_where_the_seed_alone_was_edited(scored: Workspace) -> None:
+    first = found.reported(scored, "v001")[0]
+    replace(scored.script("v001"), "SEED = 42", "SEED = 7")
+    trained_again(scored)
+    (before,) = found.of(scored, "v001")
+    assert (before.name, before.seed, before.metrics) == ("before-1", 42, first)
+    assert before.per_sample is not None and before.per_sample.is_file()
+    # the analysis goes by it, and whoever asks is told
+    assert run(scored, until="analyze") == 0
+    told = summary(scored, "v001")
+    assert [(one["run"], one["counts"]) for one in told["runs"]] == [("before-1", True)]
+    assert WorkspaceView(scored.root).snapshot().versions[0].runs == 2
+    # seed 42 would come to the same weights: it is not drawn again
+    replace(scored.script("v001"), "SEED = 7", "SEED = 41")
+    trained_again(scored)
+    assert [one.seed for one in found.of(scored, "v001")] == [42, 7]
+    assert run(scored, repeat="v001", times=1) == 0
+    assert [one.seed for one in found.of(scored, "v001")] == [43, 42, 7]
+
+
+def test_a_training_before_with_the_same_seed_or_another_script_tells_nothing(scored: Workspace) -> None:
+    trained_again(scored)
+    assert scored.attempt("v001", 1).with_name("before-1").is_dir()
+    assert found.of(scored, "v001") == ()
+    replace(scored.script("v001"), "SEED = 42", "SEED = 7")
+    replace(scored.script("v001"), "EPOCHS = 6", "EPOCHS = 5")
+    trained_again(scored)
+    assert found.of(scored, "v001") == ()
+
+
+def test_a_script_without_a_seed_draws_another_one_each_time(plain: Workspace) -> None:
+    replace(plain.baseline_script, "SEED = 42\n", "")
+    replace(plain.baseline_script, "random.seed(SEED)", "random.seed()")
+    assert run(plain, until="evaluate") == 0
+    trained_again(plain)
+    assert [(one.name, one.seed) for one in found.of(plain, "v001")] == [("before-1", None)]
+
+
+def test_runs_of_experiments_in_which_the_seed_alone_differs_count(
+    scored: Workspace, edit_rules: Callable[..., None]
+) -> None:
+    words = ["--base", "02_train_v001.py", "--with-base", "--vary", "learning_rate=0.5", "--repeats", "2"]
+    designed = progtrain(scored, "experiment", "design", "rates", *words)
+    assert designed.returncode == 0, designed.stderr
+    assert carried_out(scored, "rates") == 0
+    runs = found.of(scored, "v001")
+    assert all(one.name.startswith("experiment rates/base") and one.per_sample for one in runs)
+    assert [one.seed for one in runs] == [43]
+    # and what is there is not made again
+    edit_rules(scored, eval_config={"repeats": 1})
+    assert run(scored, until="evaluate") == 0
+    assert not events(scored, "repeat_started")
+    replace(scored.script("v001"), "EPOCHS = 6", "EPOCHS = 5")
+    assert found.of(scored, "v001") == ()

@@ -47,20 +47,23 @@ def due(context: Context, version: str) -> int:
     ones begin and the best of them is confirmed; only where a training is short.
     """
     asked = context.rules.repeats
-    if not asked or found.tried(context.ws, version) >= (AUTO if asked == "auto" else asked):
+    if not asked:
+        return 0
+    wanted = (AUTO if asked == "auto" else asked) - found.anyway(context.ws, version)
+    if found.tried(context.ws, version) >= wanted:
         return 0
     mark = marks.read(context.ws, version, "train")
     if mark is None or mark.adopted:
         return 0
     if asked != "auto":
-        return asked
+        return wanted
     if mark.seconds > SHORT_SECONDS:
         context.journal.note_once([_too_long(version, mark.seconds)])
         return 0
     records = history.records(context.ws, context.rules, until=version)
     higher = context.rules.higher_is_better(context.rules.primary_metric)
     best = metrics.best((one for one in records if one.comparable), lambda one: one.primary, higher)
-    return AUTO if len(records) == 1 or (best is not None and best.version == version) else 0
+    return wanted if len(records) == 1 or (best is not None and best.version == version) else 0
 
 
 def _too_long(version: str, seconds: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from progtrain.engine import metrics
 from progtrain.engine.analysis.types import Repeat
 from progtrain.engine.files import sha256_text, try_read_json, write_json
+from progtrain.engine.repeats import free
 from progtrain.engine.script import version_files
 from progtrain.engine.workspace import RepeatFolder, Workspace
 
@@ -37,9 +38,12 @@ def made(ws: Workspace, version: str, *, same_seed: bool = False) -> list[dict[s
 
 def _results(ws: Workspace, version: str) -> Iterable[tuple[dict[str, Any], str]]:
     """Each with the reason why it does not count; empty where it does."""
+    there = folders(ws, version)
+    if not there:
+        return
     script, protocol = script_sha256(ws, version), try_read_json(ws.version(version).protocol)
     now = protocol if isinstance(protocol, dict) else {}
-    for folder in folders(ws, version):
+    for folder in there:
         held = try_read_json(folder.result)
         if isinstance(held, dict) and isinstance(held.get("metrics"), list):
             yield {"same_seed": False, **held}, _why_not(held, script, now)
@@ -57,23 +61,18 @@ def _why_not(held: Mapping[str, Any], script: str, now: Mapping[str, Any]) -> st
 
 
 def of(ws: Workspace, version: str) -> tuple[Repeat, ...]:
-    """Those with other seeds than the version's own."""
-    return tuple(
+    """Those with other seeds than the version's own: repeats, and what is there anyway."""
+    counted = [held for held in made(ws, version) if _NAME.fullmatch(str(held.get("run")))]
+    repeats = (
         Repeat(
             name=str(held["run"]),
             seed=metrics.count(held.get("seed")),
-            metrics=_values(held),
+            metrics=free.metrics_in(held),
             per_sample=path if (path := ws.repeat(version, str(held["run"])).per_sample).is_file() else None,
         )
-        for held in made(ws, version)
-        if _NAME.fullmatch(str(held.get("run")))
+        for held in counted
     )
-
-
-def _values(held: Mapping[str, Any]) -> dict[str, float | None]:
-    return {
-        str(m["name"]): metrics.finite(m.get("value")) for m in held["metrics"] if isinstance(m, dict) and "name" in m
-    }
+    return (*repeats, *free.of(ws, version, counted))
 
 
 def reported(ws: Workspace, version: str) -> list[Mapping[str, float | None]]:
@@ -81,7 +80,7 @@ def reported(ws: Workspace, version: str) -> list[Mapping[str, float | None]]:
     own = try_read_json(ws.version(version).eval_score)
     if not isinstance(own, dict) or not isinstance(own.get("metrics"), list):
         return []
-    return [_values(own), *(one.metrics for one in of(ws, version))]
+    return [free.metrics_in(own), *(one.metrics for one in of(ws, version))]
 
 
 def outdated(ws: Workspace, version: str) -> list[str]:
@@ -98,11 +97,30 @@ def summary(ws: Workspace, version: str) -> Path:
 
 def write(ws: Workspace, version: str) -> None:
     """`repeats.json`: all of them, and the spread over the version's own run and those that count."""
+    write_json(summary(ws, version), _summed_up(ws, version))
+
+
+def tell_of_free(ws: Workspace, version: str, runs: Iterable[Repeat]) -> None:
+    """Writes `repeats.json` where what is there anyway among `runs`, those that count, is not told of yet."""
+    if any(not _NAME.fullmatch(one.name) for one in runs):
+        told = _summed_up(ws, version)
+        if try_read_json(summary(ws, version)) != told:
+            write_json(summary(ws, version), told)
+
+
+def _summed_up(ws: Workspace, version: str) -> dict[str, Any]:
     runs = reported(ws, version)
     names = dict.fromkeys(name for run in runs for name in run)
     spread = {name: told for name in names if (told := _spread([run.get(name) for run in runs]))}
     listed = [{**held, "counts": not why, "why_not": why} for held, why in _results(ws, version)]
-    write_json(summary(ws, version), {"version": version, "runs": listed, "spread": spread})
+    listed += [_as_run(one) for one in of(ws, version) if not _NAME.fullmatch(one.name)]
+    return {"version": version, "runs": listed, "spread": spread}
+
+
+def _as_run(one: Repeat) -> dict[str, Any]:
+    values = [{"name": name, "value": value} for name, value in one.metrics.items()]
+    told = {"run": one.name, "seed": one.seed, "same_seed": False, "state": "finished", "metrics": values}
+    return {**told, "counts": True, "why_not": ""}
 
 
 def _spread(found: Iterable[float | None]) -> dict[str, float] | None:
@@ -116,5 +134,10 @@ def _spread(found: Iterable[float | None]) -> dict[str, float] | None:
 
 def tried(ws: Workspace, version: str) -> int:
     """How many repeats of the version as it is now were made, or failed."""
-    script = script_sha256(ws, version)
+    script = script_sha256(ws, version) if folders(ws, version) else ""
     return sum(held.get("script_sha256") == script for held, _ in _results(ws, version))
+
+
+def anyway(ws: Workspace, version: str) -> int:
+    """How many trainings with other seeds there are that no repeat made."""
+    return sum(not _NAME.fullmatch(one.name) for one in of(ws, version))

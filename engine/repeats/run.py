@@ -93,9 +93,11 @@ def _refuse(context: Context, version: str) -> None:
 def _next(ws: Workspace, version: str, same_seed: bool) -> tuple[RepeatFolder, int | None]:
     """One that was begun and is not done, else a new one with the next seed."""
     script, highest = found.script_sha256(ws, version), 0
+    taken = {one.seed for one in found.of(ws, version)}
     for folder in found.folders(ws, version):
         highest = max(highest, int(folder.path.name[1:]))
         begun = try_read_json(folder.begun)
+        taken.add(metrics.count(begun.get("seed")) if isinstance(begun, dict) else None)
         if folder.result.is_file():
             continue
         if isinstance(begun, dict) and (begun.get("script_sha256"), bool(begun.get("same_seed"))) == (
@@ -104,8 +106,12 @@ def _next(ws: Workspace, version: str, same_seed: bool) -> tuple[RepeatFolder, i
         ):
             return folder, metrics.count(begun.get("seed"))
     number = highest + 1
-    own = seed_of(ws, version)
-    return ws.repeat(version, f"r{number}"), own if same_seed or own is None else own + number
+    own = seed = seed_of(ws, version)
+    if seed is not None and not same_seed:
+        seed += number
+        while seed in taken:
+            seed += 1
+    return ws.repeat(version, f"r{number}"), own if same_seed else seed
 
 
 def _one(context: Context, version: str, folder: RepeatFolder, seed: int | None, same_seed: bool) -> str:

@@ -84,6 +84,8 @@ def look(context: Context, version: str) -> Insight:
     for text in broken:
         context.journal.warn(text)
     repeats = {record.version: found.of(context.ws, record.version) for record in records if record.comparable}
+    for name, runs in repeats.items():
+        found.tell_of_free(context.ws, name, runs)
     insight = gather(context.ws, version, next_script.limits(context.rules), records, beside, repeats)
     outdated = tuple(text for record in records for text in found.outdated(context.ws, record.version))
     insight = insight.model_copy(update={"warnings": (*insight.warnings, *outdated)})

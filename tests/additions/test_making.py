@@ -191,3 +191,13 @@ def test_pictures_in_an_array_keep_their_type_and_range(toy: Workspace) -> None:
         same = np.array_equal(rows.columns["images"][at], train.columns["images"][train.place[row["parent"]]])
         assert same == (row["operation"] == "copy")
     assert np.load(addition.folder.as_split / "pictures.npz")["labels"].tolist() == [1] * len(addition)
+
+
+def test_a_function_that_writes_into_the_data_is_found_out(toy: Workspace) -> None:
+    toy.augment_script.write_text(
+        "def augment(raw, target, rng):\n"
+        "    open('dataset/prepdata/toy_v1/train/data.csv', 'a').write('\\n')\n    return raw\n"
+    )
+    with pytest.raises(InputError, match="the data changed while the addition was made"):
+        made(toy, {"augment": {"share": 0.1, "with": "own"}, "replay": {"hard_by": "out_of_fold"}})
+    assert folder.names(toy, DATASET) == []

@@ -46,7 +46,7 @@ def declared(groups: list[str]) -> set[str]:
 OPTIONAL = {"pynvml", "textual_image", "pytorch_lightning", "gguf"}
 OPTIONAL |= {"progtrain_eval", *(path.stem for path in (ROOT / "engine" / "live").glob("*.py"))}
 #: of experiments: extras that say how to install them, and what runs in the user's own interpreter
-OPTIONAL |= {"optuna", "matplotlib", *(path.stem for path in (ROOT / "engine/experiment/tools").glob("*.py"))}
+OPTIONAL |= {"optuna", "matplotlib", *(path.stem for path in (ROOT / "engine").glob("*/tools/*.py"))}
 OPTIONAL |= {"inspect_ai", "peft", "pyarrow", "safetensors", "transformers"}
 
 #: the extra `mcp`, and what it brings

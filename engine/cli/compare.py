@@ -14,6 +14,7 @@ from progtrain.engine.cli.output import print_json, say, table
 from progtrain.engine.clock import now
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import storage_errors, try_read_json
+from progtrain.engine.repeats import found as repeats
 from progtrain.engine.rules import goal, rules
 from progtrain.engine.side_by_side import asked_again, differences, dimensions, result, sides
 from progtrain.engine.side_by_side.result import Result
@@ -85,7 +86,8 @@ def _refuse(found: Sequence[Side], times: int | None) -> None:
 
 def _compared(ws: Workspace, found: Sequence[Side], metric: str | None) -> Result:
     stated = rules.load(ws)
-    lines = differences.lines(found, metric, goal.primary_metric(goal.read(ws)), stated.seed)
+    reported = {version: told for version in ws.versions() if (told := repeats.reported(ws, version))}
+    lines = differences.lines(found, metric, goal.primary_metric(goal.read(ws)), stated.seed, reported)
     if metric is not None and {line.metric for line in lines} <= {differences.ANSWERED, differences.LATENCY}:
         named = ", ".join(dict.fromkeys(one.name for side in found for one in side.score.metrics))
         raise InputError(f"none of them has a metric {metric!r}", place="--metric", fix=f"there are: {named}")

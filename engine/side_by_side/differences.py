@@ -35,8 +35,9 @@ class Line(NamedTuple):
     note: str = ""
 
 
-def lines(sides: Sequence[Side], wanted: str | None, primary: str, seed: int) -> list[Line]:
-    """By metric, the primary one first; each for all models. `wanted`: that one alone, and how many have an answer."""
+def lines(sides: Sequence[Side], wanted: str | None, primary: str, seed: int, reported: Reported) -> list[Line]:
+    """By metric, the primary one first; each for all models. `wanted`: that one alone, and how many have an answer.
+    `reported`: by the runs of all versions, which tell of seed noise."""
     named: dict[str, Metric] = {}
     for side in sides:
         for metric in side.score.metrics:
@@ -44,7 +45,6 @@ def lines(sides: Sequence[Side], wanted: str | None, primary: str, seed: int) ->
     names = sorted(named, key=lambda name: not metrics.same(name, primary))
     if wanted is not None:
         names = [name for name in names if metrics.same(name, wanted) or name == ANSWERED]
-    reported = {side.name: [_values(side), *(one.metrics for one in side.repeats)] for side in sides}
     found = [_line(sides[0], side, named[name], seed, reported) for name in names for side in sides]
     return [*found, *(_latency(sides[0], side) for side in sides)]
 

@@ -142,6 +142,9 @@ def test_repeats_of_a_version_widen_the_interval(ws: Workspace, model: Model, to
     assert found["delta"] == pytest.approx(0.1)
     assert found["verdict"] == "within noise"
     assert found["note"] == "seed noise 0.26 from 3 runs of v002"
+    # as everywhere, they tell of other versions too
+    model("v003", right_in(0.5))
+    assert line(told("v001", "v003"), "v003")["note"] == "seed noise 0.26 from 3 runs of v002"
 
 
 def test_an_error_in_numbers_is_how_far_off_an_answer_is(ws: Workspace, model: Model, told: Told) -> None:

@@ -105,9 +105,14 @@ def _columns(rows: list[dict[str, str]], names: list[str]) -> PerSample:
         confidence=numbers("confidence"),
         parts={name.removeprefix(_PART): numbers(name) for name in names if name.startswith(_PART)},
         served_by=texts("served_by") if "served_by" in names else [],
-        # alone it may be how far off an answer is
-        error=texts("error") if "error" in names and "served_by" in names else [],
+        error=texts("error") if "error" in names and not _is_distance(texts("error")) else [],
     )
+
+
+def _is_distance(cells: list[str]) -> bool:
+    """A column `error` of numbers alone is how far off an answer is, and not why there is none."""
+    said = [cell for cell in cells if cell]
+    return bool(said) and all(values.number(cell) is not None for cell in said)
 
 
 def _truth(cell: str | None) -> bool | None:

@@ -265,3 +265,18 @@ def test_ids_that_are_numbers_stay_numbers(ws: Workspace) -> None:
     assert rows.columns["id"].dtype == np.int32
     assert rows.ids == [row["id"] for row in addition.manifest["rows"]]
     assert min(map(int, rows.ids)) > 10**9
+
+
+def test_a_test_split_may_come_without_its_labels_and_lines_with_odd_characters(ws: Workspace) -> None:
+    def form(split: str, at: int) -> dict[str, Any]:
+        row = text_of(split, at)
+        row["text"] += "\u2028 and \x85 so on"
+        return row
+
+    lines_of(ws, form)
+    path = ws.split(DATASET, "test") / "rows.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+    path.write_text("".join(json.dumps({"id": row["id"], "text": row["text"]}) + "\n" for row in rows))
+    started(ws, ("left", "right"))
+    addition = made(ws, augment={"share": 0}, replay={"share": 0.2, "hard_by": "out_of_fold"})
+    assert (len(addition), addition.checks["compared_with"]) == (12, {"valid": 24, "test": 10})

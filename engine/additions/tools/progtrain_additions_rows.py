@@ -121,18 +121,16 @@ def _npz(path: Path, stats: Mapping[str, Any], like: Rows | None, root: Path) ->
     count = sizes.pop()
     ids = [str(one) for one in columns[id_name].tolist()] if id_name else _numbered(count)
     kinds = {name: "array" for name in names if name not in (id_name, label_name)}
-    return Rows("npz", path.name, ids, columns[label_name].tolist(), columns, id_name, label_name, kinds)
+    labels = columns[label_name].tolist() if label_name in columns else [None] * count
+    return Rows("npz", path.name, ids, labels, columns, id_name, label_name, kinds)
 
 
 def _csv(path: Path, stats: Mapping[str, Any], like: Rows | None, root: Path) -> Rows:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(path.name + " is not UTF-8 text") from error
+    text = _text(path)
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     try:
-        header, *lines = [line for line in csv.reader(io.StringIO(text), delimiter=delimiter) if line]
+        header, *lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if line]
     except (csv.Error, ValueError) as error:
         raise FormatError(path.name + " cannot be read: " + (str(error) or "it is empty")) from error
     header = [name.strip() for name in header]
@@ -145,7 +143,7 @@ def _csv(path: Path, stats: Mapping[str, Any], like: Rows | None, root: Path) ->
 
 def _jsonl(path: Path, stats: Mapping[str, Any], like: Rows | None, root: Path) -> Rows:
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if line.strip():
             try:
                 value = json.loads(line)
@@ -157,6 +155,14 @@ def _jsonl(path: Path, stats: Mapping[str, Any], like: Rows | None, root: Path) 
     names = list(dict.fromkeys(name for value in found for name in value))
     columns = {name: [value.get(name) for value in found] for name in names}
     return _table("jsonl", path, columns, len(found), stats, like, root, ",")
+
+
+def _text(path: Path) -> str:
+    """As it is, line ends too."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(path.name + " is not UTF-8 text") from error
 
 
 def _table(
@@ -178,7 +184,8 @@ def _table(
     ids = [str(one) for one in columns[id_name]] if id_name else _numbered(count)
     inputs = [name for name in names if name not in (id_name, label_name)]
     kinds = like.kinds if like else {name: _kind(columns[name], root) for name in inputs}
-    return Rows(form, path.name, ids, columns[label_name], columns, id_name, label_name, dict(kinds), delimiter)
+    labels = columns.get(label_name, [None] * count)
+    return Rows(form, path.name, ids, labels, columns, id_name, label_name, dict(kinds), delimiter)
 
 
 def _folders(folder: Path) -> Rows:
@@ -197,8 +204,9 @@ def _folders(folder: Path) -> Rows:
 
 
 def _see_columns(path: Path, like: Rows | None, names: Sequence[str]) -> None:
-    if like is not None and set(names) != set(like.columns):
-        unlike = sorted(set(names) ^ set(like.columns))
+    # a test split may come without its labels
+    unlike = sorted((set(names) ^ set(like.columns)) - {like.label_name}) if like is not None else []
+    if unlike:
         raise FormatError(path.name + ": its columns are not those of train: " + ", ".join(unlike[:5]))
 
 
@@ -325,5 +333,5 @@ def write(rows: Rows, folder: Path) -> Path:
     else:
         objects = [dict(zip(rows.columns, values)) for values in zip(*rows.columns.values())]
         text = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in objects)
-    target.write_text(text, encoding="utf-8")
+    target.write_bytes(text.encode("utf-8"))
     return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -279,3 +280,20 @@ def test_runs_of_experiments_in_which_the_seed_alone_differs_count(
     assert not events(scored, "repeat_started")
     replace(scored.script("v001"), "EPOCHS = 6", "EPOCHS = 5")
     assert found.of(scored, "v001") == ()
+
+
+def test_before_the_report_the_first_and_the_best_have_the_repeats_that_the_rules_ask_for(
+    finished: Workspace, ws: Workspace, edit_rules: Callable[..., None]
+) -> None:
+    """Also where they were made before the rules did."""
+    shutil.copytree(finished.root, ws.root, symlinks=True, dirs_exist_ok=True)
+    best = next(row.version for row in WorkspaceView(ws.root).snapshot().versions if row.is_best)
+    edit_rules(ws, eval_config={"repeats": 1})
+    done = progtrain(ws, "step", "report")
+    assert done.returncode == 0, done.stderr
+    assert {version for version in ws.versions() if found.of(ws, version)} == {"v001", best}
+    folder = max(ws.reports.glob("2*"), key=lambda path: path.stat().st_mtime)
+    told = json.loads((folder / "confirmed.json").read_text())
+    assert told["best"] == best and all(one["measured"] for one in told["against"])
+    text = (folder / "final-analysis.md").read_text()
+    assert f"| {best} | 2 |" in text and "## How sure the first place is" in text

@@ -12,7 +12,7 @@ from progtrain.engine.control import place
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.errors import InputError, NothingToTry
 from progtrain.engine.files import LineReader
-from progtrain.engine.loop.steps import analyze, author, check, extract, initialize, report, train
+from progtrain.engine.loop.steps import analyze, author, check, extract, initialize, train
 from progtrain.engine.repeats import due, verdicts
 from progtrain.engine.repeats import run as repeats
 from progtrain.engine.rules.rules import Rules
@@ -28,7 +28,7 @@ STEPS: dict[StepName, Callable[[Context, str], str]] = {
     "extract": extract.run,
     "check": check.run,
     "author": author.run,
-    "report": report.run,
+    "report": due.report,
 }
 #: why a step must run for a version, empty when it is done; the other steps are decided by the order alone
 REASONS: dict[StepName, Callable[[Context, str], list[str]]] = {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from progtrain.engine import metrics, values
+from progtrain.engine.analysis.types import VersionRecord
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.drafting import history
-from progtrain.engine.errors import StepFailed
+from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.loop.steps import evaluate
-from progtrain.engine.repeats import found
+from progtrain.engine.loop.steps import report as reports
+from progtrain.engine.repeats import found, verdicts
 from progtrain.engine.repeats import run as repeats
 
 #: "auto" repeats trainings up to this
@@ -40,6 +44,31 @@ def run(context: Context, version: str) -> str:
     return text
 
 
+def report(context: Context, version: str) -> str:
+    """The step "report", once the first version and the best one have the repeats that the rules ask for: they may have
+    been made before the rules did. Returns and raises as `reports.run`."""
+    records = history.records(context.ws, context.rules) if context.rules.repeats else []
+    missing = {one: times for one in _first_and_best(context, records) if (times := due(context, one))}
+    for one, times in missing.items():
+        try:
+            repeats.repeat(context, one, times)
+        except (InputError, StepFailed) as error:
+            context.journal.warn(f"{one} is not confirmed by other seeds: {error.reason}")
+    if missing:
+        verdicts.reconsider(context)
+    return reports.run(context, version)
+
+
+def _first_and_best(context: Context, records: Sequence[VersionRecord]) -> list[str]:
+    named = [one for one in (*records[:1], _best(context, records)) if one is not None]
+    return list(dict.fromkeys(one.version for one in named))
+
+
+def _best(context: Context, records: Sequence[VersionRecord]) -> VersionRecord | None:
+    higher = context.rules.higher_is_better(context.rules.primary_metric)
+    return metrics.best((one for one in records if one.comparable), lambda one: one.primary, higher)
+
+
 def due(context: Context, version: str) -> int:
     """How many repeats there should be of an evaluated version that has fewer; 0: none are due.
 
@@ -61,8 +90,7 @@ def due(context: Context, version: str) -> int:
         context.journal.note_once([_too_long(version, mark.seconds)])
         return 0
     records = history.records(context.ws, context.rules, until=version)
-    higher = context.rules.higher_is_better(context.rules.primary_metric)
-    best = metrics.best((one for one in records if one.comparable), lambda one: one.primary, higher)
+    best = _best(context, records)
     return wanted if len(records) == 1 or (best is not None and best.version == version) else 0
 
 

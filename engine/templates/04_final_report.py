@@ -40,6 +40,11 @@ REPORTS = ROOT / "Models" / "Report"
 EVALUATOR = ROOT / "03_eval.py"
 #: Remembers that the test data were looked at: they can judge once only.
 FINAL_TEST = REPORTS / "final_test.json"
+#: What each version came to with other seeds.
+REPEATS = ROOT / ".progtrain" / "repeats"
+#: In the report's folder, where the loop made the report: what the best one's lead is worth.
+CONFIRMED = "confirmed.json"
+NOT_MEASURED = "seed noise not measured"
 CHOSEN_FROM = 3
 
 
@@ -467,6 +472,81 @@ def protocol_lines(ranked: Sequence[Entry], rules: Rules, notes: Notes) -> list[
     ]
 
 
+# ---- how sure it is
+
+
+def spreads(ranked: Sequence[Entry], rules: Rules) -> list[tuple[Entry, dict[str, float]]]:
+    """Of versions that were trained with several seeds: n, mean and sd of the primary metric over their runs."""
+    found = []
+    for entry in filter(lambda e: e.trained, ranked):
+        told = read_json(REPEATS / entry.id / "repeats.json")
+        held = told.get("spread") if isinstance(told, dict) else None
+        for name, numbers in (held if isinstance(held, dict) else {}).items():
+            if canonical(name) == canonical(rules.primary) and isinstance(numbers, dict):
+                values = {key: number(numbers.get(key)) for key in ("n", "mean", "sd", "min", "max")}
+                known = {key: value for key, value in values.items() if value is not None}
+                found += [(entry, known)] if len(known) == len(values) else []
+    return found
+
+
+def comparisons(folder: Path, best: Entry | None) -> list[dict[str, Any]] | None:
+    """The best version against the first and the second best; None where nobody compared them."""
+    told = read_json(folder / CONFIRMED)
+    if not isinstance(told, dict) or best is None or told.get("best") != best.id:
+        return None
+    return [one for one in told.get("against") or [] if isinstance(one, dict)]
+
+
+def headline(folder: Path, best: Entry | None) -> list[str]:
+    """Whether the lead is more than chance, where that is known."""
+    against = comparisons(folder, best)
+    if not against:
+        return []
+    if all(one.get("verdict") == "better" and one.get("measured") for one in against):
+        return ["Its lead over the first and the second best version is confirmed, over samples and seeds."]
+    return ["Its lead is **not confirmed**: see “How sure the first place is”."]
+
+
+def in_words(one: dict[str, Any], best: Entry, role: str) -> str:
+    what = f"{best.id} against {one.get('version')}{role}"
+    if one.get("why_not"):
+        return f"- {what}: **not confirmed**, they cannot be compared: {one['why_not']}."
+    delta, low, high = (number(one.get(key)) for key in ("delta", "low", "high"))
+    measured = bool(one.get("measured"))
+    over = "samples and seeds" if measured else "samples alone"
+    told = f"{one.get('metric')} {shown(delta, '+')}, 95 % interval over {over} {shown(low, '+')} to {shown(high, '+')}"
+    if one.get("verdict") != "better":
+        return f"- {what}: **not confirmed**, {one.get('verdict')}: {told}; {one.get('seed_noise')}."
+    if not measured:
+        return f"- {what}: better by the samples, **not confirmed** by other seeds: {told}; {NOT_MEASURED}."
+    return f"- {what}: **confirmed**: {told}; {one.get('seed_noise')}."
+
+
+def noise_lines(ranked: Sequence[Entry], best: Entry | None, rules: Rules, folder: Path) -> list[str]:
+    """Whether another seed, or other samples, might have ranked them otherwise."""
+    found = spreads(ranked, rules)
+    lines = [f"| version | runs | mean {rules.primary} | sd | lowest | highest |", "|---|---|---|---|---|---|"]
+    for entry, told in found:
+        values = " | ".join(shown(told[key]) for key in ("mean", "sd", "min", "max"))
+        lines.append(f"| {entry.id} | {told['n']:.0f} | {values} |")
+    lines = [*lines, ""] if found else [f"No version was trained with a second seed: {NOT_MEASURED}.", ""]
+    if best is None:
+        return lines[:-1]
+    trained = [entry for entry in ranked if entry.trained and not entry.mixed]
+    first = min(trained, key=lambda entry: int(entry.id[1:]))
+    against = comparisons(folder, best)
+    if against is None:
+        others = " ".join(dict.fromkeys([best.id, first.id, *[entry.id for entry in trained[1:2]]]))
+        lines.append(f"- Whether the order is more than chance: `progtrain compare {others}` tells.")
+    elif not against:
+        lines.append("- There is no second version to compare with.")
+    for one in against or []:
+        lines.append(in_words(one, best, ", the first" if one.get("version") == first.id else ", the second best"))
+    if best.id not in [entry.id for entry, _ in found]:
+        lines.append(f"- `progtrain repeat {best.id}` trains it with other seeds.")
+    return lines
+
+
 def final_test_lines(best: Entry | None, rules: Rules, notes: Notes) -> list[str]:
     """The best version on the test split, once ever: a second look would make it a validation split."""
     told = read_json(FINAL_TEST)
@@ -490,16 +570,19 @@ def final_test_lines(best: Entry | None, rules: Rules, notes: Notes) -> list[str
     return final_test_lines(best, rules, notes)
 
 
-def analysis(ranked: Sequence[Entry], best: Entry | None, rules: Rules, higher: bool, notes: Notes) -> str:
+def analysis(
+    ranked: Sequence[Entry], best: Entry | None, rules: Rules, higher: bool, notes: Notes, folder: Path
+) -> str:
     test = final_test_lines(best, rules, notes)
     trained = sum(entry.trained for entry in ranked)
-    lines = ["# Final analysis", "", *result_lines(ranked, best, rules, higher), ""]
+    lines = ["# Final analysis", "", *result_lines(ranked, best, rules, higher), *headline(folder, best), ""]
     lines += ["## Leaderboard", "", *leaderboard_lines(ranked), ""]
     lines += ["## Why the first ranked high", ""]
     for place, entry in enumerate(ranked[:CHOSEN_FROM], start=1):
         if primary_value(entry, rules.primary) is not None and not entry.mixed:
             lines += [f"### {place}. {entry.id}", "", *why_high(entry, ranked, rules), ""]
     lines += ["## Where the metrics disagree", "", *disagreement_lines(ranked, rules), ""]
+    lines += ["## How sure the first place is", "", *noise_lines(ranked, best, rules, folder), ""]
     lines += ["## How the scores were made", "", *protocol_lines(ranked, rules, notes), ""]
     lines += [
         "## What the ranking cannot say",
@@ -528,7 +611,7 @@ def report(output: Path | None) -> Path:
     if best is not None:
         copy_best(best, folder)
     # the leaderboard comes last: where it lies, the report is whole
-    write_text(folder / "final-analysis.md", analysis(ranked, best, rules, higher, notes))
+    write_text(folder / "final-analysis.md", analysis(ranked, best, rules, higher, notes, folder))
     write_leaderboard(ranked, best, folder)
     print("\n".join(leaderboard_lines(ranked)))
     print(f"written: {folder}", flush=True)

@@ -247,6 +247,36 @@ def test_the_analysis_says_why_the_first_three_are_high(board: Board) -> None:
     assert "Validation both chose and ranked" in text
 
 
+def test_the_analysis_says_what_other_seeds_came_to_and_whether_the_lead_is_confirmed(board: Board) -> None:
+    board.version("v001", ("accuracy", 0.8))
+    board.version("v002", ("accuracy", 0.9))
+    _, _, text = board.report()
+    assert "No version was trained with a second seed: seed noise not measured." in text
+    assert "`progtrain compare v002 v001` tells." in text and "`progtrain repeat v002` trains it" in text
+    board.ws.repeats("v002").mkdir(parents=True)
+    spread = {"accuracy": {"n": 4, "mean": 0.875, "sd": 0.0125, "min": 0.86, "max": 0.9}, "loss": {"n": 4}}
+    (board.ws.repeats("v002") / "repeats.json").write_text(json.dumps({"version": "v002", "spread": spread}))
+    folder = board.ws.reports / "now"
+    folder.mkdir()
+    told = {"version": "v001", "metric": "accuracy", "delta": 0.075, "low": 0.02, "high": 0.13, "runs": [1, 4], "n": 5}
+    sure = {"verdict": "better", "measured": True, "seed_noise": "seed noise 0.013 from 4 runs of v002"}
+
+    def report(**changes: Any) -> str:
+        (folder / "confirmed.json").write_text(json.dumps({"best": "v002", "against": [{**told, **sure, **changes}]}))
+        assert board.script(board.ws.report_script, "--output", str(folder)).code == 0
+        return (folder / "final-analysis.md").read_text(encoding="utf-8")
+
+    text = report()
+    assert "| v002 | 4 | 0.8750 | 0.01250 | 0.8600 | 0.9000 |" in text and "progtrain repeat" not in text
+    assert "Its lead over the first and the second best version is confirmed, over samples and seeds." in text
+    assert "- v002 against v001, the first: **confirmed**: accuracy +0.07500, 95 % interval over samples" in text
+    text = report(verdict="within noise", low=-0.01)
+    assert "Its lead is **not confirmed**" in text and "the first: **not confirmed**, within noise: accuracy" in text
+    text = report(measured=False, seed_noise="seed noise not measured")
+    assert "better by the samples, **not confirmed** by other seeds" in text and "over samples alone" in text
+    assert "**not confirmed**, they cannot be compared: v002 was" in report(why_not="v002 was scored on other data")
+
+
 def test_the_test_split_judges_the_best_version_once_ever(board: Board) -> None:
     board.rules(primary_metric="accuracy", final_test=True)
     board.version("v001", ("accuracy", 0.8))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
-from progtrain.engine.files import storage_errors, write_text
+from progtrain.engine.files import storage_errors, write_json, write_text
 from progtrain.engine.loop.steps import evaluate
-from progtrain.engine.records import report_metrics, written
+from progtrain.engine.records import confirmed, report_metrics, written
 from progtrain.engine.text import last_line, tail
 
 
@@ -31,6 +31,7 @@ def run(context: Context, version: str) -> str:
             shutil.rmtree(ws.job(job).path, ignore_errors=True)
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
+        _tell_what_is_confirmed(context, partial)
     state = context.run_script(job, [ws.report_script.name, "--output", str(partial)])
     output = tail(context.executor.log(ws.job(job)))
     if state.exit_code != 0 or not (partial / "leaderboard.csv").is_file():
@@ -47,6 +48,14 @@ def run(context: Context, version: str) -> str:
     with storage_errors(target):
         partial.rename(target)
     return ws.relative(target)
+
+
+def _tell_what_is_confirmed(context: Context, folder: Path) -> None:
+    """The report script reads it there."""
+    try:
+        write_json(folder / confirmed.NAME, confirmed.confirmed(context.ws, context.rules))
+    except InputError as error:
+        context.journal.warn(f"the report does not say what is confirmed: {error.located}")
 
 
 def _add_records(context: Context, folder: Path) -> None:

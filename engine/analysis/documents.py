@@ -157,7 +157,7 @@ def _interval(c: Comparison) -> str:
 
 def _over(c: Comparison) -> str:
     samples = f"{c.n} common samples" if c.n else "what was reported"
-    return samples if c.runs == (1, 1) else f"{samples} and {c.runs[1]} runs against {c.runs[0]}"
+    return samples if c.runs == (1, 1) else f"{samples}, {c.runs[1]} of its runs against {c.runs[0]}"
 
 
 def _findings(insight: Insight) -> list[str]:

@@ -98,15 +98,14 @@ def noise_lines(snapshot: Snapshot) -> list[str]:
     judged = [row for row in snapshot.versions if row.seed_noise]
     unknown = [row.version for row in judged if row.seed_noise == NOT_MEASURED]
     lines = [
-        f"{row.version}: {values.metric(row.mean)} on average over {row.runs} runs with other seeds, "
-        f"standard deviation {values.metric(row.spread)}"
+        f"{row.version}: mean {values.metric(row.mean)}, sd {values.metric(row.spread)} over {row.runs} runs with other seeds"
         for row in snapshot.versions
         if row.runs > 1 and row.mean is not None and row.spread is not None
     ]
     if unknown:
-        which = "of all verdicts" if len(unknown) == len(judged) else f"of the verdict of {', '.join(unknown)}"
-        first = snapshot.versions[0].version
-        lines.append(f"{which}: {NOT_MEASURED}; progtrain repeat {first} --times 3 measures it")
+        which = "all verdicts" if len(unknown) == len(judged) else ", ".join(unknown)
+        lines.append(f"{which}: {NOT_MEASURED}")
+        lines.append(f"  progtrain repeat {snapshot.versions[0].version} --times 3 measures it")
     return lines
 
 

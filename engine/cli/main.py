@@ -26,7 +26,7 @@ COMMANDS = {
     "check": "Is everything ready: workspace, rules, scripts, machine, model, terminal?",
     "run": "Run the loop until it needs your decision, or to its end.",
     "step": "Run one step by itself, whether or not it was done before.",
-    "repeat": "A version again with other seeds: how much of a difference is chance.",
+    "repeat": "Train and evaluate a version again with other seeds.",
     "status": "Where the loop stands: step, progress, versions, and what is wanted of you.",
     "review": "See and answer what the loop asks.",
     "stop": "Stop the loop after the batch that runs.",

@@ -36,9 +36,9 @@ def command(
     as_json: bool,
     **chosen: Any,
 ) -> int:
-    """Train and evaluate VERSION again with other seeds, to learn how much of a difference is chance.
+    """Train and evaluate a version again with other seeds.
 
-    Verdicts then cover the noise of training, not the noise of the samples alone. Each repeat has a workspace of its
+    What they come to tells how much of a difference is chance. Verdicts then cover the noise of training, not the noise of the samples alone. Each repeat has a workspace of its
     own: nothing of the version changes. The work is done by a process of its own: closing this terminal does not end
     it, and another `progtrain repeat` goes on where it was.
     """

@@ -38,9 +38,9 @@ def command(
 ) -> int:
     """Train and evaluate a version again with other seeds.
 
-    What they come to tells how much of a difference is chance. Verdicts then cover the noise of training, not the noise of the samples alone. Each repeat has a workspace of its
-    own: nothing of the version changes. The work is done by a process of its own: closing this terminal does not end
-    it, and another `progtrain repeat` goes on where it was.
+    What they come to tells how much of a difference is chance. Verdicts then cover the noise of training, not the noise
+    of the samples alone. Each repeat has a workspace of its own: nothing of the version changes. The work is done by a
+    process of its own: closing this terminal does not end it, and another `progtrain repeat` goes on where it was.
     """
     ws = workspace(ctx)
     if version not in ws.versions():

@@ -44,7 +44,9 @@ def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 def command(
     ctx: click.Context, names: Sequence[str], metric: str | None, times: int | None, python: str | None, as_json: bool
 ) -> None:
-    """Each MODEL against the first: metrics with verdicts, scores by class, and what answered.
+    """Versions and external models over the same samples, side by side.
+
+    Each MODEL against the first: metrics with verdicts, scores by class, and what answered.
 
     A MODEL is a version (v003) or an external model (external/NAME). Tables and a picture are written to
     Models/Report/compare-<time>/.

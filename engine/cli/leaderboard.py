@@ -97,11 +97,11 @@ def noise_lines(snapshot: Snapshot) -> list[str]:
     """What the verdicts above know of the noise of training."""
     judged = [row for row in snapshot.versions if row.seed_noise]
     unknown = [row.version for row in judged if row.seed_noise == NOT_MEASURED]
-    repeated = [row for row in snapshot.versions if row.runs > 1 and row.mean is not None and row.spread is not None]
     lines = [
         f"{row.version}: mean {values.metric(row.mean)}, sd {values.metric(row.spread)} "
         f"over {row.runs} runs with other seeds"
-        for row in repeated
+        for row in snapshot.versions
+        if row.runs > 1 and row.mean is not None and row.spread is not None
     ]
     if unknown:
         which = "all verdicts" if len(unknown) == len(judged) else ", ".join(unknown)

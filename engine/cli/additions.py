@@ -30,7 +30,7 @@ _SHOWN = 10
 
 @click.group("additions")
 def command() -> None:
-    """Rows that versions train with besides: made from training rows, checked for leaks, kept as they are."""
+    """Rows that versions train with besides: made from training rows, checked for leaks."""
 
 
 def _context(ws: Workspace, dataset_id: str | None, python: str | None = None) -> Context:

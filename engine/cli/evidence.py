@@ -25,7 +25,7 @@ def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 
 @click.group("evidence")
 def command() -> None:
-    """What other MCP servers say, kept as evidence: asked when you say so, and marked with its age.
+    """What other MCP servers say, fetched when you say so and kept as evidence.
 
     A source is a command that starts a server, the tools that may be called, and an age.
     """

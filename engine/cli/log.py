@@ -12,7 +12,7 @@ from progtrain.engine.cli.output import print_json, say, table
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """What was done, version by version: action, who decided, what it rests on, and what came of it.
+    """What was done, version by version: who decided, what it rests on, what came of it.
 
     Written to Models/Report/workflow-log.md and workflow.csv, from the files of the workspace alone.
     """

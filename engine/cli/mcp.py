@@ -19,7 +19,7 @@ from progtrain.engine.workspace import Workspace
 @click.option("--accept", "may_accept", is_flag=True, help="It may accept what is drafted, which else a person does.")
 @click.pass_context
 def command(ctx: click.Context, folder: Path | None, may_decide: bool, may_accept: bool) -> None:
-    """Serve the workspace over MCP, on stdin and stdout, until the client ends.
+    """Serve the workspace to an agent over MCP.
 
     An agent reads status, facts, candidates, samples, scripts' differences and the open question. It can start
     nothing and change no file.

@@ -13,7 +13,7 @@ from progtrain.engine.cli.output import print_json, say, table
 @json_option
 @click.pass_context
 def command(ctx: click.Context, version: str | None, as_json: bool) -> None:
-    """Where VERSION fails, in groups: their samples, since when, and what may be tried.
+    """Where a version fails, in groups: samples, since when, and what may be tried.
 
     By default of the latest version. Written beside its results: failure-playbook.md and failure_cases.json.
     """

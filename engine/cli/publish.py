@@ -18,7 +18,7 @@ from progtrain.engine.workspace import Workspace
 @json_option
 @click.pass_context
 def command(ctx: click.Context, version: str | None, to: Path | None, data: bool, as_json: bool) -> None:
-    """Make a version ready for a hub of models, by default the best one.
+    """Make a version ready for a hub: a folder with card and checksums. Sends nothing.
 
     The folder has a card, the checkpoint, the script with its files, what was measured, and checksums. Nothing is sent,
     and nothing that is there is written over. Licence and use are for you to fill in: the card marks the places.

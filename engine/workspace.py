@@ -260,6 +260,13 @@ class Workspace:
     def job(self, name: str) -> JobFolder:
         return JobFolder(self.jobs / name)
 
+    def campaign_lock(self, name: str) -> Path:
+        return self.own / "campaigns" / f"{name}.lock"
+
+    def campaign_log(self, name: str) -> Path:
+        """What its process says."""
+        return self.own / "campaigns" / f"{name}.log"
+
     def live(self, version: str) -> Path:
         return self.own / "live" / f"{version}.jsonl"
 

@@ -41,6 +41,7 @@ COMMANDS = {
     "jobs": "Every attempt at a training, an evaluation or a report, and what became of it.",
     "additions": "Rows that versions train with besides: made from training rows, checked for leaks.",
     "experiment": "Many runs that answer one question, side by side, here or on a cluster.",
+    "campaign": "Variants of several versions, one after the other, and what they say should be changed.",
     "publish": "Make a version ready for a hub: a folder with card and checksums. Sends nothing.",
     "import": "Read runs of other trackers as evidence: never ranked, judged or built on.",
     "create-inspect-task": "Write a task of inspect-ai for the rows of a file.",

@@ -158,13 +158,14 @@ def differences(plan: Plan, rows: Sequence[Row], found: Sequence[Measure]) -> li
 
 
 def _of_measure(plan: Plan, rows: Sequence[Row], measure: Measure) -> list[Difference]:
-    judged = [_compared(pair, measure, rows) for pair in pairs(plan, rows, measure)]
+    return adjusted([compared(pair, measure, rows) for pair in pairs(plan, rows, measure)], measure.higher_is_better)
+
+
+def adjusted(judged: Sequence[Difference], higher_is_better: bool) -> list[Difference]:
+    """With verdicts that count how many comparisons these are."""
     ps = [one.p for one in judged if one.p is not None]
-    adjusted = iter(noise.holm(ps))
-    return [
-        one if one.p is None else _with_verdict(one, measure.higher_is_better, next(adjusted), len(ps))
-        for one in judged
-    ]
+    holm = iter(noise.holm(ps))
+    return [one if one.p is None else _with_verdict(one, higher_is_better, next(holm), len(ps)) for one in judged]
 
 
 def _with_verdict(one: Difference, higher_is_better: bool, p: float, family: int) -> Difference:
@@ -232,7 +233,8 @@ def _place(plan: Plan, name: str, parameters: Mapping[str, Any]) -> float:
 # what each comes to
 
 
-def _compared(pair: Difference, measure: Measure, rows: Sequence[Row]) -> Difference:
+def compared(pair: Difference, measure: Measure, rows: Sequence[Row]) -> Difference:
+    """With delta and interval, or why there is none; the verdict is given by `adjusted`."""
     a, b = (measure.points.get(point, ()) for point in (pair.a, pair.b))
     made = pair._replace(task=measure.task, epoch=measure.epoch, metric=measure.metric, seeds_a=len(a), seeds_b=len(b))
     if reason := _refusal(pair, measure.metric, a, b, rows):
@@ -297,7 +299,7 @@ def _missing(pair: Difference, measure: Measure, rows: Sequence[Row]) -> Iterato
 
 def between(a: str, b: str, measure: Measure, rows: Sequence[Row]) -> Difference:
     """Any two points by one measure, whatever the plan holds against each other; `b` against `a`, by themselves."""
-    one = _compared(Difference("best", "", a, b), measure, rows)
+    one = compared(Difference("best", "", a, b), measure, rows)
     return one if one.p is None else _with_verdict(one, measure.higher_is_better, one.p, 1)
 
 

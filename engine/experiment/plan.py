@@ -56,7 +56,9 @@ Name = Annotated[str, AfterValidator(_name)]
 Value = Annotated[Any, BeforeValidator(number)]
 
 
-class _Part(BaseModel):
+class Keyed(BaseModel):
+    """A part of a file whose keys are all known: another one is refused, with the nearest."""
+
     model_config = ConfigDict(extra="forbid", defer_build=True, populate_by_name=True)
 
     @model_validator(mode="before")
@@ -71,7 +73,7 @@ class _Part(BaseModel):
         return data
 
 
-class Question(_Part):
+class Question(Keyed):
     """Key `experiment`: what is asked."""
 
     name: Name
@@ -80,14 +82,14 @@ class Question(_Part):
     kind: Kind = "grid"
 
 
-class Tools(_Part):
+class Tools(Keyed):
     """Which workers do the work: names of modules in `workers/`."""
 
     training: str | None = "lightning"
     evaluation: list[str] = ["progtrain"]
 
 
-class Base(_Part):
+class Base(Keyed):
     """What the runs are variations of: a script, a tool's recipe, or a command."""
 
     #: of the workspace; `02_train_v003.py` brings its config files and modules with it
@@ -101,7 +103,7 @@ class Base(_Part):
     data: dict[str, Any] = {}
 
 
-class Range(_Part):
+class Range(Keyed):
     """Where kind `random` or `hpo` may draw a value of a variable, both ends included."""
 
     low: Annotated[float, BeforeValidator(number)]
@@ -134,7 +136,7 @@ def _variable(held: Any) -> Any:
 Variable = Annotated[Any, BeforeValidator(_variable)]
 
 
-class AddedRun(_Part):
+class AddedRun(Keyed):
     """A run besides those that the variables make."""
 
     name: Name
@@ -152,13 +154,13 @@ class AddedRun(_Part):
         return self
 
 
-class Runs(_Part):
+class Runs(Keyed):
     add: list[AddedRun] = []
     #: names of runs that are not wanted
     skip: list[str] = []
 
 
-class Resources(_Part):
+class Resources(Keyed):
     """Where and with what each run works."""
 
     executor: Literal["local", "slurm"] = "local"
@@ -183,7 +185,7 @@ class Resources(_Part):
     poll: Annotated[float, Field(ge=1, le=600)] = 30
 
 
-class Task(_Part):
+class Task(Keyed):
     """One way of evaluating."""
 
     name: Name
@@ -196,7 +198,7 @@ class Task(_Part):
     options: dict[str, Value] = {}
 
 
-class Row(_Part):
+class Row(Keyed):
     """Which runs are evaluated by which tasks; `*` in the name of a run stands for anything."""
 
     run: str = "*"
@@ -205,7 +207,7 @@ class Row(_Part):
     epochs: list[Literal["best", "last"] | int] = ["best"]
 
 
-class Evaluation(_Part):
+class Evaluation(Keyed):
     tasks: list[Task] = []
     #: without one: every run by every task
     matrix: list[Row] = []
@@ -213,7 +215,7 @@ class Evaluation(_Part):
     when: Literal["all", "each"] = "all"
 
 
-class Retry(_Part):
+class Retry(Keyed):
     out_of_memory: Literal["halve", "fail"] = "halve"
     #: how often a run is started, at most; going on after a time limit does not count
     attempts: Annotated[int, Field(ge=1)] = 3
@@ -222,7 +224,7 @@ class Retry(_Part):
     time_limit: Literal["resume", "fail"] = "resume"
 
 
-class Search(_Part):
+class Search(Keyed):
     """Kind `hpo`."""
 
     metric: str
@@ -236,14 +238,14 @@ class Search(_Part):
     confirm: Annotated[int, Field(ge=1)] = 3
 
 
-class Notify(_Part):
+class Notify(Keyed):
     mail: str | None = None
     webhook: str | None = None
     bell: bool = True
     on: list[Literal["ended", "failed", "waiting"]] = ["ended", "failed", "waiting"]
 
 
-class Plan(_Part):
+class Plan(Keyed):
     experiment: Question
     tools: Tools = Tools()
     base: Base = Base()

@@ -60,9 +60,9 @@ def notes(found: Result) -> list[str]:
 # files
 
 
-def folder(ws: Workspace, now: datetime) -> Path:
+def folder(ws: Workspace, now: datetime, what: str = "compare") -> Path:
     """Made, under a name that none has: with `-2` and so on for another one in the same minute."""
-    stem, number = f"compare-{now.strftime('%Y-%m-%d_%H-%M')}", 1
+    stem, number = f"{what}-{now.strftime('%Y-%m-%d_%H-%M')}", 1
     while True:
         path = ws.reports / (stem if number == 1 else f"{stem}-{number}")
         try:

@@ -1,0 +1,226 @@
+"""What came of a campaign so far, from the files of its experiments and versions: states, numbers, verdicts.
+
+A variant that failed has no number: it is neither 0 nor the best, and it counts in no mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from progtrain.engine import metrics
+from progtrain.engine.analysis.compare import noise
+from progtrain.engine.campaign import planned, recommend, weakest
+from progtrain.engine.campaign.file import File, Variant
+from progtrain.engine.campaign.planned import Step
+from progtrain.engine.experiment import compare, results
+from progtrain.engine.experiment.compare import Difference, Measure
+from progtrain.engine.experiment.results import Row
+from progtrain.engine.experiment.state import RunState
+from progtrain.engine.experiment.view import View, look
+from progtrain.engine.repeats import found as repeats
+from progtrain.engine.rules import goal
+from progtrain.engine.schema import EvalScore, Protocol, load
+from progtrain.engine.status.snapshot import NOT_MEASURED
+from progtrain.engine.workspace import Workspace
+
+#: nothing more comes of such a run without a person
+ENDED = ("done", "failed", "lost", "cancelled")
+_BAD = ENDED[1:]
+
+
+def collect(ws: Workspace, file: File, steps: Sequence[Step]) -> dict[str, Any]:
+    """`variants`, `lines` (of variants.csv), `weakest`, `recommendation` and `notes`; see docs/evidence.md."""
+    states = [one for step in steps for one in variants(step)]
+    rows = [row for step in steps for row in _rows(ws, step)]
+    # each row names its samples by their whole path: the folder says nothing
+    measures = compare.measures(steps[0].designed.experiment.folder, rows)
+    primary = goal.primary_metric(goal.read(ws))
+    measures.sort(key=lambda one: not metrics.same(one.metric, primary))
+    judged = {one.metric: _judged(one, steps, rows) for one in measures}
+    lines = [line for one in measures for line in _lines(one, judged[one.metric], states)]
+    lines += [_line(state) for state in states if state["variant"] not in {line["variant"] for line in lines}]
+    slices, told = weakest.find(rows, {state["variant"] for state in states if state["done"]})
+    return {
+        "campaign": file.campaign,
+        "goal": file.goal,
+        "metric": measures[0].metric if measures else primary,
+        "variants": states,
+        "lines": lines,
+        "weakest": slices,
+        "against_each_other": [_told(one) for one in _rivals(measures, judged)],
+        "recommendation": recommend.recommendation(ws, file, steps, states, measures, judged),
+        "notes": [*_notes(states, measures, primary), *told],
+    }
+
+
+def _rivals(measures: Sequence[Measure], judged: Mapping[str, Sequence[Difference]]) -> Iterator[Difference]:
+    for measure in measures[:1]:
+        yield from (one for one in judged[measure.metric] if one.kind == "best")
+
+
+# states
+
+
+def left(step: Step) -> int:
+    """How many trainings have not ended."""
+    folder = step.designed.experiment.folder
+    ended = {held.run.name for held in look(folder).states if held.phase in ENDED} if folder.plan.is_file() else set()
+    return sum(run.name not in ended for run in step.designed.runs)
+
+
+def variants(step: Step) -> list[dict[str, Any]]:
+    """Of each variant: what it is, and where it stands."""
+    view = look(step.designed.experiment.folder) if step.designed.experiment.folder.plan.is_file() else None
+    return [_state(step, variant, view) for variant in step.variants]
+
+
+def _state(step: Step, variant: Variant, view: View | None) -> dict[str, Any]:
+    held = [one for one in view.states if one.run.point == variant.name] if view else []
+    state, cause = _told_state(held, view)
+    return {
+        "variant": variant.name,
+        "version": step.version,
+        "change": variant.change,
+        "note": variant.note,
+        "experiment": step.name,
+        "seeds": variant.seeds,
+        "done": sum(one.phase == "done" for one in held),
+        "state": state,
+        "cause": cause,
+    }
+
+
+def _told_state(held: Sequence[RunState], view: View | None) -> tuple[str, str]:
+    phases = [one.phase for one in held]
+    bad = next((one for one in held if one.phase in _BAD), None)
+    if bad is not None and all(phase in ENDED for phase in phases):
+        return bad.phase, f"{bad.cause}: {bad.reason}" if bad.cause else bad.reason
+    outcome = (view.outcome if view else None) or {}
+    # its runner could not begin, or gave up: whatever had not ended by then has failed with it
+    if outcome.get("event") == "runner_failed" and view and not view.running and set(phases) != {"done"}:
+        return "failed", f"submission: {outcome.get('reason')}"
+    first = next((phase for phase in phases if phase != "done"), "done" if phases else "planned")
+    return first, ""
+
+
+# numbers
+
+
+def _rows(ws: Workspace, step: Step) -> list[Row]:
+    """Of the variants, and of their version as it is."""
+    folder, cell = step.designed.experiment.folder, step.designed.cells[0]
+    there = look(folder).states if folder.plan.is_file() else []
+    phases = {held.run.name: held.phase for held in there}
+    found = []
+    for row in results.read(folder):
+        phase = phases.get(row.run)
+        if phase not in ENDED or (phase == "done") != (row.state == "done"):
+            continue  # of a plan that was, or an attempt that another one has followed
+        sample = str(folder.path / row.per_sample) if row.per_sample else ""
+        is_control = row.point == planned.control_of(step.version)
+        told = {"per_sample": sample, "point": step.version} if is_control else {"per_sample": sample}
+        found.append(row.model_copy(update=told))
+    if not any(run.name == planned.control_of(step.version) for run in step.designed.runs):
+        found += _of_version(ws, step.version, cell.task.name, cell.epoch)
+    return found
+
+
+def _of_version(ws: Workspace, version: str, task: str, epoch: str | int) -> Iterator[Row]:
+    """What the loop's own evaluation of a version said, and those of its repeats: as runs of one point."""
+    folder = ws.version(version)
+    if not (folder.eval_score.is_file() and folder.protocol.is_file()):
+        return
+    score, protocol = load(folder.eval_score, EvalScore), load(folder.protocol, Protocol)
+    own = Row(
+        experiment="the loop",
+        run=version,
+        point=version,
+        type="control",
+        task=task,
+        epoch=epoch,
+        state="done",
+        metrics=[m.model_copy(update={"samples": score.num_samples}) for m in score.metrics],
+        evaluator_sha256=protocol.evaluator_sha256,
+        data_sha256=protocol.data_sha256,
+        per_sample=str(folder.per_sample) if folder.per_sample.is_file() else "",
+    )
+    yield own
+    for one in repeats.of(ws, version):
+        told = [m.model_copy(update={"value": one.metrics.get(m.name)}) for m in own.metrics]
+        sample = str(one.per_sample) if one.per_sample else ""
+        about = {"run": f"{version}/{one.name}", "seed": one.seed, "metrics": told, "per_sample": sample}
+        yield own.model_copy(update=about)
+
+
+# verdicts
+
+
+def _judged(measure: Measure, steps: Sequence[Step], rows: Sequence[Row]) -> list[Difference]:
+    """Each variant against its version as it is, and the best variant against the others."""
+    names = [variant.name for step in steps for variant in step.variants]
+    controls = [Difference("control", "", s.version, v.name) for s in steps for v in s.variants]
+    ranked = [point for point in compare.best_first(measure) if point in names]
+    others = [Difference("best", "", name, ranked[0]) for name in names if ranked and name != ranked[0]]
+    found = []
+    for pairs in (controls, others):
+        of_them = [compare.compared(pair, _with_noise(measure, pair), rows) for pair in pairs]
+        found += compare.adjusted(of_them, measure.higher_is_better)
+    return found
+
+
+def _with_noise(measure: Measure, pair: Difference) -> Measure:
+    """What others have told of the seeds is carried on with care where neither of the two was trained twice."""
+    own = any(len(measure.points.get(point, ())) > 1 for point in (pair.a, pair.b))
+    return measure if own or measure.spread is None else measure._replace(spread=noise.carried_on(measure.spread))
+
+
+# tables
+
+
+def _lines(
+    measure: Measure, judged: Sequence[Difference], states: Sequence[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    against = {one.b: one for one in judged if one.kind == "control"}
+    for state in states:
+        if state["variant"] in measure.points:
+            yield _line(state, measure, against[state["variant"]])
+
+
+def _line(state: Mapping[str, Any], measure: Measure | None = None, one: Difference | None = None) -> dict[str, Any]:
+    """A row of variants.csv; without a measure one that has no number."""
+    found: dict[str, Any] = {**state, "metric": "", "value": None, "low": None, "high": None}
+    if measure is not None:
+        level = measure.level(state["variant"])
+        value = float(measure.values_of(measure.points[state["variant"]]).mean())
+        found |= {"metric": measure.metric, "value": value}
+        found |= {"low": level[1], "high": level[2]} if level else {}
+    return found | (_told(one) if one else _told(Difference("control", "", state["version"], state["variant"])))
+
+
+def _told(one: Difference) -> dict[str, Any]:
+    return {
+        "against": one.a,
+        "of": one.b,
+        "delta": one.delta,
+        "delta_low": one.low,
+        "delta_high": one.high,
+        "p_holm": one.p_holm,
+        "verdict": one.verdict or "",
+        "samples": one.samples,
+        "seed_noise": NOT_MEASURED if NOT_MEASURED in one.notes else "",
+        "refused": one.refused,
+        "notes": "; ".join(note for note in one.notes if note != NOT_MEASURED),
+    }
+
+
+def _notes(states: Sequence[Mapping[str, Any]], measures: Sequence[Measure], primary: str) -> Iterator[str]:
+    for state in states:
+        if state["state"] in _BAD:
+            yield f"{state['variant']} {state['state']}: {state['cause']}; it counts nowhere"
+        elif state["state"] != "done":
+            yield f"{state['variant']} is {state['state']}: nothing is known of it yet"
+    if measures and not metrics.same(measures[0].metric, primary):
+        yield f"no variant has {primary}: what follows goes by {measures[0].metric}"
+    if measures and measures[0].spread is None:
+        yield f"{NOT_MEASURED}: `seeds: 3` in the file, or progtrain repeat, measures it"

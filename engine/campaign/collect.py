@@ -27,12 +27,15 @@ from progtrain.engine.workspace import Workspace
 #: nothing more comes of such a run without a person
 ENDED = ("done", "failed", "lost", "cancelled")
 _BAD = ENDED[1:]
+#: note of a verdict
+CARRIED = "seed noise as measured on others of the campaign"
 
 
 def collect(ws: Workspace, file: File, steps: Sequence[Step]) -> dict[str, Any]:
     """`variants`, `lines` (of variants.csv), `weakest`, `recommendation` and `notes`; see docs/evidence.md."""
     states = [one for step in steps for one in variants(step)]
-    rows = [row for step in steps for row in _rows(ws, step)]
+    rows = [row for step in steps for row in _rows(step)]
+    rows += [row for step in _without_control(steps) for row in _of_version(ws, step)]
     # each row names its samples by their whole path: the folder says nothing
     measures = compare.measures(steps[0].designed.experiment.folder, rows)
     primary = goal.primary_metric(goal.read(ws))
@@ -107,9 +110,9 @@ def _told_state(held: Sequence[RunState], view: View | None) -> tuple[str, str]:
 # numbers
 
 
-def _rows(ws: Workspace, step: Step) -> list[Row]:
-    """Of the variants, and of their version as it is."""
-    folder, cell = step.designed.experiment.folder, step.designed.cells[0]
+def _rows(step: Step) -> list[Row]:
+    """Of the variants, and of their version as it is where the campaign trains that."""
+    folder = step.designed.experiment.folder
     there = look(folder).states if folder.plan.is_file() else []
     phases = {held.run.name: held.phase for held in there}
     found = []
@@ -118,27 +121,36 @@ def _rows(ws: Workspace, step: Step) -> list[Row]:
         if phase not in ENDED or (phase == "done") != (row.state == "done"):
             continue  # of a plan that was, or an attempt that another one has followed
         sample = str(folder.path / row.per_sample) if row.per_sample else ""
-        is_control = row.point == planned.control_of(step.version)
-        told = {"per_sample": sample, "point": step.version} if is_control else {"per_sample": sample}
+        told = {"per_sample": sample} | ({"point": step.version} if _is_control(row.point, step) else {})
         found.append(row.model_copy(update=told))
-    if not any(run.name == planned.control_of(step.version) for run in step.designed.runs):
-        found += _of_version(ws, step.version, cell.task.name, cell.epoch)
     return found
 
 
-def _of_version(ws: Workspace, version: str, task: str, epoch: str | int) -> Iterator[Row]:
+def _without_control(steps: Sequence[Step]) -> list[Step]:
+    """The first of each version that the campaign does not train as it is."""
+    found: dict[str, Step] = {}
+    for step in steps:
+        found.setdefault(step.version, step)
+    trained = {step.version for step in steps for run in step.designed.runs if _is_control(run.point, step)}
+    return [step for version, step in found.items() if version not in trained]
+
+
+def _is_control(point: str, step: Step) -> bool:
+    return point == planned.control_of(step.version)
+
+
+def _of_version(ws: Workspace, step: Step) -> Iterator[Row]:
     """What the loop's own evaluation of a version said, and those of its repeats: as runs of one point."""
+    version, cell = step.version, step.designed.cells[0]
     folder = ws.version(version)
-    if not (folder.eval_score.is_file() and folder.protocol.is_file()):
-        return
     score, protocol = load(folder.eval_score, EvalScore), load(folder.protocol, Protocol)
     own = Row(
         experiment="the loop",
         run=version,
         point=version,
         type="control",
-        task=task,
-        epoch=epoch,
+        task=cell.task.name,
+        epoch=cell.epoch,
         state="done",
         metrics=[m.model_copy(update={"samples": score.num_samples}) for m in score.metrics],
         evaluator_sha256=protocol.evaluator_sha256,
@@ -164,15 +176,18 @@ def _judged(measure: Measure, steps: Sequence[Step], rows: Sequence[Row]) -> lis
     others = [Difference("best", "", name, ranked[0]) for name in names if ranked and name != ranked[0]]
     found = []
     for pairs in (controls, others):
-        of_them = [compare.compared(pair, _with_noise(measure, pair), rows) for pair in pairs]
+        of_them = [_compared(pair, measure, rows) for pair in pairs]
         found += compare.adjusted(of_them, measure.higher_is_better)
     return found
 
 
-def _with_noise(measure: Measure, pair: Difference) -> Measure:
+def _compared(pair: Difference, measure: Measure, rows: Sequence[Row]) -> Difference:
     """What others have told of the seeds is carried on with care where neither of the two was trained twice."""
     own = any(len(measure.points.get(point, ())) > 1 for point in (pair.a, pair.b))
-    return measure if own or measure.spread is None else measure._replace(spread=noise.carried_on(measure.spread))
+    if own or measure.spread is None:
+        return compare.compared(pair, measure, rows)
+    carried = compare.compared(pair, measure._replace(spread=noise.carried_on(measure.spread)), rows)
+    return carried if carried.refused else carried._replace(notes=(*carried.notes, CARRIED))
 
 
 # tables

@@ -25,7 +25,7 @@ from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.stages import design
 from progtrain.engine.experiment.stages.design import Designed
 from progtrain.engine.experiment.workers.base import Experiment
-from progtrain.engine.files import read_text, sha256_text, write_text
+from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json, write_text
 from progtrain.engine.script import settings
 from progtrain.engine.workspace import Workspace
 
@@ -97,7 +97,10 @@ def _problems(
                 )
             except InputError as error:
                 inside = f" ({error.file}{f', {error.place}' if error.place else ''})" if error.file else ""
-                yield InputError(f"{error.reason}{inside}", file=path, place=f"key {where}", fix=error.fix)
+                fix = (error.fix or "").replace("out of the plan", "out")
+                if "seed" in said:
+                    fix = "leave seeds out, or take the seed out of the rules"
+                yield InputError(f"{error.reason}{inside}", file=path, place=f"key {where}", fix=fix)
                 continue
             if old == new and "seed" not in said:
                 reason = f"it changes nothing: {key[0]} has that already"
@@ -146,12 +149,20 @@ def _content(
 
 
 def _needs_control(ws: Workspace, version: str, name: str) -> bool:
-    """Where nothing is known of the version as it is. One that was planned before stays."""
-    folder = ws.version(version)
-    if not (folder.eval_score.is_file() and folder.protocol.is_file()):
+    """Where nothing is known of the version as it is now. One that was planned before stays."""
+    if not _is_evaluated(ws, version):
         return True
     its = folders.folder(ws, name)
     return its.plan.is_file() and any(run.name == control_of(version) for run in plans.read(its).runs.add)
+
+
+def _is_evaluated(ws: Workspace, version: str) -> bool:
+    folder = ws.version(version)
+    if not (folder.eval_score.is_file() and folder.protocol.is_file()):
+        return False
+    spec = try_read_json(folder.spec)
+    trained = spec.get("script_sha256") if isinstance(spec, dict) else None
+    return trained in (None, "", sha256(ws.script(version)))
 
 
 # writing

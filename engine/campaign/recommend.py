@@ -32,9 +32,7 @@ def recommendation(
     """
     told: dict[str, Any] = {"campaign": file.campaign, "goal": file.goal, "metric": "", "recommended": False}
     if not measures:
-        bad = sum(state["state"] in ("failed", "lost", "cancelled") for state in states)
-        failed = f"; {bad} of {len(states)} failed" if bad else ""
-        return {**told, "why": f"no variant has been evaluated{failed}", "changes": [], "evidence": []}
+        return {**told, "why": _why_none({}, states), "changes": [], "evidence": []}
     measure = measures[0]
     told["metric"] = measure.metric
     whole = {state["variant"] for state in states if state["state"] == "done"}
@@ -43,7 +41,7 @@ def recommendation(
     if not better:
         return {
             **told,
-            "why": _why_none(against, whole),
+            "why": _why_none(against, states),
             "changes": [],
             "evidence": _evidence(ws, steps, against, whole),
         }
@@ -57,14 +55,15 @@ def _is_better(one: Difference | None) -> bool:
     return one is not None and one.verdict == "better"
 
 
-def _why_none(against: Mapping[str, Difference], whole: set[str]) -> str:
-    known = [one for name, one in against.items() if name in whole]
-    counts = {said: sum(one.verdict == said for one in known) for said in ("within noise", "worse")}
-    refused = sum(bool(one.refused) for one in known)
-    counts |= {"not comparable": refused}
-    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none of them has ended well"
-    noise = f"; {NOT_MEASURED}" if any(NOT_MEASURED in one.notes for one in known) else ""
-    return f"no variant is better than its version beyond noise: of {len(against)} {said}{noise}"
+def _why_none(against: Mapping[str, Difference], states: Sequence[Mapping[str, Any]]) -> str:
+    """What became of all variants: one that failed is neither worse nor within noise."""
+    said: list[str] = []
+    for state in states:
+        one = against.get(state["variant"]) if state["state"] == "done" else None
+        said.append(state["state"] if one is None else one.verdict or "not comparable")
+    counts = ", ".join(f"{said.count(what)} {what}" for what in dict.fromkeys(said))
+    noise = f"; {NOT_MEASURED}" if any(NOT_MEASURED in one.notes for one in against.values()) else ""
+    return f"no variant is better than its version beyond noise (of {len(said)}: {counts}){noise}"
 
 
 def _surpassed(step: Step, variant: Variant, measure: Measure, steps: Sequence[Step]) -> str:

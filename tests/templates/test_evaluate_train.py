@@ -120,6 +120,7 @@ def test_what_cannot_be_known_of_the_training_rows_is_said(labelled: Workspace, 
         hard.by_training(labelled, "v001", rows, run)
 
 
+@pytest.mark.slow
 def test_an_older_evaluator_is_refused_by_name(labelled: Workspace) -> None:
     """Its own words, from a process of its own as it is when a user calls it."""
     text = labelled.eval_script.read_text()

@@ -48,7 +48,8 @@ OPTIONAL |= {"progtrain_eval", *(path.stem for path in (ROOT / "engine" / "live"
 #: of experiments: extras that say how to install them, and what runs in the user's own interpreter
 OPTIONAL |= {"optuna", "matplotlib", *(path.stem for path in (ROOT / "engine").glob("*/tools/*.py"))}
 OPTIONAL |= {"inspect_ai", "peft", "pyarrow", "safetensors", "transformers"}
-
+#: trackers, in the interpreter that has them
+OPTIONAL |= {"mlflow", "trackio", "wandb"}
 #: the extra `mcp`, and what it brings
 OPTIONAL |= {"anyio", "mcp", "mcp_types"}
 

@@ -273,12 +273,13 @@ def rules(
         for name, way in ways.items()
         if metrics.higher_is_better(name) is not None or way is not None
     ]
+    empty = examples.empty_rules()
     return {
-        **examples.empty_rules(),
+        **empty,
         "dataset_config": {"dataset_id": dataset_id},
         "training_config": dict(locks),
         **({"training_args": list(arguments)} if arguments else {}),
-        "eval_config": {"primary_metric": primary, "metrics": listed},
+        "eval_config": {**empty["eval_config"], "primary_metric": primary, "metrics": listed},
     }
 
 

@@ -55,16 +55,21 @@ def write(name: str, directory: Path) -> list[Path]:
 def empty_rules() -> dict[str, dict[str, Any]]:
     """The rules with their defaults, to fill in."""
     return {
-        "loop_config": {"max_versions": 10, "branch_from": "latest"},
+        "loop_config": {"max_versions": 10},
         "dataset_config": {"dataset_id": None},
         "training_config": {},
-        "eval_config": {"primary_metric": None, "metrics": []},
+        "eval_config": {"primary_metric": None, "metrics": [], "repeats": "auto"},
     }
 
 
 def is_empty_rules(path: Path) -> bool:
-    """Whether rules are as they were written to be filled in."""
-    return bool(try_read_json(path) == empty_rules())
+    """Whether rules are as they were written to be filled in, now or before there were repeats."""
+    before = {
+        **empty_rules(),
+        "loop_config": {"max_versions": 10, "branch_from": "latest"},
+        "eval_config": {"primary_metric": None, "metrics": []},
+    }
+    return try_read_json(path) in (empty_rules(), before)
 
 
 def write_empty(directory: Path) -> list[Path]:

@@ -131,6 +131,23 @@ def test_a_seed_that_changes_nothing_is_no_repeat(plain: Workspace) -> None:
     assert found.of(plain, "v001") == ()
 
 
+def test_a_loop_goes_on_where_no_seed_will_do(plain: Workspace, edit_rules: Callable[..., None]) -> None:
+    edit_rules(plain, eval_config={"repeats": "auto"})
+    replace(plain.baseline_script, "random.seed(SEED)", "random.seed(7)")
+    assert run(plain, until="analyze") == 0
+    # three of them would tell no more
+    assert len(found.folders(plain, "v001")) == 1
+    assert "another seed changed nothing" in events(plain, "warning")[-1]["text"]
+
+
+def test_a_loop_goes_on_where_the_script_has_changed_since(scored: Workspace, edit_rules: Callable[..., None]) -> None:
+    edit_rules(scored, eval_config={"repeats": "auto"})
+    replace(scored.script("v001"), "EPOCHS = 6", "EPOCHS = 5")
+    assert run(scored, until="analyze") == 0
+    (told,) = (e["text"] for e in events(scored, "note") if "seed noise not measured" in e["text"])
+    assert told.startswith("v001: seed noise not measured: 02_train_v001.py has changed since v001 was trained")
+
+
 def test_the_same_seed_tells_of_the_machine_alone(scored: Workspace) -> None:
     assert run(scored, repeat="v001", times=1, same_seed=True) == 0
     assert found.of(scored, "v001") == ()

@@ -163,7 +163,8 @@ def rules(dataset_id: str, brought: Brought) -> dict[str, Any]:
         sizes = Counter(sample.target for sample in brought.samples).values()
         primary = "f1_macro" if max(sizes) > 3 * min(sizes) else "accuracy"
         ranking = {"primary_metric": primary, "metrics": ["accuracy", "f1_macro"]}
-    return {**examples.empty_rules(), "dataset_config": {"dataset_id": dataset_id}, "eval_config": ranking}
+    empty = examples.empty_rules()
+    return {**empty, "dataset_config": {"dataset_id": dataset_id}, "eval_config": {**empty["eval_config"], **ranking}}
 
 
 def render(template: str, dataset_id: str, brought: Brought) -> str:

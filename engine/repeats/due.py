@@ -12,8 +12,9 @@ from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.loop.steps import evaluate
 from progtrain.engine.loop.steps import report as reports
-from progtrain.engine.repeats import found, verdicts
+from progtrain.engine.repeats import found, seeds, verdicts
 from progtrain.engine.repeats import run as repeats
+from progtrain.engine.status.snapshot import NOT_MEASURED
 
 #: "auto" repeats trainings up to this
 SHORT_SECONDS = 120.0
@@ -79,19 +80,31 @@ def due(context: Context, version: str) -> int:
     if not asked:
         return 0
     wanted = (AUTO if asked == "auto" else asked) - found.anyway(context.ws, version)
-    if found.tried(context.ws, version) >= wanted:
+    if found.tried(context.ws, version) >= wanted or found.hopeless(context.ws, version):
         return 0
     mark = marks.read(context.ws, version, "train")
     if mark is None or mark.adopted:
         return 0
     if asked != "auto":
-        return wanted
+        return wanted if _can_be(context, version) else 0
     if mark.seconds > SHORT_SECONDS:
         context.journal.note_once([_too_long(version, mark.seconds)])
         return 0
     records = history.records(context.ws, context.rules, until=version)
     best = _best(context, records)
-    return wanted if len(records) == 1 or (best is not None and best.version == version) else 0
+    asked_for = len(records) == 1 or (best is not None and best.version == version)
+    return wanted if asked_for and _can_be(context, version) else 0
+
+
+def _can_be(context: Context, version: str) -> bool:
+    """A version whose seed cannot be changed is no reason to end a loop."""
+    try:
+        repeats.refuse(context, version)
+        seeds.changeable(context.ws, version)
+    except InputError as error:
+        context.journal.note_once([f"{version}: {NOT_MEASURED}: {error.reason}"])
+        return False
+    return True
 
 
 def _too_long(version: str, seconds: float) -> str:

@@ -138,6 +138,12 @@ def tried(ws: Workspace, version: str) -> int:
     return sum(held.get("script_sha256") == script for held, _ in _results(ws, version))
 
 
+def hopeless(ws: Workspace, version: str) -> bool:
+    """Whether no seed will do: what one came to cannot stand beside the version, and the script is why."""
+    script = script_sha256(ws, version) if folders(ws, version) else ""
+    return any(held.get("script_sha256") == script and held.get("unlike") for held, _ in _results(ws, version))
+
+
 def anyway(ws: Workspace, version: str) -> int:
     """How many trainings with other seeds there are that no repeat made."""
     return sum(not _NAME.fullmatch(one.name) for one in of(ws, version))

@@ -34,7 +34,7 @@ def repeat(context: Context, version: str, times: int, *, same_seed: bool = Fals
     `same_seed`: with the version's own seed, which measures what the machine alone changes. Raises `InputError` where
     the version is not trained and evaluated, `StepFailed` where a repeat fails, `Stopped`.
     """
-    _refuse(context, version)
+    refuse(context, version)
     ws, failed = context.ws, list[str]()
     there = len(found.made(ws, version, same_seed=same_seed))
     if there >= times:
@@ -48,6 +48,8 @@ def repeat(context: Context, version: str, times: int, *, same_seed: bool = Fals
         if reason := _one(context, version, folder, seed, same_seed):
             failed.append(f"{folder.path.name}: {reason}")
         found.write(ws, version)
+        if reason and found.hopeless(ws, version):
+            break
     if failed:
         raise StepFailed(
             f"{len(failed)} of {_counted(times - there)} of {version} failed: {failed[0]}",
@@ -70,7 +72,8 @@ def _told(context: Context, version: str) -> str:
     return f"{name} {values.metric(spread['mean'])}, sd {values.metric(spread['sd'])} over {spread['n']} runs"
 
 
-def _refuse(context: Context, version: str) -> None:
+def refuse(context: Context, version: str) -> None:
+    """Raises `InputError` where a version cannot be repeated as it is now."""
     ws = context.ws
     if version not in ws.versions():
         raise InputError(f"there is no version {version}", file=ws.script(version), fix="progtrain status lists them")
@@ -126,8 +129,10 @@ def _one(context: Context, version: str, folder: RepeatFolder, seed: int | None,
         journal=Journal(own.journal, context.clock),
         autopilot=True,
     )
-    reason = _trained(inside, version) or _evaluated(inside, version) or _unlike(ws, own, version, same_seed)
-    result = _result(own, version, folder, seed, same_seed, reason)
+    reason = _trained(inside, version) or _evaluated(inside, version)
+    unlike = "" if reason else _unlike(ws, own, version, same_seed)
+    reason = reason or unlike
+    result = _result(own, version, folder, seed, same_seed, reason) | ({"unlike": True} if unlike else {})
     with storage_errors(folder.path):
         for source, target in (
             (own.version(version).per_sample, folder.per_sample),

@@ -34,6 +34,12 @@ def _joined(ws: Workspace, texts: Mapping[Path, str]) -> Sources:
     return Sources(texts[script], {path.relative_to(ws.root).as_posix(): texts[path] for path in others})
 
 
+def changeable(ws: Workspace, version: str) -> None:
+    """Raises `InputError` where the script's seed stands in a place that cannot be changed."""
+    own = seed_of(ws, version)
+    with_seed(ws, version, version_files.lying(ws, version), None if own is None else own + 1)
+
+
 def why_none(ws: Workspace, version: str) -> str:
     """What keeps a script from being run with another seed; empty where nothing does."""
     try:

@@ -248,6 +248,11 @@ def test_a_template_goes_through_a_loop_of_two_versions(tmp_path: Path, template
     begun = progtrain(Workspace(tmp_path), "init", "--template", template, *data, str(ws.root))
     assert begun.returncode == 0, begun.stderr
     ws.baseline_script.write_text(ws.baseline_script.read_text().replace("EPOCHS = 30", "EPOCHS = 3"))
+    rules = json.loads(ws.rules.read_text())
+    assert rules["eval_config"]["repeats"] == "auto"
+    # what that does, and takes in time, is tested where a training takes no time
+    rules["eval_config"]["repeats"] = 0
+    ws.rules.write_text(json.dumps(rules))
     checked = progtrain(ws, "check", OMP_NUM_THREADS="1")
     assert checked.returncode == 0 and "!" not in checked.stdout, checked.stdout
     done = subprocess.run(

@@ -150,7 +150,11 @@ def test_a_script_with_arguments_is_ready_after_adopting(project: Workspace) -> 
     assert "watches      val_acc (higher is better)" in said and "results in   kept" in said
     assert "ranked by accuracy (higher is better; another: --metric NAME)" in said
     rules = read_json(project.rules)
-    assert rules["eval_config"] == {"primary_metric": "accuracy", "metrics": ["accuracy", "loss"]}
+    assert rules["eval_config"] == {
+        "primary_metric": "accuracy",
+        "metrics": ["accuracy", "loss"],
+        "repeats": "auto",
+    }
     assert rules["training_config"] == {"lr": 0.05, "batch_size": 16}
     assert rules["training_args"] == ["--points", "data/points.npz"]
     assert rules["dataset_config"] == {"dataset_id": "points"}
@@ -191,6 +195,7 @@ def test_the_copy_of_a_script_in_a_folder_below_finds_its_modules_and_files(proj
 @pytest.mark.slow
 def test_a_loop_of_its_own_that_keeps_no_numbers_is_given_a_table(project: Workspace) -> None:
     adopt(project, "src/train.py")
+    project.rules.write_text(project.rules.read_text().replace('"repeats": "auto"', '"repeats": 0'))
     done = progtrain(project, "run", "--yes", "--max-versions", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project.root / "metrics.csv").read_text().splitlines()[0] == "epoch,val_loss"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import venv
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from progtrain.engine import examples
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import PROGTRAIN, progtrain
 
@@ -52,3 +54,18 @@ def test_the_interpreter_must_be_one(tmp_path: Path) -> None:
     done = progtrain(Workspace(tmp_path), "init", "--example", "wine", "--python", "/bin/true", str(tmp_path / "x"))
     assert done.returncode == 2 and "no Python" in done.stderr and sys.executable not in done.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_rules_that_nobody_has_filled_in_are_known_as_such_also_those_of_before_repeats(tmp_path: Path) -> None:
+    ws = Workspace(tmp_path)
+    examples.write_empty(tmp_path)
+    assert examples.is_empty_rules(ws.rules)
+    rules = json.loads(ws.rules.read_text())
+    assert rules["eval_config"]["repeats"] == "auto" and "branch_from" not in rules["loop_config"]
+    del rules["eval_config"]["repeats"]
+    rules["loop_config"]["branch_from"] = "latest"
+    ws.rules.write_text(json.dumps(rules))
+    assert examples.is_empty_rules(ws.rules)
+    rules["loop_config"]["max_versions"] = 3
+    ws.rules.write_text(json.dumps(rules))
+    assert not examples.is_empty_rules(ws.rules)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from progtrain.engine import metrics
+from progtrain.engine import metrics, values
 from progtrain.engine.analysis.compare import noise
 from progtrain.engine.campaign import planned, recommend, weakest
 from progtrain.engine.campaign.file import File, Variant
@@ -239,3 +239,9 @@ def _notes(states: Sequence[Mapping[str, Any]], measures: Sequence[Measure], pri
         yield f"no variant has {primary}: what follows goes by {measures[0].metric}"
     if measures and measures[0].spread is None:
         yield f"{NOT_MEASURED}: `seeds: 3` in the file, or progtrain repeat, measures it"
+    elif measures and measures[0].spread is not None:
+        measured = [point for point, runs in measures[0].points.items() if len(runs) > 1]
+        deviation, freedom = measures[0].spread
+        runs = freedom + len(measured)
+        told = f"sd {values.metric(deviation)} of {measures[0].metric} over {runs} runs of {', '.join(measured)}"
+        yield f"seed noise: {told}; for the others it is an upper bound of that"

@@ -40,7 +40,7 @@ class Variant(Keyed):
         if self.action is not None:
             told = ", ".join(f"{key} {values.show(value)}" for key, value in self.action.items() if key != "operation")
             return f"{self.action.get('operation', 'action')}: {told}"
-        return ", ".join(f"{key} {values.show(value)}" for key, value in self.settings.items()) or "as it is"
+        return ", ".join(f"{key} {values.show(value)}" for key, value in self.settings.items())
 
 
 class File(Keyed):
@@ -72,7 +72,7 @@ def _filled(variant: Variant, file: File) -> Variant:
     said: Mapping[str, Any] = variant.settings
     if variant.action is not None:
         said = {str(variant.action.get("operation", "action")): variant.action.get("recipe", _said(variant.action))}
-    name = variant.name or f"{variant.version}_{expand.name_of(said) or 'as_it_is'}"
+    name = variant.name or f"{variant.version}_{expand.name_of(said)}"
     return variant.model_copy(update={"name": name, "seeds": variant.seeds or file.seeds})
 
 
@@ -98,6 +98,9 @@ def _problems(ws: Workspace, file: File, path: Path) -> Iterator[InputError]:
             yield wrong(f"{place}.version", f"there is no version {variant.version!r}", fix)
         if variant.settings and variant.action is not None:
             yield wrong(place, "set and action are two changes", "keep one of them, or make two variants")
+        if not variant.settings and variant.action is None:
+            fix = f"give it set or action; progtrain repeat {variant.version} trains a version as it is"
+            yield wrong(place, "a variant changes something, and this one does not", fix)
         if version_number(variant.name) is not None:
             yield wrong(f"{place}.name", f"{variant.name} is what a version is called", "choose another name")
         for name in variant.settings:

@@ -132,10 +132,8 @@ def _content(
     for variant in variants:
         if variant.action is not None:
             added.append({"name": variant.name, "action": variant.action})
-        elif variant.settings:
-            added.append({"name": variant.name, "parameters": dict(variant.settings)})
         else:
-            added.append({"name": variant.name, "type": "control"})
+            added.append({"name": variant.name, "parameters": dict(variant.settings)})
     # a plan of kind list whose runs are repeated has the base as well
     skipped = {"skip": ["base"]} if seeds > 1 and not actions else {}
     return {

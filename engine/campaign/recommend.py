@@ -111,7 +111,7 @@ def _for(
 
 
 def _evidence(ws: Workspace, steps: Sequence[Step], against: Mapping[str, Difference], names: set[str]) -> list[str]:
-    """Files, each with the key in it: runs of a variant, and the version that it was held against."""
+    """Files, each with the key in it: the point of a variant, and the version that it was held against."""
     found = []
     for step in steps:
         own = [variant.name for variant in step.variants if variant.name in names and variant.name in against]

@@ -106,19 +106,25 @@ def _plan(ws: Workspace, file: File, found: Sequence[Step], as_json: bool) -> No
     keys = ("variant", "version", "change", "seeds", "experiment", "state", "note")
     say(table(keys, [[str(row[key]) for key in keys] for row in told["variants"]]))
     for control in told["controls"]:
-        say(f"{control} is trained as it is too: it has not been evaluated yet")
-    if told["hours"] is None:
+        say(f"{control} is trained as it is too: it has not been evaluated, or its script has changed since")
+    if not told["trainings"]:
+        say("nothing is left to train")
+    elif told["hours"] is None:
         say("time: nothing is known of such runs")
     else:
         say(f"time: at most {told['hours']:.1f} hours, one after the other ({'; '.join(told['basis'])})")
+    _say_disk(told)
+    for note in told["notes"]:
+        say(f"note: {note}")
+    say("nothing is written or submitted; --submit runs it")
+
+
+def _say_disk(told: dict[str, Any]) -> None:
     free = f"{told['disk_free'] / 2**30:.1f} GiB are free"
     if told["disk"] is None:
         say(f"disk: not known, {told['disk_basis']}; {free}")
     else:
         say(f"disk: {told['disk'] / 2**20:.1f} MiB ({told['disk_basis']}); {free}")
-    for note in told["notes"]:
-        say(f"note: {note}")
-    say("nothing is written or submitted; --submit runs it")
 
 
 def _planned(ws: Workspace, file: File, found: Sequence[Step]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.experiment.view import look
 from progtrain.engine.workspace import Workspace
+from progtrain.tui.reading.documents import read_report, report_names
 from tests.cli.commands import as_json, progtrain
 from tests.cli.test_json import check
 
@@ -162,6 +163,10 @@ def test_noise_is_that_of_the_seeds_where_it_was_measured(two: Workspace, writte
     assert [held.run.seed for held in look(folders.folder(two, "lr-v002-x3")).states] == [42, 43, 44]
     row = next(row for row in table_of(report_of(two) / "variants.csv") if row["metric"] == "accuracy")
     assert (row["done"], row["verdict"], row["seed_noise"]) == ("3", "within noise", "")
+    made = report_of(two)
+    assert report_names(two)[0] == made.name
+    text, table, _ = read_report(two, made.name)
+    assert "seed noise: sd " in text and "over 3 runs of wider" in text and table.startswith("variant,version,")
     told = json.loads((report_of(two) / "recommendation.json").read_text())
     assert not told["recommended"] and told["changes"] == []
     assert told["why"] == "no variant is better than its version beyond noise (of 1: 1 within noise)"
@@ -197,7 +202,8 @@ def test_a_plan_that_somebody_edited_is_not_written_over(two: Workspace, written
         ({"version": "v001", "set": {"seed": 1}}, {}, "set.seed", "the seed is no change"),
         ({"version": "v001", "seeds": [1, 2]}, {}, "seeds", "a whole number belongs here"),
         ({"version": "v001", "action": {"operation": "sett"}}, {}, "action", "unknown operation 'sett'"),
-        ({"version": "v001", "name": "v002"}, {}, "name", "is what a version is called"),
+        ({"version": "v001"}, {}, "variants[0]", "a variant changes something"),
+        ({"version": "v001", "name": "v002", "set": {"epochs": 3}}, {}, "name", "is what a version is called"),
         (LARGER, {"resources": {"parallel": 2}}, "resources.parallel", "one variant after the other"),
         (LARGER, {"campaign": "a/b"}, "campaign", "it is a folder's"),
         (LARGER | {"action": {"operation": "set"}}, {}, "variants[0]", "two changes"),

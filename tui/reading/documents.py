@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
@@ -109,18 +110,26 @@ LOG = "workflow log"
 _PLAYBOOK = "playbook "
 #: folders of `progtrain compare` are called so, and then by their time
 _COMPARISON = "compare-"
+_CAMPAIGN = "campaign-"
+_TIME = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d(-\d+)?$")
 
 
 def report_names(workspace: Workspace) -> tuple[str, ...]:
-    """Reports and comparisons, then the workflow log, then playbooks; the newest first."""
+    """Reports, comparisons and campaigns, then the workflow log, then playbooks; the newest first."""
     try:
         names = [p.name for p in workspace.reports.iterdir() if p.is_dir()]
-        reports = sorted(names, key=lambda name: name.removeprefix(_COMPARISON), reverse=True)
+        reports = sorted(names, key=_time_of, reverse=True)
     except OSError:
         reports = []
     log = [LOG] if workspace.workflow_log.is_file() else []
     versions = reversed(workspace.versions())
     return (*reports, *log, *(playbook(v) for v in versions if workspace.version(v).playbook.is_file()))
+
+
+def _time_of(name: str) -> str:
+    """Of a folder of reports: what its name ends with."""
+    found = _TIME.search(name)
+    return found[0] if found else name.removeprefix(_COMPARISON)
 
 
 def playbook(version: str) -> str:
@@ -135,7 +144,7 @@ def version_in(name: str | None) -> str | None:
 
 
 def read_report(workspace: Workspace, name: str) -> tuple[str, str, str]:
-    """Its text, the same for programs, and what that is: leaderboard, comparison, log, or the cases of failure."""
+    """Its text, the same for programs, and what that is: leaderboard, comparison, variants, log, or what failed."""
     if (version := version_in(name)) is not None:
         folder = workspace.version(version)
         return _beginning(folder.playbook), _beginning(folder.failure_cases), "the JSON of the playbook"
@@ -144,6 +153,8 @@ def read_report(workspace: Workspace, name: str) -> tuple[str, str, str]:
     report = workspace.reports / name
     if name.startswith(_COMPARISON):
         return _beginning(report / "comparison.md"), _beginning(report / "comparison.csv"), "the comparison"
+    if name.startswith(_CAMPAIGN):
+        return _beginning(report / "campaign.md"), _beginning(report / "variants.csv"), "the table of variants"
     return _beginning(report / "final-analysis.md"), _beginning(report / "leaderboard.csv"), "the leaderboard"
 
 

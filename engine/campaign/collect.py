@@ -16,6 +16,7 @@ from progtrain.engine.campaign.planned import Step
 from progtrain.engine.experiment import compare, results
 from progtrain.engine.experiment.compare import Difference, Measure
 from progtrain.engine.experiment.results import Row
+from progtrain.engine.experiment.stages import scaffold
 from progtrain.engine.experiment.state import RunState
 from progtrain.engine.experiment.view import View, look
 from progtrain.engine.repeats import found as repeats
@@ -40,7 +41,8 @@ def collect(ws: Workspace, file: File, steps: Sequence[Step]) -> dict[str, Any]:
     measures = compare.measures(steps[0].designed.experiment.folder, rows)
     primary = goal.primary_metric(goal.read(ws))
     measures.sort(key=lambda one: not metrics.same(one.metric, primary))
-    judged = {one.metric: _judged(one, steps, rows) for one in measures}
+    other = {name: told for step in steps for name, told in _outdated(step).items()}
+    judged = {one.metric: _without(other, _judged(one, steps, rows)) for one in measures}
     lines = [line for one in measures for line in _lines(one, judged[one.metric], states)]
     lines += [_line(state) for state in states if state["variant"] not in {line["variant"] for line in lines}]
     slices, told = weakest.find(rows, {state["variant"] for state in states if state["done"]})
@@ -53,7 +55,7 @@ def collect(ws: Workspace, file: File, steps: Sequence[Step]) -> dict[str, Any]:
         "weakest": slices,
         "against_each_other": [_told(one) for one in _rivals(measures, judged)],
         "recommendation": recommend.recommendation(ws, file, steps, states, measures, judged),
-        "notes": [*_notes(states, measures, primary), *told],
+        "notes": [*other.values(), *_notes(states, measures, primary), *told],
     }
 
 
@@ -67,19 +69,52 @@ def _rivals(measures: Sequence[Measure], judged: Mapping[str, Sequence[Differenc
 
 def left(step: Step) -> int:
     """How many trainings have not ended."""
-    folder = step.designed.experiment.folder
-    ended = {held.run.name for held in look(folder).states if held.phase in ENDED} if folder.plan.is_file() else set()
+    ended = {held.run.name for held in _there(step) if held.phase in ENDED}
     return sum(run.name not in ended for run in step.designed.runs)
 
 
 def variants(step: Step) -> list[dict[str, Any]]:
     """Of each variant: what it is, and where it stands."""
-    view = look(step.designed.experiment.folder) if step.designed.experiment.folder.plan.is_file() else None
-    return [_state(step, variant, view) for variant in step.variants]
+    view, there = _view(step), _there(step)
+    return [_state(step, variant, view, there) for variant in step.variants]
 
 
-def _state(step: Step, variant: Variant, view: View | None) -> dict[str, Any]:
-    held = [one for one in view.states if one.run.point == variant.name] if view else []
+def _view(step: Step) -> View | None:
+    folder = step.designed.experiment.folder
+    return look(folder) if folder.plan.is_file() else None
+
+
+def _there(step: Step) -> list[RunState]:
+    """Runs that are in its experiment as the file has them now: others of the same names tell nothing of it."""
+    view, wanted = _view(step), {run.name: run for run in step.designed.runs}
+    return [held for held in view.states if held.run == wanted.get(held.run.name)] if view else []
+
+
+def _outdated(step: Step) -> dict[str, str]:
+    """Variants that are done, with another script than their version has now, and how to do them again."""
+    found: dict[str, str] = {}
+    done = {held.run.name for held in _there(step) if held.phase == "done"}
+    for writing in scaffold.planned(step.designed.experiment) if done else ():
+        top, run = step.designed.experiment.folder.path, writing.piece.run
+        files = {path.relative_to(top).as_posix() for path in writing.files}
+        if run.name in done and files.intersection(writing.kept):
+            anew = f"progtrain experiment scaffold {step.name} --anew"
+            name = step.version if _is_control(run.point, step) else run.point
+            found[name] = f"{run.point} was trained with another script than {step.version} has now: {anew}"
+    return found
+
+
+def _without(other: Mapping[str, str], judged: Sequence[Difference]) -> list[Difference]:
+    """Nothing is said of what was trained with another script."""
+    reasons = [next((other[point] for point in (one.b, one.a) if point in other), "") for one in judged]
+    return [
+        Difference(one.kind, "", one.a, one.b, metric=one.metric, refused=why.partition(":")[0]) if why else one
+        for one, why in zip(judged, reasons, strict=True)
+    ]
+
+
+def _state(step: Step, variant: Variant, view: View | None, there: Sequence[RunState]) -> dict[str, Any]:
+    held = [one for one in there if one.run.point == variant.name]
     state, cause = _told_state(held, view)
     return {
         "variant": variant.name,
@@ -101,7 +136,7 @@ def _told_state(held: Sequence[RunState], view: View | None) -> tuple[str, str]:
         return bad.phase, f"{bad.cause}: {bad.reason}" if bad.cause else bad.reason
     outcome = (view.outcome if view else None) or {}
     # its runner could not begin, or gave up: whatever had not ended by then has failed with it
-    if outcome.get("event") == "runner_failed" and view and not view.running and set(phases) != {"done"}:
+    if outcome.get("reason") and phases and view and not view.running and set(phases) != {"done"}:
         return "failed", f"submission: {outcome.get('reason')}"
     first = next((phase for phase in phases if phase != "done"), "done" if phases else "planned")
     return first, ""
@@ -113,8 +148,7 @@ def _told_state(held: Sequence[RunState], view: View | None) -> tuple[str, str]:
 def _rows(step: Step) -> list[Row]:
     """Of the variants, and of their version as it is where the campaign trains that."""
     folder = step.designed.experiment.folder
-    there = look(folder).states if folder.plan.is_file() else []
-    phases = {held.run.name: held.phase for held in there}
+    phases = {held.run.name: held.phase for held in _there(step)}
     found = []
     for row in results.read(folder):
         phase = phases.get(row.run)

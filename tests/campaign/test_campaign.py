@@ -122,6 +122,18 @@ def test_what_failed_is_kept_as_failed_and_counts_nowhere(two: Workspace, writte
     told = as_json(two, "campaign", str(path), "--status", "--json")
     assert {row["variant"]: row["state"] for row in told["variants"]}["broken"] == "failed"
     check(told)
+    # what a variant was before tells nothing of what the file says now
+    path = written(LARGER | {"set": {"learning_rate": 0.3}}, SAME)
+    told = as_json(two, "campaign", str(path), "--json")
+    assert {row["variant"]: row["state"] for row in told["variants"]} == {"larger": "planned", "longer": "done"}
+    assert told["trainings"] == 1
+    # nor is a verdict given on what was trained with another script
+    path = written(LARGER, SAME)
+    script.write_text(script.read_text().replace("WEIGHT_DECAY = 0.0", "WEIGHT_DECAY = 0.1"))
+    told = as_json(two, "campaign", str(path), "--status", "--json")
+    refused = {line["variant"]: line["refused"] for line in told["lines"] if line["metric"] == "accuracy"}
+    assert refused == {"larger": "larger was trained with another script than v001 has now", "longer": ""}
+    assert not told["recommendation"]["recommended"]
 
 
 def test_a_killed_campaign_goes_on(two: Workspace, written: Written, tmp_path: Path) -> None:

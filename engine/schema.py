@@ -158,6 +158,8 @@ class Review(_File):
     problems: list[str] = Field(default_factory=list)
     #: lines of the instruction that nothing enforces
     not_enforced: list[str] = Field(default_factory=list)
+    #: of a data action: its rows, as `drafting.addition.shown` has them
+    addition: dict[str, Any] | None = None
 
     @field_serializer("candidates")
     def _as_cards(self, candidates: list[Candidate]) -> list[dict[str, Any]]:

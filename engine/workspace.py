@@ -83,6 +83,9 @@ class DraftFolder(Folder):
     proposal = inside("path", "proposal.json")
     analysis = inside("path", "result-analysis.md")
     action = inside("path", "action-extract.md")
+    #: the rows of a drafted data action, and what they were made from
+    addition = inside("path", "addition")
+    addition_request = inside("path", "addition.json")
     #: the question as it stands before the user: chosen candidate, base, checks, diff
     review = inside("path", "review.json")
 

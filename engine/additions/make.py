@@ -334,6 +334,7 @@ def _manifest(
         "made_from": version,
         "focus": choice.focus,
         "focus_by": choice.focus_by,
+        "meant": choice.plan.focus,
         "hard_by": choice.hard_by,
         "counts": {"base": base, **counts},
         "ratios": {"add": round(len(made) / base, 6), "replay": round(counts["replay"] / base, 6)},

@@ -199,6 +199,7 @@ def _base(data: dict[Any, Any], block: _Block, file: Path | str | None) -> str |
 def _place(block: _Block, data: dict[Any, Any]) -> int:
     """The line of the key that is most likely meant by an error: an unknown one, else the first."""
     known = {"operation", "setting", "from", "to", "recipe", "parameters", "version", "function", "body"}
+    known |= {"addition", "focus", "augment", "replay", "seed", "control"}
     for key in data:
         if key not in known:
             return _line_of(block, str(key))

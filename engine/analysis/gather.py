@@ -8,6 +8,7 @@ from dataclasses import replace
 from progtrain.advisor.interface import Candidate, Tried
 from progtrain.engine import metrics, values
 from progtrain.engine.analysis.advise import at_run_time
+from progtrain.engine.analysis.advise.added_rows import proposed
 from progtrain.engine.analysis.advise.branch import branch_record
 from progtrain.engine.analysis.advise.candidates import (
     NO_VERDICT,
@@ -209,7 +210,7 @@ class _Gathering:
     def _candidates(self, measured: Measurements) -> tuple[Candidate, ...]:
         record = self._record()
         history = [*self.earlier, record]
-        latest = self._situation(measured, record, history)
+        latest = self._situation(measured, record, history, self.samples)
         branch = branch_record(history, self.limits.branch_from, self.limits.higher_is_better)
         if branch is not None and branch.version != self.version:
             situation = self._situation_of(branch, history)
@@ -229,21 +230,29 @@ class _Gathering:
         back = back_to(best, self._worse_by(measured))
         return with_way_back(own, back) if back else own
 
-    def _situation(self, measured: Measurements, record: VersionRecord, history: Sequence[VersionRecord]) -> Situation:
+    def _situation(
+        self,
+        measured: Measurements,
+        record: VersionRecord,
+        history: Sequence[VersionRecord],
+        samples: PerSample | None,
+    ) -> Situation:
         known = frozenset(fact.key for fact in tell(measured))
         own = record.version == self.version
         training = self.training if own else record_of(self.ws, record.version)
         findings = diagnose(measured, known)
-        return Situation(record, measured, findings, self.limits, history, training, self.beside)
+        there = self.ws.split(self.score.dataset_id, "train").is_dir()
+        rows = proposed(samples, measured.skill) if there else None
+        return Situation(record, measured, findings, self.limits, history, training, self.beside, rows)
 
     def _situation_of(self, record: VersionRecord, history: Sequence[VersionRecord]) -> Situation | None:
         """An earlier version with its own evidence; None when it can no longer be read."""
         try:
-            *_, measured = read_version(self.ws, record.version, record, self.limits, [])
+            *_, samples, measured = read_version(self.ws, record.version, record, self.limits, [])
         except InputError as error:
             self.warnings.append(f"{record.version}: {error.reason}: nothing is offered on it")
             return None
-        return self._situation(measured, record, history)
+        return self._situation(measured, record, history, samples)
 
     def _worse_by(self, measured: Measurements) -> str:
         delta = measured.best_delta

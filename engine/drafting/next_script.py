@@ -11,12 +11,12 @@ from progtrain.engine import values
 from progtrain.engine.analysis.advise.branch import branch_record
 from progtrain.engine.analysis.advise.candidates import lineage
 from progtrain.engine.analysis.types import Limits, VersionRecord
-from progtrain.engine.drafting import history
+from progtrain.engine.drafting import addition, history
 from progtrain.engine.errors import InputError, in_file
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.script import version_files
 from progtrain.engine.script.action import policy
-from progtrain.engine.script.action.operations import EditOperation, Lineage, Operation, parse_operation
+from progtrain.engine.script.action.operations import DataOperation, EditOperation, Lineage, Operation, parse_operation
 from progtrain.engine.script.header import set_version, with_header
 from progtrain.engine.script.names import FIXED
 from progtrain.engine.script.settings import find_setting
@@ -95,6 +95,8 @@ def plan(
     base = base or default_base(rules, records, version)
     old = _base_source(ws, base)
     line = lineage(records, base)
+    if isinstance(operation, DataOperation):
+        operation = addition.named(ws, version, base, operation)
     touched = operation.touches(old, line)
     refusal = limits(rules).refusal(touched)
     if refusal:

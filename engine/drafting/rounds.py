@@ -15,8 +15,8 @@ from progtrain.engine.analysis.action_file import CHANGE
 from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control import decisions
 from progtrain.engine.control.context import Context
-from progtrain.engine.drafting import code_edit, hints, next_script
-from progtrain.engine.errors import InputError, NothingToTry
+from progtrain.engine.drafting import addition, code_edit, hints, next_script
+from progtrain.engine.errors import InputError, NothingToTry, StepFailed
 from progtrain.engine.files import read_text, sha256_text, write_text
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import load
@@ -100,8 +100,10 @@ def draft(
             continue
         made = made.model_copy(update={"notes": (*notes, *made.notes), "asked": asked})
         try:
-            next_script.plan(ws, context.rules, version, chosen.operation, base=base or chosen.base)
-        except InputError as error:
+            planned = next_script.plan(ws, context.rules, version, chosen.operation, base=base or chosen.base)
+            if candidate is None:  # what somebody asked for by name is shown with what is wrong about it
+                addition.prepared(context, version, planned.operation, planned.base)
+        except (InputError, StepFailed) as error:
             if candidate is not None:
                 raise
             context.journal.write("note", text=f"{version}: candidate {chosen.id} is dropped: {error.reason}")

@@ -11,14 +11,16 @@ from typing import Any
 import yaml
 
 from progtrain.engine import comparable, prepared_data, values
+from progtrain.engine.additions import folder
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed, in_file
 from progtrain.engine.files import LineReader, read_json, read_text, sha256, write_json
 from progtrain.engine.hooks import record_of
 from progtrain.engine.script import probe, version_files
+from progtrain.engine.script.action.parts import additions
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.settings import find_settings, values_of
-from progtrain.engine.workspace import VersionFolder
+from progtrain.engine.workspace import VersionFolder, Workspace
 
 #: Keys of spec.json under which scripts put their settings.
 _SETTING_GROUPS = "settings hparams hyperparameters hyper_parameters config params training_config"
@@ -61,9 +63,21 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
         "script_sha256": sha256(script),
         "files": {ws.relative(p): sha256(p) for name, p in version_files.paths(ws, version).items() if name},
         "data_sha256": prepared_data.fingerprint(ws, context.dataset_id),
+        # apart: a version is judged on the one, whatever else it was trained on
+        **{f"{name}_sha256": prepared_data.split_sha256(ws, context.dataset_id, name) for name in ("train", "valid")},
+        **additions_of(ws, version, context.dataset_id),
         "checkpoint": {**checkpoint, "best_sha256": best},
     }
     write_json(folder.spec, {**known, **spec, **measured})
+
+
+def additions_of(ws: Workspace, version: str, dataset_id: str) -> dict[str, Any]:
+    """Rows that it trained with besides. Raises `InputError` where they are not as they were made."""
+    names = additions.used(str(version_files.read(ws, version))) or ()
+    return {
+        "additions": list(names),
+        "additions_sha256": {name: folder.sha256_of(ws, dataset_id, name) for name in names},
+    }
 
 
 def _split(context: Context, version: str) -> dict[str, Any] | None:

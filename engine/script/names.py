@@ -70,6 +70,7 @@ FIXED = {
     "version": "VERSION moves with the version",
     "dataset_id": "the data stays the same until the loop ends",
     "seed": "another seed is no improvement",
+    "additions": "rows are added by `operation: data`, which makes and checks them",
 }
 
 #: canonical key -> the part of the script that a lock on this part protects. The learning rate is left out on
@@ -81,7 +82,7 @@ PARTS = {
         schedule="warmup min_learning_rate max_learning_rate plateau_factor plateau_patience schedule",
         loss="label_smoothing huber_delta class_weight_strength loss",
         model="hidden_size layers dropout activation",
-        data="batch_size val_batch_size num_workers image_size dataset_id",
+        data="batch_size val_batch_size num_workers image_size dataset_id additions",
         trainer="epochs max_steps gradient_clip gradient_accumulation patience ema_decay precision",
     ).items()
     for key in keys

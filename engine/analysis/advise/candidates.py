@@ -33,7 +33,8 @@ from progtrain.engine.script.sources import files_of
 #: changing these would not make the model better, only the score different
 _NO_ACTION = frozenset({*FIXED, "val_batch_size", "num_workers", "num_classes"})
 #: what an earlier outcome of the same kind of change, from another state, leaves of a score
-_MEMORY = {"worse": 0.45, "within noise": 0.65, "better": 1.0}
+_MEMORY = {"worse": 0.45, "within noise": 0.65, "trade-off": 0.65, "better": 1.0}
+_NO_GAIN = ("worse", "within noise", "trade-off")
 #: what a change of the score without a verdict leaves: noise may have made it, so it counts for less than one
 _UNMEASURED = 0.6
 NO_VERDICT = ", which may be noise: no verdict could be measured"
@@ -63,6 +64,8 @@ def _proposals(situation: Situation) -> Iterator[Candidate]:
     yield from _switches(situation)
     yield from _recipes(situation)
     yield from _undos(situation)
+    if situation.rows:
+        yield situation.rows
 
 
 def _settings(situation: Situation) -> Iterator[Candidate]:
@@ -149,7 +152,7 @@ def _undos(situation: Situation) -> Iterator[Candidate]:
     """Actions among the ancestors that brought nothing, or harm, and are still in the script."""
     for record in reversed(_ancestors([*situation.history, situation.record], situation.record.version)):
         change = _score_change(record, situation)
-        if record.operation is None or (record.outcome not in ("worse", "within noise") and not (change or 0) < 0):
+        if record.operation is None or (record.outcome not in _NO_GAIN and not (change or 0) < 0):
             continue
         told = record.action_text or "its action"
         worse = record.outcome == "worse"
@@ -265,7 +268,8 @@ def same_operation(one: Any, other: Any) -> bool:
         return one.get("recipe") == other.get("recipe") and (one.get("parameters") or {}) == (
             other.get("parameters") or {}
         )
-    return all(one.get(key) == other.get(key) for key in ("version", "function", "body"))
+    told = ("version", "function", "body", "focus", "augment", "replay")
+    return all((one.get(key) or None) == (other.get(key) or None) for key in told)
 
 
 @lru_cache(maxsize=512)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from progtrain.advisor.interface import Finding, Risk
+from progtrain.advisor.interface import Candidate, Finding, Risk
 from progtrain.engine.analysis.advise.evidence import strength
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.types import Limits, VersionRecord
@@ -32,6 +32,8 @@ class Situation:
     training: Mapping[str, Any] = field(default_factory=dict)
     #: candidates of versions that were trained beside them, in experiments
     beside: Sequence[VersionRecord] = ()
+    #: training rows that could be added where it fails most
+    rows: Candidate | None = None
 
     @property
     def source(self) -> str:
@@ -48,8 +50,10 @@ class Situation:
 
 
 def kind_of(operation: Any) -> tuple[str, str]:
-    """("learning_rate", "down"), ("cosine_schedule", "recipe"), ("v002", "revert")."""
+    """("learning_rate", "down"), ("cosine_schedule", "recipe"), ("v002", "revert"), ("additions", "data")."""
     kind = operation.get("operation")
+    if kind == "data":
+        return "additions", "data"
     if kind == "set":
         before, after = _magnitude(operation.get("from")), _magnitude(operation.get("to"))
         known = before is not None and after is not None

@@ -6,15 +6,16 @@ Writes `result-analysis.md` and `action-extract.md` into the version's folder on
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from progtrain.engine.analysis.action_file import parse_action
 from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control import decisions, marks
 from progtrain.engine.control.context import Context
-from progtrain.engine.drafting import history, next_script, rounds
+from progtrain.engine.drafting import addition, history, next_script, rounds
 from progtrain.engine.drafting.next_script import Planned
 from progtrain.engine.drafting.rounds import DraftRecord
-from progtrain.engine.errors import InputError
+from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import read_text, sha256_text, write_text
 from progtrain.engine.loop import elsewhere
 from progtrain.engine.loop.steps import analyze, check
@@ -104,12 +105,14 @@ def _is_shown(planned: Planned, decision: Decision) -> bool:
 
 def _plan(context: Context, version: str) -> tuple[Planned | None, str]:
     """What the drafted action would do, or why it is refused."""
-    path = context.ws.drafts(version).action
+    ws, path = context.ws, context.ws.drafts(version).action
     try:
         parsed = parse_action(read_text(path), path)
         base, reason = parsed.base, parsed.goal
-        return next_script.plan(context.ws, context.rules, version, parsed.operation, base=base, reason=reason), ""
-    except InputError as error:
+        planned = next_script.plan(ws, context.rules, version, parsed.operation, base=base, reason=reason)
+        addition.prepared(context, version, planned.operation, planned.base)
+        return planned, ""
+    except (InputError, StepFailed) as error:
         return None, str(error)
 
 
@@ -146,10 +149,17 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
         checks=list(planned.checks) if planned else [],
         problems=[problem] if problem else [],
         not_enforced=list(context.rules.instruction.not_enforced),
+        addition=_rows_of(context, version, planned),
     )
     if not folder.analysis.is_file():
         raise InputError("the drafted analysis is gone", file=folder.analysis, fix="progtrain review redraft")
     return review, planned
+
+
+def _rows_of(context: Context, version: str, planned: Planned | None) -> dict[str, Any] | None:
+    """Of a data action: what a person looks at."""
+    made = addition.prepared(context, version, planned.operation, planned.base) if planned else None
+    return addition.shown(context.ws, made) if made else None
 
 
 def question_of(version: str, record: DraftRecord) -> str:
@@ -163,8 +173,11 @@ def _accept(context: Context, version: str, record: DraftRecord, planned: Planne
     by = {"autopilot": "in autopilot", "mcp": "by an agent"}.get(decision.by, "by the user")
     changed = "; ".join(rounds.changed_by_user(ws, record)) or "nothing"
     _keep_others(context, version)
+    # the rows first: an action that names rows which are not there would be worse than rows that nobody names
+    addition.take_over(ws, version, planned.operation, planned.base)
     for source, target in ((drafts.analysis, folder.analysis), (drafts.action, folder.action)):
-        write_text(target, f"{read_text(source).rstrip()}\n\nAccepted {by}. Changed by the user: {changed}.\n")
+        text = addition.with_name(read_text(source), planned.operation).rstrip()
+        write_text(target, f"{text}\n\nAccepted {by}. Changed by the user: {changed}.\n")
     marks.write(
         ws,
         version,
@@ -173,6 +186,7 @@ def _accept(context: Context, version: str, record: DraftRecord, planned: Planne
         clock=context.clock,
         inputs={"author": record.draft.author},
     )
+    addition.forget(ws, version)
     return f"accepted {by}: {planned.action_text}"
 
 

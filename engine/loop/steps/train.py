@@ -208,7 +208,11 @@ def _adopt(context: Context, version: str) -> bool:
 
 
 def prepare(context: Context, version: str, job: str) -> None:
-    """Makes room for a new training, unless one under that name is still to be attached to or taken over."""
+    """Makes room for a new training, unless one under that name is still to be attached to or taken over.
+
+    Raises `InputError` where rows that it trains with besides are not there, or not as they were made.
+    """
+    spec.additions_of(context.ws, version, context.dataset_id)
     ws, made, folder = context.ws, context.ws.version(version), context.ws.job(job)
     taken_over_before = marks.read(ws, version, "train") is not None
     if context.executor.look(folder) is not None and not taken_over_before:

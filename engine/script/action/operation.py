@@ -13,7 +13,7 @@ from progtrain.engine.errors import InputError
 
 
 class Operation(BaseModel, ABC):
-    """Each of the four kinds stands in a module of its own; `operations.parse_operation` reads them."""
+    """Each of the five kinds stands in a module of its own; `operations.parse_operation` reads them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

@@ -1,4 +1,4 @@
-"""Reading an operation: one of four kinds, as written in `action-extract.md`."""
+"""Reading an operation: one of five kinds, as written in `action-extract.md`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from progtrain.engine.complaints import in_words
 from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.code_edit import EditOperation
+from progtrain.engine.script.action.data import DataOperation
 from progtrain.engine.script.action.operation import Lineage, Operation
 from progtrain.engine.script.action.recipe import RecipeOperation
 from progtrain.engine.script.action.revert import RevertOperation
@@ -18,6 +19,7 @@ from progtrain.engine.script.action.set import SetOperation
 from progtrain.engine.script.names import nearest
 
 __all__ = [
+    "DataOperation",
     "EditOperation",
     "Lineage",
     "Operation",
@@ -33,6 +35,7 @@ _KINDS: dict[str, type[Operation]] = {
     "recipe": RecipeOperation,
     "revert": RevertOperation,
     "edit": EditOperation,
+    "data": DataOperation,
 }
 
 

@@ -91,7 +91,17 @@ def _row(ws: Workspace, row: VersionView) -> dict[str, Any]:
 def facts(ws: Workspace, version: str) -> dict[str, Any]:
     """What was measured on a version: facts with their sources, diagnoses, verdicts, and what was tried so far."""
     found = _insight(ws, version)
-    names = ("facts", "findings", "metrics", "against_previous", "against_best", "against_base", "trade_offs", "slices")
+    names = (
+        "facts",
+        "findings",
+        "metrics",
+        "against_previous",
+        "against_best",
+        "against_base",
+        "trade_offs",
+        "added_rows",
+        "slices",
+    )
     return {
         "source": ws.relative(ws.insight(version)),
         "version": version,

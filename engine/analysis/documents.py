@@ -20,6 +20,7 @@ from progtrain.engine.analysis.action_file import (
     VERIFICATION,
     WHERE,
 )
+from progtrain.engine.analysis.compare import added_rows
 from progtrain.engine.analysis.facts import metric_text, signed_text
 from progtrain.engine.analysis.types import Comparison, Insight, MetricRow
 from progtrain.engine.script.action.operations import parse_operation
@@ -42,6 +43,7 @@ def render_analysis(version: str, insight: Insight, draft: Draft) -> str:
         *_intervals(insight),
         _bullets(map(prose_text, prose.metric_deltas)),
         _bullets(insight.trade_offs),
+        *_added_rows(insight),
         "## Evidence",
         _bullets(map(prose_text, prose.evidence)),
         *_beside(insight),
@@ -158,6 +160,13 @@ def _interval(c: Comparison) -> str:
 def _over(c: Comparison) -> str:
     samples = f"{c.n} common samples" if c.n else "what was reported"
     return samples if c.runs == (1, 1) else f"{samples}, {c.runs[1]} of its runs against {c.runs[0]}"
+
+
+def _added_rows(insight: Insight) -> list[str]:
+    rows = insight.added_rows
+    return (
+        ["### Added training rows", _bullets(shortened(line, 300) for line in added_rows.lines(rows))] if rows else []
+    )
 
 
 def _findings(insight: Insight) -> list[str]:

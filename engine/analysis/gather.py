@@ -20,16 +20,19 @@ from progtrain.engine.analysis.advise.candidates import (
 )
 from progtrain.engine.analysis.advise.diagnosis import diagnose
 from progtrain.engine.analysis.advise.tuning import Situation
+from progtrain.engine.analysis.compare import added_rows
 from progtrain.engine.analysis.compare.deltas import comparer, judge, metric_rows, trade_offs
 from progtrain.engine.analysis.compare.pairs import Runs
 from progtrain.engine.analysis.compare.repeats import Reported, runs_of
 from progtrain.engine.analysis.facts import metric_text, signed_text, tell
+from progtrain.engine.analysis.measure import added
 from progtrain.engine.analysis.measure.failures import find_flips, find_slices, find_worst
 from progtrain.engine.analysis.measure.measurements import Measurements
 from progtrain.engine.analysis.measure.reading import read_samples, read_version
 from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.analysis.measure.signs import signs
 from progtrain.engine.analysis.types import (
+    AddedRows,
     Comparison,
     Insight,
     Limits,
@@ -88,7 +91,8 @@ class _Gathering:
         self.base = base or (self.previous if self.record.operation else None)
         self.others = self._samples_of(self.previous, self.best_earlier, self.base)
         self.repeats = repeats
-        self.compare_with = comparer(version, self._runs(), self._reported(), limits.seed)
+        self.plainly = comparer(version, self._runs(), self._reported(), limits.seed)
+        self.added = self._added_rows()
         best_epoch = self.measured.shape.best_epoch
         self.training = record_of(ws, version)
         self.warnings += signs(ws, version, self.training, best_epoch, self.samples)
@@ -108,7 +112,7 @@ class _Gathering:
             primary_metric=primary,
             higher_is_better=self.limits.higher_is_better,
             task=measured.task or "",
-            facts=facts,
+            facts=(*facts, *added_rows.facts(self.added, self.measured.source("per_sample"))),
             findings=diagnose(measured, frozenset(fact.key for fact in facts)),
             candidates=self._candidates(measured),
             not_offered=at_run_time.told(self.record.source, self.training, self.limits.arguments),
@@ -117,6 +121,7 @@ class _Gathering:
             against_best=self._against(self.best_earlier),
             against_base=self._against(self.base),
             trade_offs=trade_offs(rows),
+            added_rows=self.added,
             slices=find_slices(samples, before) if samples else (),
             worst_samples=find_worst(samples) if samples else (),
             flips=flips or (),
@@ -124,6 +129,41 @@ class _Gathering:
             beside=self._tried_beside(),
             log=self.measured.source("log"),
             warnings=tuple(dict.fromkeys(self.warnings)),
+        )
+
+    def compare_with(self, other: str | None, metric: str, higher_is_better: bool) -> Comparison | None:
+        """What added rows gained at the cost of others is no gain of the version."""
+        found = self.plainly(other, metric, higher_is_better)
+        by_primary = other == _version(self.base) and metrics.same(metric, self.limits.primary_metric)
+        return added_rows.capped(found, self.added) if by_primary else found
+
+    def _added_rows(self) -> AddedRows | None:
+        """What the rows brought that its action added."""
+        base, operation = self.base, self.record.operation
+        runs = self._runs()
+        if base is None or operation is None or operation.get("operation") != "data" or self.version not in runs:
+            return None
+        limits, earlier = self.limits, runs.get(base.version)
+        held = added.told_of(self.ws, self.score.dataset_id, operation)
+        if held is None or earlier is None:
+            return None
+        focus, meant, count = held
+        both, names = (earlier, runs[self.version]), (base.version, self.version)
+        metric, higher = limits.primary_metric, limits.higher_is_better
+        of_focus, of_rest = added_rows.judge(focus, both, metric, higher, limits.seed, names=names)
+        overall = self.plainly(base.version, metric, higher)
+        control, why_not = added.control(self.ws, self.version, runs[self.version], metric, higher, limits.seed)
+        return AddedRows(
+            addition=str(operation.get("addition")),
+            count=count,
+            meant=meant,
+            focus=of_focus,
+            rest=of_rest,
+            overall=overall,
+            control=control,
+            no_control=why_not,
+            verdict=added_rows.told(of_focus, of_rest, overall),
+            steps=added.steps(self.ws, base.version, self.version),
         )
 
     def _best(self, records: Iterable[VersionRecord]) -> VersionRecord | None:

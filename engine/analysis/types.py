@@ -17,7 +17,8 @@ from progtrain.engine.status.snapshot import NOT_MEASURED
 
 _PARTS = frozenset({"optimizer", "schedule", "loss", "model", "data", "trainer"})
 
-Verdict = Literal["better", "worse", "within noise"]
+#: "trade-off": better as a whole, or in what it is for, and paid for elsewhere
+Verdict = Literal["better", "worse", "within noise", "trade-off"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,25 @@ class Comparison(Frozen):
         return f"seed noise {self.noise_sd:.2g} from {self.noise_freedom + 1} runs of {self.noise_from}"
 
 
+class AddedRows(Frozen):
+    """What training rows that a version was given besides have brought, against the version without them."""
+
+    addition: str
+    count: int
+    #: what they are for, in words
+    meant: str
+    #: the samples that they are for, all others, and all; None where they cannot be told apart
+    focus: Comparison | None = None
+    rest: Comparison | None = None
+    overall: Comparison | None = None
+    #: against a training with as many random training rows; None, and why: there is none
+    control: Comparison | None = None
+    no_control: str = ""
+    verdict: Verdict | None = None
+    #: how many more steps the training took
+    steps: str = ""
+
+
 class MetricRow(Frozen):
     """One metric in this version, the previous and the best earlier one."""
 
@@ -199,6 +219,8 @@ class Insight(Frozen):
     undecided: str = ""
     #: sentences on metrics that moved in opposite directions
     trade_offs: tuple[str, ...] = ()
+    #: where its action was to add training rows
+    added_rows: AddedRows | None = None
     slices: tuple[Slice, ...] = ()
     worst_samples: tuple[SampleRow, ...] = ()
     flips: tuple[SampleRow, ...] = ()

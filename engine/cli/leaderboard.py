@@ -16,7 +16,7 @@ from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.trackers.imports_kept import NOT_COMPARED, kept, settings_text, value_of
 from progtrain.engine.workspace import Workspace
 
-_SIGNS = {"better": "▲", "worse": "▼", "within noise": "≈"}
+_SIGNS = {"better": "▲", "worse": "▼", "within noise": "≈", "trade-off": "±"}
 
 
 @click.command("leaderboard")

@@ -107,7 +107,9 @@ def last_action(ws: Workspace, present: Rules, insight: Insight, records: Sequen
     if made is not None:
         compared = insight.against_base
         # without a verdict the seeds are all that can tell
-        score = {"within noise": 0.9, "better": 0.4, "worse": 0.3}[compared.verdict] if compared else 0.6
+        score = (
+            {"within noise": 0.9, "trade-off": 0.9, "better": 0.4, "worse": 0.3}[compared.verdict] if compared else 0.6
+        )
         yield _both("ablate_last_action", f"ablate-{insight.version}", insight, compared, made, score)
 
 

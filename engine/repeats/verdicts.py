@@ -12,7 +12,7 @@ from progtrain.engine.files import write_text
 from progtrain.engine.repeats import found
 
 #: of an insight, what seed noise decides; candidates and findings stay those that the user was shown
-_DECIDED = ("metrics", "against_previous", "against_best", "against_base", "trade_offs")
+_DECIDED = ("metrics", "against_previous", "against_best", "against_base", "trade_offs", "added_rows")
 
 
 def reconsider(context: Context) -> None:

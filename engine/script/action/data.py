@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -87,7 +87,7 @@ class DataOperation(Operation):
         wanted = self.plan(0)
         shares = ((wanted.augment, "changed"), (wanted.replay, "repeated"))
         told = " and ".join(f"{100 * share:g} % {how}" for share, how in shares if share)
-        return f"add training rows of {_meant(wanted.focus)}: {told}"
+        return f"add training rows of {meant(wanted.focus)}: {told}"
 
     def unsaid(self) -> set[str]:
         told = {name: getattr(self, name) for name in type(self).model_fields}
@@ -97,7 +97,7 @@ class DataOperation(Operation):
         return f"{script}: `{additions.CONSTANT}`, and the function that reads the training split"
 
 
-def _meant(focus: dict[str, Any]) -> str:
+def meant(focus: Mapping[str, Any]) -> str:
     """In words: what the rows are taken from."""
     if "classes" in focus:
         names = focus["classes"]

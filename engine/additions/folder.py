@@ -133,13 +133,18 @@ def sha256_of(ws: Workspace, dataset_id: str, name: str) -> str:
 def finish(path: Path, file_in_split: str, checks: Mapping[str, Any]) -> None:
     """Of a folder with rows and manifest: the second name of its rows, and last of all its checks."""
     folder = AdditionFolder(path)
+    name_as_split(folder, file_in_split)
+    told = {one.relative_to(path).as_posix(): sha256(one) for one in files_of(folder)}
+    write_json(folder.checks, {**checks, "files": told})
+
+
+def name_as_split(folder: AdditionFolder, file_in_split: str) -> None:
+    """Gives the rows the name that they have in the training split."""
     if file_in_split:
         folder.as_split.mkdir(exist_ok=True)
         (folder.as_split / file_in_split).symlink_to(Path("..") / folder.rows.name)
     else:
         folder.as_split.symlink_to(folder.rows.name)
-    told = {one.relative_to(path).as_posix(): sha256(one) for one in files_of(folder)}
-    write_json(folder.checks, {**checks, "files": told})
 
 
 def put(ws: Workspace, made: Path) -> Addition:

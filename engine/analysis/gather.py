@@ -282,7 +282,8 @@ class _Gathering:
         training = self.training if own else record_of(self.ws, record.version)
         findings = diagnose(measured, known)
         there = self.ws.split(self.score.dataset_id, "train").is_dir()
-        rows = proposed(samples, measured.skill) if there else None
+        by_loss = added.knows_training_split(self.ws)
+        rows = proposed(samples, measured.skill, by_loss=by_loss) if there else None
         return Situation(record, measured, findings, self.limits, history, training, self.beside, rows)
 
     def _situation_of(self, record: VersionRecord, history: Sequence[VersionRecord]) -> Situation | None:

@@ -11,6 +11,7 @@ from progtrain.engine.cli.follow import events_from_now, until_end
 from progtrain.engine.cli.output import print_json, say, table
 from progtrain.engine.clock import now
 from progtrain.engine.control import decisions, launch
+from progtrain.engine.drafting import addition_text
 from progtrain.engine.errors import DecisionNeeded, InputError
 from progtrain.engine.files import read_text
 from progtrain.engine.schema import Decision, Review
@@ -257,6 +258,8 @@ def _describe(review: Review) -> None:
     if review.diff:
         say(f"\n── {review.target}", bold=True)
         say(review.diff)
+    if review.addition:
+        say("\n" + addition_text.markdown(review.addition))
     for label, lines in (("note", review.notes), ("problem", review.problems), ("not enforced", review.not_enforced)):
         for line in lines:
             say(f"{label}: {line}")

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from progtrain.engine import prepared_data, values
@@ -16,7 +17,7 @@ from progtrain.engine.additions.hard import Run
 from progtrain.engine.additions.tools.progtrain_additions_rows import Rows, picture
 from progtrain.engine.analysis.measure.samples import read_per_sample
 from progtrain.engine.control.context import Context
-from progtrain.engine.errors import InputError
+from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, storage_errors, try_read_json, write_json
 from progtrain.engine.script import version_files
 from progtrain.engine.script.action.data import DataOperation
@@ -112,22 +113,45 @@ def prepared(context: Context, version: str, operation: Operation, base: str) ->
     if try_read_json(draft.addition_request) == request and draft.addition.is_dir():
         return folders.read_folder(draft.addition, name)
     draft.addition_request.unlink(missing_ok=True)
-    wanted = operation.plan(context.rules.seed)
+    try:
+        built = _built(context, base, operation, dataset, draft.addition, used)
+    except (InputError, StepFailed) as error:
+        write_json(draft.addition_request, {**request, "refused": str(error)})
+        raise
+    write_json(draft.addition_request, request)
+    return built
+
+
+def _built(
+    context: Context, base: str, operation: DataOperation, dataset: str, into: Path, used: Sequence[str]
+) -> Addition:
     built = make.build(
-        ws,
+        context.ws,
         base,
-        wanted,
+        operation.plan(context.rules.seed),
         dataset_id=dataset,
         python=context.python,
         clock=context.clock,
-        into=draft.addition,
+        into=into,
         run=_runner(context, base),
         already=used,
     )
-    if built.name != name:
-        raise InputError(f"{name} has been made meanwhile", place="key addition", fix="draft the action again")
-    write_json(draft.addition_request, request)
+    if built.name != operation.addition:
+        reason = f"{operation.addition} has been made meanwhile"
+        raise InputError(reason, place="key addition", fix="draft the action again")
     return built
+
+
+def refused(ws: Workspace, version: str, operation: Operation, base: str) -> str:
+    """Why the rows of a planned action could not be made when it was drafted; empty where they could, or nobody has
+    tried yet.
+    """
+    if not isinstance(operation, DataOperation):
+        return ""
+    drafted = try_read_json(ws.drafts(version).addition_request)
+    if not isinstance(drafted, dict) or drafted != {**_request(ws, operation, base), "refused": drafted.get("refused")}:
+        return ""
+    return str(drafted["refused"] or "")
 
 
 def _see_room(found: Addition, others: int) -> None:

@@ -24,12 +24,15 @@ def preview(ws: Workspace, version: str, action_text: str, base: str | None = No
     """Never raises for what a user can write: the refusal is the answer."""
     # the app's first frame needs the type above and nothing of these
     from progtrain.engine.analysis.action_file import parse_action
-    from progtrain.engine.drafting import next_script
+    from progtrain.engine.drafting import addition, next_script
     from progtrain.engine.rules import rules
 
     try:
         parsed = parse_action(action_text, ws.drafts(version).action)
         planned = next_script.plan(ws, rules.load(ws), version, parsed.operation, base=base or parsed.base)
+        refused = addition.refused(ws, version, planned.operation, planned.base)
     except ProgtrainError as error:
         return Check(problems=(str(error),))
+    if refused:
+        return Check(problems=(refused,))
     return Check(planned.diff, ws.script(planned.version).name, (), planned.checks)

@@ -73,9 +73,10 @@ def complete(context: Context, version: str, *, started_at: datetime) -> None:
 
 def additions_of(ws: Workspace, version: str, dataset_id: str) -> dict[str, Any]:
     """Rows that it trained with besides. Raises `InputError` where they are not as they were made."""
-    names = additions.used(str(version_files.read(ws, version))) or ()
+    used = additions.used(str(version_files.read(ws, version))) or ()
+    names = [name for name in used if "/" not in name]  # not the random rows of a control
     return {
-        "additions": list(names),
+        "additions": names,
         "additions_sha256": {name: folder.sha256_of(ws, dataset_id, name) for name in names},
     }
 

@@ -7,7 +7,9 @@ is marked there as it is for a version.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from progtrain.engine import comparable, metrics, values
@@ -119,9 +121,39 @@ def _next(ws: Workspace, version: str, same_seed: bool) -> tuple[RepeatFolder, i
 
 def _one(context: Context, version: str, folder: RepeatFolder, seed: int | None, same_seed: bool) -> str:
     """Why it failed; empty where it is done."""
-    ws, own = context.ws, Workspace(folder.workspace.absolute())
+    ws = Workspace(context.ws.root.absolute())
     if not folder.begun.is_file():
-        _scaffold(context, version, folder, own, seed, same_seed)
+        texts = with_seed(ws, version, version_files.lying(ws, version), seed)
+        scaffold(context, version, folder, texts, {"seed": seed, "same_seed": same_seed})
+    result = carry_out(
+        context, version, folder, seed, same_seed=same_seed, unlike=lambda own: _unlike(ws, own, version, same_seed)
+    )
+    told = {"version": version, "run": folder.path.name, "seed": seed}
+    if reason := result["reason"]:
+        context.journal.write("repeat_failed", **told, summary=reason)
+        return str(reason)
+    name = context.rules.primary_metric
+    value = metrics.value_of(name, {m["name"]: m["value"] for m in result["metrics"]})
+    text = f"{name} {'–' if value is None else values.metric(value)}"
+    command = f"progtrain repeat {version} --times {folder.path.name[1:]}"
+    context.journal.write("repeat_done", **told, text=text, seconds=result["seconds"], command=command)
+    return ""
+
+
+def carry_out(
+    context: Context,
+    version: str,
+    folder: RepeatFolder,
+    seed: int | None,
+    *,
+    same_seed: bool = False,
+    unlike: Callable[[Workspace], str] = lambda own: "",
+) -> dict[str, Any]:
+    """Trains and evaluates what was put there, and keeps what it measured: `result.json`, which it returns, the samples
+    and the protocol. `unlike`: why what came of it cannot stand beside the version, by its workspace. Goes on where a
+    start before was killed. Raises `Stopped`.
+    """
+    own = Workspace(folder.workspace.absolute())
     inside = replace(
         context,
         ws=own,
@@ -130,9 +162,9 @@ def _one(context: Context, version: str, folder: RepeatFolder, seed: int | None,
         autopilot=True,
     )
     reason = _trained(inside, version) or _evaluated(inside, version)
-    unlike = "" if reason else _unlike(ws, own, version, same_seed)
-    reason = reason or unlike
-    result = _result(own, version, folder, seed, same_seed, reason) | ({"unlike": True} if unlike else {})
+    unlike_it = "" if reason else unlike(own)
+    reason = reason or unlike_it
+    result = _result(own, version, folder, seed, same_seed, reason) | ({"unlike": True} if unlike_it else {})
     with storage_errors(folder.path):
         for source, target in (
             (own.version(version).per_sample, folder.per_sample),
@@ -142,32 +174,22 @@ def _one(context: Context, version: str, folder: RepeatFolder, seed: int | None,
                 shutil.copyfile(source, target)
         write_json(folder.result, {**result, "finished_at": context.clock().isoformat(timespec="seconds")})
         _forget_weights(own, version)
-    told = {"version": version, "run": folder.path.name, "seed": seed}
-    if reason:
-        context.journal.write("repeat_failed", **told, summary=reason)
-        return reason
-    name = context.rules.primary_metric
-    value = metrics.value_of(name, {m["name"]: m["value"] for m in result["metrics"]})
-    text = f"{name} {'–' if value is None else values.metric(value)}"
-    command = f"progtrain repeat {version} --times {folder.path.name[1:]}"
-    context.journal.write("repeat_done", **told, text=text, seconds=result["seconds"], command=command)
-    return ""
+    return result
 
 
-def _scaffold(
-    context: Context, version: str, folder: RepeatFolder, own: Workspace, seed: int | None, same_seed: bool
+def scaffold(
+    context: Context, version: str, folder: RepeatFolder, texts: Mapping[Path, str], told: Mapping[str, Any]
 ) -> None:
-    ws = Workspace(context.ws.root.absolute())
-    texts = version_files.lying(ws, version)
-    changed = with_seed(ws, version, texts, seed)
+    """A workspace of its own with these files of the version; `run.json` is written last."""
+    ws, own = Workspace(context.ws.root.absolute()), Workspace(folder.workspace.absolute())
     inbox = own.inbox
     with storage_errors(folder.path):
         ws.inbox.mkdir(parents=True, exist_ok=True)
         inbox.parent.mkdir(parents=True, exist_ok=True)
     # a stop that is asked for in the workspace is heard there too
-    links = apart.links(ws, own, changed) | {inbox: placing.leading(inbox, ws.inbox)}
-    placing.put(apart.files(ws, own, changed), links, folder.path)
-    begun: dict[str, Any] = {"version": version, "run": folder.path.name, "seed": seed, "same_seed": same_seed}
+    links = apart.links(ws, own, texts) | {inbox: placing.leading(inbox, ws.inbox)}
+    placing.put(apart.files(ws, own, texts), links, folder.path)
+    begun: dict[str, Any] = {"version": version, "run": folder.path.name, **told}
     script = {"script_sha256": found.script_sha256(ws, version)}
     write_json(folder.begun, {**begun, **script, "begun_at": context.clock().isoformat(timespec="seconds")})
 

@@ -198,7 +198,8 @@ class ReviewScreen(PaneScreen):
             self.query_one("#action", Document).show(review_text.card_document(card))
             self.query_one("#action_pane").border_title = as_text(f"{card.id}  not drafted yet")
         elif not streamed:
-            self.query_one("#action", Document).show(documents.action)
+            rows = self._review.addition if self._review else None
+            self.query_one("#action", Document).show(review_text.with_rows(documents.action, rows))
 
     def _show_diff(self) -> None:
         shown, diff = self._planned(), self.query_one("#diff", DiffView)

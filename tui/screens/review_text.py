@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.text import Text
 
 from progtrain.advisor.interface import Candidate
+from progtrain.engine.drafting import addition_text
 from progtrain.engine.schema import Review
 from progtrain.engine.status.snapshot import Snapshot
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
@@ -71,6 +73,11 @@ def card_text(card: Candidate | None) -> Text:
     for reason in card.reasons[:4]:
         text.append(f"\n- {shorten(clean_line(reason), 200)}", style=f"not bold {QUIET}")
     return text
+
+
+def with_rows(action: str, rows: Mapping[str, Any] | None) -> str:
+    """The document of a data action, and below it the rows that it is about."""
+    return f"{action.rstrip()}\n\n{clean_text(addition_text.markdown(rows))}" if rows else action
 
 
 def card_document(card: Candidate) -> str:

@@ -36,9 +36,10 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
 }
 
 
-def proposed(samples: PerSample | None, skill: float | None) -> Candidate | None:
+def proposed(samples: PerSample | None, skill: float | None, *, by_loss: bool = True) -> Candidate | None:
     """The candidate, with the usual shares; None where the samples tell of no part that is weaker than the rest. A
-    model that has learned little (`skill`, 0 to 1) fails everywhere."""
+    model that has learned little (`skill`, 0 to 1) fails everywhere. `by_loss`: whether the evaluator can tell the loss
+    of training rows."""
     if samples is None or len(samples) < plan.LEAST or not (samples.is_classification or samples.numbers):
         return None
     try:
@@ -52,7 +53,11 @@ def proposed(samples: PerSample | None, skill: float | None) -> Candidate | None
     return Candidate(
         id=_ID,
         title="add training rows where it fails",
-        operation={"operation": "data", "focus": filled.focus},
+        operation={
+            "operation": "data",
+            "focus": filled.focus,
+            **({} if by_loss else {"replay": {"hard_by": "out_of_fold"}}),
+        },
         change="",
         risk="medium",
         why="shows the training more of what it gets wrong: changed and repeated training rows of the weakest part",

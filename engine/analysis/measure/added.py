@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +47,15 @@ def control(
         return None, f"the training with random rows cannot be compared: {error.reason}"
     own = Runs(({},), runs.samples[:1])
     return compare_runs(other, own, metric, higher_is_better, seed, against="random rows"), ""
+
+
+def knows_training_split(ws: Workspace) -> bool:
+    """Whether the evaluator takes `--split train`; one that is not there yet will."""
+    try:
+        text = ws.eval_script.read_text("utf-8", errors="replace") if ws.eval_script.is_file() else None
+    except OSError:
+        return False
+    return text is None or re.search(r"[\"']train[\"']", text) is not None
 
 
 def steps(ws: Workspace, before: str, after: str) -> str:

@@ -18,7 +18,7 @@ from progtrain.engine.drafting import history, next_script, rounds
 from progtrain.engine.experiment import propose, tried
 from progtrain.engine.files import write_text
 from progtrain.engine.loop import elsewhere
-from progtrain.engine.repeats import found
+from progtrain.engine.repeats import control, found
 from progtrain.engine.trackers.imports_elsewhere import tried_elsewhere
 
 
@@ -31,6 +31,7 @@ def reasons(context: Context, version: str) -> list[str]:
 
 
 def run(context: Context, version: str) -> str:
+    control.see_to(context, version)
     begun = time.monotonic()
     insight = look(context, version)
     facts_seconds = time.monotonic() - begun

@@ -123,6 +123,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
     by_model = record.draft.model_sha256 is not None
     last = check.is_last(context, version)
     kept = elsewhere.why_not_carried_out(context, version)
+    rows = _rows_of(context, version, planned)
     review = Review(
         question=question_of(version, record),
         kind="review",
@@ -146,10 +147,10 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
             *(f'your hint: "{hint}"' for hint in decisions.hints(context.ws)),
             *(f"edited: {line}" for line in rounds.changed_by_user(context.ws, record)),
         ],
-        checks=list(planned.checks) if planned else [],
+        checks=[*(planned.checks if planned else ()), *(rows["checks"] if rows else ())],
         problems=[problem] if problem else [],
         not_enforced=list(context.rules.instruction.not_enforced),
-        addition=_rows_of(context, version, planned),
+        addition=rows,
     )
     if not folder.analysis.is_file():
         raise InputError("the drafted analysis is gone", file=folder.analysis, fix="progtrain review redraft")

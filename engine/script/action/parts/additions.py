@@ -127,9 +127,10 @@ def _goes_to_folder(script: Script, use: ast.Name) -> bool:
 def _training_reads(script: Script) -> list[ast.Call]:
     """Where batches of the training split are read."""
     found = [call for call in script.calls(_LOADER) if _reads_training(script, call)]
-    if not found:
+    batches = [call for call in found if _makes_batches(script, call)]
+    if not batches and len(found) != 1:  # one alone cannot but be what the training reads
         raise Refused("no function reads the training split with load_split and makes batches of it")
-    return found
+    return batches or found
 
 
 def _reads_training(script: Script, call: ast.Call) -> bool:
@@ -138,9 +139,12 @@ def _reads_training(script: Script, call: ast.Call) -> bool:
         return False
     split = call.args[0]
     parameters = {one.arg for one in (*function.args.args, *function.args.kwonlyargs)}
-    if text_of(split) != "train" and not (isinstance(split, ast.Name) and split.id in parameters):
-        return False
+    return text_of(split) == "train" or (isinstance(split, ast.Name) and split.id in parameters)
+
+
+def _makes_batches(script: Script, call: ast.Call) -> bool:
+    function = script.enclosing(call, ast.FunctionDef)
     owner = script.enclosing(call, ast.ClassDef)
     if owner is not None and any(dotted(base).endswith(("Dataset", "DataModule")) for base in owner.bases):
         return True
-    return any(called(one).endswith(("DataLoader", "Dataset")) for one in calls(function))
+    return any(called(one).endswith(("DataLoader", "Dataset")) for one in calls(function or call))

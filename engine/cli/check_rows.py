@@ -1,0 +1,25 @@
+"""What `progtrain check` says of actions that add training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from progtrain.engine.control.context import Context
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import read_text
+from progtrain.engine.script.action.parts import additions
+
+
+def told(context: Context) -> Iterator[tuple[Literal["note"], str, str]]:
+    """Why no rows can be added to what the newest script trains with; nothing where they can."""
+    ws, versions = context.ws, context.ws.versions()
+    script = ws.script(versions[-1]) if versions else ws.baseline_script
+    if not script.is_file() or not ws.split(context.dataset_id, "train").is_dir():
+        return
+    try:
+        why_not = additions.why_not(read_text(script))
+    except InputError:
+        return  # a script that cannot be read is told by others
+    if why_not:
+        yield "note", f"no action will add training rows: {script.name}: {why_not}", ""

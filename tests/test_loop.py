@@ -287,7 +287,7 @@ def test_a_loop_that_has_nothing_left_to_try_ends_with_its_report(
 ) -> None:
     """Every setting is locked, and the script takes no recipe."""
     edit_rules(plain, training_config={"epochs": 6, "weight_decay": 0.0})
-    plain.instruction.write_text("Never change the learning rate.\n")
+    plain.instruction.write_text("Never change the learning rate. Never change the data.\n")
     assert run(plain, autopilot=True) == 0
     assert set(scores(plain)) == {"v001"}
     assert any("no candidate is left" in e["text"] for e in events(plain, "warning"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from progtrain.engine.control import decisions, launch
 from progtrain.engine.control.launch import Options
 from progtrain.engine.drafting import history
 from progtrain.engine.files import LineReader, sha256
+from progtrain.engine.jobs.local import Local
 from progtrain.engine.loop import runner
 from progtrain.engine.repeats import found
 from progtrain.engine.status.view import WorkspaceView
@@ -35,6 +38,13 @@ def replace(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
+
+
+def wait_for(happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def files_of(ws: Workspace, version: str) -> dict[str, str]:
@@ -89,13 +99,25 @@ def test_a_runner_that_is_killed_trains_nothing_twice(
     monkeypatch.setenv("COUNT_FILE", str(count))
     monkeypatch.setenv("SECONDS_PER_EPOCH", "0.1")
     process = launch.start(scored, Options(repeat="v001", times=2))
-    deadline = time.monotonic() + 60
-    while not (count.exists() and count.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    view = WorkspaceView(scored.root)
+    wait_for(lambda: count.exists() and count.read_text())
+    # what hooks in the script tell of it: this one has none
+    live = scored.repeat("v001", "r1").workspace / ".progtrain" / "live" / "v001.jsonl"
+    live.parent.mkdir(parents=True, exist_ok=True)
+    with live.open("a") as file:
+        file.write('{"epoch": 2, "epochs": 6, "step": 20, "steps": 60}\n')
+    seen = view.snapshot()
+    assert (seen.status, seen.reason) == ("repeating", "v001, repeat 1 of 2, seed 43")
+    assert seen.progress is not None and (seen.progress.epoch, seen.progress.steps) == (2, 60)
+    assert seen.log is not None and "repeats/v001/r1" in seen.log.as_posix()
     process.kill()
     process.wait()
+    left = view.snapshot()
+    assert (left.status, left.fix) == ("orphan training", "progtrain repeat v001 --times 2 takes it over")
+    assert left.reason == "no runner, but the training of v001, repeat 1 of 2, seed 43 goes on"
     assert run(scored, repeat="v001", times=2) == 0
+    own = Workspace(scored.repeat("v001", "r1").workspace)
+    assert "attached to v001-train-1, which was started before" in [e["text"] for e in events(own, "note")]
     assert count.read_text().split() == ["v001"] * 2
     assert [one["counts"] for one in summary(scored, "v001")["runs"]] == [True, True]
 
@@ -103,10 +125,7 @@ def test_a_runner_that_is_killed_trains_nothing_twice(
 def test_a_stop_is_heard_and_what_is_done_stays(scored: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECONDS_PER_EPOCH", "0.1")
     process = launch.start(scored, Options(repeat="v001", times=9))
-    deadline = time.monotonic() + 60
-    while not events(scored, "repeat_done"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: events(scored, "repeat_done"))
     decisions.request_stop(scored)
     assert process.wait(timeout=60) == 0
     assert events(scored, "loop_stopped")
@@ -314,3 +333,19 @@ def test_before_the_report_the_first_and_the_best_have_the_repeats_that_the_rule
     assert told["best"] == best and all(one["measured"] for one in told["against"])
     text = (folder / "final-analysis.md").read_text()
     assert f"| {best} | 2 |" in text and "## How sure the first place is" in text
+
+
+def test_one_whose_guard_is_killed_is_trained_once_more(
+    scored: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = tmp_path / "count"
+    monkeypatch.setenv("COUNT_FILE", str(count))
+    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.1")
+    process = launch.start(scored, Options(repeat="v001", times=1))
+    wait_for(lambda: count.exists() and count.read_text())
+    job = Local().look(Workspace(scored.repeat("v001", "r1").workspace).job("v001-train-1"))
+    assert job is not None
+    os.kill(job.pid, signal.SIGKILL)
+    assert process.wait(timeout=60) == 0
+    assert count.read_text().split() == ["v001"] * 2
+    assert [one.seed for one in found.of(scored, "v001")] == [43]

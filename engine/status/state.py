@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from progtrain.engine.metrics import finite
 from progtrain.engine.status.snapshot import STEP_STATUS, Status
 from progtrain.engine.workspace import version_number
+
+_REPEAT = re.compile(r"r[1-9]\d{0,5}")
 
 
 @dataclass
@@ -31,6 +34,8 @@ class LoopState:
     repairing: bool = False
     #: a version that is trained with another seed, in words
     repeating: str = ""
+    #: its version, the name of that run, and how many there are to be
+    repeat: tuple[str, str, int] | None = None
     #: where the loop stood before a runner came that only repeats: outcome, reason, fix, step, since
     set_aside: tuple[Any, ...] | None = None
     #: of the current version: step -> (seconds, done)
@@ -79,13 +84,13 @@ class LoopState:
         self.runner_open, self.runner_at, self.since = True, _text(event, "at"), _text(event, "at")
         self.autopilot = bool(event.get("autopilot"))
         self.outcome, self.reason, self.fix, self.step = "", "", "", None
-        self.repeating = ""
+        self.repeating, self.repeat = "", None
         self.drafting = self.repairing = False
         self.warnings = []
 
     def _on_runner_ended(self, event: dict[str, Any]) -> None:
         self.runner_open = False
-        self.repeating = ""
+        self.repeating, self.repeat = "", None
         if self.set_aside is not None:
             # nothing of the loop has changed meanwhile
             self.outcome, self.reason, self.fix, self.step, self.since = self.set_aside
@@ -133,12 +138,16 @@ class LoopState:
         seed = f", seed {event['seed']}" if _count(event, "seed") is not None else ""
         self.repeating = f"{_version(event, 'version')}, repeat {event.get('number')} of {event.get('of')}{seed}"
         self.reason, self.since = self.repeating, _text(event, "at")
+        version, run, of = _version(event, "version"), _text(event, "run") or "", _count(event, "of")
+        self.repeat = (version, run, of or 1) if version and _REPEAT.fullmatch(run) else None
 
     def _on_repeat_done(self, event: dict[str, Any]) -> None:
         self.repeating = self.reason = ""
+        self.repeat = None
 
     def _on_repeat_failed(self, event: dict[str, Any]) -> None:
         self.repeating = self.reason = ""
+        self.repeat = None
         self.warnings.append(f"{event.get('version')}, {event.get('run')}: {event.get('summary')}")
 
     def _on_draft_started(self, event: dict[str, Any]) -> None:

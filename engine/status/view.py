@@ -26,6 +26,8 @@ from progtrain.engine.workspace import Workspace
 if TYPE_CHECKING:
     from progtrain.engine.schema import Review
 
+_TRAINING = {"training", "orphan training", "repairing", "repeating"}
+
 
 class WorkspaceView:
     """Reads a workspace incrementally: `snapshot()` may be called every second."""
@@ -35,8 +37,8 @@ class WorkspaceView:
         self._clock = clock
         self._state = LoopState()
         self._journal = LineReader(self.ws.journal)
-        self._live: dict[str, LineReader] = {}
-        self._progress: dict[str, Progress] = {}
+        self._live: dict[Path, LineReader] = {}
+        self._progress: dict[Path, Progress] = {}
         #: files -> how they were when they were read, and what was made of them
         self._cached: dict[tuple[Path, ...], tuple[object, Any]] = {}
 
@@ -65,7 +67,7 @@ class WorkspaceView:
             running=running,
             autopilot=running and state.autopilot,
             versions=tuple(self._with_doubts(row) for row in seen.versions),
-            progress=self._read_progress(state) if status in {"training", "orphan training", "repairing"} else None,
+            progress=self._read_progress(state) if status in _TRAINING else None,
             review=None if isinstance(review, InputError) else review,
             log=self._log(state),
             locks=rules.locks_shown() if rules else (),
@@ -82,12 +84,18 @@ class WorkspaceView:
         if running:
             if self.ws.stop_request.exists():
                 return "stopping", "the script is asked to end after this batch", ""
-            return state.activity(), state.reason or self._queue(state), ""
+            queue = self._queue(state)
+            told = "; ".join(filter(None, (state.reason, queue))) if state.repeat else state.reason or queue
+            return state.activity(), told, ""
+        command = "progtrain run"
+        if state.repeat and state.set_aside is not None:
+            command = f"progtrain repeat {state.repeat[0]} --times {state.repeat[2]}"
         if orphan:
-            return "orphan training", "no runner, but the training goes on", "progtrain run takes it over"
+            what = f"the training of {state.repeating}" if state.repeating else "the training"
+            return "orphan training", f"no runner, but {what} goes on", f"{command} takes it over"
         if state.runner_open:
             since = f" (started {state.runner_at})" if state.runner_at else ""
-            return "runner gone", f"it ended without a word{since}", "progtrain run goes on where it stopped"
+            return "runner gone", f"it ended without a word{since}", f"{command} goes on where it stopped"
         if state.outcome:
             return state.outcome, state.reason, state.fix
         if problem is not None:
@@ -102,11 +110,20 @@ class WorkspaceView:
 
     def _queue(self, state: LoopState) -> str:
         """Of a script that is a job on a cluster: why it does not run yet, or since when the cluster is silent."""
-        if state.step not in ("train", "evaluate") or state.version is None:
+        ws, version = self._at_work(state)
+        step = "[te]" if state.repeat else state.step
+        if version is None or (state.step not in ("train", "evaluate") and not state.repeat):
             return ""
-        folders = sorted(self.ws.jobs.glob(f"{state.version}-{state.step}*"), key=lambda path: _stamp(path))
-        told = self._read(self.ws.job(folders[-1].name).seen, dict) if folders else None
+        folders = sorted(ws.jobs.glob(f"{version}-{step}*"), key=lambda path: _stamp(path))
+        told = self._read(ws.job(folders[-1].name).seen, dict) if folders else None
         return "; ".join(_queue_in_words(told, self._clock().timestamp())) if told else ""
+
+    def _at_work(self, state: LoopState) -> tuple[Workspace, str | None]:
+        """The version that is trained or evaluated, and where: a repeat has a workspace of its own."""
+        if state.repeat is None:
+            return self.ws, state.version
+        version, run, _ = state.repeat
+        return Workspace(self.ws.repeat(version, run).workspace), version
 
     def _rules(self) -> tuple[Rules | InputError, Any]:
         """The rules, or what is wrong with them, and the plain JSON."""
@@ -122,13 +139,14 @@ class WorkspaceView:
 
     def _orphan(self, state: LoopState) -> bool:
         """Whether a script is at work that no runner waits for."""
-        if not state.runner_open or state.version is None or not self.ws.jobs.is_dir():
+        ws, version = self._at_work(state)
+        if not state.runner_open or version is None or not ws.jobs.is_dir():
             return False
         from progtrain.engine.jobs.local import Local  # `status` need not wait for it
 
-        for path in sorted(self.ws.jobs.glob(f"{state.version}-*"), reverse=True):
+        for path in sorted(ws.jobs.glob(f"{version}-*"), reverse=True):
             try:
-                job = Local().look(self.ws.job(path.name))
+                job = Local().look(ws.job(path.name))
             except ValueError:  # not what a guard writes
                 continue
             if job is not None and job.status != "ended":
@@ -152,19 +170,23 @@ class WorkspaceView:
         return f"an agent has answered the question on {review.version}: {clean_line(said)}"
 
     def _log(self, state: LoopState) -> Path | None:
-        if state.version is None or not self.ws.jobs.is_dir():
+        ws, version = self._at_work(state)
+        if version is None or not ws.jobs.is_dir():
             return None
-        logs = [p / "output.log" for p in self.ws.jobs.glob(f"*{state.version}*")]
+        logs = [p / "output.log" for p in ws.jobs.glob(f"*{version}*")]
         there = [(p.stat().st_mtime, p) for p in logs if p.exists()]
         return max(there)[1] if there else None
 
     def _read_progress(self, state: LoopState) -> Progress | None:
-        version = state.version or ""
-        reader = self._live.setdefault(version, LineReader(self.ws.live(version)))
+        ws, version = self._at_work(state)
+        if state.repeat and version and ws.mark(version, "train").exists():
+            return None  # it is evaluated
+        path = ws.live(version or "")
+        reader = self._live.setdefault(path, LineReader(path))
         for line in reader.read():
             if "step" in line:
-                self._progress[version] = _progress_in(line)
-        return self._progress.get(version)
+                self._progress[path] = _progress_in(line)
+        return self._progress.get(path)
 
     # versions
 

@@ -18,6 +18,7 @@ from progtrain.engine.jobs.base import GO_ON_LATER, LOST
 from progtrain.engine.jobs.slurm import Slurm
 from progtrain.engine.loop import runner
 from progtrain.engine.loop.steps import train
+from progtrain.engine.repeats import found
 from progtrain.engine.schema import JobState
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import JobFolder, Workspace
@@ -69,6 +70,27 @@ def test_what_waits_in_the_queue_says_why_and_is_cancelled_by_a_stop(on_slurm: W
         cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
     assert not cluster.run("squeue", "-h") and not lock.running(on_slurm)
     assert WorkspaceView(on_slurm.root).snapshot().status == "stopped"
+
+
+@pytest.mark.slow
+def test_repeats_are_jobs_too_and_a_killed_runner_finds_them_again(
+    on_slurm: Workspace, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert runner.run(on_slurm, Options(autopilot=True, until="evaluate")) == 0
+    count = tmp_path / "count"
+    monkeypatch.setenv("COUNT_FILE", str(count))
+    monkeypatch.setenv("SECONDS_PER_EPOCH", "1")
+    process = launch.start(on_slurm, Options(repeat="v001", times=1))
+    until(count.exists, "nothing was started", 40)
+    psutil.Process(process.pid).kill()
+    process.wait()
+    assert runner.run(on_slurm, Options(repeat="v001", times=1)) == 0
+    assert count.read_text().split() == ["v001"]
+    assert [one.seed for one in found.of(on_slurm, "v001")] == [43]
+    own = Workspace(on_slurm.repeat("v001", "r1").workspace)
+    for name in ("v001-train-1", "v001-evaluate"):
+        told = try_read_json(own.job(name).seen)
+        assert told["phase"] == "done" and cluster.job(told["job"])["JobState"] == "COMPLETED"
 
 
 @pytest.mark.slow

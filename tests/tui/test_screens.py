@@ -7,7 +7,9 @@ import json
 import pytest
 from textual.widgets import Static, TextArea
 
+from progtrain.engine.status.snapshot import Progress
 from progtrain.engine.workspace import Workspace
+from progtrain.tui.app import ProgtrainApp
 from progtrain.tui.screens.ask import AskLine
 from progtrain.tui.screens.compare import CompareScreen
 from progtrain.tui.screens.edit import EditScreen
@@ -16,6 +18,7 @@ from progtrain.tui.widgets.document import Document
 from progtrain.tui.widgets.key_line import KeyLine
 from progtrain.tui.widgets.picture import PictureView
 from progtrain.tui.widgets.row_list import RowList
+from progtrain.tui.widgets.steps import StepStrip
 from progtrain.tui.widgets.versions import VersionTable
 from tests.tui.fakes import FakeView, fill, make_app, settle, snapshot, versions
 
@@ -57,6 +60,53 @@ async def test_the_leaderboard_sorts_by_any_column_and_filters(ws: Workspace) ->
         assert len(keys_of(board)) == 5
         await pilot.press("O")
         assert app.recalled("leaderboard") == {"sort": "loss", "reverse": True}
+
+
+def second_line(app: ProgtrainApp) -> str:
+    """What happens now, below the steps."""
+    return str(app.screen.query_one(StepStrip).render()).splitlines()[1].rstrip()
+
+
+async def test_seed_noise_in_80_by_24(ws: Workspace) -> None:
+    """On the leaderboard, in the review, and while a version is trained with another seed."""
+    fill(ws)
+    measured, unknown = "seed noise 0.0061 from 4 runs of v002", "seed noise not measured"
+    first, second, third = versions(3)
+    second = second._replace(runs=4, mean=0.9432, spread=0.0061, seed_noise=measured)
+    rows = (first, second, third._replace(seed_noise=measured))
+    app = make_app(ws, snapshot(ws.root, "waiting", versions=(first, second, third._replace(seed_noise=unknown))))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("2")
+        board = app.screen.query_one("#board", RowList)
+        await settle(pilot, lambda: keys_of(board) == ["v003", "v002", "v001"])
+        assert str(board.border_title).endswith(unknown)
+        cells = {row.key: row.cells[-1].plain for row in board.rows}
+        assert cells["v002"] == "mean 0.9432 sd 0.006100 in 4 runs  learning_rate 0.002 → 0.001"
+        assert cells["v003"] == "learning_rate 0.003 → 0.001"
+        await pilot.press("r")
+        question = app.screen.query_one("#question", Static)
+        await settle(pilot, lambda: f"v003 is better against the version before; {unknown}" in str(question.render()))
+    said = "v002, repeat 2 of 3, seed 44"
+    progress = Progress(epoch=7, epochs=15, step=315, steps=675, samples_per_second=1310, seconds_left=29)
+    repeating = snapshot(ws.root, "repeating", reason=said, running=True, progress=progress, versions=rows)
+    app = make_app(ws, repeating)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        shown = second_line(app)
+        assert shown.startswith(" v002, repeat 2 of 3  epoch 7/15  step 315/675 ") and shown.endswith("left 00:29")
+        await pilot.press("2")
+        board = app.screen.query_one("#board", RowList)
+        await settle(pilot, lambda: len(board.rows) == 3)
+        assert unknown not in str(board.border_title)
+
+
+async def test_a_repeat_whose_runner_is_gone_says_how_to_take_it_over(ws: Workspace) -> None:
+    fix = "progtrain repeat v001 --times 3 takes it over"
+    app = make_app(ws, snapshot(ws.root, "orphan training", fix=fix))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert second_line(app) == f" no runner, it goes on: {fix}"
 
 
 async def test_a_mixed_model_is_shown_at_the_end_with_its_shares(ws: Workspace) -> None:

@@ -142,6 +142,9 @@ class LeaderboardScreen(BaseScreen):
         best = self.signs.best if row.is_best else " "
         verdict = row.verdict_previous
         action = told_of_external(row) if row.state == EXTERNAL else row.action
+        if row.runs > 1 and row.mean is not None and row.spread is not None:
+            mean, spread = (words.metric_value(value, self.signs) for value in (row.mean, row.spread))
+            action = f"mean {mean} sd {spread} in {row.runs} runs  {action}"
         cells: list[Text] = [Text(f"{mark}{best}", end=""), as_text(shorten(name, 24), f"bold {version_colour(name)}")]
         cells += [
             as_text(words.metric_value(row.metrics.get(metric), self.signs, many)) for metric, many in decimals.items()

@@ -171,7 +171,8 @@ class ReviewScreen(PaneScreen):
         else:
             card = self._card
             base = review.base if self._drafted or card is None else card.base
-            text = review_text.question(review, self._accepts(), base, self.app.size)
+            verdict = review_text.verdict_of(self.model.version(review.version))
+            text = review_text.question(review, self._accepts(), base, self.app.size, verdict)
         self.tell("question", text)
 
     def on_resize(self) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from progtrain.advisor.interface import Candidate
 from progtrain.engine.drafting import addition_text
 from progtrain.engine.schema import Review
-from progtrain.engine.status.snapshot import Snapshot
+from progtrain.engine.status.snapshot import Snapshot, VersionView
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, NOW, QUIET
 from progtrain.tui.look.sanitize import clean_line, clean_text, glimpse, shorten
 from progtrain.tui.reading.documents import Documents
@@ -28,7 +28,14 @@ def without_question(snapshot: Snapshot | None, documents: Documents | None) -> 
     return Text(f" no question is open: {decided}", style=QUIET)
 
 
-def question(review: Review, accepts: str, base: str | None, size: tuple[int, int]) -> Text:
+def verdict_of(row: VersionView | None) -> str:
+    """How the version under review did, and what that rests on; empty where it was compared with none."""
+    if row is None or not row.verdict_previous or not row.seed_noise:
+        return ""
+    return f"{row.version} is {row.verdict_previous} against the version before; {row.seed_noise}"
+
+
+def question(review: Review, accepts: str, base: str | None, size: tuple[int, int], verdict: str = "") -> Text:
     """What is asked, what `a` would do now, and as many notes as there is room for."""
     columns, lines = size
     text = Text(f" {clean_line(review.title)}", style=f"bold {NEEDS_YOU}")
@@ -41,11 +48,12 @@ def question(review: Review, accepts: str, base: str | None, size: tuple[int, in
     # what `a` does must be seen at every width: the title alone is above the notes
     text.no_wrap = True
     text.truncate(max(20, columns), overflow="ellipsis")
-    return text.append_text(_notes(review, max(20, columns - 2), 2 if lines < 30 else 5))
+    return text.append_text(_notes(review, verdict, max(20, columns - 2), 2 if lines < 30 else 5))
 
 
-def _notes(review: Review, width: int, room: int) -> Text:
-    lines = [clean_text(review.text)] if review.text else []
+def _notes(review: Review, verdict: str, width: int, room: int) -> Text:
+    lines = [clean_line(verdict)] if verdict else []
+    lines += [clean_text(review.text)] if review.text else []
     lines += [f"advisor: {clean_line(note)}" for note in review.notes]
     lines += [f"not enforced: {clean_line(line)}" for line in review.not_enforced]
     shown = "\n".join(lines).splitlines()

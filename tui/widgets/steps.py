@@ -68,12 +68,14 @@ class StepStrip(Widget):
         return Text(f"{text} {words.clock(step.seconds)}" if timed else text, style=_STYLE.get(step.state, QUIET))
 
     def progress_line(self, snapshot: Snapshot, width: int) -> Text:
-        if snapshot.progress is not None and snapshot.status in {"training", "stopping"}:
-            return self._progress(snapshot.progress, width)
+        if snapshot.progress is not None and snapshot.status in {"training", "stopping", "repeating"}:
+            # "v001, repeat 2 of 3": its seed is no news while it is trained
+            which = clean_line(snapshot.reason).split(", seed")[0] if snapshot.status == "repeating" else ""
+            return self._progress(snapshot.progress, width, which)
         return Text(f" {what_to_do(snapshot, self._since)}", style=_TONE.get(snapshot.status, QUIET), no_wrap=True)
 
-    def _progress(self, progress: Progress, width: int) -> Text:
-        parts = []
+    def _progress(self, progress: Progress, width: int, which: str) -> Text:
+        parts = [which] if which else []
         if progress.epoch is not None:
             parts.append(f"epoch {progress.epoch}{f'/{progress.epochs}' if progress.epochs else ''}")
         if progress.step is not None:
@@ -81,7 +83,7 @@ class StepStrip(Widget):
             parts.append(f"step {words.big(progress.step)}{of}")
         tail = []
         rate, left = progress.samples_per_second, progress.seconds_left
-        if rate is not None and rate > 0:
+        if rate is not None and rate > 0 and not which:
             tail.append(f"{words.big(rate)} samples/s")
         # while a clock is being set, there is no true answer
         if left is not None and 0 <= left < math.inf:
@@ -135,6 +137,9 @@ def what_to_do(snapshot: Snapshot, since: datetime | None = None) -> str:
         case "finished":
             best = next((v.version for v in snapshot.versions if v.is_best), None)
             return f"finished{f': best is {best}' if best else ''}. 6 shows the report, 2 the leaderboard"
+        case "runner gone" | "orphan training" if "progtrain repeat" in snapshot.fix:
+            seen = "no runner, it goes on" if snapshot.status == "orphan training" else "the runner is gone"
+            return f"{seen}: {clean_line(snapshot.fix)}"
         case "runner gone":
             heard = f", last heard of{at}" if at else ""
             return f"the runner is gone{heard}: enter resumes, nothing is lost"

@@ -27,7 +27,7 @@ from progtrain.engine.text import tail, unified_diff
 from progtrain.engine.workspace import JobFolder, VersionFolder, Workspace
 
 #: Causes for which the same script may well succeed the next time.
-_WORTH_REPEATING = {"signal", "guard lost", "lost", "node failure", "preempted"}
+WORTH_REPEATING = {"signal", "guard lost", "lost", "node failure", "preempted"}
 #: what stands behind an end that a cluster tells of
 _ON_CLUSTER = {
     "host memory": "it needs more memory than it asked for: raise loop_config.resources.memory",
@@ -248,7 +248,7 @@ def _resolve(context: Context, version: str, attempt: attempts.Attempt, *, start
     locks = _locks(context, current)
     used_up = attempt.number % context.rules.max_train_attempts == 0
     repair = None if used_up else propose(attempt.failure(), current, locked=locks, root=context.ws.root)
-    if repair is None and (used_up or attempt.cause not in _WORTH_REPEATING):
+    if repair is None and (used_up or attempt.cause not in WORTH_REPEATING):
         _ask_after_last(context, version, attempt, advice(attempt.failure(), locked=locks), started_again)
         return
     if repair is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from contextlib import closing
@@ -13,12 +14,14 @@ from progtrain.engine.control.context import Context
 from progtrain.engine.control.launch import Options
 from progtrain.engine.loop import runner
 from progtrain.engine.loop.steps import evaluate, train
+from progtrain.engine.repeats import run as repeats
 from progtrain.engine.script import probe
 from progtrain.engine.script.header import set_version
 from progtrain.engine.workspace import Workspace, version_id
 
 VERSIONS = 10
 PROBES = 3
+REPEATS = 3
 
 
 def main() -> None:
@@ -30,6 +33,7 @@ def main() -> None:
         context = runner.prepare(ws, Options(autopilot=True))
         with closing(context.executor):
             _trainings_and_evaluations(ws, context)
+            _repeats(ws, context)
             _probes(ws, context)
 
 
@@ -53,6 +57,21 @@ def _trainings_and_evaluations(ws: Workspace, context: Context) -> None:
     alive = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
     for process in (p for p in alive if any("progtrain_warm" in word for word in p.cmdline())):
         print(f"memory of the process that waits: {process.memory_full_info().uss / 2**20:.0f} MiB")
+
+
+def _repeats(ws: Workspace, context: Context) -> None:
+    """Three of the example, each after the same training and evaluation by plain `python`."""
+    repeated, cold = [], []
+    for times in range(1, REPEATS + 1):
+        here = copy(ws)
+        commands = ([here.script("v001").name], [here.eval_script.name, "--version", "v001"])
+        cold.append(sum(seconds([sys.executable, *command], here.root) for command in commands))
+        begun = time.perf_counter()
+        repeats.repeat(context, "v001", times)
+        repeated.append(time.perf_counter() - begun)
+    told("training and evaluation: plain python", cold)
+    told("a repeat, warm", repeated)
+    verdict(f"{REPEATS} repeats over one cold run", sum(repeated) / statistics.median(cold), 1.5)
 
 
 def _probes(ws: Workspace, context: Context) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from progtrain.engine.repeats import found
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from tests.tui.fakes import fill
@@ -136,6 +137,25 @@ def test_a_kill_leaves_the_training_alone_and_the_next_look_shows_it(plain: Work
         _accept_audit(plain, tmux)
     tmux.run("kill-server")
     _until(lambda: status(plain) == "waiting" and plain.version("v001").eval_score.exists(), 60)
+
+
+@pytest.mark.slow
+@needs_tmux
+def test_the_palette_repeats_a_version_and_the_question_is_open_again_afterwards(
+    waiting: Workspace, tmux: Tmux
+) -> None:
+    """In 80 by 24."""
+    tmux.open(["env", "SECONDS_PER_EPOCH=0.1", *app(waiting)])
+    tmux.until(lambda screen: "press enter or r" in screen)
+    tmux.press("C-p")
+    tmux.until(lambda screen: "adopt a script" in screen)
+    tmux.press("-l", "repeat v001")
+    tmux.until(lambda screen: "repeat v001" in screen and "three times with other seeds" in screen)
+    tmux.press("Enter")
+    tmux.until(lambda screen: "v001, repeat 1 of 3" in screen)
+    tmux.until(lambda screen: "press enter or r" in screen, 90)
+    assert [one.seed for one in found.of(waiting, "v001")] == [43, 44, 45]
+    assert WorkspaceView(waiting.root).snapshot().versions[0].runs == 4
 
 
 def _accept_audit(ws: Workspace, tmux: Tmux) -> None:

@@ -55,8 +55,16 @@ def collect(ws: Workspace, file: File, steps: Sequence[Step]) -> dict[str, Any]:
         "weakest": slices,
         "against_each_other": [_told(one) for one in _rivals(measures, judged)],
         "recommendation": recommend.recommendation(ws, file, steps, states, measures, judged),
-        "notes": [*other.values(), *_notes(states, measures, primary), *told],
+        "notes": [*other.values(), *_notes(states, measures, primary), *_chance(measures, judged), *told],
     }
+
+
+def _chance(measures: Sequence[Measure], judged: Mapping[str, Sequence[Difference]]) -> Iterator[str]:
+    """Of intervals that leave zero out, and yet are no verdict."""
+    for one in judged[measures[0].metric] if measures else ():
+        said = "; ".join(note for note in one.notes if note.startswith("by itself"))
+        if said and one.kind == "control":
+            yield f"{one.b} against {one.a}: {said}; more seeds tell more"
 
 
 def _rivals(measures: Sequence[Measure], judged: Mapping[str, Sequence[Difference]]) -> Iterator[Difference]:
@@ -278,4 +286,4 @@ def _notes(states: Sequence[Mapping[str, Any]], measures: Sequence[Measure], pri
         deviation, freedom = measures[0].spread
         runs = freedom + len(measured)
         told = f"sd {values.metric(deviation)} of {measures[0].metric} over {runs} runs of {', '.join(measured)}"
-        yield f"seed noise: {told}; for the others it is an upper bound of that"
+        yield f"seed noise: {told}; for the others an upper bound of it is taken"

@@ -14,6 +14,7 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import expand
 from progtrain.engine.experiment.plan import Keyed, Name, Resources, Value
 from progtrain.engine.files import read_text
+from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.script.names import canonical, nearest
 from progtrain.engine.workspace import Workspace, version_number
 from progtrain.engine.yaml_text import read_mapping
@@ -36,10 +37,9 @@ class Variant(Keyed):
 
     @property
     def change(self) -> str:
-        """In words."""
+        """In words. Raises `InputError` for an action that is none."""
         if self.action is not None:
-            told = ", ".join(f"{key} {values.show(value)}" for key, value in self.action.items() if key != "operation")
-            return f"{self.action.get('operation', 'action')}: {told}"
+            return parse_operation(self.action).describe()
         return ", ".join(f"{key} {values.show(value)}" for key, value in self.settings.items())
 
 

@@ -194,6 +194,9 @@ def end_epoch(t, losses):
     mean = sum(losses) / len(losses) if losses else None
     note(t, mean, val)
     print(f"epoch {t.epoch}: train_loss {shown(mean)} val_loss {shown(val)}", flush=True)
+    if val is not None and not math.isfinite(val):
+        write_records(t)
+        raise FloatingPointError(f"the validation loss is {val} after step {t.step}")
     if val is None or t.best is None or val < t.best:
         t.best = val
         save(t, "best")

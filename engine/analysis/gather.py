@@ -93,6 +93,7 @@ class _Gathering:
         self.repeats = repeats
         self.plainly = comparer(version, self._runs(), self._reported(), limits.seed)
         self.added = self._added_rows()
+        self.compare_with = added_rows.capping(self.plainly, limits.primary_metric, self.added)
         best_epoch = self.measured.shape.best_epoch
         self.training = record_of(ws, version)
         self.warnings += signs(ws, version, self.training, best_epoch, self.samples)
@@ -130,12 +131,6 @@ class _Gathering:
             log=self.measured.source("log"),
             warnings=tuple(dict.fromkeys(self.warnings)),
         )
-
-    def compare_with(self, other: str | None, metric: str, higher_is_better: bool) -> Comparison | None:
-        """What added rows gained at the cost of others is no gain of the version."""
-        found = self.plainly(other, metric, higher_is_better)
-        by_primary = other == _version(self.base) and metrics.same(metric, self.limits.primary_metric)
-        return added_rows.capped(found, self.added) if by_primary else found
 
     def _added_rows(self) -> AddedRows | None:
         """What the rows brought that its action added."""

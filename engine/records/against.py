@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from progtrain.engine import comparable, metrics, values
+from progtrain.engine.analysis.compare import added_rows
 from progtrain.engine.analysis.compare.deltas import comparer, metric_rows
 from progtrain.engine.analysis.compare.pairs import compare
 from progtrain.engine.analysis.compare.repeats import runs_of
 from progtrain.engine.analysis.measure.failures import find_slices
 from progtrain.engine.analysis.measure.reading import read_samples
-from progtrain.engine.analysis.measure.samples import PerSample
+from progtrain.engine.analysis.measure.samples import PerSample, only
 from progtrain.engine.analysis.types import Comparison, MetricRow, Repeat, VersionRecord
+from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError
 from progtrain.engine.repeats import found
 from progtrain.engine.rules.rules import Rules
@@ -59,6 +60,8 @@ def against(ws: Workspace, rules: Rules, version: str, other: str | None) -> Aga
         rules.seed,
     )
     record = VersionRecord(other, "", metrics=values_of[other], latency_ms=before.latency_ms, comparable=not why_not)
+    insight = history.read_insight(ws, version)
+    compare_with = added_rows.capping(compare_with, primary, insight.added_rows if insight else None)
     ways = {metric.name: metric.higher_is_better for metric in score.metrics}
     mine, theirs = samples[version], samples[other]
     return Against(
@@ -126,15 +129,3 @@ def _ordered(samples: PerSample) -> list[tuple[str, float, float]]:
     truth = samples.numbers[0] if samples.numbers else []
     rows = zip(samples.ids, truth, samples.loss, strict=False)
     return sorted(((one, number, loss) for one, number, loss in rows if loss is not None), key=lambda row: row[1:])
-
-
-def only(samples: PerSample, ids: frozenset[str]) -> PerSample:
-    """Those of these ids alone."""
-    kept = [row for row, one in enumerate(samples.ids) if one in ids]
-
-    def cut(column: Any) -> Any:
-        if isinstance(column, dict):
-            return {name: cut(inner) for name, inner in column.items()}
-        return [column[row] for row in kept] if isinstance(column, list) and column else column
-
-    return replace(samples, **{field.name: cut(getattr(samples, field.name)) for field in fields(samples)})

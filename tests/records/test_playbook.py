@@ -92,7 +92,7 @@ def test_suggested_is_what_rests_on_the_failure_and_the_rules_allow(
     card["evidence"] = [*card["evidence"], "confused_pair"]
     path.write_text(json.dumps(insight))
     assert groups(copied)["a taken for b"].suggested == (card["id"],)
-    assert groups(copied)["class b"].suggested == ()
+    assert groups(copied)["class b"].suggested == ("add_training_rows",)
     edit_rules(copied, training_config={card["operation"]["setting"]: card["operation"]["from"]})
     assert groups(copied)["a taken for b"].suggested == ()
 

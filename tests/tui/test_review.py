@@ -74,6 +74,31 @@ async def opened(
         yield app, pilot
 
 
+async def test_rows_of_a_data_action_stand_below_it_beside_what_they_are_made_from(ws: Workspace) -> None:
+    picture = {"before": ["  ##  ", "  ##  "], "after": ["##    ", "##    "], "operation": "shift", "change": ""}
+    row = {"id": "a001-00001", "kind": "augment", "parent": "d1582", "label": "9"}
+    rows = {
+        "name": "a001",
+        "counts": {"base": 898, "augment": 72, "replay": 18},
+        "classes": {"8": 81, "9": 9},
+        "focus": ["8 (recall 0.08)"],
+        "hard_by": "training loss",
+        "rows": [{**row, **picture}, {**row, "id": "a001-2", "operation": "jitter", "change": "x 1 → \x1b[31m2"}],
+        "checks": ["none equals or nearly equals one of 539 valid rows"],
+        "suspects_left_out": 2,
+    }
+    async with opened(ws, FakeEngine(), addition=rows) as (app, pilot):
+        shown = app.screen.query_one("#action", Document)
+        for part in ("A smaller gap", "72 changed and 18 repeated", "81 of 8, 9 of 9", "539 valid rows", "`d1582`"):
+            assert part in shown.source
+        assert "  ##    |  ##    " in shown.source and "\x1b" not in shown.source
+        await pilot.press("tab", "tab")
+        assert shown.is_on_screen and shown.region.height > 5
+        await pilot.press("end")
+        await pilot.pause(0.1)
+        assert any("##" in strip.text for strip in app.screen._compositor.render_strips())
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_a_review_shows_all_that_is_needed(ws: Workspace, size: tuple[int, int]) -> None:
     async with opened(ws, FakeEngine(), size=size) as (app, _pilot):

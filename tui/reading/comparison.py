@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from progtrain.engine.analysis.compare import serving
@@ -29,6 +29,8 @@ class Pair:
     #: of the base and the version, where it is more than "all by the checkpoint": how many samples have an answer, and
     #: what answered
     served: tuple[str, str] = ("", "")
+    #: where rows were added to the base: what they brought in their focus, in the rest, and against random ones
+    parts: Mapping[str, Comparison] = field(default_factory=dict)
 
 
 #: setting, and its value in each version
@@ -48,15 +50,25 @@ def differing_settings(workspace: Workspace, versions: Sequence[str]) -> Differe
 
 def pair(workspace: Workspace, base: str, version: str) -> Pair:
     """Script, samples and verdicts. Imports numpy for the latter, and may take a second: call it from a thread."""
+    from progtrain.engine.analysis.compare import added_rows
+    from progtrain.engine.drafting import history
     from progtrain.engine.script import version_files
 
     intervals, note = _intervals(workspace, base, version)
+    insight = history.read_insight(workspace, version)
+    parts = added_rows.parts(insight.added_rows if insight else None, base)
+    if insight and parts:
+        intervals = {
+            name: added_rows.capped(one, insight.added_rows) or one if same(name, insight.primary_metric) else one
+            for name, one in intervals.items()
+        }
     return Pair(
         version_files.diff(workspace, base, version),
         flips(read_outcomes(workspace, base), read_outcomes(workspace, version)),
         intervals,
         note,
         (_served(workspace, base), _served(workspace, version)),
+        parts,
     )
 
 

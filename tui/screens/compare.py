@@ -158,6 +158,7 @@ class CompareScreen(PaneScreen):
             rows += self._verdicts(name)
         rows += [Row(f"setting {name}", (as_text(name), *map(as_text, values))) for name, values in self.settings or ()]
         rows += self._served()
+        rows += self._added_rows()
         made = [as_text(view.action if view else "", QUIET) for view in views]
         rows.append(Row("action", (as_text("action", QUIET), *made)))
         table = self.query_one("#differences", RowList)
@@ -172,6 +173,16 @@ class CompareScreen(PaneScreen):
         if not any(found.values()):
             return []
         return [Row("served by", (as_text("served by"), *(as_text(found.get(v, "")) for v in self.versions)))]
+
+    def _added_rows(self) -> list[Row]:
+        """What the rows that a version trained with besides brought, part by part."""
+        known = [self.pairs.get((self.base, version)) for version in self.versions]
+        rows = []
+        for name in dict.fromkeys(name for one in known if one for name in one.parts):
+            told = [self._told(one.parts.get(name) if one else None) for one in known]
+            rows.append(Row(f"added {name}", (as_text(f"added rows: {name}"), *(verdict for verdict, *_ in told))))
+            rows.append(Row(f"added change {name}", (as_text("  change", QUIET), *(change for _, change, _ in told))))
+        return rows
 
     def _verdicts(self, metric: str) -> list[Row]:
         """Below a metric: difference to the base, its interval, and what that says."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from progtrain.advisor.interface import Fact
 from progtrain.engine import metrics, values
+from progtrain.engine.analysis.compare.deltas import Compare
 from progtrain.engine.analysis.compare.pairs import Runs, compare_runs, resampled, usable
 from progtrain.engine.analysis.compare.repeats import noise_between
 from progtrain.engine.analysis.facts import signed_text
-from progtrain.engine.analysis.measure.samples import PerSample
+from progtrain.engine.analysis.measure.samples import PerSample, only
 from progtrain.engine.analysis.types import AddedRows, Comparison, Verdict
 
 _Meant = Callable[[PerSample, int], bool]
-_Cell = TypeVar("_Cell")
 
 
 def meant(focus: Mapping[str, Any]) -> _Meant | None:
@@ -37,31 +36,10 @@ def meant(focus: Mapping[str, Any]) -> _Meant | None:
 def _part(runs: Runs, of: _Meant, there: bool) -> Runs:
     """Of the samples in the focus, or of all others. What the evaluations reported is about all of them."""
     held = [
-        _rows(one, [row for row in range(len(one)) if of(one, row) is there]) if one else None for one in runs.samples
+        only(one, frozenset(sample for sample, row in one.row.items() if of(one, row) is there)) if one else None
+        for one in runs.samples
     ]
-    return Runs(tuple({} for _ in runs.metrics), tuple(held))
-
-
-def _rows(samples: PerSample, rows: Sequence[int]) -> PerSample | None:
-    """None where no row is left."""
-    if not rows:
-        return None
-
-    def of(column: list[_Cell]) -> list[_Cell]:
-        return [column[row] for row in rows] if column else column
-
-    return replace(
-        samples,
-        ids=of(samples.ids),
-        truth=of(samples.truth),
-        prediction=of(samples.prediction),
-        correct=of(samples.correct),
-        loss=of(samples.loss),
-        confidence=of(samples.confidence),
-        served_by=of(samples.served_by),
-        error=of(samples.error),
-        parts={name: of(column) for name, column in samples.parts.items()},
-    )
+    return Runs(tuple({} for _ in runs.metrics), tuple(one if one else None for one in held))
 
 
 def judge(
@@ -125,6 +103,25 @@ def capped(found: Comparison | None, rows: AddedRows | None) -> Comparison | Non
     if found is None or rows is None or rows.verdict != "trade-off" or found.verdict != "better":
         return found
     return found.model_copy(update={"verdict": "trade-off"})
+
+
+def capping(compare_with: Compare, primary: str, rows: AddedRows | None) -> Compare:
+    """The same comparisons, but for the primary metric against the version that the rows were added to."""
+    base = rows.overall.against if rows and rows.overall else None
+
+    def compared(other: str | None, metric: str, higher_is_better: bool) -> Comparison | None:
+        found = compare_with(other, metric, higher_is_better)
+        return capped(found, rows) if other == base and metrics.same(metric, primary) else found
+
+    return compared
+
+
+def parts(rows: AddedRows | None, base: str) -> dict[str, Comparison]:
+    """By name, against the version that the rows were added to; empty against another one."""
+    if rows is None or rows.overall is None or rows.overall.against != base:
+        return {}
+    found = {"focus": rows.focus, "rest": rows.rest, "overall": rows.overall, "random rows": rows.control}
+    return {name: one for name, one in found.items() if one}
 
 
 def lines(rows: AddedRows) -> list[str]:

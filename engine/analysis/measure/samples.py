@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from progtrain.engine import metrics, values
 from progtrain.engine.errors import InputError
@@ -119,3 +120,15 @@ def _truth(cell: str | None) -> bool | None:
     return {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False}.get(
         (cell or "").strip().casefold()
     )
+
+
+def only(samples: PerSample, ids: frozenset[str]) -> PerSample:
+    """Those of these ids alone."""
+    kept = [row for row, one in enumerate(samples.ids) if one in ids]
+
+    def cut(column: Any) -> Any:
+        if isinstance(column, dict):
+            return {name: cut(inner) for name, inner in column.items()}
+        return [column[row] for row in kept] if isinstance(column, list) and column else column
+
+    return replace(samples, **{field.name: cut(getattr(samples, field.name)) for field in fields(samples)})

@@ -15,7 +15,6 @@ from progtrain.engine.script.action.parts import additions
 from progtrain.engine.script.action.rewrite import Refused
 from progtrain.engine.script.action.trees import same_program
 from progtrain.engine.script.sources import with_script
-from progtrain.engine.values import show
 
 #: stands for the name of an addition that is not made yet
 UNNAMED = "a000"
@@ -104,5 +103,5 @@ def meant(focus: Mapping[str, Any]) -> str:
         return f"class{'es' if len(names) > 1 else ''} {', '.join(names)}"
     if "target_range" in focus:
         low, high = focus["target_range"]
-        return f"targets from {show(low)} to {show(high)}"
+        return f"targets from {low:g} to {high:g}"
     return f"the highest {focus['metric_part']}" if focus else "where it is weakest"

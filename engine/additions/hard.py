@@ -29,7 +29,7 @@ HOW = {
     "training_loss": "training loss of best.ckpt on train",
     "out_of_fold": f"out-of-fold loss on train, {FOLDS} folds, of a linear model",
 }
-_OTHER = "take hard_by: out_of_fold, which needs no model"
+_OTHER = "take hard_by: out_of_fold (--hard-by out_of_fold; of suspects: --out-of-fold), which needs no model"
 
 
 class Hard(NamedTuple):
@@ -118,10 +118,16 @@ def _evaluated(ws: Workspace, version: str, run: Run) -> PerSample:
         raise InputError(f"{version} has no best.ckpt", file=best, fix=_OTHER)
     if not _is_current(ws, version):
         words = [ws.eval_script.name, "--version", version, "--split", "train", "--output", str(folder.path)]
+        if not ws.eval_script.is_file():
+            fix = f"progtrain step evaluate --version {version} writes it; or {_OTHER}"
+            raise InputError("there is no 03_eval.py to ask the model with", file=ws.eval_script, fix=fix)
         code, said = run(words)
         if "invalid choice: 'train'" in said:
             reason = "this 03_eval.py is older and knows no --split train"
-            fix = f"{_OTHER}; or move 03_eval.py and progtrain_eval/ away, and progtrain writes newer ones"
+            fix = (
+                f"{_OTHER}; or move 03_eval.py and progtrain_eval/ away, and evaluate each version again by the newer "
+                f"ones: progtrain step evaluate --version {version}"
+            )
             raise InputError(reason, file=ws.eval_script, fix=fix)
         if code:
             told = f"the evaluation on the training split failed: {clean_line(last_line(said))}"

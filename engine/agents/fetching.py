@@ -29,7 +29,7 @@ from progtrain.engine.agents.sources import Call, Source, SourceFolder, Standing
 from progtrain.engine.clock import Clock
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import try_read_json, write_json
-from progtrain.engine.text import clean_text, shortened
+from progtrain.engine.text import clean_text, last_line, shortened
 from progtrain.engine.workspace import Workspace
 
 #: one message of a server, at most
@@ -82,6 +82,8 @@ def fetch(
         except _Failed as failed:
             told |= {"ok": False, "reason": str(failed)}
         told["stderr_tail"] = _end_of(errors)
+        if not told["ok"] and "tools_changed" not in told and told["stderr_tail"].strip():
+            told["reason"] += f"; on stderr: {shortened(last_line(told['stderr_tail']), 160)}"
     if told["ok"]:
         _keep(
             folder, {"fetched_at": told["at"], "command": source.command, **found, "stderr_tail": told["stderr_tail"]}

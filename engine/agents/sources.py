@@ -142,7 +142,7 @@ def standing(ws: Workspace, name: str, at: datetime) -> Standing:
     if age > limit or failed:
         told = f"older than {age_text(limit)}" if age > limit else ""
         return held._replace(state="stale", reason="; ".join(filter(None, (told, failed))))
-    return held
+    return held._replace(reason=_without_answer(try_read_json(folder.snapshot)))
 
 
 def standings(ws: Workspace, at: datetime) -> list[Standing]:
@@ -192,6 +192,20 @@ def evidence(ws: Workspace, *, clock: Clock) -> dict[str, Any]:
             for one in standings(ws, clock())
         ],
     }
+
+
+def _without_answer(snapshot: Any) -> str:
+    """The tools that were named and did not answer, each with what there is instead; empty where all did."""
+    calls = snapshot.get("calls") if isinstance(snapshot, dict) else None
+    failed = [one for one in calls or () if isinstance(one, dict) and one.get("is_error")]
+    told = (f"{shortened(str(one.get('tool')), 40)}: {shortened(_said(one.get('result')), 120)}" for one in failed)
+    return shortened("; ".join(told), 300)
+
+
+def _said(result: Any) -> str:
+    if isinstance(result, str):
+        return result
+    return next((text for _, text in _values(result) if isinstance(text, str)), "it answered with an error")
 
 
 def _fetched_at(snapshot: Any) -> datetime | None:

@@ -103,7 +103,9 @@ def _show(one: Addition, count: int, as_json: bool) -> None:
         say(f"dropped {row['row']}: {row['reason']}")
     left = one.checks.get("suspects_left_out", [])
     if left:
-        say(f"{len(left)} training rows with doubtful labels were left out: progtrain additions suspects lists them")
+        rows = "row with a doubtful label was" if len(left) == 1 else "rows with doubtful labels were"
+        by = "--out-of-fold" if told["hard_by"] == hard.HOW["out_of_fold"] else told["made_from"]
+        say(f"{len(left)} training {rows} left out: progtrain additions suspects {by} lists them")
     if count and one.manifest["rows"]:
         cells = [
             (row["id"], row["kind"], row["operation"], row["parent"], row["label"]) for row in told["rows"][:count]
@@ -172,7 +174,7 @@ def list_suspects(
     context = _context(ws, dataset_id, python)
     train = splits.train(ws, context.dataset_id)
     if splits.is_regression(train, read_stats(ws.stats(context.dataset_id))):
-        fix = "look at those with the largest loss: progtrain additions make --replay"
+        fix = "look at those with the largest loss: progtrain additions make v001 --replay 0.05"
         raise InputError("the target is a number: there is no class that another could be mistaken for", fix=fix)
     if out_of_fold:
         found = hard.out_of_fold(train, ws.root, regression=False)

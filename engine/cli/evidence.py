@@ -17,6 +17,7 @@ from progtrain.engine.cli.output import print_json, say, table
 from progtrain.engine.clock import now
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import write_json
+from progtrain.engine.text import shortened
 
 
 def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -58,6 +59,12 @@ def add(
     for one in trusted:
         if one not in {call.tool for call in calls}:
             raise InputError(f"{one!r} is not among the tools", place="--trust", fix=f"--tool {one} names it")
+    for one in env:
+        if not one.isidentifier():
+            # what stands behind a `=` may be a secret: it is neither kept nor shown
+            shown = shortened(one.partition("=")[0], 40)
+            fix = f"--env {shown}: the value is taken from your own environment, and is never written down"
+            raise InputError("it takes the name of a variable, without a value", place="--env", fix=fix)
     command_ = [from_here(server[0]) or "", *server[1:]]
     source = Source(
         command=command_, tools=calls, trusted=list(trusted), env=list(env), max_age_hours=sources.hours(max_age)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from progtrain.engine.cli.common import json_option, workspace
+from progtrain.engine.cli.common import chosen_version, json_option, workspace
 from progtrain.engine.cli.output import print_json, say, table
 
 
@@ -22,6 +22,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     from progtrain.engine.status.snapshot import NOT_MEASURED
 
     ws = workspace(ctx)
+    chosen_version(ws, None)  # of a workspace without versions there is nothing to write
     rules = load(ws)
     cycles = written.write_log(ws, ws.reports, rules)
     files = [ws.relative(path) for path in (ws.workflow_log, ws.workflow_table)]
@@ -40,8 +41,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         )
         for cycle in cycles
     ]
-    if rows:
-        say(table(("version", rules.primary_metric, "verdict", "decided by", "action"), rows, right=(1,)))
+    say(table(("version", rules.primary_metric, "verdict", "decided by", "action"), rows, right=(1,)))
     if unmeasured := [cycle.cycle for cycle in cycles if cycle.verdict and NOT_MEASURED in cycle.note]:
         say(f"{NOT_MEASURED}: {', '.join(unmeasured)} (progtrain repeat measures it)")
     say(f"\nwritten: {' and '.join(files)}")

@@ -6,17 +6,17 @@ from typing import Any
 
 import click
 
-from progtrain.engine.cli.common import cold_option, options_of, run_options, workspace
+from progtrain.engine.cli.common import chosen_version, cold_option, options_of, run_options, versions, workspace
 from progtrain.engine.cli.follow import events_from_now, until_end
 from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.control import launch, lock
-from progtrain.engine.errors import Busy, InputError
+from progtrain.engine.errors import Busy
 from progtrain.engine.files import try_read_json
 from progtrain.engine.repeats import found, seeds
 
 
 @click.command("repeat")
-@click.argument("version")
+@click.argument("version", shell_complete=versions)
 @click.option("--times", type=click.IntRange(1, 99), default=3, show_default=True, help="So many repeats in all.")
 @click.option("--same-seed", is_flag=True, help="With the version's own seed: what the machine alone changes.")
 @click.option("--detach", is_flag=True, help="Do not follow: start it and return.")
@@ -43,11 +43,11 @@ def command(
     process of its own: closing this terminal does not end it, and another `progtrain repeat` goes on where it was.
     """
     ws = workspace(ctx)
-    if version not in ws.versions():
-        raise InputError(f"there is no version {version}", file=ws.script(version), fix="progtrain status lists them")
+    chosen_version(ws, version)
     there = len(found.made(ws, version, same_seed=same_seed))
     if dry_run:
-        say(f"{version} has {there} of {times} repeats" + (f"; {why}" if (why := seeds.why_none(ws, version)) else ""))
+        asked = "no more are asked for" if there >= times else f"{times} are asked for"
+        say(f"{version} has {there} repeats: {asked}" + (f"; {why}" if (why := seeds.why_none(ws, version)) else ""))
         for number in range(there + 1, times + 1):
             say(
                 f"  runs    {ws.script(version).name} and 03_eval.py in .progtrain/repeats/{version}/ (repeat {number})"

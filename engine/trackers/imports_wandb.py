@@ -6,9 +6,11 @@ A log is LevelDB's (https://github.com/google/leveldb/blob/main/doc/log_format.m
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +25,7 @@ _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 #: records of pictures, files and outputs may be as long as they are: none is kept whole that is longer than this
 _LONGEST = 8 * 1024 * 1024
 #: fields of a `Record`
-_HISTORY, _SUMMARY, _CONFIG, _RUN, _EXIT = 2, 3, 5, 17, 18
+_HISTORY, _SUMMARY, _CONFIG, _METRIC, _RUN, _EXIT = 2, 3, 5, 12, 17, 18
 
 
 def runs(path: Path) -> Iterator[Imported]:
@@ -38,6 +40,8 @@ def runs(path: Path) -> Iterator[Imported]:
 
 
 def _read(path: Path, run: Imported) -> None:
+    axes: dict[str, str] = {}
+    reached: dict[str, float] = {}
     with opened(path) as file:
         if file.read(_HEADER)[:4] != _HEAD:
             run.note(f"{path.name}: it is no log of wandb: it does not begin as one does")
@@ -45,7 +49,7 @@ def _read(path: Path, run: Imported) -> None:
         for place, record in within_time(_records(file, path.name, run), run.note):
             try:
                 for number, value in fields(record):
-                    _take(run, number, value)
+                    _take(run, number, value, axes, reached)
             except ValueError as error:
                 run.note(f"{path.name}: the record that ends at byte {place} is left out: {error}")
 
@@ -85,9 +89,15 @@ def _records(file: BinaryIO, name: str, run: Imported) -> Iterator[tuple[int, by
         run.note(f"{name}: it ends within a record: what came before is kept")
 
 
-def _take(run: Imported, number: int, value: Value) -> None:
+def _take(run: Imported, number: int, value: Value, axes: dict[str, str], reached: dict[str, float]) -> None:
+    """`axes`: name or pattern of metrics -> the metric that they stand over; `reached`: where each of these is."""
     if number == _HISTORY:
-        _history(run, raw(value))
+        _history(run, raw(value), axes, reached)
+    elif number == _METRIC:
+        # as `define_metric(name, step_metric=axis)` has told
+        named = {field: text(inner) for field, inner in fields(raw(value)) if field in (1, 2, 4)}
+        if axis := named.get(4, ""):
+            axes[named.get(1, "") or named.get(2, "")] = axis
     elif number == _SUMMARY:
         for name, told in _items(raw(value)):
             _summary(run, name, parsed(told))
@@ -125,7 +135,7 @@ def _summary(run: Imported, name: str, value: object, depth: int = 4) -> None:
         run.final(name, number)
 
 
-def _history(run: Imported, data: bytes) -> None:
+def _history(run: Imported, data: bytes, axes: dict[str, str], reached: dict[str, float]) -> None:
     row: dict[str, float] = {}
     step: float | None = None
     for field, value in fields(data):
@@ -137,11 +147,21 @@ def _history(run: Imported, data: bytes) -> None:
             row[name] = number
     at = row.get("_timestamp")
     step = row.get("_step", 0.0) if step is None else step
+    standing = set(axes.values())
+    reached.update((axis, row[axis]) for axis in standing if math.isfinite(row.get(axis, math.nan)))
     for name, number in row.items():
-        if not name.startswith("_"):
-            run.point(name, step, at, number)
+        if not name.startswith("_") and name not in standing:
+            # a row that leaves its axis out goes on at the last place
+            run.point(name, reached.get(_axis(axes, name), step), at, number)
     if at is not None:
         run.ended = at if run.ended is None else max(run.ended, at)
+
+
+def _axis(axes: dict[str, str], name: str) -> str:
+    """Empty where it stands over the tracker's own step."""
+    if (found := axes.get(name)) is not None:
+        return found
+    return next((axis for pattern, axis in axes.items() if fnmatchcase(name, pattern)), "")
 
 
 def _items(data: bytes) -> Iterator[tuple[str, bytes]]:

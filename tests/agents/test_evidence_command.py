@@ -50,6 +50,7 @@ def test_a_source_is_added_listed_and_removed(ws: Workspace, capsys: pytest.Capt
         (["board", "--tool", "={}"], "is no tool with its arguments"),
         (["board", "--tool", "status", "--trust", "wipe"], "'wipe' is not among the tools"),
         (["board", "--tool", "status", "--max-age", "soon"], "'soon' is no age"),
+        (["board", "--tool", "status", "--env", "TOKEN=hush"], "it takes the name of a variable, without a value"),
         (["board"], "Missing option '--tool'"),
     ],
 )
@@ -57,7 +58,8 @@ def test_what_is_wrong_is_said(
     ws: Workspace, capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
 ) -> None:
     assert call(ws, "add", *arguments, *SERVED) == 2
-    assert reason in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert reason in told and "hush" not in told
     assert not ws.mcp_evidence.exists()
 
 
@@ -69,8 +71,19 @@ def test_fetching_says_whether_all_is_fresh(ws: Workspace, capsys: pytest.Captur
     assert call(ws, "add", "gone", "--tool", "status", "--", sys.executable, str(SERVER), "dies") == 0
     assert call(ws, "fetch") == 1
     told = capsys.readouterr().out
-    assert "never fetched" in told and "it ended with exit code 3" in told
+    assert "never fetched" in told and "it ended with exit code 3; on stderr: Traceback: no module named" in told
     assert call(ws, "fetch", "nobody") == 2
+
+
+def test_a_tool_that_did_not_answer_is_named_though_another_did(
+    ws: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--tool", "status", "--tool", "wipe", "--tool", "nosuch"]
+    assert call(ws, "add", "board", *asked, "--", sys.executable, str(SERVER), "good") == 0
+    assert call(ws, "fetch") == 0
+    told = capsys.readouterr().out
+    assert "wipe: not called: the server does not mark it as read-only (--trust)" in told
+    assert "nosuch: the server has no such tool" in told
 
 
 def test_a_stale_source_says_its_age(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

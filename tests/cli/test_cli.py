@@ -129,11 +129,18 @@ def test_dry_run_tells_and_writes_nothing(plain: Workspace) -> None:
     assert {p: p.stat().st_mtime_ns for p in plain.root.rglob("*")} == before
 
 
+def test_a_log_of_nothing_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    done = progtrain(Workspace(tmp_path), "log")
+    assert (done.returncode, "there is no version yet" in done.stderr) == (2, True)
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
         (("samples", "--version", "v009"), 2, "there is no version 'v009'"),
         (("samples", "--version", "nine"), 2, "there is no version 'nine'"),
+        (("repeat", "v009"), 2, "there is no version 'v009'"),
         (("review",), 0, "nothing is asked at present"),
         (("review", "accept"), 2, "nothing is asked at present"),
         (("stop",), 0, "no runner is at work"),

@@ -114,6 +114,18 @@ def test_wandb_logs_with_records_over_several_blocks(ws: Workspace, tmp_path: Pa
     assert found[:2] == [(0, BEGAN, 1.0), (1, BEGAN + 1, 0.5)] and math.isnan(found[-1][2])
 
 
+def test_wandb_metrics_stand_over_the_metric_that_was_named_as_their_axis(ws: Workspace, tmp_path: Path) -> None:
+    rows = [{"loss": 1.0, "trainer/step": 50.0, "seen": 3.0}, {"loss": 0.5}, {"loss": 0.25, "trainer/step": 100.0}]
+    defined = [field(12, field(1, "trainer/step")), field(12, field(2, "lo*") + field(4, "trainer/step"))]
+    first, *rest = wandb_records(rows, {})
+    wandb_log(tmp_path / "run-abc.wandb", [first, *defined, *rest])
+    name = one(ws, "wandb", tmp_path)
+    assert [step for step, *_ in curve(ws, name, "loss")] == [50, 50, 100]
+    assert [step for step, *_ in curve(ws, name, "seen")] == [0]
+    # the axis itself is no curve
+    assert sorted(told(ws, name)["final"]) == ["eval/accuracy", "loss", "seen"]
+
+
 def test_mlflow_databases(ws: Workspace, tmp_path: Path) -> None:
     rows = [("loss", step, 1795744093250 + step, 1 / (step + 1), 0) for step in range(5)]
     rows += [("bad", 0, 1795744093250, 0.0, 1), ("big", 0, 1795744093250, 1.7976931348623157e308, 0)]

@@ -164,7 +164,7 @@ def carry_out(
     reason = _trained(inside, version) or _evaluated(inside, version)
     unlike_it = "" if reason else unlike(own)
     reason = reason or unlike_it
-    result = _result(own, version, folder, seed, same_seed, reason) | ({"unlike": True} if unlike_it else {})
+    result = _result(own, version, folder, seed, same_seed, reason) | {"unlike": bool(unlike_it)}
     with storage_errors(folder.path):
         for source, target in (
             (own.version(version).per_sample, folder.per_sample),

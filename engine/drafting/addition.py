@@ -186,6 +186,13 @@ def take_over(ws: Workspace, version: str, operation: Operation, base: str) -> N
         folders.put(ws, draft.addition)
 
 
+def see_made(ws: Workspace, operation: Operation, base: str) -> None:
+    """Where nobody is shown rows before they are used, they must be there. Raises `InputError`."""
+    if isinstance(operation, DataOperation) and operation.addition not in folders.names(ws, dataset_of(ws, base)):
+        fix = "make them first (progtrain additions make), and name them: `addition: a001`"
+        raise InputError("its rows are not made yet", place="key addition", fix=fix)
+
+
 def forget(ws: Workspace, version: str) -> None:
     """What is in its place is not kept in the draft too."""
     draft = ws.drafts(version)

@@ -11,7 +11,7 @@ from typing import Any
 
 from progtrain.engine import values
 from progtrain.engine.analysis.advise import at_run_time
-from progtrain.engine.drafting import next_script
+from progtrain.engine.drafting import addition, next_script
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.expand import Run
 from progtrain.engine.experiment.plan import Range
@@ -79,6 +79,7 @@ def of(experiment: Experiment, run: Run, settings: Mapping[str, Any]) -> dict[Pa
     if run.action is not None:
         of_base = _named(_path(experiment))
         planned = next_script.plan(ws, experiment.rules, of_base, run.action, base=of_base)
+        addition.see_made(ws, planned.operation, of_base)
         texts = version_files.lying(ws, version, planned.files)
     source: str = _joined(ws, texts)
     for name, value in settings.items():

@@ -15,11 +15,13 @@ from progtrain.engine.analysis.compare import added_rows
 from progtrain.engine.analysis.compare.pairs import Runs, compare
 from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.analysis.types import AddedRows, Insight, Limits
+from progtrain.engine.cli import check_rows
 from progtrain.engine.clock import now
 from progtrain.engine.control import decisions, launch
 from progtrain.engine.control.launch import Options
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError
+from progtrain.engine.experiment.stages import design
 from progtrain.engine.loop import runner
 from progtrain.engine.schema import Decision, Review, load
 from progtrain.engine.script.action.operations import Lineage, RevertOperation, parse_operation
@@ -299,3 +301,28 @@ def test_old_insights_are_read(waiting: Workspace) -> None:
     told = json.loads(waiting.insight("v001").read_text())
     told.pop("added_rows")
     assert Insight.model_validate(told).added_rows is None
+
+
+def test_a_candidate_is_built_as_it_is_offered_and_experiments_leave_it_out(waiting: Workspace) -> None:
+    insight = history.read_insight(waiting, "v001")
+    assert insight is not None
+    card = next(one for one in insight.candidates if one.id == "add_training_rows")
+    assert card.rank > 1 and card.risk == "medium" and card.operation["replay"] == {"hard_by": "out_of_fold"}
+    notes: list[str] = []
+    content = design.content(waiting, "all", {"from_version": "v001", "candidates": 40}, notes)
+    assert "add_training_rows" not in json.dumps(content["runs"])
+    assert "add_training_rows is left out: its rows are not made yet" in notes
+    answer(waiting, "choose", candidate="add_training_rows")
+    assert runner.run(waiting, Options()) == 3
+    assert open_question(waiting).addition is not None
+
+
+def test_check_says_why_no_rows_can_be_added(plain: Workspace) -> None:
+    context = runner.prepare(plain, Options())
+    assert list(check_rows.told(context)) == []
+    text = plain.baseline_script.read_text()
+    plain.baseline_script.write_text(text.replace("DATA / split", 'DATA / (split or "train")'))
+    [(state, told, _)] = check_rows.told(context)
+    assert state == "note" and told.startswith(
+        "no action will add training rows: 02_train_baseline.py: load_split does"
+    )

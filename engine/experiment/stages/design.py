@@ -12,7 +12,7 @@ import yaml
 from progtrain.engine.analysis.advise.candidates import same_operation
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
-from progtrain.engine.drafting import history, next_script
+from progtrain.engine.drafting import addition, history, next_script
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import estimate, expand, tried
 from progtrain.engine.experiment import folder as folders
@@ -201,7 +201,8 @@ def _candidates(ws: Workspace, version: str, count: int, notes: list[str]) -> li
             notes.append(f"{candidate.id} is left out: it is a change to {candidate.base}")
             continue
         try:
-            next_script.plan(ws, present, version, candidate.operation, base=version)
+            planned = next_script.plan(ws, present, version, candidate.operation, base=version)
+            addition.see_made(ws, planned.operation, version)
         except InputError as error:
             notes.append(f"{candidate.id} is left out: {error.reason}")
             continue

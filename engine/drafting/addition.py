@@ -30,6 +30,8 @@ _BLOCK = re.compile(r"^([ \t]*)operation[ \t]*:[ \t]*[\"']?data[\"']?[ \t]*$", r
 _SHOWN = 10
 #: of a row, and of a picture of it
 _CELLS, _SIDE = 4, 16
+#: characters of a number from which on it is rounded
+_LONG = 10
 _SHADES = " .:-=+*#%@"
 
 
@@ -264,8 +266,8 @@ def _beside(ws: Workspace, row: Mapping[str, Any], rows: Rows, train: Rows, told
 
 
 def _cell(value: Any) -> str:
-    number = values.number(value)
-    return values.metric(number) if isinstance(number, float) else clean_line(str(value))[:40]
+    text, number = clean_line(str(value)), values.number(value)
+    return text[:40] if number is None or len(text) <= _LONG else f"{number:.6g}"
 
 
 def _drawn(ws: Workspace, value: Any) -> list[str]:

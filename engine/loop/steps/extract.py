@@ -147,7 +147,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
             *(f'your hint: "{hint}"' for hint in decisions.hints(context.ws)),
             *(f"edited: {line}" for line in rounds.changed_by_user(context.ws, record)),
         ],
-        checks=[*(planned.checks if planned else ()), *(rows["checks"] if rows else ())],
+        checks=[*(planned.checks if planned else ()), *([f"the rows of {rows['name']} pass"] if rows else ())],
         problems=[problem] if problem else [],
         not_enforced=list(context.rules.instruction.not_enforced),
         addition=rows,

@@ -38,10 +38,11 @@ _SECONDS = 0.2
 def command(
     ctx: click.Context, file: Path, submit: bool, detach: bool, status: bool, write: bool, as_json: bool
 ) -> int:
-    """Train and evaluate the variants that FILE lists, one after the other, and say what should be changed.
+    """Variants of several versions, one after the other, and what they say should be changed.
 
-    A dry run unless --submit: the file is checked as a whole, and what would be trained is shown. The work is done by
-    a process of its own: closing this terminal does not end it, and another --submit goes on where it was.
+    FILE lists them, and each is trained and evaluated. A dry run unless --submit: the file is checked as a whole, and
+    what would be trained is shown. The work is done by a process of its own: closing this terminal does not end it, and
+    another --submit goes on where it was.
     """
     ws, path = workspace(ctx), file.absolute()
     if submit + status + write > 1 or (detach and not submit):

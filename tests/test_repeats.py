@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from progtrain.engine.control.launch import Options
 from progtrain.engine.drafting import history
 from progtrain.engine.files import LineReader, sha256
 from progtrain.engine.jobs.local import Local
-from progtrain.engine.loop import runner
+from progtrain.engine.loop import runner, sequence
 from progtrain.engine.repeats import found
+from progtrain.engine.schema import StepName
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import progtrain
@@ -257,8 +259,15 @@ def test_a_loop_is_where_it_was_after_repeats(plain: Workspace, edit_rules: Call
     assert after.versions[1].seed_noise.endswith("from 2 runs of v002")
 
 
+def do_step(ws: Workspace, name: StepName) -> None:
+    """As `progtrain step` does, without another process."""
+    context = runner.prepare(ws, Options(autopilot=True))
+    with closing(context.executor):
+        sequence.do_step(context, name, None)
+
+
 def trained_again(ws: Workspace) -> None:
-    assert progtrain(ws, "step", "train", "--version", "v001").returncode == 0
+    do_step(ws, "train")
     assert run(ws, until="evaluate") == 0
 
 
@@ -325,8 +334,7 @@ def test_before_the_report_the_first_and_the_best_have_the_repeats_that_the_rule
     shutil.copytree(finished.root, ws.root, symlinks=True, dirs_exist_ok=True)
     best = next(row.version for row in WorkspaceView(ws.root).snapshot().versions if row.is_best)
     edit_rules(ws, eval_config={"repeats": 1})
-    done = progtrain(ws, "step", "report")
-    assert done.returncode == 0, done.stderr
+    do_step(ws, "report")
     assert {version for version in ws.versions() if found.of(ws, version)} == {"v001", best}
     folder = max(ws.reports.glob("2*"), key=lambda path: path.stat().st_mtime)
     told = json.loads((folder / "confirmed.json").read_text())

@@ -46,7 +46,7 @@ def until_end(
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         overwrite("", shown)
-        say("not followed any longer; the loop goes on. progtrain status shows it, progtrain stop ends it", error=True)
+        say("not followed any longer; the work goes on. progtrain status shows it, progtrain stop ends it", error=True)
         return 130
     _look(events, None, shown, as_json, quiet)
     if runner.returncode in {Busy.exit_code, StorageError.exit_code}:
@@ -55,7 +55,7 @@ def until_end(
         say(f"progtrain: {said}", error=True)
     elif runner.returncode < 0:
         ended = f"progtrain: the runner was ended by signal {-runner.returncode}"
-        say(f"{ended}\n  fix: progtrain run goes on where it stopped", error=True)
+        say(f"{ended}\n  fix: the same command goes on where it stopped", error=True)
     return runner.returncode
 
 
@@ -94,7 +94,7 @@ _LINES = {
     "warning": "warning: {text}",
     "note": "      {text}",
     "loop_waiting": "waiting: {reason}\n  progtrain review shows it",
-    "loop_stopped": "stopped; progtrain run goes on where it stopped",
+    "loop_stopped": "stopped; the same command goes on where it stopped",
     "loop_finished": "finished: the report is in {report}",
 }
 

@@ -13,9 +13,9 @@ from progtrain.engine.control import launch, lock
 @click.option("--wait", type=click.FloatRange(min=0), default=60.0, help="Seconds to wait for it; 0: do not wait.")
 @click.pass_context
 def command(ctx: click.Context, wait: float) -> int:
-    """Stop the loop after the batch that runs.
+    """Stop the loop, or a repeat, after the batch that runs.
 
-    A version whose training is stopped is trained anew the next time.
+    A training that is stopped is made anew the next time.
     """
     ws = workspace(ctx)
     if not lock.running(ws):
@@ -26,7 +26,7 @@ def command(ctx: click.Context, wait: float) -> int:
         say("asked to stop")
         return 0
     if launch.wait_until_stopped(ws, wait):
-        say("stopped; progtrain run goes on where it stopped")
+        say("stopped; what was at work, progtrain run or progtrain repeat, goes on there when it is given again")
         return 0
     say(f"progtrain: still stopping after {wait:.0f} s; progtrain status shows it", error=True)
     return 1

@@ -28,6 +28,8 @@ from progtrain.engine.script.action.operations import Lineage, RevertOperation, 
 from progtrain.engine.script.action.parts import additions
 from progtrain.engine.workspace import Workspace
 from tests.additions.conftest import DATASET, sha256_of_all
+from tests.cli.test_json import as_json
+from tests.cli.test_json import check as json_is_documented
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ROWS = {"operation": "data", "focus": {"classes": [1]}, "replay": {"hard_by": "out_of_fold"}}
@@ -212,6 +214,7 @@ def test_from_the_draft_to_what_it_brought(drafted: Workspace) -> None:
     shown = review.addition["rows"]
     assert len(shown) == 10 and any("→" in row["change"] for row in shown)
     assert all(row["parent"].startswith("train-") for row in shown)
+    json_is_documented(as_json(ws, "review", "--json"))
     answer(ws, "accept")
     assert runner.run(ws, Options()) == 3
     assert sha256_of_all(ws.data(DATASET)) == before

@@ -13,7 +13,10 @@ from typing import Any, BinaryIO
 from progtrain.engine.errors import InputError, StorageError
 
 _FREE = "free some space and start again: nothing that was finished is lost"
-_PERMISSION = ("no permission to write", "give yourself write permission on the workspace, or look with --readonly")
+_PERMISSION = (
+    "no permission to write",
+    "give yourself write permission on the workspace, or look with progtrain-tui --readonly",
+)
 _STORAGE = {
     errno.ENOSPC: ("the disk is full", _FREE),
     errno.EDQUOT: ("the disk quota is used up", _FREE),
@@ -21,7 +24,10 @@ _STORAGE = {
         "the file would become larger than is allowed here",
         "raise the limit (ulimit -f) and start again: nothing that was finished is lost",
     ),
-    errno.EROFS: ("the file system is read-only", "use a workspace that can be written, or look with --readonly"),
+    errno.EROFS: (
+        "the file system is read-only",
+        "use a workspace that can be written, or look with progtrain-tui --readonly",
+    ),
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
 }

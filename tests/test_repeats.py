@@ -94,6 +94,14 @@ def test_so_many_in_all_and_none_is_made_twice(
     assert count.read_text().split() == ["v001"] * 3
 
 
+def test_a_dry_run_refuses_what_the_run_would_refuse(scored: Workspace) -> None:
+    assert "3 are asked for" in progtrain(scored, "repeat", "v001", "--dry-run").stdout
+    scored.version("v001").eval_score.unlink()
+    done = progtrain(scored, "repeat", "v001", "--dry-run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "v001 is not evaluated" in done.stderr and "fix: progtrain run comes first" in done.stderr
+
+
 def test_a_runner_that_is_killed_trains_nothing_twice(
     scored: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

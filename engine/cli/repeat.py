@@ -12,7 +12,8 @@ from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.control import launch, lock
 from progtrain.engine.errors import Busy
 from progtrain.engine.files import try_read_json
-from progtrain.engine.repeats import found, seeds
+from progtrain.engine.loop.runner import prepare
+from progtrain.engine.repeats import found, run, seeds
 
 
 @click.command("repeat")
@@ -46,6 +47,7 @@ def command(
     chosen_version(ws, version)
     there = len(found.made(ws, version, same_seed=same_seed))
     if dry_run:
+        run.refuse(prepare(ws, options_of(**chosen), dry_run=True), version)
         asked = "no more are asked for" if there >= times else f"{times} are asked for"
         say(f"{version} has {there} repeats: {asked}" + (f"; {why}" if (why := seeds.why_none(ws, version)) else ""))
         for number in range(there + 1, times + 1):

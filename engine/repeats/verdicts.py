@@ -27,7 +27,7 @@ def reconsider(context: Context) -> None:
         try:
             after = gather(ws, version, next_script.limits(context.rules), records, (), repeats)
         except InputError as error:
-            context.journal.warn(f"{version}: {error.reason}: its verdicts stay as they are")
+            context.journal.warn(f"{version}: {error.located}: its verdicts stay as they are")
             continue
         changed = before.model_copy(update={name: getattr(after, name) for name in _DECIDED})
         if changed == before:

@@ -33,9 +33,8 @@ def command(ctx: click.Context, version: str | None, to: Path | None, data: bool
         cards = [{"file": file, "text": text} for file, texts in made.to_fill_in.items() for text in texts]
         print_json("publish", {"folder": made.folder, "files": files, "to_fill_in": cards, "notes": made.notes})
         return
-    say(
-        f"{ws.relative(made.folder)}: {len(made.files)} files with their SHA256SUMS, {sum(size for _, size, _ in made.files):,} bytes"
-    )
+    size = sum(size for _, size, _ in made.files)
+    say(f"{ws.relative(made.folder)}: {len(made.files)} files with their SHA256SUMS, {size:,} bytes")
     for file, texts in made.to_fill_in.items():
         say(f"\nto fill in, in {file}:")
         for text in texts:

@@ -93,8 +93,9 @@ def _is_drafted(
 
 def _request(ws: Workspace, operation: DataOperation, base: str) -> dict[str, Any]:
     """What the rows of a draft were made from."""
-    best = ws.version(base).best_checkpoint
-    weights = sha256(best) if best.is_file() else None
+    spec = try_read_json(ws.version(base).spec)
+    stated = spec.get("checkpoint") if isinstance(spec, dict) else None
+    weights = stated.get("best_sha256") if isinstance(stated, dict) else None
     return {"base": base, "weights": weights, **operation.model_dump(mode="json", exclude={"control", "operation"})}
 
 

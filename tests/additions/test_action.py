@@ -111,6 +111,12 @@ def test_what_cannot_be_meant_is_refused_with_its_key(told: dict[str, Any], reas
         parse_operation({**ROWS, **told})
 
 
+def test_its_constant_is_set_by_nothing_else() -> None:
+    script = parse_operation(ROWS).apply((EXAMPLES / "digits" / "02_train_baseline.py").read_text())
+    with pytest.raises(InputError, match="rows are added by `operation: data`"):
+        parse_operation({"operation": "set", "setting": "additions", "to": ["a009"]}).apply(script)
+
+
 def test_a_lock_on_the_data_holds() -> None:
     touched = parse_operation(ROWS).touches("")
     assert Limits("accuracy", True, locked=frozenset({"data"})).refusal(touched)

@@ -53,4 +53,4 @@ def version_mark(version: str, *, ascii_only: bool = False) -> str:
 
 
 def verdict_colour(verdict: str | None) -> str:
-    return {"better": GOOD, "worse": BAD}.get(verdict or "", QUIET)
+    return {"better": GOOD, "worse": BAD, "trade-off": NEEDS_YOU}.get(verdict or "", QUIET)

@@ -255,17 +255,26 @@ def test_rows_that_lie_in_their_place_already_are_taken_up_after_a_kill(drafted:
 
 
 @pytest.mark.slow
-def test_killed_at_any_instant_the_data_stay_and_no_half_addition_is_used(drafted: Workspace) -> None:
-    ws, before = drafted, sha256_of_all(drafted.data(DATASET))
+def test_killed_at_any_instant_the_data_stay_and_no_half_addition_is_used(waiting: Workspace) -> None:
+    """While the rows are made, and while they are taken over."""
+    ws, before = waiting, sha256_of_all(waiting.data(DATASET))
+
+    def killed(times: int) -> None:
+        for number in range(times):
+            process = launch.start(ws, Options(until="author"))
+            time.sleep(0.2 * number)
+            process.kill()
+            process.wait()
+            assert sha256_of_all(ws.data(DATASET)) == before
+            for name in folder.names(ws, DATASET):
+                folder.read(ws, DATASET, name)
+
+    answer(ws, "edit", action=written(ws, ACTION))
+    killed(10)
+    assert folder.names(ws, DATASET) == [] and runner.run(ws, Options()) == 3
+    assert open_question(ws).addition is not None
     answer(ws, "accept")
-    for number in range(12):
-        process = launch.start(ws, Options(until="author"))
-        time.sleep(0.15 * number)
-        process.kill()
-        process.wait()
-        assert sha256_of_all(ws.data(DATASET)) == before
-        for name in folder.names(ws, DATASET):
-            folder.read(ws, DATASET, name)
+    killed(10)
     assert runner.run(ws, Options(until="author")) == 0
     assert folder.names(ws, DATASET) == ["a001"]
     assert additions.used(ws.script("v002").read_text()) == ("a001",)

@@ -75,6 +75,10 @@ def read(ws: Workspace, dataset_id: str, name: str) -> Addition:
 def read_folder(path: Path, name: str = "") -> Addition:
     """Of an addition wherever it lies. Raises `InputError`."""
     folder = AdditionFolder(path)
+    if not name and not (folder.checks.is_file() and folder.manifest.is_file()):
+        # any folder of the user's: it is not said that it may be removed
+        fix = "name one that progtrain additions make has made, with manifest.json and checks.json"
+        raise InputError("there is no addition in this folder", file=path, fix=fix)
     if not folder.checks.is_file():
         reason = "it is half an addition: its checks.json is missing"
         raise InputError(reason, file=path, fix="remove the folder; progtrain additions make makes another")

@@ -40,3 +40,7 @@ def test_an_addition_from_the_command_line(toy: Workspace) -> None:
     done = progtrain(toy, "additions", "list")
     assert (done.returncode, "was changed after the addition was made" in done.stderr) == (2, True)
     assert sha256_of_all(toy.data(DATASET)) == before
+    done = progtrain(toy, "additions", "check", str(toy.root))
+    assert (done.returncode, "there is no addition in this folder" in done.stderr) == (2, True)
+    # the fix for half an addition would be to remove it: here it is the user's own folder
+    assert "remove" not in done.stderr

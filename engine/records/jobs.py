@@ -71,7 +71,7 @@ def jobs(ws: Workspace) -> list[Job]:
     """All attempts of the workspace, of its repeats and experiments, the oldest first."""
     looked_after = lock.running(ws)
     rows = of_workspace(ws, ws, looked_after)
-    for folder in (folder for version in ws.versions() for folder in repeats.folders(ws, version)):
+    for folder in (folder for version in ws.versions() for folder in repeats.beside(ws, version)):
         repeat = "/".join(folder.path.parts[-2:])
         rows += [
             job._replace(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from progtrain.engine import metrics
+from progtrain.engine.analysis.measure.added import CONTROL
 from progtrain.engine.analysis.types import Repeat
 from progtrain.engine.files import sha256_text, try_read_json, write_json
 from progtrain.engine.repeats import free
@@ -23,6 +24,12 @@ def folders(ws: Workspace, version: str) -> list[RepeatFolder]:
     top = ws.repeats(version)
     names = [path.name for path in top.iterdir() if _NAME.fullmatch(path.name)] if top.is_dir() else []
     return [ws.repeat(version, name) for name in sorted(names, key=lambda name: int(name[1:]))]
+
+
+def beside(ws: Workspace, version: str) -> list[RepeatFolder]:
+    """All trainings of a version's script but its own: those with other seeds, and the one with random rows."""
+    control = ws.repeat(version, CONTROL)
+    return [*folders(ws, version), *([control] if control.begun.is_file() else [])]
 
 
 def script_sha256(ws: Workspace, version: str) -> str:

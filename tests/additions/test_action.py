@@ -23,6 +23,7 @@ from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.stages import design
 from progtrain.engine.loop import runner
+from progtrain.engine.records.jobs import jobs
 from progtrain.engine.schema import Decision, Review, load
 from progtrain.engine.script.action.operations import Lineage, RevertOperation, parse_operation
 from progtrain.engine.script.action.parts import additions
@@ -238,6 +239,7 @@ def test_from_the_draft_to_what_it_brought(drafted: Workspace) -> None:
     assert (found.addition, found.count, found.meant) == ("a001", 16, "class 1")
     assert found.focus and found.rest and found.overall and found.control
     assert found.focus.n + found.rest.n == found.overall.n == found.control.n == 120
+    assert {job.kind for job in jobs(ws) if job.version == "v002/control"} == {"train", "evaluate"}
     document = ws.drafts("v002").analysis.read_text()
     assert all(part in document for part in ("### Added training rows", "focus:", "rest:", "overall:", "random"))
     assert {"focus_delta", "rest_delta", "overall_delta", "control_delta"} <= {fact.key for fact in insight.facts}

@@ -16,7 +16,7 @@ from progtrain.engine.trackers.runs import Run
 @click.command("export")
 @click.argument("tool", type=click.Choice(export.TOOLS))
 @click.option("--to", metavar="PATH_OR_URI", help="By default Models/exports/TOOL/ in the workspace.")
-@click.option("--versions", metavar="v001,v003", help="Only these; by default all that were trained.")
+@click.option("--versions", multiple=True, metavar="v001,v003", help="Only these; by default all that were trained.")
 @click.option("--python", metavar="PATH", help="The interpreter that has the tool; by default that of your scripts.")
 @click.option("--allow-network", is_flag=True, help="Write to a server that --to names.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written.")
@@ -26,7 +26,7 @@ def command(
     ctx: click.Context,
     tool: str,
     to: str | None,
-    versions: str | None,
+    versions: tuple[str, ...],
     python: str | None,
     allow_network: bool,
     dry_run: bool,
@@ -61,11 +61,11 @@ def command(
         say(f"{'send it with' if tool == 'wandb' else 'look at it with'}: {look}")
 
 
-def _named(versions: str | None) -> list[str]:
+def _named(versions: tuple[str, ...]) -> list[str]:
     """Raises `InputError` where nothing is named."""
-    if versions is None:
+    if not versions:
         return []
-    named = [name for name in versions.replace(",", " ").split() if name]
+    named = [name for name in ",".join(versions).replace(",", " ").split() if name]
     if not named:
         raise InputError("no version is named", place="--versions", fix="name some, as v001,v003, or leave it out")
     return named

@@ -29,7 +29,7 @@ COMMANDS = {
     "repeat": "Train and evaluate a version again with other seeds.",
     "status": "Where the loop stands: step, progress, versions, and what is wanted of you.",
     "review": "See and answer what the loop asks.",
-    "stop": "Stop the loop after the batch that runs.",
+    "stop": "Stop the loop, or a repeat, after the batch that runs.",
     "leaderboard": "All versions and external models, ranked by the primary metric.",
     "compare": "Versions and external models over the same samples, side by side.",
     "diff": "What changed between two versions: in their scripts, and in their config files and modules.",

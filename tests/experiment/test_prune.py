@@ -114,5 +114,5 @@ def test_the_command_imports_a_plan(ws: Workspace) -> None:
     assert code == 0 and "nothing is written" in text and not ws.experiments.exists()
     check(json.loads(command(ws, "import", str(file), "--dry-run", "--json")[1]))
     code, text = command(ws, "import", str(file))
-    assert code == 0 and "note: controls.dataset_type is torchtune's own" in text
+    assert code == 0 and "note: controls.dataset_type stands in the config itself" in text
     assert (ws.experiments / "cap_rank" / "experiment.yaml").is_file()

@@ -23,7 +23,7 @@ from progtrain.engine.script import version_files
 from progtrain.engine.script.action.set import SetOperation, put
 from progtrain.engine.script.names import canonical, nearest
 from progtrain.engine.script.settings import choose_setting, find_settings
-from progtrain.engine.script.sources import Sources, files_of
+from progtrain.engine.script.sources import joined, parted
 from progtrain.engine.workspace import Workspace, next_version
 
 _VERSION = re.compile(r"02_train_(v\d{3,}|baseline)\.py")
@@ -81,32 +81,23 @@ def of(experiment: Experiment, run: Run, settings: Mapping[str, Any]) -> dict[Pa
         planned = next_script.plan(ws, experiment.rules, of_base, run.action, base=of_base)
         addition.see_made(ws, planned.operation, of_base)
         texts = version_files.lying(ws, version, planned.files)
-    source: str = _joined(ws, texts)
+    source: str = joined(ws.root, texts)
     for name, value in settings.items():
         source = _set(experiment, source, name, value)
-    return _parted(ws, version, source)
+    return parted(ws.root, ws.script(version), source)
 
 
 def with_changes(ws: Workspace, version: str, changes: Mapping[str, Any]) -> dict[Path, str]:
     """What a run's own workspace has, with other values for some settings: what was edited there stays so."""
-    source: str = _joined(ws, version_files.lying(ws, version))
+    source: str = joined(ws.root, version_files.lying(ws, version))
     for name, value in changes.items():
         source = put(source, name, value)
-    return _parted(ws, version, source)
+    return parted(ws.root, ws.script(version), source)
 
 
 def source_of(experiment: Experiment, run: Run, settings: Mapping[str, Any]) -> str:
     """Script and files as one value."""
-    return _joined(workspace(experiment), of(experiment, run, settings))
-
-
-def _joined(ws: Workspace, texts: Mapping[Path, str]) -> Sources:
-    script, *others = texts
-    return Sources(texts[script], {path.relative_to(ws.root).as_posix(): texts[path] for path in others})
-
-
-def _parted(ws: Workspace, version: str, source: str) -> dict[Path, str]:
-    return {ws.script(version): str(source), **{ws.root / name: text for name, text in files_of(source).items()}}
+    return joined(workspace(experiment).root, of(experiment, run, settings))
 
 
 def problems(experiment: Experiment, planned: list[Run]) -> list[InputError]:
@@ -115,7 +106,7 @@ def problems(experiment: Experiment, planned: list[Run]) -> list[InputError]:
     seen: set[tuple[str, str]] = set()
     asked: set[str] = set()
     try:
-        source = _joined(workspace(experiment), base(experiment)) if experiment.plan.base.script else None
+        source = joined(workspace(experiment).root, base(experiment)) if experiment.plan.base.script else None
     except InputError as error:
         return [error]
     for run in planned:
@@ -173,7 +164,7 @@ def rules_of(experiment: Experiment, run: Run) -> Rules:
 
 def can_vary(experiment: Experiment) -> dict[str, Any]:
     """Canonical name -> value in the base, without what the rules lock. Raises `InputError`."""
-    source = _joined(workspace(experiment), base(experiment))
+    source = joined(workspace(experiment).root, base(experiment))
     settings = find_settings(source)
     found: dict[str, Any] = {}
     for setting in settings:

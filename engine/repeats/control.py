@@ -29,9 +29,6 @@ from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.script.action.parts import additions
 from progtrain.engine.workspace import Workspace
 
-#: a training that takes longer gets a control only where the action asks for one
-_SHORT = 120.0
-
 
 def see_to(context: Context, version: str) -> None:
     """Trains and evaluates it, where the version was made by adding rows and its action asks for it, or its training
@@ -75,7 +72,7 @@ def _operation(ws: Workspace, version: str) -> DataOperation | None:
 def _is_short(ws: Workspace, version: str) -> bool:
     mark = marks.read(ws, version, "train")
     seconds = metrics.finite(mark.seconds) if mark else None
-    return seconds is not None and seconds < _SHORT
+    return seconds is not None and seconds < run.SHORT
 
 
 def _rows(context: Context, version: str, operation: DataOperation) -> str:

@@ -16,9 +16,8 @@ from progtrain.engine.repeats import found, seeds, verdicts
 from progtrain.engine.repeats import run as repeats
 from progtrain.engine.status.snapshot import NOT_MEASURED
 
-#: "auto" repeats trainings up to this
-SHORT_SECONDS = 120.0
-#: and so often: two runs tell next to nothing of their spread, four something (t of 3 degrees of freedom: 3.2)
+#: "auto" repeats short trainings so often: two runs tell next to nothing of their spread, four something (t of 3
+#: degrees of freedom: 3.2)
 AUTO = 3
 
 
@@ -87,7 +86,7 @@ def due(context: Context, version: str) -> int:
         return 0
     if asked != "auto":
         return wanted if _can_be(context, version) else 0
-    if mark.seconds > SHORT_SECONDS:
+    if mark.seconds > repeats.SHORT:
         context.journal.note_once([_too_long(version, mark.seconds)])
         return 0
     records = history.records(context.ws, context.rules, until=version)

@@ -29,6 +29,9 @@ from progtrain.engine.script import version_files
 from progtrain.engine.script.names import canonical
 from progtrain.engine.workspace import RepeatFolder, Workspace
 
+#: seconds up to which a training is short: what is trained besides without being asked for
+SHORT = 120.0
+
 
 def repeat(context: Context, version: str, times: int, *, same_seed: bool = False) -> str:
     """Sees to it that `times` repeats of a version are there. Returns a line for the journal.
@@ -269,10 +272,3 @@ def _forget_weights(own: Workspace, version: str) -> None:
     for path in (*made.path.glob("*.ckpt"), *own.resume(version).glob("**/*.ckpt")):
         path.unlink(missing_ok=True)
     shutil.rmtree(own.weights(version), ignore_errors=True)
-
-
-def seconds_of(ws: Workspace, version: str) -> float | None:
-    """How long the version's own training took; None where nobody measured."""
-    mark = try_read_json(ws.mark(version, "train"))
-    found_seconds = metrics.finite(mark.get("seconds")) if isinstance(mark, dict) else None
-    return found_seconds or None

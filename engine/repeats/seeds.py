@@ -9,7 +9,7 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.script import version_files
 from progtrain.engine.script.action.set import put
 from progtrain.engine.script.settings import choose_setting, find_settings
-from progtrain.engine.script.sources import Sources, files_of
+from progtrain.engine.script.sources import joined, parted
 from progtrain.engine.workspace import Workspace
 
 SEED = "seed"
@@ -17,7 +17,7 @@ SEED = "seed"
 
 def seed_of(ws: Workspace, version: str) -> int | None:
     """None: the script sets none, and no two of its trainings are alike. Raises `InputError`."""
-    setting = choose_setting(find_settings(_joined(ws, version_files.lying(ws, version))), SEED)
+    setting = choose_setting(find_settings(joined(ws.root, version_files.lying(ws, version))), SEED)
     return setting.value if setting is not None and isinstance(setting.value, int) else None
 
 
@@ -25,13 +25,8 @@ def with_seed(ws: Workspace, version: str, texts: Mapping[Path, str], seed: int 
     """Raises `InputError` where the seed stands in a place that cannot be changed."""
     if seed is None:
         return dict(texts)
-    source: str = put(_joined(ws, texts), SEED, seed)
-    return {ws.script(version): str(source), **{ws.root / name: text for name, text in files_of(source).items()}}
-
-
-def _joined(ws: Workspace, texts: Mapping[Path, str]) -> Sources:
-    script, *others = texts
-    return Sources(texts[script], {path.relative_to(ws.root).as_posix(): texts[path] for path in others})
+    source: str = put(joined(ws.root, texts), SEED, seed)
+    return parted(ws.root, ws.script(version), source)
 
 
 def changeable(ws: Workspace, version: str) -> None:

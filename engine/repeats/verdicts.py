@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
+
 from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.types import Insight
 from progtrain.engine.control import marks
@@ -18,12 +20,13 @@ _DECIDED = ("metrics", "against_previous", "against_best", "against_base", "trad
 def reconsider(context: Context) -> None:
     """Of all versions that were analyzed. The draft of the last one is made anew, where nobody has accepted it yet."""
     ws = context.ws
+    repeats_of = cache(partial(found.of, ws))  # each is asked for by all versions after it
     for version in ws.versions():
         before = history.read_insight(ws, version)
         if before is None:
             continue
         records = history.records(ws, context.rules, until=version)
-        repeats = {one.version: found.of(ws, one.version) for one in records if one.comparable}
+        repeats = {one.version: repeats_of(one.version) for one in records if one.comparable}
         try:
             after = gather(ws, version, next_script.limits(context.rules), records, (), repeats)
         except InputError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 
 class Sources(str):
@@ -40,3 +41,14 @@ def with_script(source: str, text: str) -> str:
 def with_file(source: str, name: str, text: str) -> Sources:
     """The same script with another text of one of its files."""
     return Sources(str(source), {**files_of(source), name: text})
+
+
+def joined(root: Path, texts: Mapping[Path, str]) -> Sources:
+    """Files of a version under their paths in `root`, the script first, as one value."""
+    script, *others = texts
+    return Sources(texts[script], {path.relative_to(root).as_posix(): texts[path] for path in others})
+
+
+def parted(root: Path, script: Path, source: str) -> dict[Path, str]:
+    """The other way round."""
+    return {script: str(source), **{root / name: text for name, text in files_of(source).items()}}

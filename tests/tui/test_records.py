@@ -9,26 +9,14 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from progtrain.engine.control.launch import Options
 from progtrain.engine.files import append_line
-from progtrain.engine.loop import runner
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.client import EngineClient
 from progtrain.tui.screens.journal import JournalScreen
 from progtrain.tui.widgets.document import Document
 from progtrain.tui.widgets.row_list import RowList
-from tests.conftest import prepare_plain
 from tests.tui.fakes import FakeView, make_app, settle, snapshot
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    ws = Workspace(tmp_path_factory.mktemp("records") / "ws")
-    ws.root.mkdir()
-    prepare_plain(ws)
-    assert runner.run(ws, Options(autopilot=True, max_versions=2)) == 0
-    return ws
 
 
 @pytest.fixture

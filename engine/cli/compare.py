@@ -88,7 +88,7 @@ def _refuse(found: Sequence[Side], times: int | None) -> None:
 
 def _compared(ws: Workspace, found: Sequence[Side], metric: str | None) -> Result:
     stated = rules.load(ws)
-    reported = {version: told for version in ws.versions() if (told := repeats.reported(ws, version))}
+    reported = repeats.told_beside(ws, sides.basis(ws, found[0]))
     lines = differences.lines(found, metric, goal.primary_metric(goal.read(ws)), stated.seed, reported)
     if metric is not None and {line.metric for line in lines} <= {differences.ANSWERED, differences.LATENCY}:
         named = ", ".join(dict.fromkeys(one.name for side in found for one in side.score.metrics))

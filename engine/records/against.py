@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from progtrain.engine import comparable, metrics, values
@@ -56,7 +56,7 @@ def against(ws: Workspace, rules: Rules, version: str, other: str | None) -> Aga
     compare_with = comparer(
         version,
         {} if why_not else {n: runs_of(values_of[n], samples[n], _repeats(ws, n)) for n in values_of},
-        {} if why_not else _reported(ws, version, values_of),
+        {} if why_not else found.told_beside(ws, comparable.basis_of(ws, version)),
         rules.seed,
     )
     record = VersionRecord(other, "", metrics=values_of[other], latency_ms=before.latency_ms, comparable=not why_not)
@@ -81,21 +81,6 @@ def _repeats(ws: Workspace, version: str) -> tuple[Repeat, ...]:
         return found.of(ws, version)
     except InputError:  # without its script nobody can say of which one they are
         return ()
-
-
-def _reported(
-    ws: Workspace, version: str, known: Mapping[str, Mapping[str, float | None]]
-) -> dict[str, list[Mapping[str, float | None]]]:
-    """Of the two, and of others that were repeated and can be compared with them: each run's metrics."""
-    told: dict[str, list[Mapping[str, float | None]]] = {}
-    for name in ws.versions():
-        repeats = [one.metrics for one in _repeats(ws, name)]
-        score = score_of(ws, name) if repeats and name not in known else None
-        if name in known:
-            told[name] = [known[name], *repeats]
-        elif score is not None and not comparable.why_not(ws, name, version):
-            told[name] = [_values(score), *repeats]
-    return told
 
 
 def _worse_parts(samples: PerSample, before: PerSample, seed: int) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine import metrics
+from progtrain.engine import comparable, metrics
 from progtrain.engine.analysis.measure.added import CONTROL
 from progtrain.engine.analysis.types import Repeat
+from progtrain.engine.errors import InputError
 from progtrain.engine.files import sha256_text, try_read_json, write_json
 from progtrain.engine.repeats import free
 from progtrain.engine.script import version_files
@@ -88,6 +89,23 @@ def reported(ws: Workspace, version: str) -> list[Mapping[str, float | None]]:
     if not isinstance(own, dict) or not isinstance(own.get("metrics"), list):
         return []
     return [free.metrics_in(own), *(one.metrics for one in of(ws, version))]
+
+
+def told_beside(ws: Workspace, basis: comparable.Basis) -> dict[str, list[Mapping[str, float | None]]]:
+    """What tells of seed noise: of each version with several runs that can be compared with what has this basis, what
+    these runs reported."""
+    told = {name: _reported(ws, name) for name in ws.versions()}
+    several = {name: runs for name, runs in told.items() if len(runs) > 1}
+    return {
+        name: runs for name, runs in several.items() if not comparable.difference(comparable.basis_of(ws, name), basis)
+    }
+
+
+def _reported(ws: Workspace, version: str) -> list[Mapping[str, float | None]]:
+    try:
+        return reported(ws, version)
+    except InputError:  # without its script nobody can say of which one its repeats are
+        return []
 
 
 def outdated(ws: Workspace, version: str) -> list[str]:

@@ -84,14 +84,14 @@ def _beside(ws: Workspace, first: Side, side: Side) -> Side:
 
 
 def _why_not(ws: Workspace, first: Side, side: Side) -> str:
-    bases = [_basis(ws, one) for one in (first, side)]
-    without = next((one.name for one, basis in zip((first, side), bases, strict=True) if basis[0] is None), None)
+    bases = [basis(ws, one) for one in (first, side)]
+    without = next((one.name for one, held in zip((first, side), bases, strict=True) if held[0] is None), None)
     if without is not None:
         return f"cannot be compared: nothing says how the score of {without} was made (_eval/protocol.json)"
     return comparable.difference(bases[1], bases[0])
 
 
-def _basis(ws: Workspace, side: Side) -> comparable.Basis:
+def basis(ws: Workspace, side: Side) -> comparable.Basis:
     """What answered is told apart from the rest, in `Side.confounded`."""
     protocol, split, data = (None, None, "") if side.is_external else comparable.basis_of(ws, side.name)
     if side.is_external:

@@ -14,8 +14,11 @@ from xml.etree import ElementTree
 import pytest
 
 from progtrain.engine.cli.main import main
+from progtrain.engine.records.against import against
 from progtrain.engine.repeats.found import script_sha256
+from progtrain.engine.rules.rules import load as load_rules
 from progtrain.engine.workspace import VersionFolder, Workspace
+from progtrain.tui.reading.comparison import pair
 from progtrain.tui.reading.documents import read_report
 from tests.cli.test_json import check
 
@@ -126,18 +129,35 @@ def test_each_is_compared_with_the_first_and_all_of_it_is_written(ws: Workspace,
     assert Path(again["files"][0]).parent != Path(value["files"][0]).parent
 
 
-def test_repeats_of_a_version_widen_the_interval(ws: Workspace, model: Model, told: Told) -> None:
-    model("v001", right_in(0.5))
-    model("v002", right_in(0.7))
-    assert line(told("v001", "v002"), "v002")["verdict"] == "better"
+def repeated(ws: Workspace, model: Model, version: str, evaluator: str = "e") -> None:
+    """Two more trainings of the version, with rather other results."""
     for number, share in enumerate((0.3, 0.8), start=1):
-        folder = ws.repeat("v002", f"r{number}")
+        folder = ws.repeat(version, f"r{number}")
         folder.per_sample.parent.mkdir(parents=True)
         folder.per_sample.write_bytes(model("external/made", right_in(share)).per_sample.read_bytes())
         metrics = [{"name": "accuracy", "value": share, "higher_is_better": True}]
         kept = {"run": f"r{number}", "state": "finished", "seed": number, "metrics": metrics}
-        kept |= {"script_sha256": script_sha256(ws, "v002"), "evaluator_sha256": "e", "data_sha256": "d"}
+        kept |= {"script_sha256": script_sha256(ws, version), "evaluator_sha256": evaluator, "data_sha256": "d"}
         folder.result.write_text(json.dumps(kept))
+
+
+def test_what_cannot_be_compared_tells_of_no_noise_in_report_app_and_log(
+    ws: Workspace, model: Model, told: Told
+) -> None:
+    for version, share in (("v001", 0.5), ("v002", 0.7), ("v003", 0.5)):
+        model(version, right_in(share), evaluator_sha256="another" if version == "v002" else "e")
+    repeated(ws, model, "v002", "another")
+    assert line(told("v001", "v003"), "v003")["note"] == "seed noise not measured"
+    assert pair(ws, "v001", "v003").intervals["accuracy"].seed_noise == "seed noise not measured"
+    found = against(ws, load_rules(ws), "v003", "v001").compared("accuracy")
+    assert found is not None and found.seed_noise == "seed noise not measured"
+
+
+def test_repeats_of_a_version_widen_the_interval(ws: Workspace, model: Model, told: Told) -> None:
+    model("v001", right_in(0.5))
+    model("v002", right_in(0.7))
+    assert line(told("v001", "v002"), "v002")["verdict"] == "better"
+    repeated(ws, model, "v002")
     found = line(told("v001", "v002"), "v002")
     assert found["delta"] == pytest.approx(0.1)
     assert found["verdict"] == "within noise"

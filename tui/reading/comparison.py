@@ -105,15 +105,16 @@ def _intervals(workspace: Workspace, base: str, version: str) -> tuple[dict[str,
         samples = [read_per_sample(folder.per_sample) for folder in folders]
         metrics = load(folders[1].eval_score, EvalScore).metrics
         seed = rules.load(workspace).seed
-        reported = {name: told for name in workspace.versions() if (told := found_repeats.reported(workspace, name))}
+        told = found_repeats.told_beside(workspace, comparable.basis_of(workspace, version))
+        own = [found_repeats.reported(workspace, name) for name in (base, version)]
         repeats = [found_repeats.of(workspace, name) for name in (base, version)]
     except ProgtrainError as error:
         return {}, f"no verdict: {str(error).splitlines()[0]}"
     before, after = (
-        runs_of(dict(reported.get(name, [{}])[0]), held, more)
-        for name, held, more in zip((base, version), samples, repeats, strict=True)
+        runs_of(reported[0] if reported else {}, held, more)
+        for reported, held, more in zip(own, samples, repeats, strict=True)
     )
-    noise, found = noise_between(base, version, reported), {}
+    noise, found = noise_between(base, version, told), {}
     for metric in metrics:
         result = compare_runs(before, after, metric.name, metric.higher_is_better, seed, against=base, noise_of=noise)
         # others fall back to the loss, which has a row of its own

@@ -66,9 +66,14 @@ def test_a_full_disk_is_told_and_nothing_that_was_finished_is_lost(disk: Path) -
 def test_a_read_only_workspace_can_be_looked_at(disk: Path) -> None:
     ws = _workspace(disk)
     assert _progtrain(ws, "run", "--yes", "--max-versions", "1").returncode == 0
+    shutil.copytree(ws.version("v001").path, ws.external / "copy")
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     assert "finished" in _progtrain(ws, "status").stdout
     assert "accuracy" in _progtrain(ws, "leaderboard").stdout
+    for command, said in (("log", "v001"), ("playbook", " samples"), ("compare v001 external/copy", "against v001")):
+        done = _progtrain(ws, *command.split())
+        assert (done.returncode, done.stdout.count("read-only") + done.stderr.count("read-only")) == (0, 1), done.stderr
+        assert said in done.stdout and "written:" not in done.stdout.replace("not written:", "")
     done = _progtrain(ws, "run", "--yes")
     assert done.returncode == 5
     assert "read-only" in done.stderr and "Traceback" not in done.stderr

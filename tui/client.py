@@ -65,15 +65,16 @@ class EngineClient:
         return experimenting.check_plan(self._workspace, name, text)
 
     def write_records(self, version: str | None) -> str | None:
-        from progtrain.engine.records import playbook_text, written
+        from progtrain.engine.records import playbook, playbook_text, written
         from progtrain.engine.rules.rules import load
 
         ws = self._workspace
-        written.write_log(ws, ws.reports, load(ws))
+        rules = load(ws)
+        written.write_log(ws, ws.reports, rules)
         versions = [version] if version else reversed(ws.versions())
         found = next((one for one in versions if ws.version(one).per_sample.is_file()), None)
         if found:
-            playbook_text.write_playbook(ws, found)
+            playbook_text.write_playbook(ws, playbook.playbook(ws, rules, found))
         return found
 
     def export(self, tool: str) -> str:

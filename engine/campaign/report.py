@@ -9,7 +9,7 @@ from typing import Any
 from progtrain.engine import values
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.experiment.tables import as_csv
-from progtrain.engine.files import storage_errors, write_json, write_text
+from progtrain.engine.files import write_json, write_text
 from progtrain.engine.side_by_side import result
 from progtrain.engine.text import shortened
 from progtrain.engine.workspace import Workspace
@@ -20,8 +20,7 @@ _MOST = 12
 
 def write(ws: Workspace, found: Mapping[str, Any], clock: Clock = now) -> Path:
     """The folder; `campaign.md` is written last. Raises `StorageError`."""
-    with storage_errors(ws.reports):
-        into = result.folder(ws, clock(), f"campaign-{found['campaign']}")
+    into = result.folder(ws, clock(), f"campaign-{found['campaign']}")
     write_text(into / "variants.csv", as_csv(found["lines"]))
     write_text(into / "weakest.csv", as_csv(found["weakest"]))
     write_json(into / "recommendation.json", found["recommendation"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from progtrain.engine.errors import InputError
+from progtrain.engine.cli.output import say
+from progtrain.engine.errors import InputError, StorageError
 from progtrain.engine.workspace import Workspace, version_number
 
 if TYPE_CHECKING:
@@ -117,6 +118,24 @@ def chosen_version(ws: Workspace, version: str | None) -> str:
         there = ", ".join(known) or "none yet"
         raise InputError(f"there is no version {version!r}", file=ws.root, fix=f"versions are: {there}")
     return version
+
+
+# files that show what is printed anyway
+
+
+def written_by(write: Callable[[], None], ws: Workspace, files: Iterable[Path]) -> list[str]:
+    """Their names; none where they cannot be written, which is said: what they hold can be shown all the same."""
+    try:
+        write()
+    except StorageError as error:
+        say(f"note: not written: {error.located}", error=True)
+        return []
+    return [ws.relative(path) for path in files]
+
+
+def say_written(files: Sequence[str]) -> None:
+    if files:
+        say(f"\nwritten: {' and '.join(files)}")
 
 
 # what a shell may complete

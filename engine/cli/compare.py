@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from progtrain.engine.cli.common import interpreter, json_option, workspace
+from progtrain.engine.cli.common import interpreter, json_option, say_written, workspace
 from progtrain.engine.cli.output import print_json, say, table
 from progtrain.engine.clock import now
-from progtrain.engine.errors import InputError
-from progtrain.engine.files import storage_errors, try_read_json
+from progtrain.engine.errors import InputError, StorageError
+from progtrain.engine.files import try_read_json
 from progtrain.engine.repeats import found as repeats
 from progtrain.engine.rules import goal, rules
 from progtrain.engine.side_by_side import asked_again, differences, dimensions, result, sides
@@ -55,16 +56,17 @@ def command(
     found = sides.find(ws, names)
     _refuse(found, times)
     compared = _compared(ws, found, metric)
-    with storage_errors(ws.reports):
+    try:
         into = result.folder(ws, now())
-    if times:
-        try:
-            compared = compared._replace(asked=_asked(ws, found, times, interpreter(python), into, quiet=as_json))
-        except BaseException:
-            # a comparison is there as a whole or not at all
-            shutil.rmtree(into, ignore_errors=True)
+    except StorageError as error:
+        if times:  # its runs would lie there
             raise
-    files, missing = result.write(compared, into)
+        files, missing = list[Path](), f"not written: {error.located}"
+    else:
+        with _whole_or_not_at_all(into):
+            if times:
+                compared = compared._replace(asked=_asked(ws, found, times, interpreter(python), into, quiet=as_json))
+            files, missing = result.write(compared, into)
     told = [*result.notes(compared), *([missing] if missing else [])]
     if times and (trained := [side.name for side in found if not side.is_external]):
         told.append(f"a version is repeated by training it again: progtrain repeat {trained[0]}")
@@ -74,7 +76,16 @@ def command(
     _show(compared)
     for text in told:
         say(f"note: {text}")
-    say(f"\nwritten: {ws.relative(into)}")
+    say_written([ws.relative(files[0].parent)] if files else [])
+
+
+@contextmanager
+def _whole_or_not_at_all(into: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(into, ignore_errors=True)
+        raise
 
 
 def _refuse(found: Sequence[Side], times: int | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from progtrain.engine.cli.common import chosen_version, json_option, workspace
+from progtrain.engine.cli.common import chosen_version, json_option, say_written, workspace, written_by
 from progtrain.engine.cli.output import print_json, say, table
 
 
@@ -17,15 +17,17 @@ def command(ctx: click.Context, as_json: bool) -> None:
     Written to Models/Report/workflow-log.md and workflow.csv, from the files of the workspace alone.
     """
     from progtrain.engine import values
-    from progtrain.engine.records import written
+    from progtrain.engine.records import workflow, written
     from progtrain.engine.rules.rules import load
     from progtrain.engine.status.snapshot import NOT_MEASURED
 
     ws = workspace(ctx)
     chosen_version(ws, None)  # of a workspace without versions there is nothing to write
     rules = load(ws)
-    cycles = written.write_log(ws, ws.reports, rules)
-    files = [ws.relative(path) for path in (ws.workflow_log, ws.workflow_table)]
+    cycles = workflow.cycles(ws, rules)
+    files = written_by(
+        lambda: written.write_log(ws, ws.reports, rules, cycles), ws, (ws.workflow_log, ws.workflow_table)
+    )
     if as_json:
         primary = rules.primary_metric
         told = {"primary_metric": primary, "higher_is_better": rules.higher_is_better(primary), "wrote": files}
@@ -44,4 +46,4 @@ def command(ctx: click.Context, as_json: bool) -> None:
     say(table(("version", rules.primary_metric, "verdict", "decided by", "action"), rows, right=(1,)))
     if unmeasured := [cycle.cycle for cycle in cycles if cycle.verdict and NOT_MEASURED in cycle.note]:
         say(f"{NOT_MEASURED}: {', '.join(unmeasured)} (progtrain repeat measures it)")
-    say(f"\nwritten: {' and '.join(files)}")
+    say_written(files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from progtrain.engine.cli.common import chosen_version, json_option, versions, workspace
+from progtrain.engine.cli.common import chosen_version, json_option, say_written, versions, workspace, written_by
 from progtrain.engine.cli.output import print_json, say, table
 
 
@@ -18,12 +18,12 @@ def command(ctx: click.Context, version: str | None, as_json: bool) -> None:
     By default of the latest version. Written beside its results: failure-playbook.md and failure_cases.json.
     """
     from progtrain.engine.records import playbook, playbook_text
+    from progtrain.engine.rules.rules import load
 
     ws = workspace(ctx)
     version = chosen_version(ws, version)
-    found = playbook_text.write_playbook(ws, version)
-    folder = ws.version(version)
-    files = [ws.relative(path) for path in (folder.playbook, folder.failure_cases)]
+    found, folder = playbook.playbook(ws, load(ws), version), ws.version(version)
+    files = written_by(lambda: playbook_text.write_playbook(ws, found), ws, (folder.playbook, folder.failure_cases))
     if as_json:
         print_json("playbook", {**playbook.as_dict(found), "wrote": files})
         return
@@ -34,4 +34,4 @@ def command(ctx: click.Context, version: str | None, as_json: bool) -> None:
         say(table(header, [playbook_text.cells(group) for group in found.groups], right=(1, 2, 3, 5)))
     else:
         say("nothing failed")
-    say(f"\nwritten: {' and '.join(files)}")
+    say_written(files)

@@ -6,18 +6,15 @@ from collections.abc import Iterable
 
 from progtrain.engine import values
 from progtrain.engine.files import write_json, write_text
-from progtrain.engine.records.playbook import Group, Playbook, as_dict, playbook
-from progtrain.engine.rules import rules as rules_module
+from progtrain.engine.records.playbook import Group, Playbook, as_dict
 from progtrain.engine.workspace import Workspace
 
 
-def write_playbook(ws: Workspace, version: str) -> Playbook:
-    """`failure-playbook.md` and `failure_cases.json`. Raises `InputError` where the version has no samples."""
-    found = playbook(ws, rules_module.load(ws), version)
-    folder = ws.version(version)
+def write_playbook(ws: Workspace, found: Playbook) -> None:
+    """`failure-playbook.md` and `failure_cases.json`."""
+    folder = ws.version(found.version)
     write_json(folder.failure_cases, as_dict(found))
     write_text(folder.playbook, text(found))
-    return found
 
 
 def text(found: Playbook) -> str:

@@ -23,12 +23,11 @@ COLUMNS = (
 )
 
 
-def write_log(ws: Workspace, folder: Path, rules: Rules) -> list[Cycle]:
-    """`workflow-log.md` and `workflow.csv` in that folder."""
-    cycles = workflow.cycles(ws, rules)
+def write_log(ws: Workspace, folder: Path, rules: Rules, cycles: Sequence[Cycle] | None = None) -> None:
+    """`workflow-log.md` and `workflow.csv` in that folder. `cycles`: where they have been worked out already."""
+    cycles = workflow.cycles(ws, rules) if cycles is None else cycles
     write_text(folder / ws.workflow_table.name, table(COLUMNS, (_cells(cycle) for cycle in cycles)))
     write_text(folder / ws.workflow_log.name, log(cycles, rules))
-    return cycles
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -13,7 +13,7 @@ from progtrain.engine import values
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.experiment.drawing import can_png
 from progtrain.engine.experiment.tables import as_csv
-from progtrain.engine.files import write_text
+from progtrain.engine.files import storage_errors, write_text
 from progtrain.engine.side_by_side import dimensions, radar
 from progtrain.engine.side_by_side.asked_again import Asked
 from progtrain.engine.side_by_side.differences import Line
@@ -61,12 +61,13 @@ def notes(found: Result) -> list[str]:
 
 
 def folder(ws: Workspace, now: datetime, what: str = "compare") -> Path:
-    """Made, under a name that none has: with `-2` and so on for another one in the same minute."""
+    """Made, under a name that none has: another one of the same minute ends in `-2`. Raises `StorageError`."""
     stem, number = f"{what}-{now.strftime('%Y-%m-%d_%H-%M')}", 1
     while True:
         path = ws.reports / (stem if number == 1 else f"{stem}-{number}")
         try:
-            path.mkdir(parents=True)
+            with storage_errors(path):
+                path.mkdir(parents=True)
         except FileExistsError:
             number += 1
         else:

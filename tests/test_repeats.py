@@ -20,6 +20,7 @@ from progtrain.engine.drafting import history
 from progtrain.engine.files import LineReader, sha256
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.loop import runner, sequence
+from progtrain.engine.records.jobs import jobs
 from progtrain.engine.repeats import found
 from progtrain.engine.schema import StepName
 from progtrain.engine.status.view import WorkspaceView
@@ -133,13 +134,21 @@ def test_a_runner_that_is_killed_trains_nothing_twice(
 
 
 def test_a_stop_is_heard_and_what_is_done_stays(scored: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.1")
+    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.2")
     process = launch.start(scored, Options(repeat="v001", times=9))
     wait_for(lambda: events(scored, "repeat_done"))
+    wait_for(lambda: any(job.state == "running" and job.kind == "train" for job in jobs(scored)))
     decisions.request_stop(scored)
     assert process.wait(timeout=60) == 0
     assert events(scored, "loop_stopped")
     assert 1 <= len(found.of(scored, "v001")) < 9
+    # the one that was stopped stays in the ledger, also when it is made after all
+    stopped = next(job for job in jobs(scored) if "stopped" in job.id)
+    assert (stopped.state, stopped.why) == ("failed", "stopped") and stopped.log
+    assert run(scored, repeat="v001", times=len(found.of(scored, "v001")) + 1) == 0
+    told = {job.id: job for job in jobs(scored)}
+    assert told[stopped.id].state == "failed"
+    assert told[stopped.id.partition(".stopped")[0]].supersedes == stopped.id
 
 
 def test_those_of_a_script_that_has_changed_since_do_not_count(scored: Workspace) -> None:

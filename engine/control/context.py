@@ -117,7 +117,7 @@ class Context:
         state = self.executor.look(folder)
         if state is None or (state.ended_by == LOST and not self.rules.on_cluster):
             if state is not None:
-                _keep_lost(folder)
+                _set_aside(folder, "lost")
             self._submit(folder, arguments, live_version, begins_as, going_on)
         else:
             self.journal.write("note", text=f"attached to {name}, which was started before")
@@ -125,8 +125,8 @@ class Context:
         if ended.started:
             self._tell_start(ended.started)
         if self.stop_requested():
-            # cut short: what it left counts neither as done nor as failed
-            shutil.rmtree(folder.path, ignore_errors=True)
+            # cut short: what it left counts neither as done nor as failed, and is there to be read alone
+            _set_aside(folder, "stopped")
             raise Stopped
         return ended
 
@@ -236,8 +236,8 @@ class Context:
         return check
 
 
-def _keep_lost(folder: JobFolder) -> None:
-    """What is left of a job that ended without a word, beside the one that takes its place: `v001-train-1.lost-1`."""
-    names = (folder.path.with_name(f"{folder.path.name}.lost-{number}") for number in count(1))
+def _set_aside(folder: JobFolder, why: str) -> None:
+    """What is left of a job that was stopped, or lost, beside the one that takes its place: `v001-train-1.lost-1`."""
+    names = (folder.path.with_name(f"{folder.path.name}.{why}-{number}") for number in count(1))
     with storage_errors(folder.path):
         folder.path.rename(next(path for path in names if not path.exists()))

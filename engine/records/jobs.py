@@ -27,7 +27,7 @@ State = Literal["planned", "running", "failed", "finished", "superseded", "lost"
 
 _NAME = re.compile(
     r"(?:(?P<version>v\d{3,})-(?P<kind>train|evaluate)(?:-(?P<number>\d+))?|report-(?P<reported>v\d{3,}))"
-    r"(?:\.(?P<again>r|lost-)(?P<count>\d+))?"
+    r"(?:\.(?P<again>r|lost-|stopped-)(?P<count>\d+))?"
 )
 #: as an executor sees a job -> as the ledger calls it, and in words what is not the same
 _STATES: dict[str, tuple[State, str]] = {
@@ -42,6 +42,8 @@ _STATES: dict[str, tuple[State, str]] = {
     "running": ("running", ""),
     "ending": ("running", "is ending"),
 }
+#: in the name of a folder: the user stopped this one
+_STOPPED = ".stopped-"
 #: causes of a failed training for which nothing is wrong with the script
 _WITHOUT_A_WORD = {"guard lost", "lost"}
 
@@ -112,7 +114,7 @@ def of_workspace(ws: Workspace, home: Workspace, looked_after: bool) -> list[Job
         told.setdefault((visit.version, visit.step), []).append(visit)
     found: list[Job] = []
     for key in {**groups, **told, **logs}:
-        known = groups.get(key, [])
+        known = [_stopped_by(job, told.get(key, [])) for job in groups.get(key, [])]
         if key in logs and not told.get(key):
             # of a repeat, whose steps stand in no journal
             known = [*known, *_of_mark(ws, key, logs[key], home)]
@@ -151,6 +153,8 @@ def _of_folder(
         return None
     version, kind = key
     job = told_of(folder, Job(folder.path.name, kind, version, "running"), seen, home)
+    if _STOPPED in job.id:  # however the script took it
+        return job._replace(state="failed", why="stopped")
     number = folder.path.name.rpartition("-")[2]
     record = try_read_json(ws.attempt(version, int(number)) / "attempt.json") if number.isdecimal() else None
     return _with_failure(job, record) if kind == "train" and isinstance(record, dict) else job
@@ -260,6 +264,13 @@ def _of_mark(ws: Workspace, key: tuple[str, str], cleared: JobFolder, home: Work
         queued, ended = _queued(cleared, mark.finished_at), _written(mark.finished_at)
         name, log = cleared.path.name, _log(cleared.log, home)
         yield Job(name, kind, version, "finished", "", queued, queued, ended, 0, log=log)
+
+
+def _stopped_by(job: Job, told: Sequence[Visit]) -> Job:
+    """Of a job that was stopped: by whom, which the journal of a repeat does not tell."""
+    began = job.started_at or job.queued_at
+    whys = [one.why for one in told if one.outcome == "stopped" and _within(began, one.began, one.ended)]
+    return job._replace(why=clean_line(whys[-1])) if whys and _STOPPED in job.id else job
 
 
 def _of_visits(

@@ -92,9 +92,8 @@ def test_killed_guard_and_runner_are_lost_and_superseded_when_it_is_done_again(
     assert one(plain, "v001-train-1").supersedes == "v001-train-1.lost-1"
     launch.stop(plain)
     assert again.wait(timeout=60) == 0
-    # what was stopped leaves no folder: the journal tells of it
-    assert states(plain) == {"v001-train-1.lost-1": "superseded", "v001-train.2": "failed"}
-    assert one(plain, "v001-train.2").why == "stopped by user"
+    assert states(plain) == {"v001-train-1.lost-1": "superseded", "v001-train-1.stopped-1": "failed"}
+    assert one(plain, "v001-train-1.stopped-1").why == "stopped by user"
 
 
 def test_a_killed_guard_under_a_living_runner_is_superseded_by_the_next_attempt(

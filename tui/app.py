@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_NO_COLOR = NoColor()
 #: styles of what no first frame shows
 _LATER_STYLES = Path(__file__).with_name("later.tcss")
 
@@ -112,6 +113,7 @@ class ProgtrainApp(App[None]):
         self.workspace, self.model = Workspace(root), Model(root, clock)
         self.engine: Engine = engine or EngineClient(self.workspace)
         self.readonly, self._ascii = readonly, ascii_only
+        self._gate = OnlyText(ascii_only=ascii_only)
         self.pixels = None if ascii_only or sixteen is not None else pixels
         self._seen, self._keeps_view = seen or {}, seen is not None
         self.signs = words.ASCII if ascii_only else words.UNICODE
@@ -123,11 +125,12 @@ class ProgtrainApp(App[None]):
         self.set_keymap(self.keys)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        own = OnlyText(ascii_only=self._ascii)
-        if self._plain:
-            return [NoColor(), own]
         fitted = themes.recolour(self.current_theme)
-        return [*super().get_line_filters(), *([fitted] if fitted else []), own]
+        before = (_NO_COLOR,) if self._plain else (*super().get_line_filters(), *([fitted] if fitted else []))
+        # the same one as long as nothing differs: Textual keeps what a filter has made of a line
+        if self._gate.before != before:
+            self._gate = OnlyText(ascii_only=self._ascii, before=before)
+        return [self._gate]
 
     @property
     def _plain(self) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn
 
 from progtrain.engine.errors import InputError
@@ -18,22 +18,13 @@ from progtrain.tui.reading.prefetch import Prefetch
 if TYPE_CHECKING:
     from progtrain.tui.app import ProgtrainApp
 
-#: of the interpreter's lock: what draws must not wait long for what reads
 _SWITCH_SECONDS = 0.001
 #: the interpreter's own, but all generations are looked through three times as seldom: a key would wait for it
 _GARBAGE = (700, 10, 30)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="progtrain-tui",
-        description="Look at a workspace and drive its loop by keyboard. It starts nothing by itself.",
-    )
-    parser.add_argument("workspace", nargs="?", default=".", help="the workspace's folder (default: this one)")
-    parser.add_argument("--readonly", action="store_true", help="only look")
-    parser.add_argument("--ascii", action="store_true", help="no characters beyond ASCII")
-    parser.add_argument("--keys", action="store_true", help="list names and keys, for keys.toml in the config folder")
-    options = parser.parse_args(arguments)
+    options = _options(sys.argv[1:] if arguments is None else arguments)
     if options.keys:
         from progtrain.tui import preferences
         from progtrain.tui.keys import key_names
@@ -58,6 +49,9 @@ def main(arguments: list[str] | None = None) -> None:
     # what is imported stays: to look through it again and again would only take time
     gc.disable()
     _forget_size()
+    _without_tls()
+    # of the interpreter's lock: what draws must not wait long for what reads, nor the terminal for what draws
+    sys.setswitchinterval(_SWITCH_SECONDS)
     app = _app(root, options, ahead)
     app.run()
     if text := app.farewell():
@@ -65,6 +59,25 @@ def main(arguments: list[str] | None = None) -> None:
     # a look at a dead network folder must not keep the process
     sys.stdout.flush()
     os._exit(app.return_code or 0)
+
+
+def _options(arguments: list[str]) -> SimpleNamespace:
+    options = SimpleNamespace(workspace=".", readonly=False, ascii=False, keys=False)
+    if not arguments or (len(arguments) == 1 and not arguments[0].startswith("-")):
+        # nothing to parse: the parser's import would hold up the first frame
+        options.workspace = arguments[0] if arguments else "."
+        return options
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="progtrain-tui",
+        description="Look at a workspace and drive its loop by keyboard. It starts nothing by itself.",
+    )
+    parser.add_argument("workspace", nargs="?", default=".", help="the workspace's folder (default: this one)")
+    parser.add_argument("--readonly", action="store_true", help="only look")
+    parser.add_argument("--ascii", action="store_true", help="no characters beyond ASCII")
+    parser.add_argument("--keys", action="store_true", help="list names and keys, for keys.toml in the config folder")
+    return parser.parse_args(arguments, options)
 
 
 def workspace_problem(root: Path) -> str | None:
@@ -86,7 +99,7 @@ def workspace_problem(root: Path) -> str | None:
     )
 
 
-def _app(root: Path, options: argparse.Namespace, ahead: Prefetch) -> ProgtrainApp:
+def _app(root: Path, options: SimpleNamespace, ahead: Prefetch) -> ProgtrainApp:
     from progtrain.tui import preferences
     from progtrain.tui.look import themes
 
@@ -129,7 +142,16 @@ def _settle() -> None:
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     gc.enable()
-    sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def _without_tls() -> None:
+    """asyncio does without `ssl` where there is none, and no screen connects to anything: its import would hold up the
+    first frame by a fortieth. Whatever else wants it imports it as ever."""
+    if "ssl" not in sys.modules:
+        sys.modules["ssl"] = None  # type: ignore[assignment]
+        import asyncio  # noqa: F401 - remembers that there is none
+
+        del sys.modules["ssl"]
 
 
 def _forget_size() -> None:

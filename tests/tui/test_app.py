@@ -281,6 +281,15 @@ def test_other_screens_are_imported_before_a_key_asks_for_them_and_none_of_the_s
     assert imported(ws, [*names, *HEAVY[:6]], until=names) == names
 
 
+def test_what_connects_to_servers_is_not_imported_with_textual_and_is_there_for_who_asks_for_it() -> None:
+    code = (
+        "import sys; from progtrain.tui.start import _without_tls; _without_tls(); import textual.app;"
+        "print('ssl' in sys.modules); import ssl; print(ssl.create_default_context().check_hostname)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
 def run_in_terminal(arguments: list[str], keys: list[bytes], seconds: float = 20.0) -> tuple[bytes, int]:
     """The real program in a real pseudo-terminal; what it wrote, and its exit code."""
     pid, master = pty.fork()

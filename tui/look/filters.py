@@ -4,7 +4,7 @@ colours as they read on the theme's ground."""
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.color import Color as RichColor
@@ -28,11 +28,15 @@ _PLAIN = {
 class OnlyText(LineFilter):
     """Whatever a widget made of others' text, its cells hold characters and no commands."""
 
-    def __init__(self, *, ascii_only: bool = False) -> None:
+    def __init__(self, *, ascii_only: bool = False, before: Sequence[LineFilter] = ()) -> None:
+        """`before`: filters that come first. Textual makes a new line for each filter that it knows of."""
         super().__init__()
         self._ascii_only = ascii_only
+        self.before = tuple(before)
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        for other in self.before:
+            segments = other.apply(segments, background)
         # most lines hold nothing of the kind: they stay as they are
         if all(control or text == self._clean(text) for text, _, control in segments):
             return segments

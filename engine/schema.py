@@ -215,6 +215,8 @@ class JobRequest(_File):
     imports: list[str] = Field(default_factory=list)
     #: folders that it adds to `sys.path` meanwhile, relative to `cwd` or not
     module_folders: list[str] = Field(default_factory=list)
+    #: folders and files that it can write to, besides one for temporary files; None: all that its user can
+    writable: list[str] | None = None
     resources: Resources = Field(default_factory=Resources)
 
 

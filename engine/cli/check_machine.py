@@ -26,6 +26,8 @@ def look(context: Context) -> Iterator[Item]:
         yield "machine", "warning", f"{free / 2**20:.0f} MiB of disk free", "checkpoints need room: free some"
     else:
         yield "machine", "ok", f"{free / 2**30:.0f} GiB of disk free", ""
+    if context.rules.sandboxed:
+        yield "machine", "ok", "trainings and evaluations can write to their version's folder alone", ""
     if context.rules.on_cluster:
         yield from _cluster(context)
 

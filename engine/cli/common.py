@@ -72,6 +72,14 @@ def cold_option(function: _Command) -> _Command:
     )(function)
 
 
+def sandbox_option(function: _Command) -> _Command:
+    return click.option(
+        "--sandbox",
+        is_flag=True,
+        help="Let trainings and evaluations write to their version's folder alone; kept for the loop.",
+    )(function)
+
+
 def options_of(python: str | None, model: str | None, dataset_id: str | None, probe: bool, **others: object) -> Options:
     """Raises `InputError` when the interpreter cannot be run, or the model is not there: the loop would keep them."""
     from progtrain.engine.control.launch import Options

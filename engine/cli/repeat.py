@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from progtrain.engine.cli.common import chosen_version, cold_option, options_of, run_options, versions, workspace
+from progtrain.engine.cli.common import (
+    chosen_version,
+    cold_option,
+    options_of,
+    run_options,
+    sandbox_option,
+    versions,
+    workspace,
+)
 from progtrain.engine.cli.follow import events_from_now, until_end
 from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.control import launch, lock
@@ -25,6 +33,7 @@ from progtrain.engine.repeats import found, run, seeds
 @click.option("--json", "as_json", is_flag=True, help="For programs: the repeats and their spread.")
 @run_options
 @cold_option
+@sandbox_option
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from progtrain.engine.cli import leaderboard
-from progtrain.engine.cli.common import cold_option, options_of, run_options, workspace
+from progtrain.engine.cli.common import cold_option, options_of, run_options, sandbox_option, workspace
 from progtrain.engine.cli.follow import events_from_now, until_end
 from progtrain.engine.cli.output import print_json, say
 from progtrain.engine.control import launch, lock
@@ -27,6 +27,7 @@ from progtrain.engine.workspace import Workspace
 @click.option("--json", "as_json", is_flag=True, help="For programs: each event as a line of JSON, and the outcome.")
 @run_options
 @cold_option
+@sandbox_option
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from progtrain.engine.cli.common import cold_option, options_of, run_options, version_option, workspace
+from progtrain.engine.cli.common import cold_option, options_of, run_options, sandbox_option, version_option, workspace
 from progtrain.engine.cli.follow import told
 from progtrain.engine.cli.output import say
 from progtrain.engine.status.snapshot import STEP_NAMES
@@ -18,6 +18,7 @@ from progtrain.engine.status.snapshot import STEP_NAMES
 @click.option("--yes", "-y", "autopilot", is_flag=True, help="Accept what is proposed.")
 @run_options
 @cold_option
+@sandbox_option
 @click.pass_context
 def command(ctx: click.Context, /, name: str, version: str | None, autopilot: bool, **chosen: Any) -> None:
     """Run one step by itself, whether or not it was done before.

@@ -106,10 +106,12 @@ class Context:
         live_version: str | None = None,
         begins_as: Path | None = None,
         going_on: Path | None = None,
+        writes: Path | None = None,
     ) -> JobState:
         """Runs a Python script of the workspace under a guard, to its end.
 
         `begins_as`: the script whose first imports it runs too. `going_on`: a checkpoint that it is to go on from.
+        `writes`: the folder that it writes to, in a sandbox to no other; None: it runs in none.
         Attaches to the job of that name when it is still alive, and takes its result when it has ended since. Raises
         `Stopped` when the user asked for it, once nothing runs any more.
         """
@@ -118,7 +120,7 @@ class Context:
         if state is None or (state.ended_by == LOST and not self.rules.on_cluster):
             if state is not None:
                 _set_aside(folder, "lost")
-            self._submit(folder, arguments, live_version, begins_as, going_on)
+            self._submit(folder, arguments, live_version, begins_as, going_on, writes)
         else:
             self.journal.write("note", text=f"attached to {name}, which was started before")
         ended = self._wait(folder, live_version)
@@ -137,6 +139,7 @@ class Context:
         live_version: str | None,
         begins_as: Path | None,
         going_on: Path | None,
+        writes: Path | None,
     ) -> None:
         environment = {**hooks.of_script(), **self.environment}
         if live_version:
@@ -150,11 +153,24 @@ class Context:
             timeout_seconds=self.rules.timeout_seconds,
             imports=imports,
             module_folders=folders,
+            writable=self._writable(writes, live_version) if writes and self.rules.sandboxed else None,
             resources=place.resources_of(self.rules),
         )
         if self.rules.on_cluster:
             self._make_way(folder)
         self.executor.submit(folder, request)
+
+    def _writable(self, writes: Path, live_version: str | None) -> list[str]:
+        """Its folder, and where it tells how it goes: there, since a sandbox opens only what is there."""
+        folders = [writes]
+        if live_version:
+            live = self.ws.live(live_version)
+            folders += [live, self.ws.record(live_version).parent]
+            with storage_errors(live):
+                live.touch()
+        with storage_errors(writes):
+            writes.mkdir(parents=True, exist_ok=True)
+        return [str(path.absolute()) for path in folders]
 
     def _make_way(self, folder: JobFolder) -> None:
         """On a cluster an attempt that counts as lost may be at work: it ends when it sees who takes its place."""

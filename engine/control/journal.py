@@ -10,7 +10,7 @@ from progtrain.engine.clock import Clock, now
 from progtrain.engine.files import LineReader, append_line
 
 Kind = Literal[
-    "loop_started",  # dataset_id, max_versions, autopilot, python, model, devices, cold
+    "loop_started",  # dataset_id, max_versions, autopilot, python, model, devices, cold, sandbox
     "loop_changed",  # of those, what was given anew
     "loop_waiting",  # question, version
     "loop_stopped",  # by

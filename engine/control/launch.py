@@ -29,6 +29,8 @@ class Options(BaseModel):
     devices: str | None = None
     #: whether each script starts in a new interpreter; by default not where that is safe
     cold: bool | None = None
+    #: True: trainings and evaluations can write to their version's folder alone, whatever the rules say
+    sandbox: bool = False
     #: not the loop: sees to it that a version has so many repeats
     repeat: str | None = None
     times: int = 3

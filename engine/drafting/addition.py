@@ -174,7 +174,7 @@ def _runner(context: Context, version: str) -> Run:
     def run(words: Sequence[str]) -> tuple[int, str]:
         job = context.ws.job(f"{version}-on-train")
         shutil.rmtree(job.path, ignore_errors=True)  # its result was taken over, or nobody waits for it
-        state = context.run_script(job.path.name, list(words))
+        state = context.run_script(job.path.name, list(words), writes=context.ws.train_scores(version).path)
         return (1 if state.exit_code is None else state.exit_code), tail(context.executor.log(job))
 
     return run

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import math
 import os
@@ -22,12 +23,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import psutil
 
+from progtrain.engine.jobs import sandbox
 from progtrain.engine.jobs.detached import began, die_with_parent
 from progtrain.engine.jobs.listen import GO_ON_LATER, Asked, cluster, listening, named, replaced
 from progtrain.engine.jobs.warm import Warm
@@ -93,16 +97,30 @@ def _start(request: dict[str, Any], log: BinaryIO, warm: Warm | None, asked: Ask
 
 
 def _start_cold(request: dict[str, Any], log: BinaryIO) -> psutil.Process:
-    return psutil.Popen(
-        request["command"],
-        cwd=request["cwd"],
-        env={**os.environ, **request.get("environment", {})},
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=die_with_parent if sys.platform == "linux" else None,
-    )
+    environment = {**os.environ, **request.get("environment", {})}
+    command, enter = request["command"], None
+    if request.get("writable") is not None:
+        command, enter = sandbox.around(command, request["writable"])
+    try:
+        return psutil.Popen(
+            command,
+            cwd=request["cwd"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=partial(_begin, enter) if sys.platform == "linux" else None,
+        )
+    except subprocess.SubprocessError as error:
+        raise OSError(errno.EPERM, "the sandbox could not be entered") from error
+
+
+def _begin(enter: Callable[[], None] | None) -> None:
+    """In the process that is to be the script's."""
+    die_with_parent()
+    if enter is not None:
+        enter()
 
 
 def _most_memory() -> int:
@@ -201,7 +219,8 @@ def take(folder: Path, warm: Warm | None = None, earlier: list[Path] | None = No
     if replaced(folders) or not _claim(folder):
         sys.stderr.write("another one does this job\n")
         return NOT_MINE
-    exit_code = run(folders, request, warm)
+    with sandbox.in_place(folder, request) as placed:
+        exit_code = run(folders, placed, warm)
     return exit_code if exit_code >= 0 else 128 - exit_code
 
 

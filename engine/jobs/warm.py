@@ -171,6 +171,8 @@ class Warm:
 def _why_not(request: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     """What speaks against it before anything is started."""
     command = request["command"]
+    if request.get("writable") is not None:
+        return "it runs in a sandbox"
     if sys.platform != "linux":
         return "only Linux has what it needs"
     if len(command) < 2 or not command[1].endswith(".py"):

@@ -7,6 +7,8 @@ the user, the network, and whatever was open before.
 It runs in the user's interpreter too: standard library only, Python 3.9 and later.
 """
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import os
@@ -31,7 +33,7 @@ _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 _ABSENT = {38: "this kernel has no Landlock", 95: "Landlock is switched off on this machine"}
 
 
-def version():
+def version() -> int:
     """Of Landlock's interface. Raises `OSError`, which says why there is none."""
     if not sys.platform.startswith("linux"):
         raise _no("only Linux has Landlock")
@@ -43,7 +45,7 @@ def version():
     return found
 
 
-def restrict(writable=None, hidden=()):
+def restrict(writable: list[str] | None = None, hidden: list[str] | tuple[str, ...] = ()) -> None:
     """From here on nothing but what lies in `writable` can be changed (None: no limit), and no file in `hidden` read.
 
     Folders and files, as absolute paths; what does not exist cannot be made writable, and needs no hiding. Names in

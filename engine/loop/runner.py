@@ -22,6 +22,7 @@ from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.control.launch import Options, named_python
 from progtrain.engine.errors import DecisionNeeded, InputError, ProgtrainError, StorageError
+from progtrain.engine.jobs import sandbox
 from progtrain.engine.jobs.detached import outliving
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.steps import check, initialize
@@ -46,6 +47,7 @@ def prepare(
     """Rules and options as one context. Writes nothing."""
     _refuse_options(rules.load(ws), options)
     present, dataset_id = _present_rules(ws, options)
+    _see_that_there_is_a_sandbox(present)
     stored = sequence.last_loop(ws)[0] or {}
     devices = stored.get("devices") if options.devices is None else options.devices
     named = options.python or stored.get("python") or place.python_of(ws, present) or named_python(ws)
@@ -86,6 +88,15 @@ def _refuse_options(present: Rules, options: Options) -> None:
         )
 
 
+def _see_that_there_is_a_sandbox(present: Rules) -> None:
+    """On a cluster each node says so by itself. Raises `InputError`."""
+    if present.sandboxed and not present.on_cluster and (reason := sandbox.why_not()):
+        raise InputError(
+            f"trainings are to run in a sandbox, and this machine has none: {reason}",
+            fix="install bubblewrap, use Linux 6.2 or newer, or go on without --sandbox and loop_config.sandbox",
+        )
+
+
 def _present_rules(ws: Workspace, options: Options) -> tuple[Rules, str]:
     """The rules as they are now, narrowed by what the command line gave, and the dataset that they mean.
 
@@ -98,6 +109,8 @@ def _present_rules(ws: Workspace, options: Options) -> tuple[Rules, str]:
     if options.autopilot and present.stated.get("loop_config", {}).get("branch_from") != "latest":
         # nobody looks on: what cannot be told from chance is not built on
         present = present.with_value("loop_config.branch_from", "proven")
+    if options.sandbox or stored.get("sandbox"):
+        present = present.with_value("loop_config.sandbox", True)
     model = options.model or stored.get("model")
     if model and not present.value("advisor_config.model"):
         present = present.with_value("advisor_config.model", str(Path(model).expanduser().absolute()))
@@ -180,7 +193,7 @@ def _begin(context: Context, options: Options) -> None:
     opened = sequence.last_loop(context.ws)[0]
     if opened is not None:
         given = {"max_versions_asked": options.max_versions, "python": options.python, "model": options.model}
-        given |= {"devices": options.devices, "cold": options.cold}
+        given |= {"devices": options.devices, "cold": options.cold, "sandbox": options.sandbox or None}
         new = {name: value for name, value in given.items() if value is not None and value != opened.get(name)}
         if new:
             context.journal.write("loop_changed", **new)
@@ -193,6 +206,7 @@ def _begin(context: Context, options: Options) -> None:
         python=None if place.python_of(context.ws, context.rules) == context.python else context.python,
         model=options.model,
         cold=options.cold,
+        sandbox=options.sandbox,
         devices=os.environ.get(place.DEVICES) if options.devices is None else options.devices,
     )
 

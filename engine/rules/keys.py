@@ -120,6 +120,7 @@ KEYS: dict[str, tuple[Check, Any]] = {
     "loop_config.step_timeout_minutes": (_or_null(_above_zero), None),
     "loop_config.executor": (_one_of("local", "slurm"), "local"),
     "loop_config.resources": (_object, {}),
+    "loop_config.sandbox": (_switch, False),
     "dataset_config.dataset_id": (_or_null(_folder), None),
     "training_config": (_object, {}),
     "training_args": (_arguments, []),

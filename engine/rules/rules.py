@@ -77,6 +77,11 @@ class Rules:
         return bool(self.value("loop_config.executor") == "slurm")
 
     @property
+    def sandboxed(self) -> bool:
+        """Whether trainings and evaluations can write to their version's folder alone."""
+        return bool(self.value("loop_config.sandbox"))
+
+    @property
     def resources(self) -> dict[str, Any]:
         """What each of these jobs asks for, as it is stated."""
         return dict(self.value("loop_config.resources"))

@@ -102,7 +102,8 @@ def run(context: Context, version: str) -> str:
     # an evaluator of the user's own need not import what the version's script does
     ours = evaluator_sha256(ws.root) == evaluator_sha256(_TEMPLATES)
     begins_as = ws.script(version) if ours else None
-    state = context.run_script(job.path.name, [ws.eval_script.name, "--version", version], begins_as=begins_as)
+    words = [ws.eval_script.name, "--version", version]
+    state = context.run_script(job.path.name, words, begins_as=begins_as, writes=ws.version(version).path)
     output = tail(context.executor.log(job))
     # its result is taken over once; the next evaluation is a new job
     for path in (job.state, job.submitted, job.intent):

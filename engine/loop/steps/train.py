@@ -6,7 +6,9 @@ Reads the script and the rules. Writes nothing into the version's folder but `sp
 
 from __future__ import annotations
 
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +109,9 @@ def _run_to_its_end(context: Context, version: str, name: str, words: list[str])
     ws, script = context.ws, context.ws.script(version)
     going_on, reached = None, -1
     while True:
-        state = context.run_script(name, words, live_version=version, begins_as=script, going_on=going_on)
+        state = context.run_script(
+            name, words, live_version=version, begins_as=script, going_on=going_on, writes=ws.version(version).path
+        )
         if state.ended_by != GO_ON_LATER:
             checkpoints.put_back_best(ws, version)
             return state
@@ -146,7 +150,7 @@ def came_of(context: Context, version: str, state: JobState, output: Path) -> tu
         )
         return lost, []
     if state.exit_code != 0 or state.ended_by:
-        return explain(tail(output), state.exit_code, state.ended_by), []
+        return _in_sandbox(context, version, explain(tail(output), state.exit_code, state.ended_by)), []
     brought: list[str] = []
     try:
         brought, spared = collect(context.ws, version, output)
@@ -161,6 +165,15 @@ def came_of(context: Context, version: str, state: JobState, output: Path) -> tu
         )
         return failure, brought
     return None, brought
+
+
+def _in_sandbox(context: Context, version: str, failure: Failure) -> Failure:
+    """The system says no more than that a permission is missing."""
+    if not context.rules.sandboxed or not re.search("PermissionError|Read-only file system", failure.error_summary):
+        return failure
+    folder = context.ws.relative(context.ws.version(version).path)
+    why = f"in the sandbox a training writes to {folder} and to temporary files alone: write there, or do without it"
+    return replace(failure, cause="sandbox", root_cause_hypothesis=why)
 
 
 def _check_outputs(folder: VersionFolder, not_made: list[str]) -> None:

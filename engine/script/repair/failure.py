@@ -21,6 +21,7 @@ CAUSES: dict[str, str] = {
     "no device": "the script asks for an accelerator that this machine does not offer",
     "data workers": "a process that loads data ended by itself, mostly for lack of shared memory",
     "disk full": "there is no space left to write to",
+    "sandbox": "the script writes to a place that the sandbox keeps from it",
     "could not start": "the interpreter or the script could not be started",
     "cancelled": "the training was stopped from outside, not by a fault of its own",
     "signal": "the process was ended from outside: killed by hand, or by the system for lack of memory",

@@ -65,12 +65,16 @@ def chosen(plan: Plan, samples: PerSample, source: str, regression: bool) -> tup
         wanted = plan.focus["classes"]
         if regression:
             raise InputError(
-                "there are no classes where the target is a number", place="focus.classes", fix="target_range"
+                "there are no classes where the target is a number",
+                place="focus.classes",
+                fix="take focus.target_range",
             )
         return _named(wanted, found, source), "user", plan
     if "target_range" in plan.focus:
         if not regression:
-            raise InputError("there is no range where the target is a class", place="focus.target_range", fix="classes")
+            raise InputError(
+                "there is no range where the target is a class", place="focus.target_range", fix="take focus.classes"
+            )
         return [_of_range(plan.focus["target_range"], samples, source)], "user", plan
     if not found:
         reason = "its samples say nothing of where it is weak"

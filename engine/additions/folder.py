@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_json, sha256, storage_errors, write_json
+from progtrain.engine.files import read_json, sha256, storage_errors, try_read_json, write_json
 from progtrain.engine.workspace import Folder, Workspace, inside
 
 _NAME = re.compile(r"a\d{3,}")
@@ -149,6 +149,21 @@ def name_as_split(folder: AdditionFolder, file_in_split: str) -> None:
         (folder.as_split / file_in_split).symlink_to(Path("..") / folder.rows.name)
     else:
         folder.as_split.symlink_to(folder.rows.name)
+
+
+def alike(ws: Workspace, made: Addition) -> str:
+    """The name of one that is there and was made from the same rows in the same way; empty where there is none."""
+    rows = _without_ids(made.manifest)
+    for name in names(ws, str(made.manifest["dataset_id"])):
+        manifest = try_read_json(ws.addition(str(made.manifest["dataset_id"]), name) / "manifest.json")
+        if isinstance(manifest, dict) and _without_ids(manifest) == rows:
+            return name
+    return ""
+
+
+def _without_ids(manifest: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    rows = manifest.get("rows")
+    return [{**row, "id": ""} for row in rows] if isinstance(rows, list) else None
 
 
 def put(ws: Workspace, made: Path) -> Addition:

@@ -199,12 +199,17 @@ def make(
     python: str,
     clock: Clock,
     already: Sequence[str] = (),
+    again: bool = True,
 ) -> Addition:
-    """Makes an addition and puts it in its place. Raises as `build` and `folder.put`."""
+    """Makes an addition and puts it in its place. Raises as `build` and `folder.put`.
+
+    `again`: also where one with the same rows is there; else that one is returned.
+    """
     into = ws.making / f"new-{os.getpid()}"
     try:
-        build(ws, version, wanted, dataset_id=dataset_id, python=python, clock=clock, into=into, already=already)
-        return folders.put(ws, into)
+        one = build(ws, version, wanted, dataset_id=dataset_id, python=python, clock=clock, into=into, already=already)
+        there = "" if again else folders.alike(ws, one)
+        return folders.read(ws, dataset_id, there) if there else folders.put(ws, into)
     finally:
         shutil.rmtree(into, ignore_errors=True)
 

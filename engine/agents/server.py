@@ -9,17 +9,19 @@ from __future__ import annotations
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import ToolAnnotations
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
 
 import progtrain as package
 from progtrain.engine.agents import deciding, looking, sources
 from progtrain.engine.clock import Clock, now
-from progtrain.engine.errors import ProgtrainError
+from progtrain.engine.errors import InputError, ProgtrainError
+from progtrain.engine.script.names import nearest
 from progtrain.engine.text import shortened
 from progtrain.engine.workspace import Workspace
 
@@ -46,25 +48,49 @@ _INSTRUCTIONS = (
 
 def serve(ws: Workspace, *, may_decide: bool, may_accept: bool, clock: Clock = now) -> None:
     """Until the client closes stdin."""
+    acts = [act for allowed, act in ((may_decide, deciding.decide), (may_accept, deciding.accept)) if allowed]
+    known = {function.__name__: [one.name for one in _asked_for(function)] for function in (*LOOK, *acts)}
     server = MCPServer(
-        "progtrain", instructions=_INSTRUCTIONS, version=package.__version__, log_level="ERROR", subscriptions=False
+        "progtrain",
+        instructions=_INSTRUCTIONS,
+        version=package.__version__,
+        log_level="ERROR",
+        subscriptions=False,
+        middleware=[partial(_refuse_unknown, known)],
     )
     for look in LOOK:
         hints = ToolAnnotations(read_only_hint=True, open_world_hint=False)
         server.add_tool(_tool(ws, look, clock), annotations=hints)
-    for allowed, act in ((may_decide, deciding.decide), (may_accept, deciding.accept)):
-        if allowed:
-            hints = ToolAnnotations(
-                read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
-            )
-            server.add_tool(_tool(ws, act, clock), annotations=hints)
+    for act in acts:
+        hints = ToolAnnotations(
+            read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+        )
+        server.add_tool(_tool(ws, act, clock), annotations=hints)
     server.run("stdio")
+
+
+async def _refuse_unknown(known: Mapping[str, Sequence[str]], asked: Any, call_next: Any) -> Any:
+    """`mcp` passes over arguments that a tool does not have: what is answered then is not what was asked."""
+    told = asked.params if asked.method == "tools/call" and isinstance(asked.params, dict) else {}
+    name, given = told.get("name"), told.get("arguments")
+    if isinstance(name, str) and name in known and isinstance(given, dict):
+        for one in (one for one in given if one not in known[name]):
+            near = nearest(one[:100], known[name], 1)
+            fix = f"{near[0]}?" if near else f"{name} takes {', '.join(known[name]) or 'none'}"
+            text = str(InputError(f"{name} has no argument {shortened(one[:100], 60)!r}", fix=fix))
+            return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    return await call_next(asked)
+
+
+def _asked_for(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What a client gives."""
+    asked = inspect.signature(function, eval_str=True)
+    return [one for name, one in asked.parameters.items() if name not in ("ws", "client", "clock")]
 
 
 def _tool(ws: Workspace, function: Callable[..., dict[str, Any]], clock: Clock) -> Callable[..., dict[str, Any]]:
     """`function` of this workspace, with the arguments that a client gives: those that have a type of a client's."""
-    asked = inspect.signature(function, eval_str=True)
-    given = [one for name, one in asked.parameters.items() if name not in ("ws", "client", "clock")]
+    asked, given = inspect.signature(function), _asked_for(function)
     writes = "client" in asked.parameters
 
     def call(**arguments: Any) -> dict[str, Any]:

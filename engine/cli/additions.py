@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +20,29 @@ from progtrain.engine.cli.output import print_json, say, table
 from progtrain.engine.clock import now
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.launch import Options
-from progtrain.engine.errors import InputError
+from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.loop.runner import prepare
-from progtrain.engine.prepared_data import read_stats
+from progtrain.engine.prepared_data import available, read_stats
 from progtrain.engine.workspace import Workspace
 
 _python = click.option("--python", metavar="PATH", help="Interpreter of your scripts; by default the loop's.")
 _dataset = click.option("--dataset-id", metavar="ID", shell_complete=datasets, help="Folder below dataset/prepdata/.")
 #: rows of an addition
 _SHOWN = 10
+#: key of an action -> the option that says it
+_OPTIONS = {
+    "augment.share": "--augment",
+    "augment.with": "--with",
+    "`with: [own]`": "--with own",
+    "replay.share": "--replay",
+    "replay.hard_by": "--hard-by",
+    "hard_by: training_loss": "--hard-by training_loss",
+    "focus.classes": "--classes",
+    "focus.target_range": "--range",
+    "focus.metric_part": "--part",
+}
+_KEYS = re.compile("|".join(map(re.escape, _OPTIONS)))
+_PLACES = {"focus": "--classes, --range or --part", "augment": "--augment", "seed": "--seed"}
 
 
 @click.group("additions")
@@ -34,6 +51,10 @@ def command() -> None:
 
 
 def _context(ws: Workspace, dataset_id: str | None, python: str | None = None) -> Context:
+    if not available(ws):
+        where = "no training data lie here: rows are made from those below dataset/prepdata/"
+        fix = "name the workspace with -C, or start one: progtrain init"
+        raise InputError(where, file=ws.root, fix=fix)
     return prepare(ws, Options(dataset_id=dataset_id, python=from_here(python)), dry_run=True)
 
 
@@ -202,11 +223,12 @@ def list_suspects(
 @click.option("--hard-by", type=click.Choice(plan.HARD_BY), help="By the version's losses, or by a small model.")
 @click.option("--seed", type=click.IntRange(min=0), help="By default that of the rules.")
 @click.option("--dry-run", is_flag=True, help="Show what would be made, and keep nothing.")
+@click.option("--again", is_flag=True, help="Also where an addition with the same rows is there.")
 @_dataset
 @_python
 @json_option
 @click.pass_context
-def make_one(ctx: click.Context, /, version: str, dry_run: bool, as_json: bool, **given: Any) -> None:
+def make_one(ctx: click.Context, /, version: str, dry_run: bool, again: bool, as_json: bool, **given: Any) -> None:
     """Make an addition from the version's weakest classes, or the part of the target where it is furthest off.
 
     Validation and test rows are read by the checks alone. Rows that equal one of them, or nearly do, are dropped and
@@ -215,18 +237,32 @@ def make_one(ctx: click.Context, /, version: str, dry_run: bool, as_json: bool, 
     ws = workspace(ctx)
     context = _context(ws, given["dataset_id"], given["python"])
     version = chosen_version(ws, version)
-    wanted = plan.read(_action(given), seed=context.rules.seed)
     dataset, exe = context.dataset_id, context.python
-    if not dry_run:
-        one = make.make(ws, version, wanted, dataset_id=dataset, python=exe, clock=now)
-        _show(one, _SHOWN, as_json)
-        return
-    into = ws.making / f"dry-{os.getpid()}"
+    into, there = ws.making / f"dry-{os.getpid()}", folder.names(ws, dataset)
     try:
-        one = make.build(ws, version, wanted, dataset_id=dataset, python=exe, clock=now, into=into)
+        with _in_options():
+            wanted = plan.read(_action(given), seed=context.rules.seed)
+            if dry_run:
+                one = make.build(ws, version, wanted, dataset_id=dataset, python=exe, clock=now, into=into)
+            else:
+                one = make.make(ws, version, wanted, dataset_id=dataset, python=exe, clock=now, again=again)
+        if one.name in there:
+            say(f"{one.name} is there already, with the same rows: --again makes another one", error=as_json)
         _show(one, _SHOWN, as_json)
     finally:
         shutil.rmtree(into, ignore_errors=True)
+
+
+@contextmanager
+def _in_options() -> Iterator[None]:
+    """What is wrong with an action is told by the options that it comes from."""
+    try:
+        yield
+    except ProgtrainError as error:
+        reason, place, fix = (
+            _KEYS.sub(lambda found: _OPTIONS[found[0]], text or "") for text in (error.reason, error.place, error.fix)
+        )
+        raise type(error)(reason, file=error.file, place=_PLACES.get(place, place) or None, fix=fix or None) from error
 
 
 def _action(given: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
+
+from progtrain.engine.cli.main import main
 from progtrain.engine.workspace import Workspace
 from tests.additions.conftest import DATASET, sha256_of_all
 from tests.cli.commands import as_json, progtrain
@@ -22,6 +26,9 @@ def test_an_addition_from_the_command_line(toy: Workspace) -> None:
         key: value for key, value in dry.items() if key != "created_at"
     }
     assert (made["addition"], made["counts"], made["seed"]) == ("a001", {"base": 160, "augment": 16, "replay": 3}, 5)
+    again = progtrain(toy, *MAKE)
+    assert again.stderr.startswith("a001 is there already, with the same rows: --again makes another one")
+    assert (json.loads(again.stdout)["addition"], len(list(toy.additions(DATASET).iterdir()))) == ("a001", 1)
     shown = progtrain(toy, "additions", "show", "a001", "-n", "1").stdout
     assert "16 changed by jitter, 3 repeated; seed 5" in shown
     for arguments in (
@@ -44,3 +51,26 @@ def test_an_addition_from_the_command_line(toy: Workspace) -> None:
     assert (done.returncode, "there is no addition in this folder" in done.stderr) == (2, True)
     # the fix for half an addition would be to remove it: here it is the user's own folder
     assert "remove" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--augment", "0.6"), "--augment: the share is 0.6"),
+        (("--with", "flip"), "--with: flip changes pictures"),
+        (("--range", "1", "2"), "--range: there is no range where the target is a class\n  fix: take --classes"),
+        (("--augment", "0.01", "--replay", "0.01"), "--augment, --replay: 4 rows of 160 are too few"),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_option_that_says_it(
+    toy: Workspace, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], said: str
+) -> None:
+    given = ("--dataset-id", DATASET, "--hard-by", "out_of_fold", *options)
+    assert main(["-C", str(toy.root), "additions", "make", "v001", *given]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_where_no_data_are_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (("list",), ("make", "v001")):
+        assert main(["-C", str(tmp_path), "additions", *arguments]) == 2
+        assert "no training data lie here" in capsys.readouterr().err

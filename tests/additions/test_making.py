@@ -157,7 +157,8 @@ def test_ones_own_way_to_change_rows(toy: Workspace) -> None:
     ("body", "error", "reason"),
     [
         ("raise ValueError('no such angle')", StepFailed, "no such angle"),
-        ("return {'x': raw['x']}", StepFailed, "gives not what it was given"),
+        ("return {'x': raw['x']}", StepFailed, "gives a dict of x: wanted is a dict of x, y"),
+        ("return [raw['x']]", StepFailed, "gives list: wanted is a dict of x, y"),
         ("return {'x': 'much', 'y': 0}", InputError, "x is 'much', which is no number"),
         ("return {'x': 99.0, 'y': 0}", InputError, "beyond the training's"),
         ("return {'x': float('nan'), 'y': 0}", InputError, "not a finite number"),
@@ -191,6 +192,9 @@ def test_pictures_in_an_array_keep_their_type_and_range(toy: Workspace) -> None:
         same = np.array_equal(rows.columns["images"][at], train.columns["images"][train.place[row["parent"]]])
         assert same == (row["operation"] == "copy")
     assert np.load(addition.folder.as_split / "pictures.npz")["labels"].tolist() == [1] * len(addition)
+    toy.augment_script.write_text("def augment(raw, target, rng):\n    return raw[:3]\n")
+    with pytest.raises(StepFailed, match=r"gives images as shape \(3, 10\): wanted is shape \(12, 10\)"):
+        made(toy, {"augment": {"share": 0.2, "with": "own"}, "replay": {"hard_by": "out_of_fold"}})
 
 
 def test_a_function_that_writes_into_the_data_is_found_out(toy: Workspace) -> None:

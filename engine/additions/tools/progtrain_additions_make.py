@@ -92,12 +92,29 @@ class Maker:
         answer = self.hook(given, label, self.rng)
         answer = {next(iter(inputs)): answer} if one else answer
         if not isinstance(answer, dict) or set(answer) != set(inputs):
-            raise SystemExit(
-                "augment() of {} gives not what it was given: {}".format(self.request["hook"], list(inputs))
-            )
+            came = "a dict of " + ", ".join(map(str, answer)) if isinstance(answer, dict) else type(answer).__name__
+            self.refuse_hook(came, "a dict of " + ", ".join(inputs))
         for key, value in answer.items():
+            self.see_shape(key, value, inputs[key])
             row[key] = self.cell(key, value, name, row[key])
         return row
+
+    def see_shape(self, key, value, given):
+        kind = self.train.kinds[key]
+        if kind not in ("array", "picture"):
+            return
+        try:
+            shape = np.shape(value)
+        except ValueError:  # lists of several lengths
+            shape = None
+        came = "{} as {}".format(key, "lists of several lengths" if shape is None else "shape {}".format(shape))
+        if kind == "array" and shape != np.shape(given):
+            self.refuse_hook(came, "shape {}".format(np.shape(given)))
+        if kind == "picture" and (shape is None or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4)))):
+            self.refuse_hook(came, "(height, width) or (height, width, 3)")
+
+    def refuse_hook(self, came, wanted):
+        raise SystemExit("augment() of {} gives {}: wanted is {}".format(self.request["hook"], came, wanted))
 
     def raw(self, value, kind):
         if kind == "picture":

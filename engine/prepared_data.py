@@ -6,17 +6,19 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
+from heapq import merge
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from progtrain.engine import metrics
+from progtrain.engine.control import digests
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_json, sha256, try_read_json, write_json
+from progtrain.engine.files import read_json, try_read_json, write_json
 from progtrain.engine.workspace import Workspace
 
-#: Above this a fingerprint is made of names, sizes and times instead of contents.
-_HASH_WHOLE_BYTES = 512 * 1024 * 1024
+#: Above this a fingerprint once was made of names, sizes and times instead of contents.
+_HASHED_WHOLE_ONCE = 512 * 1024 * 1024
 
 _COUNTS = ("num_samples", "n_samples", "samples", "count", "size", "num", "n", "rows", "num_rows", "length")
 _SPLITS = {
@@ -88,17 +90,71 @@ def plain_name(name: str) -> str:
 
 
 def fingerprint(ws: Workspace, dataset_id: str) -> str:
-    """A digest of the training and validation data, wherever they lie: of contents, or of names, sizes and times where
-    that is much.
+    """A digest of training and validation data, wherever they lie. Raises as `fingerprints` does."""
+    return fingerprints(ws, dataset_id)["data"]
+
+
+def fingerprints(ws: Workspace, dataset_id: str) -> dict[str, str]:
+    """Digests of file names and contents: "data", all that is trained and validated with, wherever it lies; apart from
+    that "train" and "valid", as far as there are such folders. Where there is neither, nor data elsewhere, the whole
+    folder counts.
+
+    Raises `InputError` for a file that cannot be read.
     """
-    found = {path for name in ("train", "valid") for path in _files_of(ws.split(dataset_id, name))}
-    return _digest(ws, sorted(found | {path for path in elsewhere(ws, dataset_id) if path.is_file()}))
+    folders = {name: folder for name in ("train", "valid") if (folder := ws.split(dataset_id, name)).is_dir()}
+    outside = [("", str(path), None) for path in sorted(set(elsewhere(ws, dataset_id))) if path.is_file()]
+    whole = {} if folders or outside else {"": ws.data(dataset_id)}
+    found = [_below(ws, name, folder) for name, folder in {**folders, **whole}.items()]
+    sums = {name: hashlib.sha256() for name in ("data", *folders)}
+    begun, last = set(), ""
+    for name, path, seen in merge(outside, *found, key=lambda one: one[1].split("/")):
+        line = os.fsencode(f"{path.removeprefix(f'{ws.root}/')}\0{digests.of_file(ws, path, seen)}")
+        for one in ({"data"} if path != last else set()) | ({name} & folders.keys()):
+            sums[one].update(b"\n" + line if one in begun else line)
+            begun.add(one)
+        last = path
+    return {name: one.hexdigest() for name, one in sums.items()}
+
+
+def _below(ws: Workspace, name: str, folder: Path) -> Iterator[tuple[str, str, os.stat_result | None]]:
+    """What a folder of data holds; of the whole folder of a data set, what it is trained and validated with."""
+    if not folder.is_dir():
+        return
+    apart = (f"{folder}/test/", f"{folder}/stats.json", f"{folder}/source.json") if not name else ()
+    for path, seen in digests.walk(str(folder), linked=True):
+        if not path.startswith(apart):
+            yield name, path, seen
+
+
+def fingerprints_before(ws: Workspace, dataset_id: str) -> dict[str, str]:
+    """As `fingerprints` were made once: above 512 MB of names, sizes and times, and without what links lead to.
+
+    With these, versions that were trained then can be told to have had the same data.
+    """
+    there = {name: _files_of(ws.split(dataset_id, name)) for name in ("train", "valid")}
+    outside = {path for path in elsewhere(ws, dataset_id) if path.is_file()}
+    groups = {"data": sorted({*there["train"], *there["valid"], *outside}), **there}
+    return {name: _digest_before(ws, paths) for name, paths in groups.items() if paths or name == "data"}
+
+
+def _digest_before(ws: Workspace, paths: list[Path]) -> str:
+    seen = [path.stat() for path in paths]
+    if sum(one.st_size for one in seen) <= _HASHED_WHOLE_ONCE:
+        parts = [f"{ws.relative(p)}\0{digests.of_file(ws, str(p), s)}" for p, s in zip(paths, seen, strict=True)]
+    else:
+        parts = [f"{ws.relative(p)}\0{s.st_size}\0{s.st_mtime_ns}" for p, s in zip(paths, seen, strict=True)]
+    return hashlib.sha256(os.fsencode("\n".join(parts))).hexdigest()
 
 
 def split_sha256(ws: Workspace, dataset_id: str, name: str) -> str | None:
-    """A digest of one split's folder, made as `fingerprint`; None where there is none."""
-    folder = ws.split(dataset_id, name)
-    return _digest(ws, _files_of(folder)) if folder.is_dir() else None
+    """A digest of one split's folder, made as `fingerprints`; None where there is none."""
+    folder, digest, before = ws.split(dataset_id, name), hashlib.sha256(), b""
+    if not folder.is_dir():
+        return None
+    for _, path, seen in _below(ws, name, folder):
+        digest.update(before + os.fsencode(f"{path.removeprefix(f'{ws.root}/')}\0{digests.of_file(ws, path, seen)}"))
+        before = b"\n"
+    return digest.hexdigest()
 
 
 def bytes_of(ws: Workspace, dataset_id: str, names: Iterable[str]) -> int:
@@ -108,15 +164,6 @@ def bytes_of(ws: Workspace, dataset_id: str, names: Iterable[str]) -> int:
 
 def _files_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-
-
-def _digest(ws: Workspace, files: list[Path]) -> str:
-    if sum(p.stat().st_size for p in files) <= _HASH_WHOLE_BYTES:
-        parts = [f"{ws.relative(p)}\0{sha256(p)}" for p in files]
-    else:
-        stats = [(p, p.stat()) for p in files]
-        parts = [f"{ws.relative(p)}\0{s.st_size}\0{s.st_mtime_ns}" for p, s in stats]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def elsewhere(ws: Workspace, dataset_id: str) -> list[Path]:

@@ -221,6 +221,8 @@ class Workspace:
     #: the interpreter that was named before a loop began
     named_python = inside("own", "python")
     runner_log = inside("own", "runner.log")
+    #: what is known of files by their sizes and times
+    digests = inside("own", "digests.json")
     inbox = inside("own", "inbox")
     stop_request = inside("inbox", "stop.json")
     jobs = inside("own", "jobs")
@@ -259,6 +261,10 @@ class Workspace:
 
     def repeat(self, version: str, name: str) -> RepeatFolder:
         return RepeatFolder(self.repeats(version) / name)
+
+    def watched(self, job: str) -> Path:
+        """How all was before a script began that must change none of it."""
+        return self.own / "watched" / f"{job}.json"
 
     def job(self, name: str) -> JobFolder:
         return JobFolder(self.jobs / name)

@@ -14,12 +14,13 @@ from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.drafting import next_script
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_text, sha256, try_read_json
+from progtrain.engine.files import LineReader, read_text, sha256, try_read_json
 from progtrain.engine.loop import attempts
 from progtrain.engine.loop.steps import check
 from progtrain.engine.schema import EvalScore, load
 from progtrain.engine.workspace import VersionFolder, Workspace
 
+NOT_DECIDED = "its documents and their mark are there, and the journal knows of nobody who accepted them"
 #: Documents may be edited by hand at any time: they must be there, whatever they say.
 BY_HAND = frozenset({"result-analysis.md", "action-extract.md"})
 
@@ -87,7 +88,8 @@ def why_not_accepted(context: Context, version: str) -> list[str]:
     ws = context.ws
     outputs = _documents(context, version)
     if not outputs:
-        return marks.why_not_done(ws, version, "extract", by_hand=BY_HAND)
+        reasons = marks.why_not_done(ws, version, "extract", by_hand=BY_HAND)
+        return reasons or ([] if _decided(context, version) else [NOT_DECIDED])
     if problem := why_not_carried_out(context, version):
         return [problem]
     if not context.dry_run and marks.read(ws, version, "extract") is None:
@@ -95,6 +97,18 @@ def why_not_accepted(context: Context, version: str) -> list[str]:
         names = " and ".join(path.name for path in outputs)
         context.journal.write("note", text=f"{version}: {names} were there already and are taken over as they are")
     return []
+
+
+def _decided(context: Context, version: str) -> bool:
+    """A mark alone says nothing: whoever accepted has left a decision in the journal, which the runner writes."""
+    mark = marks.read(context.ws, version, "extract")
+    if mark is None or mark.adopted:
+        return True
+    events = LineReader(context.ws.journal).read()
+    return any(
+        event.get("event") == "decision" and event.get("version") == version and event.get("answer") == "accept"
+        for event in events
+    )
 
 
 def why_not_carried_out(context: Context, version: str) -> str:

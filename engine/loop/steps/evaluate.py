@@ -16,7 +16,7 @@ from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, write_bytes
-from progtrain.engine.loop import elsewhere
+from progtrain.engine.loop import elsewhere, left_behind
 from progtrain.engine.schema import EvalScore, Protocol, load
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.text import clean_line, last_line, tail
@@ -104,6 +104,7 @@ def run(context: Context, version: str) -> str:
     begins_as = ws.script(version) if ours else None
     words = [ws.eval_script.name, "--version", version]
     state = context.run_script(job.path.name, words, begins_as=begins_as, writes=ws.version(version).path)
+    left_behind.take_away(context, version, state.started_at, scored=True)
     output = tail(context.executor.log(job))
     # its result is taken over once; the next evaluation is a new job
     for path in (job.state, job.submitted, job.intent):

@@ -18,7 +18,7 @@ from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.experiment import checkpoints
 from progtrain.engine.files import LineReader, sha256, storage_errors, try_read_json, write_text
 from progtrain.engine.jobs.base import GO_ON_LATER, LOST
-from progtrain.engine.loop import attempts, elsewhere, spec
+from progtrain.engine.loop import attempts, elsewhere, left_behind, spec
 from progtrain.engine.loop.collect import collect
 from progtrain.engine.schema import JobState, Review
 from progtrain.engine.script import version_files
@@ -94,6 +94,7 @@ def attempt(context: Context, version: str, name: str) -> Failure | None:
     script = context.ws.script(version)
     words = version_files.arguments(context.ws, version, context.rules.training_args)
     state = _run_to_its_end(context, version, name, [script.name, *words])
+    left_behind.take_away(context, version, state.started_at)
     failure, brought = came_of(context, version, state, context.executor.log(context.ws.job(name)))
     if failure is None and checkpoints.complete_curve(context.ws, version):
         brought.append("it was cut short and gone on with: metrics.csv has the rows of the starts before too")

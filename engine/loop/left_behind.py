@@ -1,8 +1,8 @@
 """What a script leaves in the workspace that is not its own to write, taken away and told of.
 
 A training writes checkpoints, logs and `spec.json` of its own version; an evaluation its score. Documents, marks and
-drafts of steps that come later, later versions, and modules that would be imported in place of Python's own are nobody's
-to write then. They are moved to `.progtrain/attempts/<version>/left-<n>/`, with their places, never thrown away.
+drafts of later steps, later versions, and modules that would be imported in place of Python's own are nobody's to write
+then. They are moved to `.progtrain/attempts/<version>/left-<n>/`, with their places, never thrown away.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from progtrain.engine.files import LineReader, storage_errors
 from progtrain.engine.text import clean_line
 from progtrain.engine.workspace import Workspace, version_number
 
-#: imported at the start of an interpreter, or by what evaluates: a file of that name beside the scripts takes their place
+#: imported when an interpreter starts, or by what evaluates: a file of that name beside the scripts takes their place
 _IMPORTED = frozenset(
-    "sitecustomize usercustomize numpy torch torchmetrics torchvision lightning pytorch_lightning lightning_fabric "
-    "transformers PIL yaml omegaconf hydra sklearn scipy pandas matplotlib".split()
+    ("sitecustomize", "usercustomize", "numpy", "torch", "torchmetrics", "lightning", "transformers", "PIL")
 )
 _NAMED = re.compile(r"(?:02_train_)?(v\d{3,})(?=\W|_|$)")
 _MOST_NAMED = 4

@@ -190,7 +190,7 @@ def _same_for(request: Mapping[str, Any], environment: Mapping[str, str]) -> tup
     own, _ = _split(environment)
     command = request["command"]
     imports = tuple(statement.strip() for statement in request["imports"])
-    return command[0], request["cwd"], os.path.dirname(command[1]), imports, tuple(sorted(own.items()))  # noqa: PTH120
+    return command[0], os.path.dirname(command[1]), imports, tuple(sorted(own.items()))  # noqa: PTH120
 
 
 def _split(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
@@ -207,6 +207,7 @@ def _job(request: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str
     own, hooks = _split(environment)
     python, script, *arguments = request["command"]
     return {
+        "cwd": request["cwd"],
         "python": python,
         "script": script,
         "arguments": arguments,

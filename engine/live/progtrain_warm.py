@@ -24,9 +24,10 @@ import types
 from importlib.machinery import SourceFileLoader
 
 import progtrain_warm_checks as checks
+import progtrain_warm_folder as place
 
-# no new interpreter has it
-del sys.modules[checks.__name__]
+# no new interpreter has them
+del sys.modules[checks.__name__], sys.modules[place.__name__]
 _PR_SET_PDEATHSIG = 1
 _SECONDS_TO_CHANGE_PARENT = 10.0
 #: environment at the beginning; variables that the script sets between its imports, with their values after these
@@ -70,10 +71,9 @@ def serve(channel):
         gc.freeze()
     stamp = checks.stamp()
     while True:
-        changed = [path for path, state in stamp.items() if checks.state_of(path) != state]
-        unlike = checks.why_unlike(job)
-        if changed:
-            _send(channel, stale=f"changed meanwhile: {changed[0]}")
+        stale, unlike = _why_not(job, stamp)
+        if stale:
+            _send(channel, stale=stale)
         elif unlike:
             _send(channel, failed=unlike)
         elif once:
@@ -86,6 +86,18 @@ def serve(channel):
         job, files = _receive(channel)
 
 
+def _why_not(job, stamp):
+    """Why another process has to be made for that job, and why none can serve it; empty where this one can."""
+    try:
+        os.chdir(job["cwd"])
+    except OSError as error:
+        return "", f"{job['cwd']}: {error.strerror}"
+    changed = [path for path, state in stamp.items() if checks.state_of(path) != state]
+    if changed:
+        return f"changed meanwhile: {changed[0]}", ""
+    return place.why_not(os.getcwd(), job["python"]), checks.why_unlike(job)
+
+
 def _import_first(job):
     """As the script will, in the place where it will, as the main program that it will be."""
     script = os.path.join(os.getcwd(), job["script"])
@@ -94,12 +106,14 @@ def _import_first(job):
     sys.modules["__main__"] = _new_main(script)
     names, touched, path = {"__name__": "__main__"}, set(), list(sys.path)
     sys.meta_path.insert(0, checks.listener)
+    place.begin(sys.path[0])
     for statement in job["imports"]:
         before = dict(os.environ)
         exec(compile(statement, script, "exec"), names)
         if checks.setups([statement]):
             touched.update(name for name in {**before, **os.environ} if before.get(name) != os.environ.get(name))
     sys.meta_path.remove(checks.listener)
+    place.end()
     if sys.path != path:
         checks.moved.append(True)
     _variables.update({name: os.environ.get(name) for name in touched})
@@ -181,6 +195,7 @@ def become(job, files, guard):
     main = sys.modules["__main__"]
     first, main.__file__ = main.__file__, script
     main.__loader__.path = script
+    place.go_to(os.getcwd(), os.path.dirname(os.path.realpath(script)))
     _take_files(log, go, first, script)
     _as_new()
     if job["hooks"]:

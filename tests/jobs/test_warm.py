@@ -391,6 +391,108 @@ def test_an_interpreter_that_dies_over_the_imports_is_replaced(run: Run, package
     assert "ended" in state.started
 
 
+# ---- scripts in different folders
+
+
+@pytest.fixture
+def both(local: Local, folder: Path, package: Path) -> Callable[..., list[tuple[str, str]]]:
+    """What a script says in one folder and then in another: warm from one guard, and in a new interpreter."""
+
+    def both(text: str, imports: list[str] = IMPORTS, path: str = "") -> list[tuple[str, str]]:
+        told = []
+        for name in ("the first", "the second"):
+            (folder / name).mkdir(exist_ok=True)
+            (folder / name / "own.py").write_text(f"NAME = {name!r}")
+            said = []
+            for begins in (imports, []):
+                job = _submit(
+                    local, folder / name, text, imports=begins, environment={"PYTHONPATH": path or str(package.parent)}
+                )
+                state = local.wait(job, lambda: None, poll_seconds=0.02)
+                assert (state.exit_code, state.started) == (0, "warm" if begins else ""), job.log.read_text()
+                said.append(job.log.read_text())
+            told.append((said[0], said[1]))
+        return told
+
+    return both
+
+
+WHERE = """
+import decimal, multiprocessing, logging, warnings, threading
+import inspect, io, os, sys, own, tempfile, traceback, multiprocessing.process
+from pathlib import Path
+print(own.NAME, own.__file__, __file__, __loader__.path, sys.argv, sys.path)
+print(os.getcwd(), Path.cwd(), Path("x").resolve())
+print(sorted(os.environ.items()), multiprocessing.process.ORIGINAL_DIR, tempfile.gettempdir(), sys.modules["own"])
+print(type(os.getcwd), type(os.stat), type(open), os.stat in os.supports_fd, open is io.open)
+print(inspect.getsource(own), [p for p in sys.path_importer_cache if "the first" in p and "second" in __file__])
+warnings.warn("told")
+"""
+
+
+def test_an_interpreter_serves_scripts_in_other_folders_as_a_new_one_would(
+    both: Callable[..., list[tuple[str, str]]],
+) -> None:
+    (first, cold), (second, as_cold) = both(WHERE)
+    assert (first, second) == (cold, as_cold)
+    assert first.startswith("the first ") and second.startswith("the second ")
+    told = both("import decimal; print(id(decimal.Decimal))")
+    assert told[0][0] == told[1][0]
+
+
+@pytest.mark.parametrize(
+    ("package_text", "path"),
+    [
+        ("import os\nX = os.getcwd()", ""),
+        ("import pathlib\nX = len(str(pathlib.Path('x').resolve()))", ""),
+        ("import os\nX = sorted(os.listdir())", ""),
+        ("import os\nX = os.path.exists('packrc')", ""),
+        ("try:\n    X = open('packrc').read()\nexcept OSError:\n    X = None", ""),
+        ("import __main__\nX = __main__.__file__", ""),
+        ("import sys\nX = sys.path[-1]", "{packages}:relative"),
+    ],
+)
+def test_what_the_imports_take_from_their_folder_is_taken_anew(
+    both: Callable[..., list[tuple[str, str]]], folder: Path, package: Path, package_text: str, path: str
+) -> None:
+    package.write_text(package_text)
+    (folder / "the second").mkdir()
+    (folder / "the second" / "packrc").write_text("set")
+    text = "import pack, sys; print(pack.X, sys.path)"
+    (first, cold), (second, as_cold) = both(text, ["import pack"], path.format(packages=package.parent))
+    assert (first, second) == (cold, as_cold) and first != second
+
+
+@pytest.mark.slow
+def test_torch_and_lightning_know_the_folder_of_the_script(
+    both: Callable[..., list[tuple[str, str]]], folder: Path
+) -> None:
+    """Nothing of theirs names the folder in which they were imported, and they are imported once."""
+    pytest.importorskip("lightning")
+    text = """
+    import torch
+    import lightning
+    import gc, os, rich
+    from torch._dynamo import config
+    from torch._inductor import config as other
+    if gc.get_freeze_count() > 1000:
+        open("warm", "w").write(str(id(torch.Tensor)))
+        gc.unfreeze()
+    texts = {k: v for c in (config, other) for k, v in c.get_config_copy().items() if type(v) is str}
+    print(texts, rich._IMPORT_CWD)
+    beside = os.path.dirname(os.getcwd()) + "/"
+    # the process that waits knows its folder and its script
+    known = ("", "the first", "the first/02_train_v001.py")
+    found = {v for o in gc.get_objects() for v in gc.get_referents(o) if type(v) is str and v.startswith(beside)}
+    print(sorted(v for v in found if not v.startswith(os.getcwd()) and v not in [beside + name for name in known]))
+    """
+    (first, cold), (second, as_cold) = both(text, ["import torch", "import lightning"])
+    assert first == cold
+    assert second == as_cold
+    assert "the first" not in second
+    assert (folder / "the first/warm").read_text() == (folder / "the second/warm").read_text()
+
+
 # ---- ends
 
 

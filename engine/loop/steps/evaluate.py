@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from progtrain.engine import metrics, values
@@ -68,18 +69,19 @@ def _needed(text: str, ours: Mapping[str, Path], folder: Path) -> set[str]:
     return found
 
 
-def _imported(text: str) -> set[str]:
+@lru_cache(maxsize=256)
+def _imported(text: str) -> frozenset[str]:
     """Names of modules beside it, or of the package of ours, that a text imports; none where it is no Python."""
     try:
         statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        return frozenset()
     found = set()
     for node in statements:
         package, _, module = (node.module or "").partition(".") if not node.level else ("", "", node.module or "")
         if node.level or package == _MODULES.name:
             found |= {module} if module else {alias.name for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def tell_if_written(context: Context, script: Path) -> None:

@@ -21,6 +21,8 @@ def compare(app: App[Any], version_here: str | None) -> None:
         _open(app, (versions[0], version_here))
     elif version_here:
         compare_with_base(app, version_here)
+    else:
+        host_of(app).say("no version is chosen here: C lists those that can be compared")
 
 
 def compare_with_base(app: App[Any], version: str) -> None:

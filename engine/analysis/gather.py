@@ -157,7 +157,7 @@ class _Gathering:
             overall=overall,
             control=control,
             no_control=why_not,
-            verdict=added_rows.told(of_focus, of_rest, overall),
+            verdict=added_rows.told(*(one.verdict if one else None for one in (of_focus, of_rest, overall))),
             steps=added.steps(self.ws, base.version, self.version),
         )
 

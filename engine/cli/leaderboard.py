@@ -10,7 +10,7 @@ from progtrain.engine import metrics, values
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.cli.common import json_option, workspace
 from progtrain.engine.cli.output import number, print_json, say, table
-from progtrain.engine.status.rows import read_external, told_of_external
+from progtrain.engine.status.rows import called, read_external, told_of_external
 from progtrain.engine.status.snapshot import EXTERNAL, NOT_MEASURED, Snapshot, VersionView
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.trackers.imports_kept import NOT_COMPARED, kept, settings_text, value_of
@@ -133,7 +133,7 @@ def show_evidence(ws: Workspace) -> None:
 def _cells(row: VersionView, decimals: int) -> tuple[str, ...]:
     value = number(row.value, decimals)
     if row.state == EXTERNAL:
-        return row.version, value, "", "", told_of_external(row) if row.metrics else "external model, not evaluated yet"
+        return called(row), value, "", "", told_of_external(row) if row.metrics else "external model, not evaluated yet"
     none = "first" if row.base is None else "no verdict"
     verdict = f"{_SIGNS.get(row.verdict_previous or '', ' ')} {row.verdict_previous or none}"
     return row.version, value, number(row.delta_previous, decimals, signed=True), verdict, row.action

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from progtrain.engine import metrics
+from progtrain.engine.analysis.compare import serving
 from progtrain.engine.analysis.types import MetricRow
 from progtrain.engine.records.against import Against, against, score_of
 from progtrain.engine.records.written import exact, table
@@ -26,7 +27,7 @@ def report_metrics(ws: Workspace, rules: Rules) -> str:
         "higher_is_better",
         "baseline",
         "best",
-        *(f"external:{row.version}" for row in external),
+        *(f"external:{row.version}{_mixed(row)}" for row in external),
         *_RESULT,
     )
     values = {version: _primary(ws, rules, version) for version in ws.versions()}
@@ -38,6 +39,11 @@ def report_metrics(ws: Workspace, rules: Rules) -> str:
     best = best or first
     found = against(ws, rules, best, first if first != best else None)
     return table(header, [_row(row, found, external, first == best) for row in found.rows])
+
+
+def _mixed(row: VersionView) -> str:
+    """Where there is no one model that its numbers are of, the head says so."""
+    return f" (mixed: {serving.told(row.served_by)})" if serving.is_mixed(row.served_by) else ""
 
 
 def _primary(ws: Workspace, rules: Rules, version: str) -> float | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from progtrain.engine import metrics
-from progtrain.engine.analysis.compare import serving
+from progtrain.engine.analysis.compare import added_rows, serving
 from progtrain.engine.analysis.compare.pairs import compare_runs
 from progtrain.engine.analysis.compare.repeats import Reported, noise_between, runs_of
-from progtrain.engine.analysis.types import Comparison
+from progtrain.engine.analysis.types import Comparison, Verdict
 from progtrain.engine.schema import Metric
 from progtrain.engine.side_by_side.sides import Side
 
@@ -28,7 +28,7 @@ class Line(NamedTuple):
     delta: float | None = None
     low: float | None = None
     high: float | None = None
-    verdict: str = ""
+    verdict: Verdict | Literal[""] = ""
     #: samples that the difference is of
     n: int | None = None
     #: why there is no verdict, or what it does not know
@@ -46,7 +46,37 @@ def lines(sides: Sequence[Side], wanted: str | None, primary: str, seed: int, re
     if wanted is not None:
         names = [name for name in names if metrics.same(name, wanted) or name == ANSWERED]
     found = [_line(sides[0], side, named[name], seed, reported) for name in names for side in sides]
+    if names and metrics.same(names[0], primary):
+        parts = {side.name: _parts(sides[0], side, named[names[0]], seed) for side in sides[1:]}
+        of_primary = [_capped(line, parts.get(line.model, [])) for line in found[: len(sides)]]
+        found = [*of_primary, *(line for one in parts.values() for line in one), *found[len(sides) :]]
     return [*found, *(_latency(sides[0], side) for side in sides)]
+
+
+def _parts(first: Side, side: Side, metric: Metric, seed: int) -> list[Line]:
+    """Of a version that was given more training rows: what they are for, and the rest, each by its own samples."""
+    if side.added is None or side.refused or side.confounded:
+        return []
+    runs = tuple(runs_of(_values(one), one.samples, one.repeats) for one in (first, side))
+    focus, meant = side.added
+    name, higher = metric.name, metric.higher_is_better
+    found = added_rows.judge(focus, (runs[0], runs[1]), name, higher, seed, names=(first.name, side.name))
+    return [
+        Line(
+            side.name, f"{name}, {what}", higher, None, one.delta, one.low, one.high, one.verdict, one.n, one.seed_noise
+        )
+        for what, one in zip((f"focus: {meant}", "rest"), found, strict=True)
+        if one is not None
+    ]
+
+
+def _capped(line: Line, parts: Sequence[Line]) -> Line:
+    """A gain that the rest pays for is none, and one of the focus alone is a trade-off: as in the analysis."""
+    focus, rest = (
+        next((one.verdict or None for one in parts if f", {what}" in one.metric), None) for what in ("focus", "rest")
+    )
+    told = added_rows.told(focus, rest, line.verdict or None) if parts else line.verdict
+    return line._replace(verdict=told or "")
 
 
 def _values(side: Side) -> dict[str, float | None]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from progtrain.engine import comparable
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.analysis.compare.serving import Shares
+from progtrain.engine.analysis.measure import added
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
 from progtrain.engine.analysis.types import Repeat
+from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError
 from progtrain.engine.repeats import found
 from progtrain.engine.schema import EvalScore, Protocol, load
@@ -30,6 +32,8 @@ class Side(NamedTuple):
     shares: Shares
     #: of a version: its trainings with other seeds
     repeats: tuple[Repeat, ...] = ()
+    #: of a version that was given more training rows: what they are for, also in words
+    added: tuple[Mapping[str, Any], str] | None = None
     #: why it is not compared with the first: "was ..."; empty where it is
     refused: str = ""
     #: why a difference from the first would be none of models; empty where nothing is in the way
@@ -49,8 +53,10 @@ class Side(NamedTuple):
 
 
 def find(ws: Workspace, names: Sequence[str]) -> list[Side]:
-    """In the order in which they are named. Raises `InputError` for one that is not there, has no score, or is named
-    twice."""
+    """In the order in which they are named; an external model also by its name alone. Raises `InputError` for one that
+    is not there, has no score, or is named twice."""
+    there = ws.versions()
+    names = [name if name in there or not (ws.external / name).is_dir() else f"{EXTERNAL}{name}" for name in names]
     repeated = next((name for at, name in enumerate(names) if name in names[:at]), None)
     if repeated is not None:
         raise InputError(f"{repeated} is named twice", file=ws.root, fix="name each once")
@@ -74,8 +80,16 @@ def _side(ws: Workspace, name: str) -> Side:
         raise InputError(f"{name} has not been evaluated yet", file=folder.eval_score, fix=how)
     samples = read_per_sample(folder.per_sample) if folder.per_sample.is_file() else None
     shares = serving.shares_of(samples) if samples else {}
-    repeats = () if external else found.of(ws, name)
-    return Side(name, folder, load(folder.eval_score, EvalScore), samples, shares, repeats)
+    score = load(folder.eval_score, EvalScore)
+    if external:
+        return Side(name, folder, score, samples, shares)
+    return Side(name, folder, score, samples, shares, found.of(ws, name), _added(ws, name, score.dataset_id))
+
+
+def _added(ws: Workspace, version: str, dataset_id: str) -> tuple[Mapping[str, Any], str] | None:
+    operation = history.authored(ws).get(version, {}).get("operation") or {}
+    told = added.told_of(ws, dataset_id, operation) if operation.get("operation") == "data" else None
+    return told[:2] if told else None
 
 
 def _beside(ws: Workspace, first: Side, side: Side) -> Side:

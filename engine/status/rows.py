@@ -122,7 +122,8 @@ def _version(ws: Workspace, version: str, state: LoopState, status: Status, prim
         state=shown,
         value=metrics.value_of(primary, score.get("metrics", {})),
         **score,
-        **(read(ws.insight(version), _verdicts_in) or {}),
+        # what was said of a score that is gone says nothing any more
+        **((read(ws.insight(version), _verdicts_in) if score else None) or {}),
         **(read(ws.repeats(version) / "repeats.json", partial(_spread_in, primary)) or {}),
         action=str(made.get("action") or ""),
         reason=str(made.get("reason") or ""),
@@ -146,6 +147,11 @@ def read_external(ws: Workspace, primary: str | None = None) -> tuple[VersionVie
         )
         for folder, score in scores
     )
+
+
+def called(row: VersionView) -> str:
+    """How a row is named where versions and models from elsewhere stand together: `progtrain compare` takes it."""
+    return f"{EXTERNAL}/{row.version}" if row.state == EXTERNAL else row.version
 
 
 def told_of_external(row: VersionView) -> str:

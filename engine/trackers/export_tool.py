@@ -136,7 +136,7 @@ def _started(tool: str, python: str) -> Iterator[_Talk]:
             )
         except OSError as error:
             reason = f"the interpreter does not start: {error.strerror}"
-            raise InputError(reason, file=python, fix="name another with --python") from error
+            raise InputError(reason, file=python, fix=f"name another: progtrain export {tool} --python PATH") from error
         try:
             yield _Talk(tool, process, errors)
         finally:

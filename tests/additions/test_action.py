@@ -168,7 +168,7 @@ def test_a_gain_in_the_focus_that_the_rest_pays_for_is_never_better(
     assert whole is not None and parts[0] is not None and parts[1] is not None
     assert (parts[0].n, parts[1].n) == (40, 160)
     assert whole.verdict == overall
-    told = added_rows.told(*parts, whole)
+    told = added_rows.told(parts[0].verdict, parts[1].verdict, whole.verdict)
     assert told == verdict
     rows = AddedRows(addition="a001", count=20, meant="class b", verdict=told)
     capped = added_rows.capped(whole, rows)
@@ -240,6 +240,14 @@ def test_from_the_draft_to_what_it_brought(drafted: Workspace) -> None:
     assert found.focus and found.rest and found.overall and found.control
     assert found.focus.n + found.rest.n == found.overall.n == found.control.n == 120
     assert {job.kind for job in jobs(ws) if job.version == "v002/control"} == {"train", "evaluate"}
+    (overall, *told) = [
+        line for line in as_json(ws, "compare", "v001", "v002", "--json")["metrics"] if "acc" in line["metric"]
+    ][1:]
+    assert [(line["metric"], line["model"]) for line in told] == [
+        ("accuracy, focus: class 1", "v002"), ("accuracy, rest", "v002")
+    ]  # fmt: skip
+    assert [line["delta"] for line in told] == [pytest.approx(one.delta) for one in (found.focus, found.rest)]
+    assert overall["verdict"] == found.verdict
     document = ws.drafts("v002").analysis.read_text()
     assert all(part in document for part in ("### Added training rows", "focus:", "rest:", "overall:", "random"))
     assert {"focus_delta", "rest_delta", "overall_delta", "control_delta"} <= {fact.key for fact in insight.facts}

@@ -15,7 +15,7 @@ from progtrain.engine.additions import checks, folder
 from progtrain.engine.workspace import Workspace
 from tests.additions.conftest import DATASET, sha256_of_all
 
-MAKE = ("additions", "make", "v001", "--hard-by", "out_of_fold", "--augment", "0.1", "--dataset-id", DATASET)
+MAKE = ("additions", "make", "v001", "--hard-by", "out_of_fold", "--augment", "0.1", "--again", "--dataset-id", DATASET)
 KILLS = 20
 
 

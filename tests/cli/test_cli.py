@@ -90,8 +90,14 @@ def test_the_leaderboard_has_external_models(finished: Workspace, tmp_path: Path
             (folder / "eval_score.json").write_text(json.dumps(score), encoding="utf-8")
     lines = [line.split() for line in progtrain(ws, "leaderboard").stdout.splitlines()]
     places = {line[1]: (line[0], " ".join(line[2:])) for line in lines if len(line) > 2 and line[0].isdigit()}
-    assert places["rival"] == ("1", "0.9999 external model")
-    assert places["unseen"][0] == "4" and places["unseen"][1].endswith("external model, not evaluated yet")
+    assert places["external/rival"] == ("1", "0.9999 external model")
+    assert places["external/unseen"][0] == "4" and places["external/unseen"][1].endswith(
+        "external model, not evaluated yet"
+    )
+    # a verdict on a score that is gone is none
+    ws.version("v002").eval_score.unlink()
+    (row,) = [line for line in progtrain(ws, "leaderboard").stdout.splitlines() if " v002 " in line]
+    assert "no verdict" in row
     external = as_json(ws, "leaderboard", "--json")["external"]
     assert [row["name"] for row in external] == ["rival", "unseen"]
 

@@ -130,7 +130,7 @@ def test_the_leaderboard(finished: Workspace, tmp_path: Path) -> None:
     assert {key for key in documented(value["schema"]) if not re.match(r"(repeats|models)\[\]", key)} <= check(value)
     (ws.external / "rival" / "eval_score.json").write_text(json.dumps(score))
     shown = progtrain(ws, "leaderboard").stdout
-    assert [line.split()[:2] for line in shown.splitlines() if "rival" in line] == [["–", "rival"]]
+    assert [line.split()[:2] for line in shown.splitlines() if "rival" in line] == [["–", "external/rival"]]
     assert "external model, mixed, not ranked: router 90 %, fallback 10 %" in shown
 
 

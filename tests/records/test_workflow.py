@@ -185,7 +185,12 @@ def test_the_report_has_each_metric_of_first_best_and_others(copied: Workspace) 
     (copied.external / "rival").mkdir(parents=True)
     score = {"metrics": [{"name": "accuracy", "value": 0.5}], "latency_ms": None}
     (copied.external / "rival" / "eval_score.json").write_text(json.dumps(score))
+    (copied.external / "router" / "_eval").mkdir(parents=True)
+    (copied.external / "router" / "eval_score.json").write_text(json.dumps(score))
+    protocol = {"served_by": {"router": 0.9, "fallback": 0.1}}
+    (copied.external / "router" / "_eval" / "protocol.json").write_text(json.dumps(protocol))
     accuracy = _table(copied)[0]
+    assert accuracy["external:router (mixed: router 90 %, fallback 10 %)"] == "0.5"
     assert (accuracy["metric"], accuracy["higher_is_better"], accuracy["external:rival"]) == ("accuracy", "true", "0.5")
     values: list[Any] = [float(accuracy[name]) for name in ("baseline", "best", "delta_best_baseline", "low", "high")]
     assert abs(values[2] - (values[1] - values[0])) < 1e-12

@@ -92,7 +92,7 @@ def test_each_is_compared_with_the_first_and_all_of_it_is_written(ws: Workspace,
     model("v001", right_in(0.5))
     model("v002", right_in(0.9))
     model("external/rival", right_in(0.5))
-    value = told("v001", "v002", "external/rival")
+    value = told("v001", "v002", "rival")
     assert value["against"] == "v001"
     better, same = line(value, "v002"), line(value, "external/rival")
     assert (better["delta"], better["verdict"], better["n"]) == (pytest.approx(0.4), "better", COUNT)

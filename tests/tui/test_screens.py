@@ -151,7 +151,8 @@ async def test_imported_runs_are_listed_beside_the_leaderboard_and_nothing_of_a_
         line = board.line(0, 79).plain
         assert "b-first-try" in line and "wandb" in line and "0.5000" in line and "learning_rate" in line
         assert "Sort" not in str(app.screen.query_one(KeyLine).render())
-        await pilot.press("j", "space", "p", "enter", "o")
+        await pilot.press("j", "space", "p", "enter", "o", "c")
+        await settle(pilot, lambda: any("no version is chosen here" in n.message for n in app._notifications))
         assert not app.model.marked and app.current_mode == "leaderboard" and app.screen.query("#board")
         await pilot.press("y")
         await settle(pilot, lambda: any("imported runs is copied" in n.message for n in app._notifications))

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.metrics import canonical, higher_is_better
-from progtrain.engine.status.rows import read_external, told_of_external
+from progtrain.engine.status.rows import called, read_external, told_of_external
 from progtrain.engine.status.snapshot import EXTERNAL, NOT_MEASURED, VersionView
 from progtrain.engine.trackers.imports_kept import Kept, kept
 from progtrain.engine.values import places
@@ -145,7 +145,10 @@ class LeaderboardScreen(BaseScreen):
         if row.runs > 1 and row.mean is not None and row.spread is not None:
             mean, spread = (words.metric_value(value, self.signs) for value in (row.mean, row.spread))
             action = f"mean {mean} sd {spread} in {row.runs} runs  {action}"
-        cells: list[Text] = [Text(f"{mark}{best}", end=""), as_text(shorten(name, 24), f"bold {version_colour(name)}")]
+        cells: list[Text] = [
+            Text(f"{mark}{best}", end=""),
+            as_text(shorten(called(row), 24), f"bold {version_colour(name)}"),
+        ]
         cells += [
             as_text(words.metric_value(row.metrics.get(metric), self.signs, many)) for metric, many in decimals.items()
         ]

@@ -86,16 +86,15 @@ def _reported(runs: Runs, metric: str, seed: int) -> list[Mapping[str, float | N
     return [{metric: float(value)} for value in own]
 
 
-def told(focus: Comparison | None, rest: Comparison | None, overall: Comparison | None) -> Verdict | None:
-    """The verdict on the rows: a gain in their focus that the whole does not share, or that the rest pays for, is a
-    trade-off."""
-    whole = overall.verdict if overall else None
-    gained = focus is not None and focus.verdict == "better"
-    if gained and whole != "better":
+def told(focus: Verdict | None, rest: Verdict | None, overall: Verdict | None) -> Verdict | None:
+    """The verdict on the rows, from those on each part: a gain in their focus that the whole does not share, or that
+    the rest pays for, is a trade-off."""
+    gained = focus == "better"
+    if gained and overall != "better":
         return "trade-off"
-    if rest is not None and rest.verdict == "worse" and (gained or whole == "better"):
+    if rest == "worse" and (gained or overall == "better"):
         return "trade-off"
-    return whole
+    return overall
 
 
 def capped(found: Comparison | None, rows: AddedRows | None) -> Comparison | None:

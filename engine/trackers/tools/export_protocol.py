@@ -58,7 +58,8 @@ def serve(tool: str, opened: Callable[[dict[str, Any]], tuple[Held, Write, str]]
         reason = f"{tool} cannot be imported: {error}"
         if lacking == tool:
             reason = tool + " is not installed in this interpreter"
-        fix = f"{sys.executable} -m pip install {tool}; or name another interpreter with --python"
+        other = f"or name another interpreter: progtrain export {tool} --python PATH"
+        fix = f"{sys.executable} -m pip install {tool}; {other}"
         answer(error=reason, fix=fix, file=sys.executable, wrong=True)
     except Refused as error:
         answer(error=error.reason, fix=error.fix, wrong=error.wrong)

@@ -16,6 +16,8 @@ READY_TRACKERS := $(VENV)/trackers/ready
 DEMO ?= demo
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# tests start thousands of processes: what these import is compiled once
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-all lint types bench model pictures docs clean
 
@@ -89,12 +91,20 @@ demo: $(READY)
 	@test -e $(DEMO) || $(BIN)/progtrain init --example digits $(DEMO)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/progtrain-tui $(DEMO); else $(BIN)/progtrain -C $(DEMO) run --yes; fi
 
-# on two cores: a quarter of the tests' time is waiting for others (runners, terminals, clocks), so three go side by side
-test: lint types
-	$(BIN)/pytest -n 3 --dist worksteal -m 'not slow'
+# types are checked while tests run; what is said of them comes after, and either's failure is that of the whole
+define TYPES_AND_TESTS
+@$(BIN)/mypy > $(VENV)/types.log 2>&1 & types=$$!; \
+echo "$(BIN)/pytest $(1)"; $(BIN)/pytest $(1); tests=$$?; \
+wait $$types || tests=1; \
+echo "$(BIN)/mypy"; cat $(VENV)/types.log; exit $$tests
+endef
 
-test-all: lint types $(READY_SCRIPTS) $(READY_TOOLS) $(READY_TRACKERS)
-	$(BIN)/pytest -n 2 --dist worksteal
+# on two cores: a quarter of the tests' time is waiting for others (runners, terminals, clocks), so four go side by side
+test: lint
+	$(call TYPES_AND_TESTS,-n 4 --dist worksteal -m 'not slow')
+
+test-all: lint $(READY_SCRIPTS) $(READY_TOOLS) $(READY_TRACKERS)
+	$(call TYPES_AND_TESTS,-n 2 --dist worksteal)
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check

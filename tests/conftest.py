@@ -19,6 +19,9 @@ from progtrain.engine.workspace import Workspace
 
 PLAIN = Path(__file__).parent / "plain"
 
+#: several tests go side by side, and models are tiny: more threads would wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_collection_finish() -> None:
     """What is imported by now stays: looking through it for garbage again and again is a fifth of the tests' time."""

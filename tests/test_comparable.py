@@ -19,7 +19,6 @@ from tests.cli.commands import progtrain
 
 DRAW = """\
 import torch
-from sklearn.model_selection import train_test_split
 from torch.utils.data import TensorDataset, random_split
 
 whole = TensorDataset(torch.arange(60.0))
@@ -121,6 +120,7 @@ def test_the_newest_version_is_read_once_for_all_before_it(ws: Workspace) -> Non
 @pytest.mark.slow
 def test_scikit_learns_split_is_told_by_the_numbers_of_the_whole(ws: Workspace) -> None:
     code = (
+        "from sklearn.model_selection import train_test_split\n"
         "rest, test, kept, gone = train_test_split(list(range(50)), list('abcde' * 10), random_state=3)\n"
         "assert len(rest) == len(kept) == 37 and len(gone) == 13\n"
         "train, valid = train_test_split(rest, test_size=7, random_state=4)\n"

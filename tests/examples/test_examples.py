@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,9 @@ from progtrain.engine.rules.keys import KEYS
 from progtrain.engine.schema import EvalScore, load
 from progtrain.engine.script.settings import find_setting
 from progtrain.engine.workspace import Workspace
+from tests.templates.conftest import evaluated_in, imported
+
+__all__ = ["evaluated_in", "imported"]
 
 Prepare = Callable[[str], Workspace]
 Train = Callable[[str], Workspace]
@@ -67,8 +72,11 @@ def trained(prepared: Prepare) -> Train:
     return train
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ONE_OFTEN)
-def test_the_pipeline_writes_disjoint_splits_with_stats(prepared: Prepare, name: str) -> None:
+def test_the_pipeline_writes_disjoint_splits_with_stats(
+    prepared: Prepare, name: str, imported: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ws = prepared(name)
     dataset_id = rules.load(ws).dataset_id
     assert dataset_id == f"{name}_v1"
@@ -76,26 +84,28 @@ def test_the_pipeline_writes_disjoint_splits_with_stats(prepared: Prepare, name:
     assert stats["task_type"] in {"classification", "regression"}
     for split in ("train", "valid", "test", "common"):
         assert any(ws.split(dataset_id, split).iterdir())
-    ids = run(
-        ws,
-        "-c",
-        "import importlib.util as u; s = u.spec_from_file_location('t', '02_train_baseline.py');"
-        "t = u.module_from_spec(s); s.loader.exec_module(t);"
-        "print(*[' '.join(i for i, _, _ in t.load_split(n)) for n in ('train', 'valid', 'test')], sep='\\n')",
-    )
-    parts = [set(line.split()) for line in ids.splitlines()]
+    monkeypatch.chdir(ws.root)
+    spec = importlib.util.spec_from_file_location("baseline_under_test", ws.baseline_script)
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    parts = [{sample for sample, _, _ in script.load_split(split)} for split in ("train", "valid", "test")]
     assert [len(part) for part in parts] == [stats["splits"][s]["num_samples"] for s in ("train", "valid", "test")]
     assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ONE_OFTEN)
-def test_the_baseline_trains_alone_and_leaves_room(trained: Train, name: str) -> None:
+def test_the_baseline_trains_alone_and_leaves_room(
+    trained: Train, name: str, imported: None, evaluated_in: Callable[..., Any]
+) -> None:
     ws = trained(name)
     folder = ws.version("baseline")
     assert folder.best_checkpoint.is_file() and folder.last_checkpoint.is_file()
     assert {p.name for p in (folder.logs / "version_0").iterdir()} == {"metrics.csv", "hparams.yaml"}
     ensure_script(ws.eval_script)
-    run(ws, ws.eval_script.name, "--version", "baseline")
+    done = evaluated_in(ws, "--version", "baseline")
+    assert done.code == 0, done.err
     score = load(folder.eval_score, EvalScore)
     metric = score.metric(rules.load(ws).primary_metric)
     assert metric is not None and metric.value is not None

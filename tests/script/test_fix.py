@@ -115,7 +115,8 @@ def test_the_fix_leaves_everything_else_to_the_letter(ws: Workspace, name: str) 
         ]
 
 
-@pytest.mark.parametrize("name", ["digits", *map(slow, ["wine", "diabetes"])])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["digits", "wine", "diabetes"])
 def test_the_examples_need_little_and_their_copies_run(tmp_path: Path, name: str) -> None:
     shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=shutil.ignore_patterns("dataset", "Models", ".progtrain"))
     ws = Workspace(tmp_path / name)

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.script.baseline.audit import audit
 from progtrain.engine.workspace import Workspace
+from tests.templates.conftest import evaluated, evaluated_in, imported, run_here
+
+__all__ = ["evaluated", "evaluated_in", "imported", "run_here"]
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_smallest_example_is_audited_trained_and_evaluated(ws: Workspace) -> None:
+@pytest.mark.filterwarnings("ignore")
+def test_the_smallest_example_is_audited_trained_and_evaluated(
+    ws: Workspace,
+    run_here: Callable[..., None],
+    evaluated: Callable[..., Any],
+) -> None:
     page = (ROOT / "docs" / "training_script.md").read_text(encoding="utf-8")
     match = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert match is not None
@@ -31,8 +40,8 @@ def test_the_smallest_example_is_audited_trained_and_evaluated(ws: Workspace) ->
     assert (found.findings, found.notes) == ((), [])
     ws.script("v001").write_text(match[1].replace('"baseline"', '"v001"'))
     ensure_script(ws.eval_script)
-    for command in (["02_train_v001.py"], ["03_eval.py", "--version", "v001"]):
-        done = subprocess.run([sys.executable, *command], cwd=ws.root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    run_here(ws.script("v001"))
+    done = evaluated("--version", "v001")
+    assert done.code == 0, done.err
     score = json.loads(ws.version("v001").eval_score.read_text())
     assert score["num_samples"] == 32

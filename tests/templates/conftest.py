@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +51,15 @@ Run = Callable[..., Finished]
 
 
 @pytest.fixture
-def evaluated(ws: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the workspace's 03_eval.py here, since a process of its own would import torch each time."""
+def evaluated(ws: Workspace, evaluated_in: Run) -> Run:
+    return partial(evaluated_in, ws)
 
-    def run(*arguments: str) -> Finished:
+
+@pytest.fixture
+def evaluated_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a workspace's 03_eval.py here, since a process of its own would import torch each time."""
+
+    def run(ws: Workspace, *arguments: str) -> Finished:
         monkeypatch.setattr(sys, "path", [str(ws.root), *sys.path[1:]])
         module = _import(ws.eval_script)
         monkeypatch.setattr(sys, "argv", [str(ws.eval_script), *arguments])
@@ -61,6 +68,24 @@ def evaluated(ws: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         code = module.main()
         said = capsys.readouterr()
         return Finished(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def imported() -> None:
+    """Lightning logs to the stderr of its first import: that of one test alone would be closed for all after it."""
+    pytest.importorskip("lightning.pytorch")
+
+
+@pytest.fixture
+def run_here(imported: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs a script as `python SCRIPT` does, but here: a process of its own would import torch each time."""
+
+    def run(path: Path, *arguments: str) -> None:
+        monkeypatch.chdir(path.parent)
+        monkeypatch.setattr(sys, "argv", [path.name, *arguments])
+        runpy.run_path(path.name, run_name="__main__")
 
     return run
 

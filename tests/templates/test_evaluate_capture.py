@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import runpy
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,27 +91,16 @@ def wanted(ws: Workspace, *metrics: str) -> None:
     ws.rules.write_text(json.dumps(rules))
 
 
-@pytest.fixture(scope="session")
-def imported() -> None:
-    """Lightning logs to the stderr of its first import: that of one test alone would be closed for all after it."""
-    pytest.importorskip("lightning.pytorch")
-
-
 @pytest.fixture
-def trained(imported: None, lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, float]]:
-    """Writes v001 with pieces replaced, and trains it here (a process of its own would import torch each time).
-
-    Returns what the training logged last.
-    """
+def trained(run_here: Callable[..., None], lab: Workspace) -> Callable[..., dict[str, float]]:
+    """Writes v001 with pieces replaced, and trains it here. Returns what the training logged last."""
 
     def train(*pieces: tuple[str, str], script: str = SCRIPT, arguments: tuple[str, ...] = ()) -> dict[str, float]:
         for old, new in pieces:
             assert old in script, old
             script = script.replace(old, new)
         lab.script("v001").write_text(script)
-        monkeypatch.chdir(lab.root)
-        monkeypatch.setattr(sys, "argv", [lab.script("v001").name, *arguments])
-        runpy.run_path(lab.script("v001").name, run_name="__main__")
+        run_here(lab.script("v001"), *arguments)
         seen = lab.root / "seen.json"
         found: dict[str, float] = json.loads(seen.read_text()) if seen.exists() else {}
         seen.unlink(missing_ok=True)

@@ -6,7 +6,11 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from progtrain.engine import examples
 from progtrain.engine.loop.steps.evaluate import ensure_script
@@ -15,21 +19,20 @@ from progtrain.engine.workspace import Workspace
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_external_model_of_the_page_is_scored(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")
+def test_the_external_model_of_the_page_is_scored(ws: Workspace, imported: None, evaluated: Callable[..., Any]) -> None:
     page = (ROOT / "docs" / "external_models.md").read_text(encoding="utf-8")
     code, prepares = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("python", "sh"))
     assert code is not None and prepares is not None
-    ws = Workspace(tmp_path)
-    examples.write("digits", tmp_path)
+    examples.write("digits", ws.root)
     ensure_script(ws.eval_script)
     shell = prepares[1].replace("python -", f"'{sys.executable}' -")
     for command in ([sys.executable, ws.pipeline_script.name], ["sh", "-ec", shell]):
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run(command, cwd=ws.root, check=True, capture_output=True)
     folder = ws.external / "nearest_mean"
     (folder / "inference_sample.py").write_text(code[1], encoding="utf-8")
-    command = [sys.executable, ws.eval_script.name, "--external", "nearest_mean"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert all(line in page for line in done.stdout.splitlines()[:3])
+    done = evaluated("--external", "nearest_mean")
+    assert done.code == 0, done.err
+    assert all(line in page for line in done.out.splitlines()[:3])
     score = json.loads((folder / "eval_score.json").read_text())
     assert {m["name"]: round(m["value"], 4) for m in score["metrics"]}["accuracy"] == 0.9128

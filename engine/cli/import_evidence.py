@@ -22,9 +22,9 @@ _SOURCES = ("tensorboard", "mlflow", "wandb", "trackio", "csv")
 def command(ctx: click.Context, source: str, path: Path, name: str | None, as_json: bool) -> None:
     """Read runs of other trackers as evidence: never ranked, judged or built on.
 
-    PATH is what the tool has written: a folder of event files, a database (mlflow.db), a folder wandb/, a CSV file
-    with a column step or epoch. Of a folder each run is imported. Nothing of the tool is needed, and nothing there is
-    changed.
+    PATH is what the tool has written: a folder of event files, a database (mlflow.db) or a folder mlruns/, a folder
+    wandb/, a CSV file with a column step or epoch. Of a folder each run is imported. Nothing of the tool is needed, and
+    nothing there is changed.
     """
     from progtrain.engine.trackers import imports
 

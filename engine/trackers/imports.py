@@ -19,7 +19,14 @@ from progtrain.engine.clock import Clock, now
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import write_bytes, write_json
 from progtrain.engine.text import clean_line
-from progtrain.engine.trackers import event_files, imports_csv, imports_kept, imports_sqlite, imports_wandb
+from progtrain.engine.trackers import (
+    event_files,
+    imports_csv,
+    imports_kept,
+    imports_mlruns,
+    imports_sqlite,
+    imports_wandb,
+)
 from progtrain.engine.trackers.imports_kept import NAME, RESERVED
 from progtrain.engine.trackers.imports_run import LONGEST_NAME, MOST_POINTS_IN_ALL, Imported, Series, opened
 from progtrain.engine.workspace import Workspace
@@ -27,7 +34,7 @@ from progtrain.engine.workspace import Workspace
 #: what `progtrain import` takes -> what reads its runs
 SOURCES: Mapping[str, Callable[[Path], Iterator[Imported]]] = {
     "tensorboard": event_files.runs,
-    "mlflow": imports_sqlite.mlflow,
+    "mlflow": imports_mlruns.runs,
     "wandb": imports_wandb.runs,
     "trackio": imports_sqlite.trackio,
     "csv": imports_csv.runs,

@@ -68,9 +68,9 @@ def _mlflow(file: Path, ask: _Ask) -> Iterator[Imported]:
     for key, name, status, started, ended in list(rows):
         names = [value for (value,) in ask("SELECT value FROM tags WHERE key = 'mlflow.runName' AND run_uuid = ?", key)]
         run = Imported(str(name or (names or [None])[0] or key), "mlflow", [file], state=str(status or "").casefold())
-        run.started, run.ended = _seconds(started), _seconds(ended)
+        run.started, run.ended = seconds(started), seconds(ended)
         for param, value in ask("SELECT key, value FROM params WHERE run_uuid = ? ORDER BY key", key):
-            run.param(str(param), _plain(str(value)))
+            run.param(str(param), plain(str(value)))
         points = ask(
             "SELECT key, step, timestamp, value, is_nan FROM metrics WHERE run_uuid = ? ORDER BY key, step, timestamp",
             key,
@@ -79,7 +79,7 @@ def _mlflow(file: Path, ask: _Ask) -> Iterator[Imported]:
             number = a_number(value)
             if number is not None and a_number(step) is not None:
                 told = math.nan if nan else math.copysign(math.inf, number) if abs(number) >= _INFINITE else number
-                run.point(str(metric), float(step), _seconds(at), told)
+                run.point(str(metric), float(step), seconds(at), told)
         yield run
 
 
@@ -181,7 +181,8 @@ def _text(value: object) -> str | bytes:
     return value if isinstance(value, str | bytes) else ""
 
 
-def _seconds(milliseconds: object) -> float | None:
+def seconds(milliseconds: object) -> float | None:
+    """Since 1970."""
     found = a_number(milliseconds)
     return None if found is None else found / 1000
 
@@ -193,7 +194,7 @@ def _iso(told: object) -> float | None:
         return None
 
 
-def _plain(value: str) -> object:
+def plain(value: str) -> object:
     """MLflow keeps every setting as text."""
     if value in ("True", "False", "None"):
         return {"True": True, "False": False, "None": None}[value]

@@ -141,6 +141,30 @@ def test_mlflow_databases(ws: Workspace, tmp_path: Path) -> None:
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir() if "mlflow" in p.name] == ["mlflow.db"]
 
 
+def test_mlflows_store_of_files(ws: Workspace, tmp_path: Path) -> None:
+    store = tmp_path / "mlruns"
+    files = {
+        "meta.yaml": "experiment_id: '0'\nlifecycle_stage: active\nname: Default\n",
+        "ab12/meta.yaml": "run_id: ab12\nrun_name: calm\nstatus: 3\nstart_time: 1795744093250\n"
+        "end_time: 1795744099250\nlifecycle_stage: active\ntags: []\n",
+        "ab12/params/learning_rate": "0.003",
+        "ab12/metrics/eval/accuracy": "1795744093250 0.5 0\n1795744094250 0.75 10\n",
+        "ab12/metrics/bad": "1795744093250 nan 0\nwhat\n",
+        "cd34/meta.yaml": "run_id: cd34\nrun_name: gone\nstatus: 3\nlifecycle_stage: deleted\n",
+        "cd34/metrics/loss": "1795744093250 1.0 0\n",
+    }
+    for file, text in files.items():
+        (store / "0" / file).parent.mkdir(parents=True, exist_ok=True)
+        (store / "0" / file).write_text(text)
+    name = one(ws, "mlflow", store)
+    run = told(ws, name)
+    assert (name, run["state"], run["params"]) == ("calm", "finished", {"learning_rate": 0.003})
+    assert run["final"] == {"eval/accuracy": 0.75, "bad": None}
+    assert curve(ws, name, "eval/accuracy") == [(0, 1795744093.25, 0.5), (10, 1795744094.25, 0.75)]
+    assert run["ended_at"].endswith(".250+00:00")
+    assert run["notes"] == ["lines of metrics/bad that are no measurement are left out"]
+
+
 @pytest.mark.parametrize("by_id", [True, False], ids=["runs by id", "runs by name"])
 def test_trackio_databases(ws: Workspace, tmp_path: Path, by_id: bool) -> None:
     rows = [(step, {"loss": 1 / (step + 1), "odd": "NaN", "text": "x"}) for step in range(5)]

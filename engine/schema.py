@@ -227,12 +227,18 @@ class JobState(_File):
 
     #: "starting" is how guards of an earlier version said "pending"
     status: Literal["pending", "starting", "running", "ended", "unreachable"]
+    #: for people: it may change while the job runs
     host: str
-    #: the guard's own process
+    #: the guard's own process, by which start of its machine, its number and when it began, in seconds after that start
+    boot: str = ""
     pid: int
-    #: seconds after the machine's start
     create_time: float
+    #: of the guard: all that it has started has it in its environment
+    id: str = ""
+    #: which folder it was begun in: device, inode and path
+    place: str = ""
     script_pid: int | None = None
+    script_began: float | None = None
     #: where the request has imports: "warm", or why the script was not started from a process that had run them
     started: str = ""
     started_at: datetime

@@ -105,6 +105,10 @@ class JobFolder(Folder):
     cancel = inside("path", "cancel")
     #: touched every ten seconds by the guard: other machines go by its age
     beat = inside("path", "beat")
+    #: by which guard: it writes that first
+    claimed = inside("path", "claimed")
+    #: its result has been taken, and never is again
+    taken = inside("path", "taken")
     #: names the attempt that takes this one's place: the guard ends itself
     fence = inside("path", "fence")
     #: on a cluster: what was about to be submitted, and what came of it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from progtrain.engine import hooks
 from progtrain.engine.clock import Clock
 from progtrain.engine.control import decisions, place
 from progtrain.engine.control.journal import Journal
-from progtrain.engine.errors import DecisionNeeded
+from progtrain.engine.errors import DecisionNeeded, StorageError
 from progtrain.engine.files import storage_errors, try_read_json, write_text
+from progtrain.engine.jobs import alive, leftovers
 from progtrain.engine.jobs.base import LOST, Executor
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules.rules import Rules
@@ -26,6 +28,8 @@ from progtrain.engine.workspace import JobFolder, Workspace
 
 #: Seconds that a script gets to end by itself when a stop is asked for.
 _STOP_GRACE_SECONDS = 20.0
+#: How often a script other than a training is started again whose guard was killed.
+_MOST_LOST = 3
 #: Between two looks at the files of a job on a cluster, which lie on a network folder.
 _CLUSTER_SECONDS = 1.0
 
@@ -112,24 +116,32 @@ class Context:
 
         `begins_as`: the script whose first imports it runs too. `going_on`: a checkpoint that it is to go on from.
         `writes`: the folder that it writes to, in a sandbox to no other; None: it runs in none.
-        Attaches to the job of that name when it is still alive, and takes its result when it has ended since. Raises
-        `Stopped` when the user asked for it, once nothing runs any more.
+        Attaches to the job of that name when it is still alive, and takes its result when it has ended since, but never
+        that of a folder which this one was copied from. Where its guard is killed it is started again, but for a
+        training, of which that is a failed attempt. Raises `Stopped` when the user asked for it, once nothing runs any
+        more.
         """
         folder = self.ws.job(name)
-        state = self.executor.look(folder)
-        if state is None or (state.ended_by == LOST and not self.rules.on_cluster):
-            if state is not None:
-                _set_aside(folder, "lost")
-            self._submit(folder, arguments, live_version, begins_as, going_on, writes)
-        else:
-            self.journal.write("note", text=f"attached to {name}, which was started before")
-        ended = self._wait(folder, live_version)
-        if ended.started:
-            self._tell_start(ended.started)
-        if self.stop_requested():
-            # cut short: what it left counts neither as done nor as failed, and is there to be read alone
-            _set_aside(folder, "stopped")
-            raise Stopped
+        for number in count(1):
+            state = self.executor.look(folder)
+            its = alive.is_its(alive.told_in(folder.path), folder.path)
+            lost = state is not None and state.ended_by == LOST and not self.rules.on_cluster
+            if state is None or lost or not its:
+                if lost and its:
+                    set_aside(folder, "lost")
+                self._submit(folder, arguments, live_version, begins_as, going_on, writes)
+            else:
+                self.journal.write("note", text=f"attached to {name}, which was started before")
+            ended = self._wait(folder, live_version)
+            if ended.started:
+                self._tell_start(ended.started)
+            if self.stop_requested():
+                # cut short: what it left counts neither as done nor as failed, and is there to be read alone
+                set_aside(folder, "stopped")
+                raise Stopped
+            if ended.ended_by != LOST or self.rules.on_cluster or live_version or number == _MOST_LOST:
+                break
+            self.journal.write("note", text=f"{name} ended without a word: its guard was killed; it is started again")
         return ended
 
     def _submit(
@@ -232,12 +244,19 @@ class Context:
     def _stopper(self, folder: JobFolder, live_version: str | None) -> Callable[[], None]:
         """A check for each poll: on a stop request the script is asked to end, then ended."""
         asked_at: float | None = None
+        here = _identity(self.ws.own, None)
 
         def check() -> None:
             nonlocal asked_at
+            if here is not None and _identity(self.ws.own, here) != here:
+                raise StorageError(
+                    "the workspace was moved or removed while it was at work",
+                    file=self.ws.root,
+                    fix="progtrain run where it lies now: a training that runs goes on and is taken",
+                )
             if not self.stop_requested():
                 return
-            now = self.clock().timestamp()
+            now = time.monotonic()
             if asked_at is None:
                 asked_at = now
                 state = self.executor.look(folder) if live_version else None
@@ -252,8 +271,25 @@ class Context:
         return check
 
 
-def _set_aside(folder: JobFolder, why: str) -> None:
+def _identity(folder: Path, known: int | None) -> int | None:
+    """By which the folder is told from another one of that name; as it was known where it does not answer now."""
+    try:
+        return folder.stat().st_ino
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return known
+
+
+def forget(folder: JobFolder) -> None:
+    """A job whose result nobody takes any more: what is left of it at work is ended."""
+    leftovers.end(folder.path)
+    shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def set_aside(folder: JobFolder, why: str) -> None:
     """What is left of a job that was stopped, or lost, beside the one that takes its place: `v001-train-1.lost-1`."""
+    leftovers.end(folder.path)
     names = (folder.path.with_name(f"{folder.path.name}.{why}-{number}") for number in count(1))
     with storage_errors(folder.path):
         folder.path.rename(next(path for path in names if not path.exists()))

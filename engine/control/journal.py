@@ -16,7 +16,7 @@ Kind = Literal[
     "loop_stopped",  # by
     "loop_failed",  # reason, fix, file, place, exit_code, version, step
     "loop_finished",  # report, versions
-    "runner_started",  # pid, host, create_time, autopilot, repeats
+    "runner_started",  # pid, host, boot, create_time, autopilot, repeats
     "runner_ended",
     "step_started",  # version, step, reasons
     "step_done",  # version, step, seconds, text, command
@@ -32,6 +32,7 @@ Kind = Literal[
     "mcp_call",  # tool, client, question, answer, candidate, hint, version: an agent answered
     "version_authored",  # version, base, action
     "warning",  # text
+    "report_ready",  # version, report
     "note",  # text
 ]
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from progtrain.engine.control import temporary
 from progtrain.engine.errors import Busy
 from progtrain.engine.files import storage_errors
 from progtrain.engine.workspace import Workspace
@@ -22,7 +23,12 @@ def hold(ws: Workspace) -> Iterator[None]:
     """Raises `Busy` when another runner has this workspace, `StorageError` when it cannot be written."""
     reason, fix = "another runner is at work in this workspace", "progtrain status shows it, progtrain stop ends it"
     with hold_file(ws.lock, Busy(reason, file=ws.lock, fix=fix)):
-        yield
+        temporary.sweep(ws)
+        try:
+            yield
+        finally:
+            # what was too young before
+            temporary.sweep(ws)
 
 
 @contextmanager

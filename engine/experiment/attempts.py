@@ -16,6 +16,7 @@ from progtrain.engine.experiment.rows import row
 from progtrain.engine.experiment.state import Part, RunState
 from progtrain.engine.experiment.workers.base import Ended, EvaluationWorker, Piece, TrainingWorker
 from progtrain.engine.files import sha256, try_read_json, write_json, write_text
+from progtrain.engine.jobs import leftovers
 from progtrain.engine.jobs.base import Executor, Seen
 from progtrain.engine.schema import JobState
 from progtrain.engine.script.repair.failure import Failure
@@ -41,7 +42,9 @@ def start(piece: Piece, part: Part, executor: Executor, log: Logbook, states: Se
     write_json(piece.folder.changes(part.what, number), {**changes, "of": part.identity})
     if not begun and part.attempt and (part.failure or {}).get("cause") == retry.LOST:
         # whoever watches over the one before, wherever that is: it ends itself
-        write_text(piece.folder.attempt(part.what, part.attempt).fence, attempt.path.name)
+        before = piece.folder.attempt(part.what, part.attempt)
+        leftovers.end(before.path)
+        write_text(before.fence, attempt.path.name)
     piece = Piece(piece.experiment, piece.run, piece.cell, changes.get("settings", {}))
     try:
         _submit(piece, attempt, executor, changes, _devices(piece, states))

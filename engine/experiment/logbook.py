@@ -17,7 +17,7 @@ from progtrain.engine.text import clean_line
 Kind = Literal[
     "stage_started",  # stage
     "stage_done",  # stage, text
-    "runner_started",  # pid, host, executor
+    "runner_started",  # pid, boot, create_time, host, executor
     "runner_ended",  # exit_code, text
     "runner_failed",  # reason, fix, file, place, exit_code
     "scaffolded",  # run, what

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from progtrain.engine.clock import Clock, now
-from progtrain.engine.control import lock
+from progtrain.engine.control import lock, temporary
 from progtrain.engine.errors import Busy, InputError, ProgtrainError, StorageError
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import notify, summary
@@ -27,6 +27,7 @@ from progtrain.engine.experiment.carry import Carrier
 from progtrain.engine.experiment.logbook import Logbook
 from progtrain.engine.experiment.opening import busy, executor_of, opened
 from progtrain.engine.experiment.state import counts
+from progtrain.engine.jobs import alive
 from progtrain.engine.jobs.detached import outliving
 from progtrain.engine.workspace import Workspace
 
@@ -69,6 +70,7 @@ def run(
     """The whole life of a runner. Returns its exit code; errors are told in the journal too."""
     folder = folders.existing(ws, name)
     with lock.hold_file(folder.lock, busy(folder)):
+        temporary.sweep_folder(folder.path)
         log = Logbook(folder, "run", clock, listener)
         code = INTERNAL
         try:
@@ -91,7 +93,7 @@ def _carry_out(ws: Workspace, name: str, options: Options, log: Logbook, clock: 
     experiment = opened(ws, name, clock)
     kind = experiment.plan.resources.executor
     log.write(
-        "runner_started", f"runner {os.getpid()}, {kind}", pid=os.getpid(), host=socket.gethostname(), executor=kind
+        "runner_started", f"runner {os.getpid()}, {kind}", **alive.myself(), host=socket.gethostname(), executor=kind
     )
     with closing(executor_of(experiment)) as executor:
         carrier = Carrier(experiment, executor, log, options.runs, options.tool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
@@ -16,12 +16,9 @@ from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.state import RunState
 from progtrain.engine.files import LineReader, try_read_json
-from progtrain.engine.jobs.base import Seen, as_guard_says
+from progtrain.engine.jobs.base import Seen, as_guard_says, state_in
 from progtrain.engine.text import lasting
 from progtrain.engine.workspace import JobFolder
-
-if TYPE_CHECKING:
-    from progtrain.engine.schema import JobState
 
 _KNOWN = frozenset(field.name for field in fields(Seen)) - {"state"}
 
@@ -85,8 +82,7 @@ def _told(folder: ExperimentFolder, opened: Sequence[JobFolder], running: bool, 
         seen = kept.get("jobs", {}).get(job.path.relative_to(folder.path).as_posix()) or {"phase": "none"}
         # another version of progtrain may have written more
         seen = {key: value for key, value in seen.items() if key in _KNOWN}
-        data = try_read_json(job.state)
-        guard = _guard(data) if data is not None else None
+        guard = state_in(job)
         if guard is not None and guard.status == "ended":
             found[job] = as_guard_says(guard)
             continue
@@ -96,12 +92,6 @@ def _told(folder: ExperimentFolder, opened: Sequence[JobFolder], running: bool, 
             seen |= {"stale": None, "reason": f"{before}seen {lasting(age)} ago: no runner is there to look"}
         found[job] = Seen(**seen)
     return found
-
-
-def _guard(data: Any) -> JobState:
-    from progtrain.engine.schema import JobState  # nobody need wait for it where nothing is at work
-
-    return JobState.model_validate(data)
 
 
 def _age(at: Any, clock: Clock) -> float | None:

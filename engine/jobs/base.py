@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from progtrain.engine.errors import StorageError
+from progtrain.engine.files import try_read_json
 from progtrain.engine.workspace import JobFolder
 
 if TYPE_CHECKING:
@@ -81,12 +82,23 @@ def as_guard_says(state: JobState) -> Seen:
     return Seen(phase, reason, cause, state, state.job, state.node)
 
 
-def beat_age(folder: JobFolder) -> float | None:
-    """Seconds since the guard's last sign of life, by this machine's clock; None when there was none."""
-    try:
-        return max(0.0, time.time() - folder.beat.stat().st_mtime)
-    except OSError:
+def state_in(folder: JobFolder) -> JobState | None:
+    """What the guard wrote last; None where there is nothing, or nothing that a guard writes."""
+    data = try_read_json(folder.state)
+    if data is None:
         return None
+    from progtrain.engine.schema import JobState
+
+    try:
+        return JobState.model_validate(data)
+    except ValueError:
+        return None
+
+
+def object_in(path: Path) -> dict[str, Any]:
+    """One of the small files about a job; empty where it is missing or damaged."""
+    data = try_read_json(path)
+    return data if isinstance(data, dict) else {}
 
 
 class Executor(ABC):
@@ -140,6 +152,9 @@ class Executor(ABC):
     def close(self) -> None:  # noqa: B027 - most keep nothing
         """What it keeps for further jobs is let go; a job that runs goes on."""
 
+    def end_left(self, state: JobState) -> None:  # noqa: B027 - a cluster does so by itself
+        """Ends what is left of a job whose folder is gone, guard and script, and returns when it has ended."""
+
     def log(self, folder: JobFolder) -> Path:
         """Where the output of script and interpreter lies, growing while it runs."""
         return folder.log
@@ -147,13 +162,18 @@ class Executor(ABC):
     def wait(self, folder: JobFolder, tick: Callable[[], None], poll_seconds: float = 0.1) -> JobState:
         """Until the job has ended; `tick` is called between looks.
 
-        Raises `StorageError` when it does not even begin to tell of itself.
+        A job that was there and is not any more, because somebody has removed its folder, has ended by `LOST`. Raises
+        `StorageError` when it does not even begin to tell of itself.
         """
-        begun = time.monotonic()
+        begun, last = time.monotonic(), None
         while True:
             state = self.look(folder)
             if state is not None and state.status == "ended":
                 return state
+            if state is None and last is not None:
+                self.end_left(last)
+                return last.model_copy(update={"status": "ended", "ended_by": LOST})
+            last = state
             if state is None and time.monotonic() - begun > _START_SECONDS:
                 raise StorageError(
                     "the guard of the script did not start",

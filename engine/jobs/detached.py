@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from progtrain.engine.errors import ProgtrainError
 
 _PR_SET_PDEATHSIG = 1
@@ -27,15 +25,6 @@ def children() -> list[subprocess.Popen[bytes]]:
     """Those that have not ended yet."""
     _children[:] = [child for child in _children if child.poll() is None]
     return list(_children)
-
-
-def began(process: psutil.Process) -> float:
-    """Seconds from the machine's start to the process's: they stay the same when somebody sets the clock.
-
-    Raises `psutil.NoSuchProcess`.
-    """
-    boot = psutil.boot_time()
-    return process.create_time() - boot
 
 
 def die_with_parent() -> None:

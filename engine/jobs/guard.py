@@ -5,7 +5,8 @@ in a folder of its own. With `--keep` it takes one job after the other, a folder
 warm interpreter for them (`warm.py`) until whoever sends them is gone. Its exit code is the script's.
 
 It outlives the runner and the terminal, never leaves a process of the script's tree behind, and writes what became of
-it to `state.json`. Only the standard library and psutil, so that it starts at once.
+it to `state.json`. Where it is killed itself, its keeper ends what it has started: the process that was begun as the
+guard, and did nothing but make the real one. Only the standard library and psutil, so that it starts at once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -31,8 +33,8 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from progtrain.engine.jobs import sandbox
-from progtrain.engine.jobs.detached import began, die_with_parent
+from progtrain.engine.jobs import alive, sandbox
+from progtrain.engine.jobs.detached import die_with_parent
 from progtrain.engine.jobs.listen import GO_ON_LATER, Asked, cluster, listening, named, replaced
 from progtrain.engine.jobs.warm import Warm
 
@@ -43,7 +45,11 @@ LOST_SECONDS = 180.0
 #: exit code of a guard whose job another one does
 NOT_MINE = 75
 _POLL_SECONDS = 0.1
+#: seconds between two looks whether the job's folder is still its own
+_OWN_SECONDS = 0.5
 _PR_SET_CHILD_SUBREAPER = 36
+#: found in the environment of all that this guard starts
+_ID = uuid.uuid4().hex
 
 
 def run(folders: list[Path], request: dict[str, Any], warm: Warm | None = None) -> int:
@@ -58,14 +64,14 @@ def run(folders: list[Path], request: dict[str, Any], warm: Warm | None = None) 
     state: dict[str, Any] = {
         "status": "pending",
         "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "create_time": began(psutil.Process()),
+        **_who(folders[0]),
         "started_at": _now(),
         **cluster(),
     }
     _write(folders[0], state)
     leftovers: dict[int, int] = {}
-    with (folders[0] / "output.log").open("ab", buffering=0) as log, listening(folders, request) as (asked, explained):
+    with (folders[0] / "output.log").open("ab", buffering=0) as log, listening(folders, request) as (told, explained):
+        asked = _or_taken_away(told, folders[0])
         process, exit_code, ended_by = None, -int(signal.SIGTERM), asked() or None
         try:
             # it may have been asked to end before it began
@@ -75,6 +81,7 @@ def run(folders: list[Path], request: dict[str, Any], warm: Warm | None = None) 
             exit_code, ended_by = 127, "could not start"
         if process is not None:
             state |= {"status": "running", "script_pid": process.pid, "started": started}
+            state["script_began"] = alive.began(process.pid)
             _write(folders[0], state)
             limit = request.get("timeout_seconds")
             spared = warm.pid if warm else None
@@ -86,8 +93,25 @@ def run(folders: list[Path], request: dict[str, Any], warm: Warm | None = None) 
     end = {"ended_at": _now(), "exit_code": exit_code, "ended_by": ended_by, "leftovers": len(leftovers)}
     # with a process that is kept, children of other jobs are among those that have ended
     memory = _most_memory() if warm is None and process is not None else None
+    if not _is_mine(folders[0]):
+        return NOT_MINE
     _write(folders[0], state | {"status": "ended", "memory": memory} | end)
     return exit_code
+
+
+def _or_taken_away(told: Asked, folder: Path) -> Asked:
+    """Says too when the folder was removed, or belongs to a job that was submitted anew: nobody takes its result."""
+    due = 0.0
+
+    def asked() -> str:
+        nonlocal due
+        said = told()
+        if said or time.monotonic() < due:
+            return said
+        due = time.monotonic() + _OWN_SECONDS
+        return "" if _is_mine(folder) else "replaced"
+
+    return asked
 
 
 def _start(request: dict[str, Any], log: BinaryIO, warm: Warm | None, asked: Asked) -> tuple[psutil.Process, str]:
@@ -97,7 +121,7 @@ def _start(request: dict[str, Any], log: BinaryIO, warm: Warm | None, asked: Ask
 
 
 def _start_cold(request: dict[str, Any], log: BinaryIO) -> psutil.Process:
-    environment = {**os.environ, **request.get("environment", {})}
+    environment = {**os.environ, **request.get("environment", {}), alive.MARK: _ID}
     command, enter = request["command"], None
     if request.get("writable") is not None:
         command, enter = sandbox.around(command, request["writable"])
@@ -193,29 +217,36 @@ def _claim(folder: Path) -> bool:
     """
     try:
         with (folder / "claimed").open("x", encoding="utf-8") as file:
-            file.write(_token())
+            file.write(json.dumps(_who(folder)))
     except (FileExistsError, FileNotFoundError):
         return False
     return True
 
 
-def _token() -> str:
-    return f"{socket.gethostname()} {os.getpid()}"
+def _who(folder: Path) -> dict[str, Any]:
+    return {**alive.myself(), "id": _ID, "place": alive.place_of(folder)}
 
 
 def _is_mine(folder: Path) -> bool:
     """Whether the folder is still the one that was claimed: the job may have been submitted anew meanwhile."""
     try:
-        return (folder / "claimed").read_text(encoding="utf-8") == _token()
-    except OSError:
+        return _ID.encode() in (folder / "claimed").read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        # a network folder that does not answer for a moment
+        return True
 
 
 def take(folder: Path, warm: Warm | None = None, earlier: list[Path] | None = None) -> int:
     """The exit code for a process that is this job, 128 and more for a signal."""
     # read before the claim: the folder may be in the middle of being made anew
     request = json.loads((folder / "job.json").read_bytes())
-    folders = [folder, *(earlier or [])]
+    os.environ[alive.MARK] = _ID
+    # by its name in the folder above, wherever that is moved to meanwhile
+    os.chdir(folder)
+    folder, *earlier = (Path("..") / path.name for path in (folder, *(earlier or [])))
+    folders = [folder, *earlier]
     if replaced(folders) or not _claim(folder):
         sys.stderr.write("another one does this job\n")
         return NOT_MINE
@@ -241,7 +272,8 @@ def _batch(folder: Path) -> int:
     shutil.copy(folder / "job.json", attempt / "job.json")
     for path in earlier:
         (path / "fence").write_text(attempt.name, encoding="utf-8")
-    while any(map(_may_be_at_work, earlier)):
+    age = alive.ages()
+    while any(_may_be_at_work(path, age) for path in earlier):
         time.sleep(1.0)
     return take(attempt, earlier=earlier)
 
@@ -254,28 +286,53 @@ def _state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def _may_be_at_work(folder: Path) -> bool:
+def _may_be_at_work(folder: Path, age: Callable[[Path], float | None]) -> bool:
     """A node that the cluster has lost sight of may well go on, and two must not write to the same checkpoints."""
-    try:
-        return (
-            _state(folder).get("status") != "ended" and time.time() - (folder / "beat").stat().st_mtime < LOST_SECONDS
-        )
-    except OSError:
-        return False
+    beat = age(folder / "beat")
+    return _state(folder).get("status") != "ended" and beat is not None and beat < LOST_SECONDS
+
+
+def _kept(work: Callable[[], int]) -> int:
+    """The exit code of `work`, done by a child of this process: when that is killed, all that it started comes to this
+    one, double forks and sessions of their own included, and is ended. Linux only; there is no such thing elsewhere.
+    """
+    if sys.platform != "linux":
+        return work()
+    _adopt_orphans()
+    child = os.fork()
+    if child == 0:
+        return work()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, lambda number, _: os.kill(child, number))
+    # whoever sends jobs must see it when the one who reads them is gone
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    exit_code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    while left := _descendants(None):
+        for process in left:
+            _signal(process, "kill")
+        psutil.wait_procs(left, timeout=_POLL_SECONDS)
+    return exit_code if exit_code >= 0 else 128 - exit_code
+
+
+def _keep() -> int:
+    with Warm() as warm:
+        for line in sys.stdin:
+            take(Path(json.loads(line)), warm)
+    return 0
 
 
 def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if sys.argv[1] == "--keep":
-        with Warm() as warm:
-            for line in sys.stdin:
-                take(Path(json.loads(line)), warm)
+        sys.exit(_kept(_keep))
     elif "--batch" in sys.argv:
         # until it listens: it must not end the guard
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         sys.exit(_batch(Path(sys.argv[1])))
     else:
-        sys.exit(take(Path(sys.argv[1])))
+        # a cluster ends all of a job by itself, and sends its signals to the process that it has started
+        sys.exit(_kept(lambda: take(Path(sys.argv[1]))))
 
 
 if __name__ == "__main__":

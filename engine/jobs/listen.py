@@ -1,6 +1,6 @@
 """What a guard is told while its script runs, by signals and files, and the beat by which others know that it lives.
 
-Only the standard library, as for the guard.
+Only the standard library and psutil, as for the guard.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from progtrain.engine.jobs.alive import myself
 
 #: seconds between two signs of life
 BEAT_SECONDS = 10.0
@@ -101,7 +103,7 @@ def _beating(folders: list[Path]) -> Asked:
         return said
 
     with contextlib.suppress(OSError):
-        own.write_text(json.dumps({"pid": os.getpid(), "host": os.uname().nodename, **cluster()}), encoding="utf-8")
+        own.write_text(json.dumps({**myself(), "host": os.uname().nodename, **cluster()}), encoding="utf-8")
     return beats
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import uuid
 from contextlib import suppress
+from typing import Any
 
-import psutil
-
-from progtrain.engine.files import storage_errors, try_read_json, write_json
-from progtrain.engine.jobs.base import LOST, Executor, beat_age
-from progtrain.engine.jobs.detached import began, spawn
+from progtrain.engine import clock
+from progtrain.engine.files import storage_errors, write_json
+from progtrain.engine.jobs import alive, leftovers
+from progtrain.engine.jobs.base import LOST, Executor, state_in
+from progtrain.engine.jobs.detached import spawn
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.workspace import JobFolder
 
@@ -25,14 +25,18 @@ _GUARD = "progtrain.engine.jobs.guard"
 class Local(Executor):
     def __init__(self) -> None:
         self._keeper: subprocess.Popen[bytes] | None = None
+        #: who was started from here for a job
+        self._started: dict[JobFolder, subprocess.Popen[bytes]] = {}
+        self._age = alive.ages()
 
     def submit(self, folder: JobFolder, request: JobRequest) -> None:
         with storage_errors(folder.path):
             if folder.path.exists():
+                leftovers.end(folder.path)
                 _clear(folder)
             write_json(folder.job, request.model_dump())
             if not request.imports or not self._hand_over(folder):
-                spawn(_GUARD, [str(folder.path)], folder.guard_log)
+                self._started[folder] = spawn(_GUARD, [str(folder.path)], folder.guard_log)
 
     def _hand_over(self, folder: JobFolder) -> bool:
         """Whether the guard that keeps an interpreter has taken it."""
@@ -45,6 +49,7 @@ class Local(Executor):
             self._keeper.stdin.flush()
         except OSError:
             return False
+        self._started[folder] = self._keeper
         return True
 
     def close(self) -> None:
@@ -57,15 +62,41 @@ class Local(Executor):
         self.close()
 
     def look(self, folder: JobFolder) -> JobState | None:
-        state = _read(folder)
-        if state is None or state.status == "ended" or guard_alive(state):
-            return state
-        if state.host != socket.gethostname() and _beats(folder):
-            # seen over a network folder from another machine
+        # before its files: whoever has ended by now has written all that he ever will
+        started = self._started.get(folder)
+        gone = started is not None and started.poll() is not None
+        state = state_in(folder)
+        if state is None:
+            return self._untold(folder, gone)
+        if state.status == "ended" or self._may_be_at_work(folder, state.model_dump()):
             return state
         # it may have written its last word between the two looks
-        state = _read(folder) or state
+        state = state_in(folder) or state
         return state if state.status == "ended" else state.model_copy(update={"status": "ended", "ended_by": LOST})
+
+    def _may_be_at_work(self, folder: JobFolder, told: dict[str, Any]) -> bool:
+        if not alive.is_its(told, folder.path):
+            return False
+        lives = alive.lives(told)
+        if lives is None:
+            # on another machine, or before this one was started anew
+            age = self._age(folder.beat)
+            lives = age is not None and age < _FRESH_SECONDS
+        return lives
+
+    def _untold(self, folder: JobFolder, gone: bool) -> JobState | None:
+        """A job without a readable state: its guard starts, has died at that, or is at work all the same."""
+        told = alive.told_in(folder.path)
+        at_work = bool(told) and self._may_be_at_work(folder, told)
+        if not at_work and not told and not gone:
+            return None
+        who = {"host": "", "pid": 0, "create_time": 0.0, **told}
+        known = {name: who.get(name) for name in ("host", "pid", "create_time", "boot", "id", "place") if name in who}
+        how = {"status": "pending"} if at_work else {"status": "ended", "ended_by": LOST}
+        return JobState.model_validate({**known, **how, "started_at": clock.now()})
+
+    def end_left(self, state: JobState) -> None:
+        leftovers.end_told(state.model_dump())
 
     def cancel(self, folder: JobFolder) -> None:
         with storage_errors(folder.cancel):
@@ -77,26 +108,3 @@ def _clear(folder: JobFolder) -> None:
     aside = folder.path.with_name(f".{folder.path.name}.{uuid.uuid4().hex[:8]}.old")
     folder.path.rename(aside)
     shutil.rmtree(aside)
-
-
-def _read(folder: JobFolder) -> JobState | None:
-    """What the guard wrote last."""
-    data = try_read_json(folder.state)
-    return JobState.model_validate(data) if data is not None else None
-
-
-def _beats(folder: JobFolder) -> bool:
-    age = beat_age(folder)
-    return age is not None and age < _FRESH_SECONDS
-
-
-def guard_alive(state: JobState) -> bool:
-    """Whether the guard of this job still runs on this machine."""
-    if state.host != socket.gethostname():
-        return False
-    try:
-        process = psutil.Process(state.pid)
-        # the same number may belong to another process by now
-        return abs(began(process) - state.create_time) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -34,7 +34,7 @@ def in_place(folder: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if request.get("writable") is None:
         yield request
         return
-    temporary = folder / "tmp"
+    temporary = folder.resolve() / "tmp"
     try:
         temporary.mkdir(exist_ok=True)
         environment = {**request.get("environment", {}), "TMPDIR": str(temporary)}

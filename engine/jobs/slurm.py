@@ -19,16 +19,16 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine import clock
+from progtrain.engine import clock, metrics
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import storage_errors, try_read_json, write_json, write_text
-from progtrain.engine.jobs import batch, commands
-from progtrain.engine.jobs.base import GO_ON_LATER, LOST, Executor, Seen, as_guard_says, beat_age
+from progtrain.engine.files import storage_errors, write_json, write_text
+from progtrain.engine.jobs import alive, batch, commands
+from progtrain.engine.jobs.base import GO_ON_LATER, LOST, Executor, Seen, as_guard_says, object_in, state_in
 from progtrain.engine.jobs.detached import send
 from progtrain.engine.jobs.listen import BEAT_SECONDS
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.jobs.verdict import FRESH_SECONDS, is_over, verdict
-from progtrain.engine.schema import JobRequest, JobState
+from progtrain.engine.schema import JobRequest, JobState, Resources
 from progtrain.engine.text import tail
 from progtrain.engine.workspace import JobFolder
 
@@ -50,6 +50,7 @@ class Slurm(Executor):
     ) -> None:
         self._poll, self._fresh, self._now = poll_seconds, fresh_seconds, clock
         self._wait = poll_seconds
+        self._age = alive.ages()
         self._rows: dict[str, dict[str, str]] = {}
         #: when the question was asked that Slurm answered last, and when it was asked at all
         self._answered = self._asked = -math.inf
@@ -134,8 +135,7 @@ class Slurm(Executor):
 
     def _read(self, folder: JobFolder) -> tuple[JobFolder, JobState | None, float | None]:
         start = self._latest(folder)
-        data = try_read_json(start.state)
-        return start, JobState.model_validate(data) if data is not None else None, beat_age(start)
+        return start, state_in(start), self._age(start.beat)
 
     def _unclear(self, guard: JobState | None, beat: float | None, fresh: float = math.inf) -> bool:
         """Whether the guard's files leave it open how the job is: one with a beat that is not fresh may have ended."""
@@ -144,7 +144,7 @@ class Slurm(Executor):
         return beat is None or beat >= min(fresh, self._fresh)
 
     def _see(self, folder: JobFolder, start: JobFolder, guard: JobState | None, beat: float | None) -> Seen:
-        submitted, asked = try_read_json(folder.submitted) or {}, folder.cancel.exists()
+        submitted, asked = object_in(folder.submitted), folder.cancel.exists()
         stale = None if self._silent is None or not self._unclear(guard, beat) else self._now() - self._silent
         if guard is None and not submitted.get("job"):
             return replace(_not_taken(folder, submitted), stale=stale)
@@ -157,7 +157,7 @@ class Slurm(Executor):
         answered = self._answered > self._submitted.get(folder, -math.inf)
         if answered and is_over(row):
             gone = self._now() - self._over.setdefault(folder, self._now())
-            output = tail(batch.output_of(folder, _request(folder).resources, job), 4000)
+            output = tail(batch.output_of(folder, _resources(folder), job), 4000)
         else:
             gone, output = 0.0, ""
             self._over.pop(folder, None)
@@ -194,11 +194,12 @@ class Slurm(Executor):
         self._wait = min(2 * self._wait, 4 * self._poll, max(self._poll, _MOST_SECONDS))
 
     def _sbatch(self, folder: JobFolder) -> None:
-        intent, request = try_read_json(folder.intent), _request(folder)
-        write_json(folder.intent, {**intent, "tries": intent["tries"] + 1, "answer": None})
+        intent, asked = object_in(folder.intent), _resources(folder)
+        intent = {**intent, "tries": (metrics.count(intent.get("tries")) or 0) + 1}
+        write_json(folder.intent, {**intent, "answer": None})
         try:
-            output = batch.output_option(folder, request.resources)
-            done = commands.run(["sbatch", "--parsable", output, folder.batch.name], request.resources, folder.path)
+            output = batch.output_option(folder, asked)
+            done = commands.run(["sbatch", "--parsable", output, folder.batch.name], asked, folder.path)
             said = commands.plain(done.stderr)
         except subprocess.TimeoutExpired:
             done, said = None, _TIMED_OUT
@@ -207,7 +208,7 @@ class Slurm(Executor):
         if done is not None and done.returncode == 0:
             write_json(folder.submitted, {"job": done.stdout.strip().split(";")[0], "at": clock.now().isoformat()})
         elif done is None or commands.is_no_answer(said) or commands.is_limit(said):
-            write_json(folder.intent, {**intent, "tries": intent["tries"] + 1, "answer": said})
+            write_json(folder.intent, {**intent, "answer": said})
         else:
             write_json(folder.submitted, {"refused": said, "at": clock.now().isoformat()})
             write_text(folder.log, f"Slurm refused the job: {said}\n")
@@ -215,7 +216,7 @@ class Slurm(Executor):
     def _carry_on(self, folder: JobFolder) -> None:
         """A submission whose outcome is not known, or that was one too many for the moment."""
         _, guard, _ = self._read(folder)
-        said = str((try_read_json(folder.intent) or {}).get("answer") or "")
+        said = str(object_in(folder.intent).get("answer") or "")
         if guard is not None:
             write_json(folder.submitted, {"job": guard.job, "at": guard.started_at.isoformat()})
         elif commands.is_limit(said):
@@ -228,7 +229,7 @@ class Slurm(Executor):
         self._ask()
         if self._answered <= self._submitted.get(folder, -math.inf):
             return
-        name = try_read_json(folder.intent)["name"]
+        name = object_in(folder.intent).get("name")
         job = next((row["job"] for row in self._rows.values() if row["name"] == name), None)
         if job is not None:
             write_json(folder.submitted, {"job": job, "at": clock.now().isoformat()})
@@ -255,18 +256,22 @@ class Slurm(Executor):
         """An earlier job of the same folder must not go on beside the new one."""
         for known in (self._submitted, self._over, self._files_said, self._told, self._missing):
             known.pop(folder, None)
-        state = try_read_json(self._latest(folder).state) or {}
+        state = object_in(self._latest(folder).state)
         if state.get("status") != "ended":
             self._scancel(folder)
 
 
-def _request(folder: JobFolder) -> JobRequest:
-    return JobRequest.model_validate(try_read_json(folder.job))
+def _resources(folder: JobFolder) -> Resources:
+    """What it asked for; nothing where `job.json` is damaged."""
+    try:
+        return JobRequest.model_validate(object_in(folder.job)).resources
+    except ValueError:
+        return Resources()
 
 
 def _job_of(folder: JobFolder) -> str | None:
     for path in (folder.state, folder.submitted):
-        if job := (try_read_json(path) or {}).get("job"):
+        if job := object_in(path).get("job"):
             return str(job)
     return None
 
@@ -276,20 +281,26 @@ def _not_taken(folder: JobFolder, submitted: dict[str, Any]) -> Seen:
         return Seen("failed", f"Slurm refused it: {submitted['refused']}", "refused")
     if "cancelled" in submitted:
         return Seen("cancelled", "", "cancelled before start")
-    intent = try_read_json(folder.intent)
-    if intent is None:
+    intent = object_in(folder.intent)
+    if not intent:
         return Seen("none")
-    said = intent["answer"] or ""
+    said = str(intent.get("answer") or "")
     reason = f"Slurm takes no more jobs of yours for now: {said}" if commands.is_limit(said) else said
     return Seen("submitting", reason)
+
+
+def _begun(folder: JobFolder) -> datetime:
+    try:
+        return datetime.fromisoformat(str(object_in(folder.intent).get("at")))
+    except ValueError:
+        return clock.now()
 
 
 def _as_state(folder: JobFolder, seen: Seen) -> JobState | None:
     """What the loop goes by: a state whether or not the guard has written one."""
     if seen.phase == "none":
         return None
-    began = datetime.fromisoformat((try_read_json(folder.intent) or {}).get("at") or clock.now().isoformat())
-    state = seen.state or JobState(status="pending", host="", pid=0, create_time=0.0, started_at=began)
+    state = seen.state or JobState(status="pending", host="", pid=0, create_time=0.0, started_at=_begun(folder))
     if not seen.ended:
         if seen.phase == "running" and seen.state is not None:
             return state

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 import psutil
 
+from progtrain.engine.jobs import alive
 from progtrain.engine.jobs.detached import die_with_parent
 
 _LIVE = Path(__file__).parents[1] / "live"
@@ -99,7 +100,7 @@ class Warm:
             self._process = subprocess.Popen(
                 [request["command"][0], str(_LIVE / "progtrain_warm.py"), str(theirs.fileno())],
                 cwd=request["cwd"],
-                env=dict(self._made_for[-1]),
+                env={**dict(self._made_for[-1]), alive.MARK: os.environ.get(alive.MARK, "")},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -14,15 +14,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import decisions, lock, place
 from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.control.launch import Options, named_python
 from progtrain.engine.errors import DecisionNeeded, InputError, ProgtrainError, StorageError
-from progtrain.engine.jobs import sandbox
+from progtrain.engine.jobs import alive, leftovers, sandbox
 from progtrain.engine.jobs.detached import outliving
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.steps import check, initialize
@@ -124,17 +122,19 @@ def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = 
         journal = Journal(ws.journal, clock, listener)
         journal.write(
             "runner_started",
-            pid=os.getpid(),
             host=socket.gethostname(),
-            create_time=psutil.Process().create_time(),
+            **alive.myself(),
             autopilot=options.autopilot,
             **({"repeats": options.repeat} if options.repeat else {}),
         )
+        leftovers.end_all(ws.jobs)
         try:
             return _walk(ws, options, journal, clock, listener)
         finally:
-            decisions.forget_stop(ws)
-            journal.write("runner_ended")
+            # a workspace that was moved meanwhile gets no new folder in its old place
+            if ws.journal.exists():
+                decisions.forget_stop(ws)
+                journal.write("runner_ended")
 
 
 def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, listener: Any) -> int:

@@ -14,12 +14,12 @@ from typing import Any, Literal, NamedTuple
 
 from progtrain.engine.control import lock, marks
 from progtrain.engine.files import LineReader, try_read_json
-from progtrain.engine.jobs.base import LOST, Seen, as_guard_says, beat_age
+from progtrain.engine.jobs import alive
+from progtrain.engine.jobs.base import LOST, Seen, as_guard_says, object_in, state_in
 from progtrain.engine.jobs.guard import LOST_SECONDS
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.records.visits import Visit, visits
 from progtrain.engine.repeats import found as repeats
-from progtrain.engine.schema import JobState
 from progtrain.engine.text import clean_line, lasting
 from progtrain.engine.workspace import JobFolder, Workspace
 
@@ -172,9 +172,7 @@ def look(folder: JobFolder, looked_after: bool) -> Seen:
 
 
 def _on_cluster(folder: JobFolder, looked_after: bool) -> Seen:
-    data, kept = try_read_json(folder.state), try_read_json(folder.seen)
-    guard = JobState.model_validate(data) if data is not None else None
-    kept = kept if isinstance(kept, dict) else {}
+    guard, kept = state_in(folder), object_in(folder.seen)
     phase, reason, cause = (str(kept.get(name) or "") for name in ("phase", "reason", "cause"))
     if guard is not None and guard.status == "ended" and guard.ended_by is None:
         return as_guard_says(guard)
@@ -182,10 +180,10 @@ def _on_cluster(folder: JobFolder, looked_after: bool) -> Seen:
         return Seen(phase, reason, cause, guard)  # type: ignore[arg-type]
     if guard is not None and guard.status == "ended":
         return as_guard_says(guard)
-    submitted = try_read_json(folder.submitted) or {}
+    submitted = object_in(folder.submitted)
     if "refused" in submitted:
         return Seen("failed", f"Slurm refused it: {submitted['refused']}", "refused", guard)
-    age = beat_age(folder)
+    age = alive.ages()(folder.beat)
     if guard is not None and not looked_after and (age is None or age >= LOST_SECONDS):
         sign = "it never gave a sign" if age is None else f"its last sign was {lasting(age)} ago"
         return Seen("lost", f"{sign}; the cluster was not asked", LOST, guard)
@@ -233,17 +231,9 @@ def _archived(ws: Workspace, home: Workspace) -> Iterable[tuple[tuple[str, str],
         if not isinstance(record, dict) or not path.parent.name.isdecimal():
             continue
         folder = JobFolder(path.parent)
-        seen = Seen("failed", state=_state_in(folder))
+        seen = Seen("failed", state=state_in(folder))
         job = told_of(folder, Job(f"{version}-train-{path.parent.name}", "train", version, "failed"), seen, home)
         yield (version, "train"), _with_failure(job, record)
-
-
-def _state_in(folder: JobFolder) -> JobState | None:
-    try:
-        data = try_read_json(folder.state)
-        return JobState.model_validate(data) if data is not None else None
-    except ValueError:
-        return None
 
 
 def _with_failure(job: Job, record: dict[str, Any]) -> Job:

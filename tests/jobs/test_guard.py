@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from progtrain.engine.files import write_text
-from progtrain.engine.jobs import guard
+from progtrain.engine.jobs import alive, guard
 from progtrain.engine.jobs.base import LOST
-from progtrain.engine.jobs.local import Local, guard_alive
+from progtrain.engine.jobs.local import Local
 from progtrain.engine.schema import JobRequest, JobState, load
 from progtrain.engine.workspace import JobFolder
 
@@ -139,7 +139,7 @@ def test_an_interpreter_that_is_not_there_is_told(folder: JobFolder) -> None:
 def test_the_same_pid_of_another_process_is_not_taken_for_the_guard(folder: JobFolder) -> None:
     _begin(folder, "pass")
     state = _finish(folder).model_copy(update={"status": "running", "pid": os.getpid(), "create_time": 1.0})
-    assert not guard_alive(state)
+    assert not alive.lives(state.model_dump())
 
 
 def test_a_job_that_is_submitted_again_while_its_guard_starts_runs_once(folder: JobFolder) -> None:
@@ -242,8 +242,8 @@ def test_a_job_on_another_machine_lives_as_long_as_its_beat_is_fresh(folder: Job
     state = json.loads(folder.state.read_text())
     guard.terminate()
     guard.wait(20)
-    folder.state.write_text(json.dumps({**state, "host": "elsewhere"}))
-    assert Local().look(folder) == JobState.model_validate({**state, "host": "elsewhere"})
+    folder.state.write_text(json.dumps({**state, "boot": "elsewhere"}))
+    assert Local().look(folder) == JobState.model_validate({**state, "boot": "elsewhere"})
     os.utime(folder.beat, (1.0, 1.0))
     assert Local().wait(folder, lambda: None).ended_by == LOST
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from progtrain.engine.clock import Clock
-from progtrain.engine.jobs.detached import began
+from progtrain.engine.jobs.alive import began
 from progtrain.engine.status.rows import glance
 from progtrain.engine.status.snapshot import Progress
 from progtrain.engine.status.view import WorkspaceView
@@ -169,7 +169,7 @@ def _live_module() -> ModuleType:
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="there is no /proc")
 def test_a_guard_is_recognised_after_the_clock_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the machine was started is told by its clock; how long after it a process began is not."""
-    before = began(psutil.Process())
+    before = began(os.getpid())
     stat = Path("/proc/stat").read_text()
     boot = next(line for line in stat.splitlines() if line.startswith("btime"))
     (tmp_path / "stat").write_text(stat.replace(boot, f"btime {int(boot.split()[1]) + 3600}"))
@@ -177,4 +177,4 @@ def test_a_guard_is_recognised_after_the_clock_was_set(tmp_path: Path, monkeypat
     created = psutil.Process().create_time()
     monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
     assert psutil.Process().create_time() > created + 3000, "the clock was set"
-    assert abs(began(psutil.Process()) - before) < 0.5
+    assert before is not None and began(os.getpid()) == before

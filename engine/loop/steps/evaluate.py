@@ -109,7 +109,7 @@ def run(context: Context, version: str) -> str:
     left_behind.take_away(context, version, state.started_at, scored=True)
     output = tail(context.executor.log(job))
     # its result is taken over once; the next evaluation is a new job
-    for path in (job.state, job.submitted, job.intent):
+    for path in (job.claimed, job.state, job.submitted, job.intent):
         path.unlink(missing_ok=True)
     if state.exit_code != 0 or state.ended_by:
         raise _failed(context, job, state.ended_by, last_line(output))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from progtrain.engine.control.context import Context
+from progtrain.engine.control.context import Context, forget
 from progtrain.engine.errors import InputError, StepFailed
-from progtrain.engine.files import storage_errors, write_json, write_text
+from progtrain.engine.files import LineReader, storage_errors, write_json, write_text
 from progtrain.engine.loop.steps import evaluate
 from progtrain.engine.records import confirmed, report_metrics, written
 from progtrain.engine.text import last_line, tail
@@ -20,6 +20,8 @@ from progtrain.engine.text import last_line, tail
 def run(context: Context, version: str) -> str:
     """Raises `StepFailed` when the report script fails."""
     ws = context.ws
+    if made := _finished(context, version):
+        return made
     evaluate.ensure_script(ws.eval_script)
     evaluate.tell_if_written(context, ws.report_script)
     partial = ws.reports / f".report-after-{version}"
@@ -28,7 +30,7 @@ def run(context: Context, version: str) -> str:
     if before is None or before.status == "ended":
         # a result is used once: another loop's report is another job
         with storage_errors(ws.reports):
-            shutil.rmtree(ws.job(job).path, ignore_errors=True)
+            forget(ws.job(job))
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
         _tell_what_is_confirmed(context, partial)
@@ -45,9 +47,33 @@ def run(context: Context, version: str) -> str:
             context.journal.warn(line.removeprefix("warning:").strip())
     _add_records(context, partial)
     target = _free_name(context)
+    # before it has that name: a runner that is killed from here on has made it all the same
+    context.journal.write("report_ready", version=version, report=ws.relative(target))
     with storage_errors(target):
         partial.rename(target)
     return ws.relative(target)
+
+
+def _finished(context: Context, version: str) -> str:
+    """What a runner has made for this loop that was killed before it could say so; empty where there is none."""
+    ws, ready, by_hand = context.ws, "", False
+    for event in LineReader(ws.journal).read():
+        kind, step = event.get("event"), event.get("step")
+        if kind == "step_started" and step == "report":
+            by_hand = event.get("reasons") == ["asked for"]
+        elif kind == "report_ready":
+            ready = "" if by_hand or event.get("version") != version else str(event.get("report"))
+        elif kind in ("loop_started", "loop_finished", "decision") or (kind == "step_started" and step != "check"):
+            ready = ""
+    if not ready or by_hand:
+        return ""
+    target, partial = ws.root / ready, ws.reports / f".report-after-{version}"
+    if target.parent != ws.reports:
+        return ""
+    if not target.exists() and (partial / "leaderboard.csv").is_file():
+        with storage_errors(target):
+            partial.rename(target)
+    return ready if target.is_dir() else ""
 
 
 def _tell_what_is_confirmed(context: Context, folder: Path) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from progtrain.engine.control import marks
-from progtrain.engine.control.context import Context
+from progtrain.engine.control.context import Context, forget, set_aside
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.experiment import checkpoints
 from progtrain.engine.files import LineReader, sha256, storage_errors, try_read_json, write_text
+from progtrain.engine.jobs import alive
 from progtrain.engine.jobs.base import GO_ON_LATER, LOST
 from progtrain.engine.loop import attempts, elsewhere, left_behind, spec
 from progtrain.engine.loop.collect import collect
@@ -65,6 +66,7 @@ def run(context: Context, version: str) -> str:
         if failure is None:
             break
         attempts.archive(ws, version, number, failure, ws.job(name), context.clock)
+        _taken(ws.job(name))
         summary = failure.error_summary
         context.journal.write("attempt_failed", version=version, attempt=number, cause=failure.cause, summary=summary)
         _reset(ws.version(version))
@@ -80,7 +82,15 @@ def mark(context: Context, version: str, name: str) -> float:
     inputs = {"script": sha256(ws.script(version)), "rules": context.rules.sha256}
     inputs |= {f"file {ws.relative(path)}": sha256(path) for path in version_files.paths(ws, version).values()}
     marks.write(ws, version, "train", outputs(ws, version), clock=context.clock, seconds=seconds, inputs=inputs)
+    _taken(ws.job(name))
     return seconds
+
+
+def _taken(job: JobFolder) -> None:
+    """Nothing takes its result again: marks and attempts may be removed, and the script changed."""
+    if job.path.is_dir():
+        with storage_errors(job.taken):
+            job.taken.touch()
 
 
 def outputs(ws: Workspace, version: str) -> list[Path]:
@@ -229,9 +239,15 @@ def prepare(context: Context, version: str, job: str) -> None:
     spec.additions_of(context.ws, version, context.dataset_id)
     ws, made, folder = context.ws, context.ws.version(version), context.ws.job(job)
     taken_over_before = marks.read(ws, version, "train") is not None
-    if context.executor.look(folder) is not None and not taken_over_before:
+    state = context.executor.look(folder)
+    lost = state is not None and state.ended_by == LOST and not context.rules.on_cluster
+    its = alive.is_its(alive.told_in(folder.path), folder.path)
+    if state is not None and its and not (lost or taken_over_before or folder.taken.exists()):
         return
-    shutil.rmtree(folder.path, ignore_errors=True)
+    if lost and its:
+        set_aside(folder, "lost")
+    else:
+        forget(folder)
     checkpoints.forget(ws, version)
     if kept := make_room(ws, version):
         context.journal.write("note", text=f"what lay in {ws.relative(made.path)} is kept in {kept}")

@@ -271,7 +271,7 @@ def test_what_is_set_up_between_the_imports_is_as_in_a_new_interpreter(run: Run,
     for _ in range(2):
         warm, said_warm = run(text, imports=imports, environment=environment)
         assert (warm.started, warm.exit_code) == ("warm", cold.exit_code)
-        assert said_warm == said_cold
+        assert re.sub(GUARD, "", said_warm) == re.sub(GUARD, "", said_cold)
     assert "('1', '9', [])" in said_cold and "in <module>\n    raise ValueError" in said_cold
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -291,5 +291,5 @@ def set_aside(folder: JobFolder, why: str) -> None:
     """What is left of a job that was stopped, or lost, beside the one that takes its place: `v001-train-1.lost-1`."""
     leftovers.end(folder.path)
     names = (folder.path.with_name(f"{folder.path.name}.{why}-{number}") for number in count(1))
-    with storage_errors(folder.path):
+    with storage_errors(folder.path), suppress(FileNotFoundError):
         folder.path.rename(next(path for path in names if not path.exists()))

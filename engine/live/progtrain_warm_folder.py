@@ -90,6 +90,8 @@ def why_not(folder, python):
         return ""
     if os.path.dirname(python) and not os.path.isabs(python):
         return "the interpreter's path depends on the folder"
+    if _tells_of_packages(folder) or _tells_of_packages(_first["folder"]):
+        return "a folder beside the script tells of installed packages"
     unlike = (path for path, was in _asked.items() if _state(os.path.join(folder, path)) != was)
     other = next(unlike, "")
     return _why[0] if _why else f"{other} is another one there" if other else ""
@@ -125,6 +127,11 @@ def _is_below(value, *folders):
         if pathlib is None or not issubclass(type(value), pathlib.PurePath):
             return False
     return any(str(value) == folder or str(value).startswith(folder + os.sep) for folder in folders)
+
+
+def _tells_of_packages(folder):
+    """Which packages ask for when they are imported, to know each other's versions."""
+    return any(name.endswith((".dist-info", ".egg-info", ".egg", ".egg-link")) for name in os.listdir(folder))
 
 
 def _state(path):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.trackers.export_events import masked_crc
 from progtrain.engine.trackers.imports_proto import Value, double, fields, raw, signed, single, text, varint, whole
 from progtrain.engine.trackers.imports_run import LONGEST_NAME, Imported, below, opened, with_hparams, within_time
 
@@ -192,26 +193,3 @@ def _any(data: bytes) -> str | float | bool | None:
         if field == 4:
             return bool(whole(value))
     return None
-
-
-# the checksum of records: CRC-32C, turned and moved so that data which hold checksums keep theirs
-
-
-def _table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return tuple(table)
-
-
-_CRC = _table()
-
-
-def masked_crc(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

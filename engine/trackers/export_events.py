@@ -60,6 +60,15 @@ def checksums(records: Sequence[bytes]) -> list[bytes]:
     return found
 
 
+def masked_crc(data: bytes) -> int:
+    """The checksum of one record, where numpy is not worth it."""
+    crc, table = 0xFFFFFFFF, _table()
+    for byte in data:
+        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
 @cache
 def _table() -> tuple[int, ...]:
     entries = []

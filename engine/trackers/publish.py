@@ -5,11 +5,15 @@ Nothing is sent anywhere. The folder appears whole or not at all, and nothing th
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import psutil
 
 from progtrain.engine import prepared_data
 from progtrain.engine.additions import folder as additions
@@ -19,12 +23,16 @@ from progtrain.engine.files import read_json, sha256, storage_errors, try_read_j
 from progtrain.engine.schema import EvalScore, validate
 from progtrain.engine.script import version_files
 from progtrain.engine.script.settings import find_settings, values_of
+from progtrain.engine.text import clean_line
 from progtrain.engine.trackers import publish_card, runs
 from progtrain.engine.trackers.publish_card import DATA, TODO, Split
 from progtrain.engine.trackers.runs import Run
 from progtrain.engine.workspace import Workspace
 
 SUMS = "SHA256SUMS"
+#: how the folder is called as long as it is not whole
+_HALF = ".publishing"
+_MOST_TOLD = 5
 _SPLITS = ("train", "valid", "test")
 
 
@@ -55,14 +63,16 @@ def publish(ws: Workspace, version: str, to: Path | None = None, *, data: bool =
     splits = _splits(ws, dataset_id, spec, score)
     with storage_errors(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        _sweep(target)
+        making = Path(tempfile.mkdtemp(prefix=f".{target.name}.{os.getpid()}.", suffix=_HALF, dir=target.parent))
+        links: list[Path] = []
         try:
             _copy_model(ws, version, making)
             card = publish_card.model(ws, lineage, spec, score, splits, used, data)
             write_text(making / "README.md", card)
             cards = {"README.md": card}
             if data:
-                _copy_data(ws, dataset_id, used, making / DATA)
+                links = _copy_data(ws, dataset_id, used, making / DATA)
                 cards[f"{DATA}/README.md"] = publish_card.data(ws, dataset_id, spec, splits, used)
                 write_text(making / DATA / "README.md", cards[f"{DATA}/README.md"])
                 _sums(making / DATA)
@@ -71,7 +81,17 @@ def publish(ws: Workspace, version: str, to: Path | None = None, *, data: bool =
             making.rename(target)
         finally:
             shutil.rmtree(making, ignore_errors=True)
-    return Published(target, files, {name: _todo(card) for name, card in cards.items()}, _notes(ws, dataset_id, used))
+    notes = _notes(ws, dataset_id, used, links)
+    return Published(target, files, {name: _todo(card) for name, card in cards.items()}, notes)
+
+
+def _sweep(target: Path) -> None:
+    """Removes what one that was killed has left."""
+    name = re.compile(re.escape(f".{target.name}.") + r"(\d+)\..*" + re.escape(_HALF))
+    for path in target.parent.iterdir():
+        made = name.fullmatch(path.name)
+        if made and not path.is_symlink() and path.is_dir() and not psutil.pid_exists(int(made[1])):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _evaluated(ws: Workspace, version: str) -> tuple[dict[str, Any], EvalScore]:
@@ -144,29 +164,33 @@ def _data_here(ws: Workspace, dataset_id: str) -> None:
     if prepared_data.elsewhere(ws, dataset_id):
         reason = "the data stay in a place of their own, and are not copied"
         raise InputError(reason, file=ws.source(dataset_id), place="--data", fix="leave out --data")
+    if ws.data(dataset_id).is_symlink():
+        reason = "the prepared data are a link, and what lies behind one is not copied"
+        raise InputError(reason, file=ws.data(dataset_id), place="--data", fix="leave out --data")
     if not ws.data(dataset_id).is_dir():
         raise InputError("there are no prepared data", file=ws.data(dataset_id), place="--data", fix="leave out --data")
 
 
-def _copy_data(ws: Workspace, dataset_id: str, used: list[Addition], to: Path) -> None:
-    _copy(ws.data(dataset_id), to)
-    for addition in used:
-        _copy(addition.folder.path, to / "additions" / addition.name)
+def _copy_data(ws: Workspace, dataset_id: str, used: list[Addition], to: Path) -> list[Path]:
+    """The links among them, which are left out."""
+    links = _copy(ws.data(dataset_id), to)
+    return links + [link for one in used for link in _copy(one.folder.path, to / "additions" / one.name)]
 
 
-def _copy(source: Path, to: Path, above: frozenset[Path] = frozenset()) -> None:
-    """A file, or what lies in a folder; pipes and the like are left out, and what a link leads to is copied."""
+def _copy(source: Path, to: Path) -> list[Path]:
+    """A file, or what lies in a folder. Links in it are left out and returned; so are pipes and the like."""
+    links: list[Path] = []
     if source.is_dir():
-        own = source.resolve()
-        if own in above:
-            return  # a link to a folder that it lies in
         to.mkdir(parents=True, exist_ok=True)
         for path in sorted(source.iterdir()):
-            if path.name != "__pycache__":
-                _copy(path, to / path.name, above | {own})
+            if path.is_symlink():
+                links.append(path)
+            elif path.name != "__pycache__":
+                links += _copy(path, to / path.name)
     elif source.is_file():
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, to)
+    return links
 
 
 def _sums(folder: Path) -> tuple[tuple[str, int, str], ...]:
@@ -188,8 +212,12 @@ def _todo(card: str) -> tuple[str, ...]:
     return tuple(line.strip("-*# ") for line in card.splitlines() if TODO in line)
 
 
-def _notes(ws: Workspace, dataset_id: str, used: list[Addition]) -> tuple[str, ...]:
+def _notes(ws: Workspace, dataset_id: str, used: list[Addition], links: list[Path]) -> tuple[str, ...]:
     names = {addition.name for addition in used}
     others = [name for name in additions.names(ws, dataset_id) if name not in names]
     told = ["nothing was sent: look through script and files before you do"]
+    if links:
+        more = f" and {len(links) - _MOST_TOLD} more" if len(links) > _MOST_TOLD else ""
+        named = ", ".join(clean_line(ws.relative(path)) for path in links[:_MOST_TOLD])
+        told.append(f"links among the data are left out, with what lies behind them: {named}{more}")
     return (*told, *([f"additions that it was not trained with are left out: {', '.join(others)}"] if others else []))

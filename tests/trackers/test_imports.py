@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.trackers import event_files, imports, imports_kept, imports_run, runs
+from progtrain.engine.trackers import export_events, imports, imports_kept, imports_run, runs
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import as_json, progtrain
 from tests.trackers.foreign import (
@@ -61,7 +61,7 @@ def one(ws: Workspace, source: str, path: Path) -> str:
 def test_the_checksum_is_that_of_the_format() -> None:
     assert crc32c(b"123456789") == 0xE3069283
     masked = (0xE3069283 >> 15 | 0xE3069283 << 17) + 0xA282EAD8
-    assert event_files.masked_crc(b"123456789") == masked & 0xFFFFFFFF
+    assert export_events.masked_crc(b"123456789") == masked & 0xFFFFFFFF
 
 
 def test_event_files(ws: Workspace, tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_any_damage_is_an_input_error_or_less(
 
 def test_a_length_that_is_not_there_takes_no_memory(ws: Workspace, tmp_path: Path) -> None:
     length = struct.pack("<Q", 2**62)
-    lie = length + struct.pack("<I", event_files.masked_crc(length))
+    lie = length + struct.pack("<I", export_events.masked_crc(length))
     run = told(ws, one(ws, "tensorboard", event_file(tmp_path / "logs", [*training(3), lie])))
     assert run["points"] == 3 and "cut off" in run["notes"][0]
     tag = field(1, field(1, "x") + varint_of(2**63))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -152,17 +153,43 @@ def test_what_would_not_be_true_is_refused(finished: Workspace, change: Any, sai
     assert refused.value.fix and not (finished.root / "Models/published").exists()
 
 
-def test_links_and_pipes_among_the_data(finished: Workspace) -> None:
+def test_links_and_pipes_among_the_data_are_left_out_and_told(finished: Workspace, tmp_path: Path) -> None:
+    """What lies behind a link may be somebody else's."""
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private/key").write_text("secret")
     train = finished.split("wine_v1", "train")
     (train / "loop").symlink_to(finished.data("wine_v1"))
-    (train / "more.csv").symlink_to(train / "wine.csv")
+    (train / "more.csv").symlink_to(tmp_path / "private/key")
+    (train / "folder").symlink_to(tmp_path / "private")
     os.mkfifo(train / "pipe")
     made = publish(finished, "v001", data=True)
     names = {
         path.relative_to(made.folder / "data/train").as_posix() for path in (made.folder / "data/train").rglob("*")
     }
-    assert names == {"wine.csv", "more.csv"}
+    assert names == {"wine.csv"}
+    assert "train/folder, " in made.notes[1] and "train/more.csv" in made.notes[1] and "left out" in made.notes[1]
     assert_sums(made.folder)
+
+
+def test_data_that_are_a_link_as_a_whole_are_refused(finished: Workspace, tmp_path: Path) -> None:
+    data = finished.data("wine_v1").rename(tmp_path / "elsewhere")
+    finished.data("wine_v1").symlink_to(data)
+    with pytest.raises(InputError, match="the prepared data are a link"):
+        publish(finished, "v001", data=True)
+    assert publish(finished, "v001").folder.is_dir()
+
+
+def test_what_a_killed_one_left_is_swept_by_the_next(finished: Workspace, tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left, at_work, own = (
+        tmp_path / name
+        for name in (f".out.{ended.pid}.x1.publishing", f".out.{os.getpid()}.x2.publishing", ".out.notes")
+    )
+    for folder in (left, at_work, own):
+        (folder / "data").mkdir(parents=True)
+    publish(finished, "v001", tmp_path / "out")
+    assert (left.exists(), at_work.exists(), own.exists()) == (False, True, True)
 
 
 def test_the_command_takes_the_best_version_and_lists_what_to_fill_in(finished: Workspace, tmp_path: Path) -> None:

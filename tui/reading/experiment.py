@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from progtrain.engine.clock import Clock
@@ -32,12 +34,22 @@ def look(workspace: Workspace, name: str | None, journal: LineReader | None, clo
         from progtrain.engine.experiment import board  # brings the plan's schema with it
 
         if name is not None:
-            return name, board.read(workspace, name, clock), None, "", events
+            found = board.read(workspace, name, clock)
+            _keep()
+            return name, found, None, "", events
         return None, None, board.listed(workspace, clock), "", ()
     except (ProgtrainError, OSError) as error:
         return name, None, None, str(error), ()
     except Exception as error:  # noqa: BLE001 - a reader's defect must be seen, not freeze the screen
         return name, None, None, f"cannot read the experiment: {type(error).__name__}: {error}", ()
+
+
+@cache
+def _keep() -> None:
+    """What the first look has imported stays: where the app has settled, no key waits until it is looked through for
+    garbage."""
+    if gc.get_freeze_count():
+        gc.freeze()
 
 
 def journal_of(workspace: Workspace, name: str) -> LineReader:

@@ -96,7 +96,11 @@ class BaseScreen(Screen[None]):
         """Puts a text into the `Static` of that id. Where it stands there already, nothing is laid out anew."""
         static = self.query_one(f"#{place}", Static)
         if not isinstance(static.content, Text) or (static.content, static.content.style) != (text, text.style):
-            static.update(text)
+            static.update(text, layout=False)
+            # all is laid out anew only where it takes more lines or fewer
+            width, height = static.content_size
+            if not width or static.get_content_height(static.container_size, self.app.size, width) != height:
+                static.refresh(layout=True)
 
     def read(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """Work that waits for the disk, in a thread; `done` gets its result if the screen is still there."""

@@ -12,6 +12,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
+from textual.strip import Strip
 
 from progtrain.tui.look.sanitize import narrowed, shorten
 from progtrain.tui.widgets.line_view import LineView
@@ -20,6 +21,8 @@ _NARROWEST = 5
 _NARROWEST_STRETCH = 12
 _WIDEST_SIDEWAYS = 22
 _LOOKED_AT = 100
+#: lines that are kept as they were drawn: more than a screen has
+_KEPT = 500
 
 
 class Column(NamedTuple):
@@ -97,6 +100,8 @@ class RowList(LineView):
         #: of the columns, by the width of all: lines may be drawn before word of a resize comes
         self._widths: dict[int, tuple[int, ...]] = {}
         self._told: str | None = None
+        #: those without the cursor, by row, width and first column; and the ground that they were drawn on
+        self._drawn: tuple[dict[tuple[int, int, int], Strip], Style] = {}, self._ground
 
     @property
     def count(self) -> int:
@@ -119,7 +124,7 @@ class RowList(LineView):
         before = self.key
         self.rows = rows
         self.columns = tuple(columns) if columns is not None else self.columns
-        self._widths = {}
+        self._widths, self._drawn = {}, ({}, self._ground)
         if self._sideways:
             wanted = self._wanted()
             self.content_width = sum(wanted) + len(wanted)
@@ -143,9 +148,10 @@ class RowList(LineView):
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, len(self.rows) - 1)) if self.rows else 0
 
-    def watch_cursor(self) -> None:
-        self._keep_in_view()
-        self.refresh()
+    def watch_cursor(self, before: int, after: int) -> None:
+        self._keep_in_view(immediate=True)
+        for row in (before, after):
+            self.refresh_line(row + self.header_height)
         self._tell()
 
     def _tell(self) -> None:
@@ -153,13 +159,13 @@ class RowList(LineView):
             self._told = self.key
             self.post_message(self.Highlighted(self, self.key))
 
-    def _keep_in_view(self) -> None:
+    def _keep_in_view(self, *, immediate: bool = False) -> None:
         height = self.scrollable_content_region.height - self.header_height
         top = self.scroll_offset.y
         if height <= 0 or top <= self.cursor < top + height:
             return
         top = self.cursor if self.cursor < top else self.cursor - height + 1
-        self.scroll_to(y=top, animate=False, force=True)
+        self.scroll_to(y=top, animate=False, force=True, immediate=immediate)
 
     def action_cursor(self, by: int) -> None:
         self.cursor += by
@@ -182,6 +188,20 @@ class RowList(LineView):
             self.cursor = index
 
     # drawing
+
+    def render_line(self, y: int) -> Strip:
+        across, down = self.scroll_offset
+        row = y + down - self.header_height
+        if y < self.header_height or row == self.cursor:
+            return super().render_line(y)
+        lines, ground = self._drawn
+        if ground != self._ground or len(lines) > _KEPT:
+            lines = {}
+            self._drawn = lines, self._ground
+        place = row, self.scrollable_content_region.width, across
+        if place not in lines:
+            lines[place] = super().render_line(y)
+        return lines[place]
 
     def header(self, width: int) -> Text:
         width = max(width, self.content_width)

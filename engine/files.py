@@ -142,7 +142,8 @@ def parse_json(text: str, path: Path, pairs: Callable[[list[tuple[str, Any]]], A
 def try_read_json(path: Path) -> Any:
     """None when it is missing or torn: for files that another process may be writing."""
     try:
-        return _value(path.read_bytes())
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hundreds are read in a row: a quarter less of the time
+            return _value(file.read())
     except OSError:
         return None
 

@@ -56,7 +56,11 @@ class RunFolder(Folder):
 
     def failure(self, what: str, number: int) -> Path:
         """What came of an attempt that brought no results, and whether another one is to follow."""
-        return self.attempts / f"{what}-{number}.failure.json"
+        return self.attempts / self.failure_name(what, number)
+
+    @staticmethod
+    def failure_name(what: str, number: int) -> str:
+        return f"{what}-{number}.failure.json"
 
     def again(self, what: str, number: int) -> Path:
         """A person's word that a failed attempt is to be followed by another one."""

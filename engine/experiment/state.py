@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -130,35 +130,54 @@ class RunState(NamedTuple):
 
 def identity_of(plan: Plan, run: Run, cell: Cell | None = None) -> str:
     """Of all that the plan says of a training or an evaluation."""
-    said: list[Any] = [
-        plan.tools.training,
-        plan.base.model_dump(mode="json"),
-        run.type,
-        run.settings,
-        run.checkpoint,
-        run.action,
-    ]
-    if cell is not None:
-        said += [plan.tool_of(cell.task), cell.task.model_dump(mode="json"), cell.epoch]
-    return sha256_text(json.dumps(said, sort_keys=True, default=str))
+    return _identities(plan)(run, cell)
+
+
+def _identities(plan: Plan) -> Callable[[Run, Cell | None], str]:
+    """`identity_of`, for many runs: what the plan says of all of them is written once."""
+    base = f"{_written(plan.tools.training)}, {_written(plan.base.model_dump(mode='json'))}"
+    tasks: dict[int, str] = {}
+
+    def identity(run: Run, cell: Cell | None) -> str:
+        said = f"{base}, {_written([run.type, run.settings, run.checkpoint, run.action])[1:-1]}"
+        if cell is not None:
+            task = tasks.get(id(cell.task))
+            if task is None:
+                task = f"{_written(plan.tool_of(cell.task))}, {_written(cell.task.model_dump(mode='json'))}"
+                tasks[id(cell.task)] = task
+            said = f"{said}, {task}, {_written(cell.epoch)}"
+        return sha256_text(f"[{said}]")
+
+    return identity
+
+
+def _written(said: Any) -> str:
+    return json.dumps(said, sort_keys=True, default=str)
 
 
 def read(plan: Plan, runs: Sequence[Run], cells: Sequence[Cell], folder: ExperimentFolder) -> list[list[Part]]:
     """The parts of each run, its training first, as the files have them."""
     cells_of = by_run(runs, cells)
-    return [read_run(plan, run, cells_of[run.name], folder.run(run.name)) for run in runs]
+    identity = _identities(plan)
+    return [_read_run(identity, run, cells_of[run.name], folder.run(run.name)) for run in runs]
 
 
 def read_run(plan: Plan, run: Run, cells: Sequence[Cell], folder: RunFolder) -> list[Part]:
+    return _read_run(_identities(plan), run, cells, folder)
+
+
+def _read_run(
+    identity: Callable[[Run, Cell | None], str], run: Run, cells: Sequence[Cell], folder: RunFolder
+) -> list[Part]:
     scaffolded = try_read_json(folder.scaffolded)
     scaffolded = scaffolded if isinstance(scaffolded, dict) else {}
     begun = _begun(folder)
-    training = _read(Part(run, None, identity_of(plan, run), scaffolded or None), begun, folder)
+    training = _read(Part(run, None, identity(run, None), scaffolded or None), begun, folder)
     made = scaffolded.get("cells", {})
     trained_by = _done_by(training.mark) if training.trains else ""
     found = [training]
     for cell in cells:
-        part = Part(run, cell, identity_of(plan, run, cell), made.get(cell.name), trained_by=trained_by)
+        part = Part(run, cell, identity(run, cell), made.get(cell.name), trained_by=trained_by)
         found.append(_read(part, begun, folder))
     return found
 
@@ -176,15 +195,14 @@ def _read(part: Part, begun: set[str], folder: RunFolder) -> Part:
     numbers = (name.removeprefix(f"{what}-") for name in begun if name.startswith(f"{what}-"))
     last = max((int(number) for number in numbers if number.isdecimal()), default=0)
     mark = try_read_json(folder.mark(what))
-    failed = folder.failure(what, last)
     mark = mark if isinstance(mark, dict) else None
-    has_failed = failed.name in begun
+    has_failed = folder.failure_name(what, last) in begun
     settled = not last or has_failed or _done_by(mark) == str(last)
     return part._replace(
         attempt=last,
         mark=mark,
         begun=None if settled else try_read_json(folder.changes(what, last)),
-        failure=try_read_json(failed) if has_failed else None,
+        failure=try_read_json(folder.failure(what, last)) if has_failed else None,
         again=has_failed and folder.again(what, last).name in begun,
         checked=part.cell is None and mark is not None and _is_checked(folder, mark),
     )
@@ -236,7 +254,7 @@ def _cancelled(folder: ExperimentFolder) -> set[str]:
 def _run(
     group: Sequence[Part], seen: Mapping[JobFolder, Seen], folder: ExperimentFolder, cancelled: set[str]
 ) -> RunState:
-    is_cancelled = folder.cancelled(group[0].run.name).name in cancelled
+    is_cancelled = bool(cancelled) and folder.cancelled(group[0].run.name).name in cancelled
     training, *cells = (
         _folded(part, seen.get(attempt_of(part, folder)) if is_open(part) else None, is_cancelled) for part in group
     )

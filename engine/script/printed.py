@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from progtrain.engine import metrics
 from progtrain.engine.script.nodes import called
@@ -42,15 +41,9 @@ _UNKNOWN = " 0.5 "
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|%[-+ #0]*\d*(?:\.\d+)?[sdfegri]")
 
 
-class Printed(NamedTuple):
-    #: "train", "val", "test", or empty where the line does not say
-    of: str
-    name: str
-    value: float
-
-
-def numbers(line: str) -> Iterator[Printed]:
-    """The known metrics in a line, with what they are of. A percentage or "9 of 10" becomes a fraction."""
+def numbers(line: str) -> Iterator[tuple[str, str, float]]:
+    """The known metrics in a line: what they are of ("train", "val", "test", or empty where the line does not say),
+    name and value. A percentage or "9 of 10" becomes a fraction."""
     end, of = 0, ""
     for match in _NUMBER.finditer(line):
         label, end = line[end : match.start()], match.end()
@@ -58,7 +51,7 @@ def numbers(line: str) -> Iterator[Printed]:
         near = _words(_BETWEEN.split(label)[-1])
         name = _metric([word for word in near if word not in _SET_OF and word not in _FILLING])
         if name is not None:
-            yield Printed(of, name, _value(match, line))
+            yield of, name, _value(match, line)
 
 
 def _words(label: str) -> list[str]:
@@ -97,7 +90,7 @@ def announced(trees: Iterable[ast.Module]) -> list[str]:
     """Metrics of the validation that the source says it will print; those of a test set where there are no others."""
     found = [number for tree in trees for text in _texts(tree) for number in numbers(text)]
     for of in ("val", "test", ""):
-        if names := dict.fromkeys(number.name for number in found if number.of == of):
+        if names := dict.fromkeys(name for its, name, _ in found if its == of):
             return list(names)
     return []
 
@@ -138,7 +131,7 @@ def epochs(output: str) -> list[dict[str, float]]:
     lines = [
         line for raw in re.split(r"[\r\n]+", output) if len(line := clean_line(raw.replace("\t", " | "))) <= _LONGEST
     ]
-    told = {number.of for line in lines for number in numbers(line)}
+    told = {of for line in lines for of, _, _ in numbers(line)}
     of = "val" if "val" in told else "test"
     if of not in told:
         return []
@@ -154,15 +147,15 @@ def _rows(lines: Iterable[str], of: str, counters: frozenset[str]) -> Iterator[d
     for line in lines:
         now = _counted(line, counters)
         found = list(numbers(line))
-        again = count is None and any(number.of == of and f"val_{number.name}" in val for number in found)
+        again = count is None and any(its == of and f"val_{name}" in val for its, name, _ in found)
         if val and (again or (now is not None and now != count)):
             yield {"epoch": done, **train, **val}
             done, train, val = done + 1, {}, {}
         count = now if now is not None else count
-        for number in found:
-            if number.of == of:
-                val[f"val_{number.name}"] = number.value
-            elif number.of in ("train", ""):
-                train[f"train_{number.name}"] = number.value
+        for its, name, value in found:
+            if its == of:
+                val[f"val_{name}"] = value
+            elif its in ("train", ""):
+                train[f"train_{name}"] = value
     if val:
         yield {"epoch": done, **train, **val}

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import LineReader, read_text, try_read_json
@@ -39,12 +38,8 @@ _COPIES_FIRST = re.compile(r"^import sys; sys\.path\[:0\] = .*# this version's c
 _BESIDE = re.compile(r"\b(__file__|importlib\.resources|pkgutil\.get_data|hydra\.main)\b")
 
 
-class _Lying(NamedTuple):
-    """A file of a version: where it lies, what stands there, and the same with names without a version."""
-
-    path: Path
-    text: str
-    plain: str
+#: of a file of a version: where it lies, what stands there, and the same with names without a version
+_Lying = tuple[Path, str, str]
 
 
 def read(ws: Workspace, version: str, texts: Mapping[Path, str] | None = None) -> Sources:
@@ -53,13 +48,13 @@ def read(ws: Workspace, version: str, texts: Mapping[Path, str] | None = None) -
     Raises `InputError` where the script is missing, or it or a module of the user's own is no Python.
     """
     found = _lying(ws, version, texts or {})
-    files = {name: lying.plain for name, lying in found.items() if name}
-    return Sources(found[""].plain, files)
+    files = {name: plain for name, (_, _, plain) in found.items() if name}
+    return Sources(found[""][2], files)
 
 
 def lying(ws: Workspace, version: str, texts: Mapping[Path, str] | None = None) -> dict[Path, str]:
     """Where each file of a version lies -> what stands there, the script first. Raises as `read` does."""
-    return {one.path: one.text for one in _lying(ws, version, texts or {}).values()}
+    return {path: text for path, text, _ in _lying(ws, version, texts or {}).values()}
 
 
 def text_of(ws: Workspace, version: str) -> str:
@@ -72,7 +67,7 @@ def text_of(ws: Workspace, version: str) -> str:
 
 def paths(ws: Workspace, version: str) -> dict[str, Path]:
     """Name without a version -> where that file of a version lies; the script under "", alone if it is no Python."""
-    return {name: lying.path for name, lying in _lying_if_read(ws, version, {}).items()}
+    return {name: path for name, (path, _, _) in _lying_if_read(ws, version, {}).items()}
 
 
 def diff(ws: Workspace, old: str, new: str, texts: Mapping[Path, str] | None = None, *, bare: bool = False) -> str:
@@ -80,11 +75,11 @@ def diff(ws: Workspace, old: str, new: str, texts: Mapping[Path, str] | None = N
     before, after = _lying_if_read(ws, old, {}), _lying_if_read(ws, new, texts or {})
     show = without_header if bare else str
     parts = []
-    for name, now in after.items():
-        then = before.get(name)
-        if then is not None:
-            was, is_now = (show(lying.text) if not name else lying.text for lying in (then, now))
-            parts.append(unified_diff(was, is_now, ws.relative(now.path), ws.relative(then.path)))
+    for name, (now, is_now, _) in after.items():
+        if name in before:
+            then, was, _ = before[name]
+            was, is_now = (was, is_now) if name else (show(was), show(is_now))
+            parts.append(unified_diff(was, is_now, ws.relative(now), ws.relative(then)))
     return "".join(parts)
 
 
@@ -126,7 +121,7 @@ def _lying_if_read(ws: Workspace, version: str, texts: Mapping[Path, str]) -> di
     except (InputError, OSError):
         script = ws.script(version)
         text = _exact(script, texts) or ""
-        return {"": _Lying(script, text, text)}
+        return {"": (script, text, text)}
 
 
 def _lying(ws: Workspace, version: str, texts: Mapping[Path, str]) -> dict[str, _Lying]:
@@ -168,7 +163,7 @@ def _lying(ws: Workspace, version: str, texts: Mapping[Path, str]) -> dict[str, 
                 inside = references.in_defaults(text, _folder(reference.target), hydra, resolve, given)
                 waiting.append((plain, list(inside)))
     return {
-        name: _Lying(path, text, _COPIES_FIRST.sub("", _put(text, renamed.get(name, []))))
+        name: (path, text, _COPIES_FIRST.sub("", _put(text, renamed.get(name, []))))
         for name, (path, text) in found.items()
     }
 

@@ -29,6 +29,8 @@ _COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _NEWLINES = "\r\n|\r|\x85|\u2028|\u2029"
 #: needs no look at all: ASCII, and the blocks of arrows, mathematical signs, lines and shapes that we draw with
 _PLAIN = re.compile("[\n\x20-\x7e\u2190-\u22ff\u2500-\u25ff]*")
+#: below these there are neither marks nor characters that nobody has defined
+_FAR = "[^\x00-\u02ff]+"
 #: more marks than this on one letter climb out of their line in some terminals
 _MARKS = 3
 _TAB = 4
@@ -42,7 +44,7 @@ def clean_text(value: str | bytes) -> str:
     text = re.sub(_NEWLINES, "\n", re.sub(_ESCAPES, "", text))
     text = re.sub(_UNSEEN, "", text)
     if not text.isascii():
-        text = _limit_marks(text)
+        text = re.sub(_FAR, lambda found: _limit_marks(found[0]), text)
     return text.expandtabs(_TAB) if "\t" in text else text
 
 

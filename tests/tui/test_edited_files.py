@@ -6,10 +6,12 @@ import dataclasses
 import json
 import math
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import pytest
 
 from progtrain.engine.schema import Review
 from progtrain.engine.status.rows import glance, read_external
@@ -34,6 +36,16 @@ def mutations(data: Any) -> Iterator[Any]:
     elif isinstance(data, list):
         for place, value in enumerate(data):
             yield from ([*data[:place], other, *data[place + 1 :]] for other in (*WRONG, *mutations(value)))
+
+
+def together(parts: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Each of each part's values, as few times as they go side by side; not all parts' first ones at once."""
+    for turn in range(max(map(len, parts))):
+        yield tuple(part[(turn + 7 * place) % len(part)] for place, part in enumerate(parts))
+
+
+#: what is edited in one place alone, in each place there is, takes ten times as long
+HOW = pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.slow)])
 
 
 def assert_fits(value: Any, annotation: Any, where: str) -> None:
@@ -85,12 +97,11 @@ def journal_lines() -> list[dict[str, Any]]:
     return [base | event for event in events]
 
 
-def test_an_edited_journal_never_gives_a_view_what_it_does_not_promise(ws: Workspace) -> None:
+@HOW
+def test_an_edited_journal_never_gives_a_view_what_it_does_not_promise(ws: Workspace, alone: bool) -> None:
     fill_all(ws)
     lines = journal_lines()
-    for changed in mutations(lines):
-        if not isinstance(changed, list):
-            continue
+    for changed in mutations(lines) if alone else together([[*WRONG, *mutations(line)] for line in lines]):
         ws.journal.write_text("".join(json.dumps(line) + "\n" for line in changed))
         seen = WorkspaceView(ws.root).snapshot()
         assert_fits(seen, Snapshot, "snapshot")
@@ -106,7 +117,8 @@ def insight_of(ws: Workspace) -> dict[str, Any]:
     return {"primary_metric": "accuracy", "metrics": rows, "candidates": [], "facts": [{"key": "gap", "display": "1"}]}
 
 
-def test_edited_files_of_a_version_never_give_a_view_what_it_does_not_promise(ws: Workspace) -> None:
+@HOW
+def test_edited_files_of_a_version_never_give_a_view_what_it_does_not_promise(ws: Workspace, alone: bool) -> None:
     fill_all(ws)
     tell(ws, {"event": "step_started", "version": "v003", "step": "train"}, {"event": "runner_started"})
     tell(ws, {"event": "step_started", "version": "v003", "step": "train"})
@@ -121,21 +133,33 @@ def test_edited_files_of_a_version_never_give_a_view_what_it_does_not_promise(ws
         ws.job("v003-train-1").state: {"status": "running", "host": "h", "pid": 1, "create_time": 1.0},
         ws.rules: {"training_config": {"epochs": 3}, "eval_config": {"primary_metric": "accuracy"}},
     }
-    for path, data in kinds.items():
+    edits = {path: [*WRONG, *mutations(data)] for path, data in kinds.items()}
+    if not alone:
+        for changed in together(list(edits.values())):
+            for path, data in zip(edits, changed, strict=True):
+                path.write_text(json.dumps(data) + "\n")
+            assert_all_fit(ws, "edited files")
+        return
+    for path, changes in edits.items():
         whole = path.read_bytes()
-        for changed in (*WRONG, *mutations(data)):
-            path.write_text(json.dumps(changed) + "\n")
-            view = WorkspaceView(ws.root)
-            view.ws.lock.unlink(missing_ok=True)
-            assert_fits(view.snapshot(), Snapshot, path.name)
-            first = glance(ws)
-            assert first is not None
-            assert_fits(first, Snapshot, f"glance of {path.name}")
-            for row in read_external(ws):
-                assert_fits(row, VersionView, path.name)
-            for fact in read_facts(ws, "v003"):
-                assert_fits(fact, dict[str, str], path.name)
-            assert all(isinstance(name, str) for name in kept_ids(ws, "v003"))
-            for rows in CurveFeed(ws, "v003").read():
-                assert_fits(rows.key, CurveKey, path.name)
+        for data in changes:
+            path.write_text(json.dumps(data) + "\n")
+            assert_all_fit(ws, path.name)
         path.write_bytes(whole)
+
+
+def assert_all_fit(ws: Workspace, where: str) -> None:
+    """All that is read of v003."""
+    view = WorkspaceView(ws.root)
+    view.ws.lock.unlink(missing_ok=True)
+    assert_fits(view.snapshot(), Snapshot, where)
+    first = glance(ws)
+    assert first is not None
+    assert_fits(first, Snapshot, f"glance of {where}")
+    for row in read_external(ws):
+        assert_fits(row, VersionView, where)
+    for fact in read_facts(ws, "v003"):
+        assert_fits(fact, dict[str, str], where)
+    assert all(isinstance(name, str) for name in kept_ids(ws, "v003"))
+    for rows in CurveFeed(ws, "v003").read():
+        assert_fits(rows.key, CurveKey, where)

@@ -146,7 +146,7 @@ def logged(
     for row in _readable(rows):
         if not row or row == header:
             continue
-        if not header or _is_header(row):
+        if not header or (number(row[0]) is None and _is_header(row)):
             header, names = row, [name.strip() for name in row]
             step_at, epoch_at = _find(_STEP, names), _find(_EPOCH, names)
             columns = [(i, column(name)) for i, name in enumerate(names) if name and i not in (step_at, epoch_at)]
@@ -177,7 +177,6 @@ def _find(wanted: Sequence[str], names: Sequence[str]) -> int | None:
 
 def _is_header(row: list[str]) -> bool:
     """No cell is a number, and one says step or epoch."""
-    # of most rows the first cell tells that they are none
     if any(number(cell) is not None for cell in row):
         return False
     return not {cell.strip().casefold() for cell in row}.isdisjoint((*_STEP, *_EPOCH))

@@ -6,6 +6,7 @@ standard error. A run is answered with `want` or `same` before its rows come, so
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -38,6 +39,8 @@ def serve(tool: str, opened: Callable[[dict[str, Any]], tuple[Held, Write, str]]
 
     try:
         held, write, where = opened(_read())
+        # what was imported lives to the end: collections need not look at it again and again
+        gc.freeze()
         answer(where=where)
         while True:
             run = _read()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import zlib
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_text, try_read_json
+from progtrain.engine.files import MOST_TABLE, loaded, read_text, try_read_json
 from progtrain.engine.schema import Protocol, load
 from progtrain.engine.workspace import Workspace
 
@@ -74,9 +73,16 @@ def split_change(before: Mapping[str, Any] | None, after: Mapping[str, Any] | No
     return f"split changed: {others}; {_SEEDS.get(str(after.get('by')), 'draw it with a fixed seed')}"
 
 
+def _unpacked(text: str) -> bytes:
+    """Of a text that says more than any list of samples nothing."""
+    unpacker = zlib.decompressobj()
+    data = unpacker.decompress(base64.b64decode(text), MOST_TABLE)
+    return b"" if unpacker.unconsumed_tail else data
+
+
 def _ids(split: Mapping[str, Any]) -> set[str]:
     try:
-        return {str(one) for one in json.loads(zlib.decompress(base64.b64decode(split.get("ids") or "")))}
+        return {str(one) for one in loaded(_unpacked(split.get("ids") or ""))}
     except (ValueError, zlib.error, TypeError):
         return set()
 

@@ -1,16 +1,36 @@
-"""Reading and writing files so that nobody ever sees half of one."""
+"""Reading and writing files so that nobody ever sees half of one, and none takes the reader's time or memory.
+
+A workspace may come from anybody: where a file belongs there may be a pipe, a device, a folder, gigabytes of nothing,
+or a number of a thousand digits. Whoever reads what others may have written opens it with `opened`, or by what stands
+on it.
+"""
 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from progtrain.engine.errors import InputError, StorageError
+from progtrain.engine.errors import InputError, ProgtrainError, StorageError
+
+#: the most bytes that are read of a script, a document, settings or JSON
+MOST_TEXT = 64 << 20
+#: and of a table or a log of lines, of one line of it, and of what people write as YAML, which is slow to read
+MOST_TABLE = 512 << 20
+MOST_LINE = 8 << 20
+MOST_YAML = 2 << 20
+#: how deep lists and objects may lie in each other: what walks through them calls itself
+MOST_DEPTH = 100
+#: a whole number of so many digits fits into no float
+_GIANT = b"0" * 309
+_AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_DEEP = "nested too deeply"
 
 _FREE = "free some space and start again: nothing that was finished is lost"
 _PERMISSION = (
@@ -87,18 +107,27 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_bytes(path, text.encode("utf-8"))
+    """Half a character, as JSON may hold one, becomes a question mark."""
+    write_bytes(path, text.encode("utf-8", "replace"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_bytes(path, _as_json(value, indent=2) + b"\n")
+
+
+def _as_json(value: Any, indent: int | None = None) -> bytes:
+    try:
+        return json.dumps(value, indent=indent, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        # a file name that is not UTF-8, or half a character: so it comes back as it was
+        return json.dumps(value, indent=indent).encode("ascii")
 
 
 def append_line(path: Path, value: Any) -> None:
     """Appends one JSON line and syncs it. A torn line left by a crash is closed first."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(value, ensure_ascii=False).encode("utf-8") + b"\n"
+        line = _as_json(value) + b"\n"
         with path.open("ab+") as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
@@ -109,14 +138,98 @@ def append_line(path: Path, value: Any) -> None:
             os.fsync(file.fileno())
 
 
-def read_text(path: Path) -> str:
-    """Raises `InputError` when it is missing or not UTF-8."""
+def opened(path: Path | str, most: int | None = None) -> io.BufferedReader:
+    """An ordinary file for reading: neither a pipe nor a device is waited for or read.
+
+    Raises `OSError` as `open` does, and for what is no ordinary file or has more than `most` bytes; `unread` says it.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError("the file does not exist", file=path) from error
+        _refuse(path, os.stat(path), most)  # noqa: PTH116 - a device is not even to be opened
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except ValueError as error:
+        # a zero byte or half a character in a name that came from a file
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
+    try:
+        _refuse(path, os.fstat(handle), most)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _refuse(path: Path | str, found: os.stat_result, most: int | None) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder, no file", str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+    if most is not None and found.st_size > most:
+        raise _too_large(path, most)
+
+
+def _too_large(path: Path | str, most: int) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB", str(path))
+
+
+def read_bytes(path: Path | str, most: int = MOST_TEXT) -> bytes:
+    """All of it. Raises `OSError` as `opened` does, also when it grows beyond `most` bytes meanwhile."""
+    with opened(path, most) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size + 1)
+        if len(data) > size:
+            data += file.read(most + 1 - len(data))
+    if len(data) > most:
+        raise _too_large(path, most)
+    return data
+
+
+def read_loosely(path: Path | str, most: int = MOST_TEXT) -> str:
+    """Text, whatever bytes are in it. Raises `OSError` as `opened` does."""
+    return _as_text(read_bytes(path, most).decode("utf-8-sig", "replace"))
+
+
+def _as_text(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def lines_of(path: Path | str, most: int = MOST_TABLE) -> Iterator[str]:
+    """Lines of a table, for `csv`. Raises `OSError` as `opened` does, and for a line longer than `MOST_LINE`."""
+    with opened(path, most) as file:
+        text = io.TextIOWrapper(file, "utf-8-sig", "replace", newline="")
+        left = most
+        while line := text.readline(MOST_LINE):
+            left -= len(line)
+            if left < 0:
+                raise _too_large(path, most)
+            if len(line) == MOST_LINE:
+                raise OSError(errno.EFBIG, f"a line is longer than {MOST_LINE >> 20} MiB", str(path))
+            # csv takes no zero bytes
+            yield line.replace("\0", "") if "\0" in line else line
+
+
+def unread(error: OSError, path: Path | str, fix: str | None = None) -> ProgtrainError:
+    """What kept a file from being read, for who has to put it right: wrong input, or a storage that gives nothing."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return InputError("the file does not exist", file=path, fix=fix)
+    if isinstance(error, PermissionError):
+        return StorageError(
+            "no permission to read", file=path, fix="have its owner give you read permission, or take the file away"
+        )
+    reason = f"cannot be read: {error.strerror or error}"
+    if error.errno in (errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG):
+        return InputError(reason, file=path, fix=fix or "put an ordinary file there, or take it away")
+    return StorageError(reason, file=path, fix=fix or "see that it can be read, and start again")
+
+
+def read_text(path: Path, most: int = MOST_TEXT) -> str:
+    """Raises `InputError` when it is missing, no ordinary file, too large or not UTF-8, `StorageError` when it may not
+    be read.
+    """
+    try:
+        return _as_text(read_bytes(path, most).decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 text (byte {error.start})", file=path, fix="save the file in UTF-8") from error
+    except OSError as error:
+        raise unread(error, path) from error
 
 
 def read_json(path: Path) -> Any:
@@ -127,7 +240,7 @@ def read_json(path: Path) -> Any:
 def parse_json(text: str, path: Path, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """`pairs` sees the keys of each object with their values, doubles included. Raises `InputError`."""
     try:
-        return json.loads(text, object_pairs_hook=pairs)
+        return loaded(text, pairs)
     except json.JSONDecodeError as error:
         raise InputError(
             f"not valid JSON: {error.msg}",
@@ -135,15 +248,56 @@ def parse_json(text: str, path: Path, pairs: Callable[[list[tuple[str, Any]]], A
             place=f"line {error.lineno}, column {error.colno}",
             fix="correct the JSON at that place",
         ) from error
-    except RecursionError as error:
-        raise InputError("not JSON that anybody wrote: nested too deeply", file=path, fix="correct it") from error
+    except ValueError as error:
+        raise InputError(f"not JSON that anybody wrote: {error}", file=path, fix="correct it") from error
+
+
+def loaded(text: str | bytes, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """JSON of others. Raises `ValueError` for what is none, nested too deeply, or holds numbers that fit nowhere."""
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    try:
+        value = json.loads(text, object_pairs_hook=pairs, parse_int=_whole if _has_giant(data) else None)
+    except RecursionError:
+        raise ValueError(_DEEP) from None
+    if _may_be_deep(data):
+        _refuse_depth(value)
+    return value
+
+
+def _has_giant(data: bytes) -> bool:
+    # a tenth of what an expression takes
+    return _GIANT in data.translate(_AS_ZEROS)
+
+
+def _may_be_deep(data: bytes) -> bool:
+    return data.count(b"{") + data.count(b"[") > MOST_DEPTH
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 308:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _refuse_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MOST_DEPTH + 1):
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += [item for item in one.values() if isinstance(item, dict | list)]
+            elif isinstance(one, list):
+                inner += [item for item in one if isinstance(item, dict | list)]
+        if not inner:
+            return
+        level = inner
+    raise ValueError(_DEEP)
 
 
 def try_read_json(path: Path) -> Any:
     """None when it is missing or torn: for files that another process may be writing."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hundreds are read in a row: a quarter less of the time
-            return _value(file.read())
+        return _value(read_bytes(path))
     except OSError:
         return None
 
@@ -170,25 +324,35 @@ class LineReader:
         return self._offset > 0 and (stat.st_size < self._offset or stat.st_ino != self._inode)
 
     def read(self) -> list[dict[str, Any]]:
+        """Nothing where there is no ordinary file. Of one that is larger than any log, the beginning alone."""
+        found: list[dict[str, Any]] = []
         try:
-            with self.path.open("rb") as file:
+            with opened(self.path) as file:
                 stat = os.fstat(file.fileno())
                 if stat.st_size < self._offset or stat.st_ino != self._inode:
                     self._offset, self._inode = 0, stat.st_ino
                 file.seek(self._offset)
-                data = file.read()
+                while self._offset < MOST_TABLE and (data := file.read(MOST_LINE)):
+                    end = data.rfind(b"\n") + 1
+                    if not end and len(data) == MOST_LINE:
+                        end = len(data)  # no line is so long: none of it counts, and what follows it neither
+                    self._offset += end
+                    file.seek(self._offset)
+                    found += _objects([line for line in data[:end].splitlines() if self._having in line])
+                    if len(data) < MOST_LINE:
+                        break
         except (FileNotFoundError, NotADirectoryError):
             self._offset = 0
-            return []
-        complete = data[: data.rfind(b"\n") + 1]
-        self._offset += len(complete)
-        return _objects([line for line in complete.splitlines() if self._having in line])
+        except OSError as error:
+            raise unread(error, self.path) from error
+        return found
 
 
 def _objects(lines: list[bytes]) -> list[dict[str, Any]]:
+    whole = b"[" + b",".join(lines) + b"]"
     try:
         # all at once takes a quarter of the time
-        values = json.loads(b"[" + b",".join(lines) + b"]")
+        values = [] if _has_giant(whole) or any(map(_may_be_deep, lines)) else json.loads(whole)
     except (ValueError, RecursionError):
         values = []
     if len(values) != len(lines):
@@ -199,8 +363,8 @@ def _objects(lines: list[bytes]) -> list[dict[str, Any]]:
 def _value(line: bytes) -> Any:
     """None for what is no JSON."""
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
+        return loaded(line)
+    except ValueError:
         return None
 
 
@@ -220,5 +384,5 @@ def sha256(path: Path) -> str:
         for file in sorted(p for p in path.rglob("*") if p.is_file()):
             digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
         return digest.hexdigest()
-    with path.open("rb") as handle:
+    with opened(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

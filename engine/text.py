@@ -11,6 +11,8 @@ import re
 import unicodedata
 from pathlib import Path
 
+from progtrain.engine.files import opened
+
 #: compiled by `re` where they are first needed, which ordinary text never does: an app opens sooner
 _ESCAPES = r"""(?x)
     (?:\x1b[PX^_\]]|[\x90\x98\x9d\x9e\x9f])      # DCS, SOS, OSC, PM, APC: up to their end, or the line's
@@ -94,7 +96,7 @@ def last_line(output: str) -> str:
 def tail(path: Path, limit: int = 64_000) -> str:
     """The end of a log as text, whatever bytes are in it; empty when there is none."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - limit))
             return file.read().decode("utf-8", errors="replace")

@@ -1,4 +1,7 @@
-"""YAML that people write: read without surprises. A key that comes twice is an error, since the first would be lost."""
+"""YAML that people write: read without surprises. A key that comes twice is an error, since the first would be lost.
+
+A few lines of aliases may stand for more than any memory holds: what is read here is weighed before anybody walks it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,16 @@ from typing import Any
 import yaml
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import MOST_DEPTH, MOST_YAML
+
+#: values of one file, each counted as often as aliases repeat it
+_MOST_VALUES = 100_000
+#: characters for the reader in Python, which takes seconds for them
+_MOST_IN_PYTHON = 256 << 10
+#: without such a line, or that many brackets, nothing is deep
+_DEEP_LINE = re.compile(r"^ {40}|(?:[-?:] ){20}", re.MULTILINE)
+#: characters of one whole number
+_LONGEST_NUMBER = 308
 
 # YAML 1.1 reads 3e-4 as text because it has no dot; nobody means text by it
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
@@ -19,6 +32,69 @@ def number(value: Any) -> Any:
     if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
         return float(value)
     return [number(item) for item in value] if isinstance(value, list) else value
+
+
+def composed(text: str, loader: Any = yaml.SafeLoader) -> list[yaml.Node]:
+    """The documents in it that hold something. Raises `yaml.YAMLError`, also for more than anybody writes."""
+    most = _MOST_IN_PYTHON if loader is yaml.SafeLoader else MOST_YAML
+    if len(text) > most:
+        raise yaml.MarkedYAMLError(problem=f"it is larger than {most >> 10} KiB")
+    _refuse_depth(text, loader)
+    reader = loader(text)
+    try:
+        found: list[yaml.Node] = []
+        while reader.check_node():
+            found.append(reader.get_node())
+    except RecursionError as error:
+        raise yaml.MarkedYAMLError(problem="nested too deeply") from error
+    finally:
+        reader.dispose()
+    known: dict[int, tuple[int, int] | None] = {}
+    for node in found:
+        _weighed(node, known)
+    return found
+
+
+def _mark(event: yaml.Event) -> Any:
+    """Where it is; both readers have marks of their own."""
+    return event.start_mark
+
+
+def _refuse_depth(text: str, loader: Any) -> None:
+    """Before anything calls itself: libyaml's reader would take the whole process down. Raises `yaml.YAMLError`."""
+    if text.count("[") + text.count("{") < MOST_DEPTH and not _DEEP_LINE.search(text):
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_DEPTH:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=_mark(event))
+
+
+def _weighed(node: yaml.Node, known: dict[int, tuple[int, int] | None], depth: int = 0) -> tuple[int, int]:
+    """How many values it stands for, and how deep they lie in each other. Raises `yaml.MarkedYAMLError`."""
+    if id(node) in known:
+        held = known[id(node)]
+        if held is None:
+            raise yaml.MarkedYAMLError(problem="an alias stands in what it stands for", problem_mark=node.start_mark)
+        return held
+    known[id(node)] = None
+    weight, height = 1, 0
+    if depth < MOST_DEPTH and isinstance(node, yaml.CollectionNode):
+        for child in node.value:
+            for part in child if isinstance(child, tuple) else (child,):
+                its = _weighed(part, known, depth + 1)
+                weight, height = weight + its[0], max(height, its[1] + 1)
+    elif isinstance(node, yaml.CollectionNode):
+        height = MOST_DEPTH
+    elif node.tag == "tag:yaml.org,2002:int" and len(node.value) > _LONGEST_NUMBER:
+        raise yaml.MarkedYAMLError(problem=f"a number of {len(node.value)} digits", problem_mark=node.start_mark)
+    if height >= MOST_DEPTH:
+        raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=node.start_mark)
+    if weight > _MOST_VALUES:
+        raise yaml.MarkedYAMLError(problem="its aliases stand for too many values", problem_mark=node.start_mark)
+    known[id(node)] = weight, height
+    return weight, height
 
 
 def refuse_keys_twice(node: yaml.Node) -> None:
@@ -53,18 +129,28 @@ def _loaded(text: str) -> Any:
     """Raises `yaml.YAMLError`. By libyaml, which takes a tenth of the time, unless it finds something wrong."""
     try:
         return _loaded_by(getattr(yaml, "CSafeLoader", yaml.SafeLoader), text)
-    except yaml.YAMLError:
+    except (yaml.scanner.ScannerError, yaml.parser.ParserError, yaml.composer.ComposerError):
+        if len(text) > _MOST_IN_PYTHON:
+            raise
         # in the words and with the lines of the one in Python
         return _loaded_by(yaml.SafeLoader, text)
 
 
 def _loaded_by(kind: Any, text: str) -> Any:
-    loader = kind(text)
+    found = composed(text, kind)
+    if not found:
+        return None
+    if found[1:]:
+        mark = found[1].start_mark
+        raise yaml.MarkedYAMLError(problem="a second document begins here", problem_mark=mark)
+    refuse_keys_twice(found[0])
+    return constructed(found[0])
+
+
+def constructed(node: yaml.Node) -> Any:
+    """The plain values of it. Raises `yaml.YAMLError`, or `ValueError` for a date that there is not."""
+    loader = yaml.SafeLoader("")
     try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        refuse_keys_twice(node)
         return loader.construct_document(node)
     finally:
         loader.dispose()

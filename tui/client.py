@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from progtrain.engine.drafting.preview import Check, preview
 from progtrain.engine.errors import Busy, InputError, ProgtrainError
-from progtrain.engine.files import try_read_json, write_text
+from progtrain.engine.files import read_bytes, try_read_json, write_text
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.host import RulesCheck
 
@@ -133,7 +133,7 @@ class EngineClient:
 def read_own(path: Path) -> str | None:
     """A file of the user's with its own line ends; None where there is none, `�` for what is not UTF-8."""
     try:
-        return path.read_bytes().decode("utf-8", "replace")
+        return read_bytes(path).decode("utf-8", "replace")
     except FileNotFoundError:
         return None
 

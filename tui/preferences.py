@@ -20,7 +20,7 @@ from typing import Any
 import platformdirs
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import try_read_json, write_json
+from progtrain.engine.files import read_text, try_read_json, write_json
 
 
 def config_folder() -> Path:
@@ -83,6 +83,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
     import tomllib  # most have no such file
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"cannot be read: {error}", file=path, fix="correct it, or remove the file") from error

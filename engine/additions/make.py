@@ -21,7 +21,7 @@ from progtrain.engine.additions.tools.progtrain_additions_rows import Rows, chos
 from progtrain.engine.analysis.measure.samples import read_per_sample
 from progtrain.engine.clock import Clock
 from progtrain.engine.errors import InputError, StepFailed
-from progtrain.engine.files import read_json, sha256, storage_errors, try_read_json, write_json
+from progtrain.engine.files import read_json, read_text, sha256, storage_errors, try_read_json, write_json
 from progtrain.engine.text import clean_line, last_line
 from progtrain.engine.workspace import Workspace
 
@@ -123,7 +123,7 @@ def _hook(ws: Workspace, version: str) -> str:
     """Which file has `augment`. Raises `InputError`."""
     for path in (ws.augment_script, ws.script(version)):
         try:
-            statements = ast.parse(path.read_text("utf-8")).body if path.is_file() else []
+            statements = ast.parse(read_text(path)).body if path.is_file() else []
         except (SyntaxError, ValueError) as error:
             raise InputError(f"it is no Python that can be read: {error}", file=path, fix="correct it") from error
         if any(isinstance(one, ast.FunctionDef) and one.name == "augment" for one in statements):

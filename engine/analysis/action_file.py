@@ -19,7 +19,7 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.script.action.operations import Operation, parse_operation
 from progtrain.engine.script.names import nearest
 from progtrain.engine.workspace import version_number
-from progtrain.engine.yaml_text import refuse_keys_twice
+from progtrain.engine.yaml_text import composed, constructed, refuse_keys_twice
 
 SELECTED, DEFERRED = "Selected Action (only 1)", "Deferred Candidates"
 GOAL, CHANGE, WHERE = "Goal", "Change", "Where"
@@ -151,9 +151,10 @@ def _is_operation(language: str, text: str) -> bool:
 def _mapping(block: _Block, file: Path | str | None) -> dict[Any, Any]:
     line, text = block
     try:
-        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
+        found = composed(text)
+        for node in found:
             refuse_keys_twice(node)
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = [document for node in found if (document := constructed(node)) is not None]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or "it cannot be read"

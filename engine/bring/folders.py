@@ -11,6 +11,7 @@ from pathlib import Path
 
 from progtrain.engine.bring.brought import Brought, Sample, counted, named
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import MOST_TABLE, read_bytes
 from progtrain.engine.text import clean_line
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
@@ -43,7 +44,9 @@ def pictures(folder: Path) -> Brought:
             unread.append(path.relative_to(folder).as_posix())
             continue
         place = path.relative_to(folder).as_posix()
-        samples.append(Sample(place, [str(path)], name, hashlib.sha256(path.read_bytes()).hexdigest()[:32], split))
+        samples.append(
+            Sample(place, [str(path)], name, hashlib.sha256(read_bytes(path, MOST_TABLE)).hexdigest()[:32], split)
+        )
         files.append(path)
     if unread:
         text = f"{counted(len(unread), 'file')} that can't be read as a picture left out"
@@ -65,10 +68,11 @@ def texts(folder: Path) -> Brought:
     samples, unread, empty = [], [], []
     for split, name, path in _files(folder, {".txt"}, said):
         place = path.relative_to(folder).as_posix()
+        data = read_bytes(path)
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            text = path.read_text(encoding="cp1252", errors="replace")
+            text = data.decode("cp1252", "replace")
             unread.append(place)
         if text.strip():
             samples.append(Sample(place, [text.strip()], name, digest(text), split))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from progtrain.engine.bring.brought import counted, named
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import read_bytes
 from progtrain.engine.text import clean_line
 
 _MOST_BYTES = 1024**3
@@ -90,7 +91,7 @@ def _text(path: Path) -> tuple[str, list[str]]:
     if path.stat().st_size > _MOST_BYTES:
         fix = "take a part of it, or adopt a script that reads it: progtrain adopt SCRIPT"
         raise InputError("it is larger than 1 GiB, which is read as a whole", file=path, fix=fix)
-    data = path.read_bytes()
+    data = read_bytes(path, _MOST_BYTES)
     for start, (what, fix) in _OTHER_FILES.items():
         if data.startswith(start):
             raise InputError(f"it is {what}, no CSV", file=path, fix=fix)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from progtrain.engine.control import decisions
 from progtrain.engine.control.lock import running
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import storage_errors, write_text
+from progtrain.engine.files import read_loosely, storage_errors, write_text
 from progtrain.engine.jobs.detached import spawn
 from progtrain.engine.schema import Decision, StepName
 from progtrain.engine.workspace import Workspace
@@ -48,8 +48,8 @@ def name_python(ws: Workspace, python: str) -> None:
 def named_python(ws: Workspace) -> str | None:
     """The interpreter that was named when the workspace was set up."""
     try:
-        return ws.named_python.read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError):
+        return read_loosely(ws.named_python).strip() or None
+    except OSError:
         return None
 
 

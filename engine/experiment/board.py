@@ -23,7 +23,7 @@ from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.experiment.state import Part, RunState
 from progtrain.engine.experiment.view import View, look, progress_of
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import lines_of, try_read_json
 from progtrain.engine.rules import goal
 from progtrain.engine.workspace import Workspace
 
@@ -268,8 +268,7 @@ def _table(path: Path, folder: ExperimentFolder) -> list[dict[str, str]]:
     if not _is_fresh(path, folder):
         return []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [{key: value or "" for key, value in line.items() if key} for line in csv.DictReader(file)]
+        return [{key: value or "" for key, value in line.items() if key} for line in csv.DictReader(lines_of(path))]
     except (OSError, ValueError, csv.Error):
         return []
 

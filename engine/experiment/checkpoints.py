@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from progtrain.engine import hooks
 from progtrain.engine.experiment import curves
-from progtrain.engine.files import storage_errors
+from progtrain.engine.files import MOST_TEXT, storage_errors
 from progtrain.engine.script.repair.failure import Failure
 from progtrain.engine.text import clean_line
 from progtrain.engine.workspace import Workspace
@@ -54,9 +55,9 @@ def _is_whole(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            told = b"".join(archive.read(name) for name in names)
+            told = b"".join(archive.read(name) for name in names if archive.getinfo(name).file_size <= MOST_TEXT)
         return all(word in told for word in _OF_LIGHTNING)
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ValueError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error):
         return False
 
 

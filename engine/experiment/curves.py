@@ -8,7 +8,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from progtrain.engine.files import write_text
+from progtrain.engine.files import lines_of, write_text
 from progtrain.engine.workspace import Workspace
 
 _ROWS = list[dict[str, str]]
@@ -59,9 +59,8 @@ def _step(row: dict[str, str]) -> float | None:
 def _read(path: Path | None) -> _ROWS:
     """Nothing where there is no such table, or it is torn."""
     try:
-        text = path.read_text(encoding="utf-8-sig") if path is not None else ""
-        return list(csv.DictReader(io.StringIO(text)))
-    except (OSError, UnicodeDecodeError, csv.Error):
+        return list(csv.DictReader(lines_of(path))) if path is not None else []
+    except (OSError, csv.Error):
         return []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.tools import progtrain_rows
-from progtrain.engine.files import write_text
+from progtrain.engine.files import read_loosely, write_text
 from progtrain.engine.script.names import nearest
 from progtrain.engine.workspace import Workspace
 
@@ -129,7 +129,7 @@ def create(
 
 def write(script: Path, text: str, *, overwrite: bool) -> None:
     """Raises `InputError` where another one is there."""
-    if script.exists() and not overwrite and script.read_text("utf-8", "replace") != text:
+    if script.exists() and not overwrite and read_loosely(script) != text:
         raise InputError("the file is there already", file=script, fix="take another name, or --overwrite")
     write_text(script, text)
 

@@ -11,7 +11,7 @@ from typing import Any
 from progtrain.engine import hooks, metrics, values
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.workers.base import Piece, training
-from progtrain.engine.files import storage_errors, try_read_json
+from progtrain.engine.files import MOST_TEXT, loaded, opened, storage_errors, try_read_json
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.repair.failure import Failure, explain
@@ -108,7 +108,7 @@ def broken(paths: Iterable[Path]) -> Failure | None:
 
 
 def _why_broken(path: Path) -> str:
-    with path.open("rb") as file:
+    with opened(path) as file:
         start, size = file.read(8), path.stat().st_size
         if not size and path.suffix in _ZIPPED | _TEXT:
             return "is empty"
@@ -117,7 +117,7 @@ def _why_broken(path: Path) -> str:
             return "ends in the middle"
         if path.suffix == ".safetensors":
             length = int.from_bytes(start, "little")
-            ends = _ends_of_tensors(file.read(length)) if length < size else None
+            ends = _ends_of_tensors(file.read(length)) if length < min(size, MOST_TEXT) else None
             return "" if ends is not None and 8 + length + ends == size else "ends in the middle"
     return ""
 
@@ -125,7 +125,7 @@ def _why_broken(path: Path) -> str:
 def _ends_of_tensors(header: bytes) -> int | None:
     """After how many bytes of data a file of safetensors ends; its header is JSON."""
     try:
-        found = json.loads(header)
+        found = loaded(header)
         return max((entry["data_offsets"][1] for name, entry in found.items() if name != "__metadata__"), default=0)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None

@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from progtrain.engine.files import storage_errors, write_text
+from progtrain.engine.files import read_bytes, storage_errors, write_text
 
 
 def put(files: Mapping[Path, str], links: Mapping[Path, Path], top: Path) -> None:
     """Makes both, as often as asked; `top` is the folder that all of them are in. Raises `StorageError`."""
     for path, text in files.items():
         _make_way(path.parent, top)
-        if path.is_symlink() or not path.is_file() or path.read_bytes() != text.encode("utf-8"):
+        if path.is_symlink() or not path.is_file() or read_bytes(path) != text.encode("utf-8"):
             write_text(path, text)
     for path, target in links.items():
         _make_way(path.parent, top)

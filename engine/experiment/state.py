@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from progtrain.engine.experiment.expand import Cell, Run, by_run
 from progtrain.engine.experiment.folder import ExperimentFolder, RunFolder
 from progtrain.engine.experiment.plan import Plan
-from progtrain.engine.files import sha256_text, try_read_json
+from progtrain.engine.files import loaded, sha256_text, try_read_json
 from progtrain.engine.jobs.base import Seen
 from progtrain.engine.text import lasting, tail
 from progtrain.engine.workspace import JobFolder
@@ -343,7 +343,7 @@ def progress(attempt: JobFolder) -> dict[str, Any]:
     lines = tail(path, 4096).splitlines() if path else []
     for line in reversed(lines):
         try:
-            told = json.loads(line)
+            told = loaded(line)
         except ValueError:
             continue
         if isinstance(told, dict) and isinstance(told.get("step"), int):

@@ -14,6 +14,7 @@ from progtrain.engine.experiment.expand import Run
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.results import Row
+from progtrain.engine.files import read_bytes
 from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.workspace import Workspace
 
@@ -53,7 +54,7 @@ def beside(ws: Workspace, metric: str) -> tuple[list[VersionRecord], list[str]]:
         its = folder.folder(ws, name)
         try:
             # most plans are of another kind, and reading one takes its time
-            if b"candidates" in its.plan.read_bytes():
+            if b"candidates" in read_bytes(its.plan):
                 found += _of(ws, its, metric)
         except (InputError, OSError) as error:
             broken.append(f"what the experiment {name} tried is not known: {error}")

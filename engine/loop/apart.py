@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from progtrain.engine.experiment.placing import leading
-from progtrain.engine.files import LineReader
+from progtrain.engine.files import LineReader, read_bytes
 from progtrain.engine.hooks import record_of
 from progtrain.engine.loop.steps import evaluate
 from progtrain.engine.workspace import Workspace, version_number
@@ -48,7 +48,7 @@ def links(ws: Workspace, own: Workspace, texts: Mapping[Path, str]) -> dict[Path
 def _text(path: Path) -> str | None:
     """With its own ends of lines; None for what is no text."""
     try:
-        return path.read_bytes().decode("utf-8") if path.stat().st_size <= _MOST_BYTES else None
+        return read_bytes(path, _MOST_BYTES).decode("utf-8") if path.stat().st_size <= _MOST_BYTES else None
     except UnicodeDecodeError:
         return None
 

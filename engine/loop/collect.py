@@ -15,7 +15,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine.files import LineReader, storage_errors, write_text
+from progtrain.engine.files import LineReader, lines_of, storage_errors, write_text
 from progtrain.engine.hooks import record_of
 from progtrain.engine.script import printed, probe, version_files
 from progtrain.engine.script.names import canonical
@@ -110,8 +110,7 @@ def _printed(output: Path, folder: VersionFolder) -> list[str]:
 
 
 def _is_curve(path: Path) -> bool:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        names = next(csv.reader(file), [])
+    names = next(csv.reader(lines_of(path)), [])
     return any("loss" in name.casefold() for name in names) and _has_rows(path)
 
 
@@ -139,8 +138,7 @@ def _bring(ws: Workspace, source: Path, target: Path) -> list[str]:
 
 
 def _has_rows(path: Path) -> bool:
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        return sum(1 for _, row in zip(range(2), csv.reader(file), strict=False) if row) == 2
+    return sum(1 for _, row in zip(range(2), csv.reader(lines_of(path)), strict=False) if row) == 2
 
 
 def _settings(ws: Workspace, version: str, folder: VersionFolder, record: dict[str, Any]) -> list[str]:

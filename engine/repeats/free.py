@@ -16,7 +16,7 @@ from progtrain.engine import metrics
 from progtrain.engine.analysis.types import Repeat
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import folder as experiments
-from progtrain.engine.files import LineReader, sha256_text, try_read_json
+from progtrain.engine.files import LineReader, read_bytes, sha256_text, try_read_json
 from progtrain.engine.repeats.seeds import seed_of, with_seed
 from progtrain.engine.script import version_files
 from progtrain.engine.workspace import VersionFolder, Workspace
@@ -59,7 +59,7 @@ def _named_in(ws: Workspace, version: str) -> list[experiments.ExperimentFolder]
     """Experiments that name the version's script and have results; a plan takes its time to be read as one."""
     there = [experiments.ExperimentFolder(path.parent) for path in sorted(ws.experiments.glob("*/results.jsonl"))]
     script = ws.script(version).name.encode()
-    return [its for its in there if its.plan.is_file() and script in its.plan.read_bytes()]
+    return [its for its in there if its.plan.is_file() and script in read_bytes(its.plan)]
 
 
 def _trained_before(

@@ -20,8 +20,10 @@ import yaml
 
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import loaded
 from progtrain.engine.script.nodes import Span
 from progtrain.engine.script.yaml_nodes import below, is_one, nodes, repeated, seen_in
+from progtrain.engine.yaml_text import composed
 
 ENDINGS = frozenset({".yaml", ".yml", ".toml", ".json"})
 
@@ -130,12 +132,11 @@ def flat(name: str, text: str) -> dict[str, Any]:
     ending = PurePosixPath(name).suffix.lower()
     try:
         if ending == ".json":
-            data = json.loads(text)
+            data = loaded(text)
         elif ending == ".toml":
             data = tomllib.loads(text)
         else:
-            found = nodes(yaml.compose(text, Loader=yaml.SafeLoader), "")
-            return {path: seen_in(node) for path, node in found}
+            return {path: seen_in(node) for root in composed(text)[:1] for path, node in nodes(root, "")}
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _not_valid(name, error) from error
     return dict(_leaves(data, ""))
@@ -175,10 +176,7 @@ def _refused(name: str, path: str, reason: str) -> InputError:
 
 
 def _in_yaml(text: str) -> Iterator[tuple[str, Place]]:
-    loader = yaml.SafeLoader(text)
-    documents = []
-    while loader.check_node():
-        documents.append(loader.get_node())
+    documents, loader = composed(text), yaml.SafeLoader("")
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
         return
     uses = Counter(id(node) for node in _all_nodes(documents[0]))
@@ -230,7 +228,7 @@ def _yaml_values(node: yaml.Node, path: str) -> Iterator[tuple[str, yaml.Node]]:
 
 
 def _in_json(text: str) -> Iterator[tuple[str, Place]]:
-    if isinstance(json.loads(text), dict):
+    if isinstance(loaded(text), dict):
         found: list[tuple[str, Place]] = []
         _read_json(text, _after_space(text, 0), "", found)
         yield from found

@@ -14,6 +14,7 @@ import yaml
 from progtrain.engine.script.config_files import is_config
 from progtrain.engine.script.editor import Source
 from progtrain.engine.script.nodes import argument, calls, text_of
+from progtrain.engine.yaml_text import composed
 
 _LONGEST = 300
 
@@ -134,7 +135,7 @@ def _of_constants(source: Source) -> Iterator[_Literal]:
 def in_defaults(text: str, folder: str, hydra: str, resolve: Resolve, given: Collection[str]) -> Iterator[Reference]:
     """Configs that the `defaults` of one of Hydra's name, which lies in `folder`."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = next(iter(composed(text)), None)
     except yaml.YAMLError:
         return
     pairs = node.value if isinstance(node, yaml.MappingNode) else []

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import LineReader, read_text, try_read_json
+from progtrain.engine.files import LineReader, read_bytes, read_text, try_read_json
 from progtrain.engine.script import references
 from progtrain.engine.script.baseline.modules import imported_names, load_modules, search_path
 from progtrain.engine.script.config_files import is_config
@@ -187,7 +187,7 @@ def _text(path: Path, texts: Mapping[Path, str]) -> str | None:
 def _exact(path: Path, texts: Mapping[Path, str]) -> str | None:
     """With its own ends of lines; None for what is no text file."""
     try:
-        return texts[path] if path in texts else path.read_bytes().decode("utf-8")
+        return texts[path] if path in texts else read_bytes(path).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from progtrain.engine.script.names import canonical
+from progtrain.engine.yaml_text import composed
 
 _MERGE = re.compile(r"<<\.(?:\d+\.)?")
 
@@ -43,9 +44,9 @@ def repeated(name: str, text: str) -> Mapping[str, tuple[str, ...]]:
     """Path -> all paths of the same value, which aliases and merges of YAML repeat; the first is where it stands."""
     paths: dict[int, list[str]] = {}
     with suppress(yaml.YAMLError, ValueError, RecursionError):
-        root = None if name.endswith((".json", ".toml")) else yaml.compose(text, Loader=yaml.SafeLoader)
-        for path, node in nodes(root, ""):
-            paths.setdefault(id(node), []).append(path)
+        for root in () if name.endswith((".json", ".toml")) else composed(text):
+            for path, node in nodes(root, ""):
+                paths.setdefault(id(node), []).append(path)
     return {path: tuple(found) for found in paths.values() if len(found) > 1 for path in found}
 
 

@@ -6,6 +6,7 @@ import csv
 import math
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import lines_of, unread
 from progtrain.engine.values import number
 from progtrain.engine.workspace import Workspace
 
@@ -16,16 +17,19 @@ def read_outcomes(
     """Rows of `per_sample.csv`: wrong ones first, then by loss. Raises `InputError` where there is none yet."""
     path = ws.version(version).per_sample
     try:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            rows = list(csv.DictReader(file))
+        found = list(csv.DictReader(lines_of(path)))
     except FileNotFoundError as error:
         fix = f"progtrain step evaluate --version {version}"
         raise InputError(f"{version} has not been evaluated yet", file=path, fix=fix) from error
+    except OSError as error:
+        raise unread(error, path) from error
+    except csv.Error as error:
+        raise InputError(f"not a table: {error}", file=path, fix=fix) from error
     if wrong:
-        rows = [row for row in rows if row.get("correct") == "0"]
+        found = [row for row in found if row.get("correct") == "0"]
     if of_class is not None:
-        rows = [row for row in rows if row.get("truth") == of_class]
-    return sorted(rows, key=lambda row: (row.get("correct") != "0", -_loss(row)))
+        found = [row for row in found if row.get("truth") == of_class]
+    return sorted(found, key=lambda row: (row.get("correct") != "0", -_loss(row)))
 
 
 def _loss(row: dict[str, str]) -> float:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from progtrain.engine.files import writing
+from progtrain.engine.files import lines_of, writing
 from progtrain.engine.trackers.runs import Run, rows
 
 #: file -> columns; the first two of each say which run
@@ -59,8 +59,7 @@ def write(runs: Sequence[Run], to: Path) -> Iterator[tuple[Run, str]]:
 
 def _digests(path: Path) -> dict[str, str]:
     try:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            return {row["run_id"]: row.get("digest") or "" for row in csv.DictReader(file) if row.get("run_id")}
+        return {row["run_id"]: row.get("digest") or "" for row in csv.DictReader(lines_of(path)) if row.get("run_id")}
     except (OSError, csv.Error):
         return {}
 

@@ -13,12 +13,12 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TextIO
+from typing import Any, Literal, NamedTuple
 
 from progtrain.engine.analysis.measure.curves import logged
 from progtrain.engine.analysis.measure.reading import choose_log
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import LineReader, sha256, sha256_text, try_read_json
+from progtrain.engine.files import MOST_LINE, LineReader, lines_of, opened, sha256, sha256_text, try_read_json
 from progtrain.engine.metrics import finite
 from progtrain.engine.rules import goal
 from progtrain.engine.status.rows import basis
@@ -101,8 +101,8 @@ def workspace_id(ws: Workspace) -> str:
     Without a journal (a workspace that came without `.progtrain/`) it is empty, and checkpoints alone tell runs apart.
     """
     try:
-        with ws.journal.open("rb") as file:
-            return hashlib.sha256(file.readline().strip()).hexdigest()[:12]
+        with opened(ws.journal) as file:
+            return hashlib.sha256(file.readline(MOST_LINE).strip()).hexdigest()[:12]
     except OSError:
         return ""
 
@@ -282,13 +282,8 @@ def _apart(values: list[tuple[str, float]]) -> tuple[dict[str, float], int | Non
 
 
 def _logged(path: Path) -> Iterator[tuple[int, int | None, list[tuple[str, float]]]]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        yield from logged(csv.reader(_complete(file)), str)
-
-
-def _complete(file: TextIO) -> Iterator[str]:
-    """Without a last line that is still being written."""
-    return (line for line in file if line.endswith(("\n", "\r")))
+    # without a last line that is still being written
+    yield from logged(csv.reader(line for line in lines_of(path) if line.endswith(("\n", "\r"))), str)
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
-from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.files import LineReader, opened, try_read_json
 from progtrain.engine.metrics import finite
 from progtrain.engine.workspace import Workspace, version_number
 
@@ -161,7 +161,7 @@ def read_report(workspace: Workspace, name: str) -> tuple[str, str, str]:
 def _beginning(path: Path) -> str:
     """Empty where nothing can be read. Bytes that are not UTF-8 show as `�`."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return file.read(_MOST).decode("utf-8", "replace")
     except OSError:
         return ""

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from progtrain.engine.files import opened
 from progtrain.tui.look.sanitize import last_overwrite
 
 #: the first look at a long log starts this far from its end
@@ -39,7 +40,7 @@ class LogTail:
         if path is None:
             return None
         try:
-            with path.open("rb") as file:
+            with opened(path) as file:
                 return self._read(path, file.fileno())
         except OSError:
             return None

@@ -13,6 +13,9 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import compress
 from pathlib import Path
+from typing import BinaryIO
+
+from progtrain.engine.files import MOST_LINE, opened
 
 STEP = ("step", "global_step", "iteration", "iter")
 EPOCH = ("epoch", "epochs")
@@ -52,7 +55,7 @@ class MetricsFile:
         """The new points by column, at most a slice of the file. None when nothing is new."""
         self.fresh, self.share = self._offset == 0, 1.0
         try:
-            with self.path.open("rb") as file:
+            with opened(self.path) as file:
                 size = os.fstat(file.fileno())
                 if size.st_size == self._offset and size.st_ino == self._inode and self._same_tail(file):
                     return None
@@ -74,20 +77,20 @@ class MetricsFile:
         columns, self._columns = self._columns, {}
         return columns if columns or self.fresh else None
 
-    def _same_tail(self, file: io.BufferedReader) -> bool:
+    def _same_tail(self, file: BinaryIO) -> bool:
         file.seek(self._offset - len(self._tail))
         return file.read(len(self._tail)) == self._tail
 
-    def _continues(self, file: io.BufferedReader, stat: os.stat_result) -> bool:
+    def _continues(self, file: BinaryIO, stat: os.stat_result) -> bool:
         if stat.st_ino != self._inode or stat.st_size < self._offset:
             return False
         file.seek(0)
         return file.read(len(self._header_line)) == self._header_line and self._same_tail(file)
 
-    def _take(self, file: io.BufferedReader) -> bool:
+    def _take(self, file: BinaryIO) -> bool:
         """One block of whole lines; False at the end. A torn last line is left for the next time."""
         data = file.read(_BLOCK)
-        while data and b"\n" not in data:
+        while data and b"\n" not in data and len(data) < MOST_LINE:
             more = file.read(_BLOCK)
             if not more:
                 return False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import lines_of, loaded, opened, try_read_json
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.reading.pictures import Picture, draw_values, read_picture
 
@@ -88,7 +88,7 @@ def _whole_file(path: Path, columns: int, lines: int) -> Shown:
     if suffix not in _TEXTS | _TABLES.keys():
         return Shown(path.name)
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             text = file.read(_MOST_TEXT).decode("utf-8", "replace")
     except OSError as error:
         return Shown(path.name, f"cannot be read: {error.strerror}")
@@ -98,7 +98,7 @@ def _whole_file(path: Path, columns: int, lines: int) -> Shown:
 def _plain_json(text: str) -> str:
     """`key: value` lines; the text itself where it is no JSON object."""
     try:
-        data: Any = json.loads(text)
+        data: Any = loaded(text)
     except ValueError:
         return text
     if not isinstance(data, dict):
@@ -124,13 +124,12 @@ def _inside(path: Path, sample_id: str, columns: int, lines: int) -> Shown | Non
 
 def _of_table(path: Path, sample_id: str, delimiter: str) -> Shown | None:
     """The row that begins with the id."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter)
-        header = next(rows, [])
-        for row in rows:
-            if row and row[0] == sample_id:
-                pairs = zip(header, row, strict=False)
-                return Shown(path.name, "\n".join(f"{name}: {value}" for name, value in pairs))
+    table = csv.reader(lines_of(path, _MOST_BYTES), delimiter=delimiter)
+    header = next(table, [])
+    for row in table:
+        if row and row[0] == sample_id:
+            pairs = zip(header, row, strict=False)
+            return Shown(path.name, "\n".join(f"{name}: {value}" for name, value in pairs))
     return None
 
 

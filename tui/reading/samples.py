@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from progtrain.engine.files import lines_of
 from progtrain.engine.workspace import Workspace
 
 _COLUMNS = ("sample_id", "truth", "prediction", "correct", "loss", "confidence")
@@ -26,12 +27,11 @@ class Outcome(NamedTuple):
 def read_outcomes(workspace: Workspace, version: str) -> tuple[Outcome, ...]:
     """Wrong ones first, then by loss. Empty where the version is not evaluated."""
     try:
-        with workspace.version(version).per_sample.open(encoding="utf-8", errors="replace", newline="") as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            places = [header.index(name) if name in header else len(header) for name in _COLUMNS]
-            width = len(header) + 1
-            found = [_outcome(*[cells[at] for at in places]) for row in rows if (cells := _filled(row, width))]
+        table = csv.reader(lines_of(workspace.version(version).per_sample))
+        header = next(table, [])
+        places = [header.index(name) if name in header else len(header) for name in _COLUMNS]
+        width = len(header) + 1
+        found = [_outcome(*[cells[at] for at in places]) for row in table if (cells := _filled(row, width))]
     except (OSError, csv.Error):
         return ()
     return tuple(sorted((outcome for outcome in found if outcome.sample_id), key=_badness))

@@ -19,6 +19,7 @@ from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
 from progtrain.engine.drafting.preview import Check
+from progtrain.engine.files import read_loosely
 from progtrain.tui.host import Host, host_of
 from progtrain.tui.look.colours import BAD, GOOD, NEEDS_YOU, QUIET
 from progtrain.tui.look.sanitize import clean_text
@@ -161,4 +162,4 @@ def edit_outside(editor: str, text: str, suffix: str) -> str:
         ended = subprocess.run([*shlex.split(editor), str(path)], check=False)
         if ended.returncode != 0:
             raise OSError(f"ended with exit code {ended.returncode}; the text is as it was")
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_loosely(path)

@@ -12,7 +12,7 @@ from progtrain.engine.analysis.compare.pairs import Runs, compare_runs
 from progtrain.engine.analysis.measure.samples import read_per_sample
 from progtrain.engine.analysis.types import Comparison
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import read_loosely, try_read_json
 from progtrain.engine.hooks import record_of
 from progtrain.engine.script.action.data import meant
 from progtrain.engine.workspace import Workspace
@@ -52,7 +52,7 @@ def control(
 def knows_training_split(ws: Workspace) -> bool:
     """Whether the evaluator takes `--split train`; one that is not there yet will."""
     try:
-        text = ws.eval_script.read_text("utf-8", errors="replace") if ws.eval_script.is_file() else None
+        text = read_loosely(ws.eval_script) if ws.eval_script.is_file() else None
     except OSError:
         return False
     return text is None or re.search(r"[\"']train[\"']", text) is not None

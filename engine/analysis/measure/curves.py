@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import MOST_TABLE, read_bytes, unread
 from progtrain.engine.values import number
 
 T = TypeVar("T")
@@ -112,11 +113,9 @@ def read_metrics(path: Path) -> Curves:
     """Reads a `metrics.csv`. Raises `InputError` when it is missing or holds no number at all."""
     fix = "train again, or check that the script logs with CSVLogger"
     try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError("the file does not exist", file=path, fix=fix) from error
+        data = read_bytes(path, MOST_TABLE)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path, fix=fix) from error
+        raise unread(error, path, fix) from error
     complete = data[: data.rfind(b"\n") + 1]
     columns = _columns(csv.reader(io.StringIO(complete.decode("utf-8-sig", errors="replace"), newline="")))
     if not columns:

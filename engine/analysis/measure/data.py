@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import lines_of, try_read_json
 from progtrain.engine.metrics import finite
 from progtrain.engine.prepared_data import counts_in, plain_name, task_in, walk
 from progtrain.engine.workspace import Workspace
@@ -126,10 +126,9 @@ def _table(path: Path, features: frozenset[str]) -> Array | None:
     """Numeric columns of a CSV file: the features where they are known, else all but target and ids."""
     import numpy as np
 
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        rows = [row for row in islice(reader, _ROWS) if len(row) == len(header)]
+    reader = csv.reader(lines_of(path, _BYTES))
+    header = next(reader, [])
+    rows = [row for row in islice(reader, _ROWS) if len(row) == len(header)]
     if len(rows) < 2:
         return None
     known = features & set(header)

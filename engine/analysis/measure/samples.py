@@ -10,7 +10,7 @@ from typing import Any
 
 from progtrain.engine import metrics, values
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import lines_of, try_read_json, unread
 
 _FIX = "run `python 03_eval.py --version ...` again"
 _PART = "part__"
@@ -68,17 +68,16 @@ def read_per_sample(path: Path) -> PerSample:
     Missing columns are empty; rows that are torn (a last line cut off, a row without id) are left out.
     """
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            reader = csv.DictReader(file)
-            names = [name.strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = names
-            if "sample_id" not in names:
-                raise InputError("no column sample_id", file=path, place=1, fix=_FIX)
-            # DictReader fills missing cells with None: such a line was cut off
-            rows = [row for row in reader if row.get("sample_id") and row.get(names[-1]) is not None]
-    except FileNotFoundError as error:
-        raise InputError("the file does not exist", file=path, fix=_FIX) from error
-    except (OSError, csv.Error) as error:
+        reader = csv.DictReader(lines_of(path))
+        names = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = names
+        if "sample_id" not in names:
+            raise InputError("no column sample_id", file=path, place=1, fix=_FIX)
+        # DictReader fills missing cells with None: such a line was cut off
+        rows = [row for row in reader if row.get("sample_id") and row.get(names[-1]) is not None]
+    except OSError as error:
+        raise unread(error, path, _FIX) from error
+    except csv.Error as error:
         raise InputError(f"cannot be read: {error}", file=path, fix=_FIX) from error
     if not rows:
         raise InputError("it holds no sample", file=path, fix=_FIX)

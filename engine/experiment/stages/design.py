@@ -23,7 +23,7 @@ from progtrain.engine.experiment.opening import busy, minutes, opened
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.stages.scaffold import problems, refuse
 from progtrain.engine.experiment.workers.base import Experiment
-from progtrain.engine.files import write_text
+from progtrain.engine.files import read_text, write_text
 from progtrain.engine.rules import rules
 from progtrain.engine.workspace import Workspace
 from progtrain.engine.yaml_text import number
@@ -58,7 +58,7 @@ def basis(plan: Plan) -> str:
 def read(ws: Workspace, name: str, clock: Clock = now) -> Designed:
     """The plan that is there. Raises `InputError` with all that is wrong with it."""
     experiment = opened(ws, name, clock)
-    return _checked(experiment, experiment.folder.plan.read_text(encoding="utf-8"))
+    return _checked(experiment, read_text(experiment.folder.plan))
 
 
 def made(ws: Workspace, name: str, given: Mapping[str, Any], clock: Clock = now) -> Designed:
@@ -174,7 +174,7 @@ def _assigned(text: str) -> tuple[str, list[Any]]:
     name, sign, values = text.partition("=")
     try:
         found = number(yaml.safe_load(f"[{values}]"))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         found = None
     if not (sign and name.strip() and found):
         raise InputError(f"{text!r} gives no values", place="--vary, --set", fix="write name=8,16")

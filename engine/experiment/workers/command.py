@@ -18,7 +18,7 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import outcome, scored
 from progtrain.engine.experiment.plan import Task
 from progtrain.engine.experiment.workers.base import Ended, EvaluationWorker, Experiment, Piece, Score, TrainingWorker
-from progtrain.engine.files import sha256_text
+from progtrain.engine.files import read_loosely, sha256_text
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.script.names import nearest
 from progtrain.engine.script.repair.failure import Failure
@@ -283,7 +283,7 @@ def _text(words: Iterable[str], experiment: Experiment) -> str:
     """The command, with the files of the workspace that it names: what may ask for a variable of the environment."""
     words = list(words)
     files = [p for p in _files(words, experiment) if p.is_file() and p.stat().st_size <= _MOST_BYTES]
-    return "\n".join([*words, *(path.read_text("utf-8", "replace") for path in files)])
+    return "\n".join([*words, *(read_loosely(path) for path in files)])
 
 
 def _asks(text: str, name: str, prefix: str = _PARAMETER) -> bool:

@@ -23,7 +23,7 @@ from progtrain.engine.experiment.expand import Run
 from progtrain.engine.experiment.plan import Range
 from progtrain.engine.experiment.scored import write_table
 from progtrain.engine.experiment.workers.base import Ended, Experiment, Piece, TrainingWorker
-from progtrain.engine.files import read_text, write_json, write_text
+from progtrain.engine.files import MOST_TABLE, read_json, read_loosely, read_text, write_json, write_text
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.script.names import canonical, nearest
 from progtrain.engine.script.repair.failure import Failure
@@ -320,7 +320,7 @@ def _loadable(folder: Path, below: str) -> None:
             (folder / "adapter").mkdir(exist_ok=True)
             path.replace(folder / "adapter" / path.name)
     elif config.is_file():
-        told = json.loads(config.read_text("utf-8"))
+        told = read_json(config)
         write_text(config, json.dumps({"base_model_name_or_path": below, **told}))
 
 
@@ -328,7 +328,7 @@ def _write_curve(made: Path) -> None:
     """`metrics.csv` from the lines that torchtune logs."""
     rows = []
     for log in sorted((made / "logs").glob("log_*.txt")):
-        for match in map(_STEP.match, log.read_text("utf-8", "replace").splitlines()):
+        for match in map(_STEP.match, read_loosely(log, MOST_TABLE).splitlines()):
             told = dict(part.split(":", 1) for part in match[2].split() if ":" in part) if match else {}
             if match and "loss" in told:
                 speed = told.get("tokens_per_second_per_gpu", "")

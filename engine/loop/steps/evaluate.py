@@ -16,7 +16,7 @@ from progtrain.engine import metrics, values
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
-from progtrain.engine.files import sha256, write_bytes
+from progtrain.engine.files import read_loosely, sha256, write_bytes
 from progtrain.engine.loop import elsewhere, left_behind
 from progtrain.engine.schema import EvalScore, Protocol, load
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
@@ -49,7 +49,7 @@ def missing(script: Path) -> dict[Path, Path]:
     what these and the script import is added: a module of a newer progtrain would make it another evaluator.
     """
     source, folder = _TEMPLATES / script.name, script.parent / _MODULES.name
-    text = (script if script.exists() else source).read_text("utf-8", "replace")
+    text = read_loosely(script if script.exists() else source)
     ours = {module.stem: module for module in sorted(_MODULES.glob("*.py"))} if _MODULES.name in text else {}
     if folder.exists():
         ours = {name: ours[name] for name in sorted(_needed(text, ours, folder))}
@@ -65,7 +65,7 @@ def _needed(text: str, ours: Mapping[str, Path], folder: Path) -> set[str]:
         found |= names
         lying = [folder / f"{name}.py" for name in names]
         copied = [path if path.exists() else ours[path.stem] for path in lying]
-        texts += [path.read_text("utf-8", "replace") for path in copied]
+        texts += [read_loosely(path) for path in copied]
     return found
 
 

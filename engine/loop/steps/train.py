@@ -16,7 +16,7 @@ from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context, forget, set_aside
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.experiment import checkpoints
-from progtrain.engine.files import LineReader, sha256, storage_errors, try_read_json, write_text
+from progtrain.engine.files import LineReader, read_text, sha256, storage_errors, try_read_json, write_text
 from progtrain.engine.jobs import alive
 from progtrain.engine.jobs.base import GO_ON_LATER, LOST
 from progtrain.engine.loop import attempts, elsewhere, left_behind, spec
@@ -274,7 +274,7 @@ def _reset(folder: VersionFolder) -> None:
 def _resolve(context: Context, version: str, attempt: attempts.Attempt, *, started_again: bool) -> None:
     """After a failed attempt: repair, repeat, or ask."""
     script = context.ws.script(version)
-    current = script.read_text(encoding="utf-8")
+    current = read_text(script)
     locks = _locks(context, current)
     used_up = attempt.number % context.rules.max_train_attempts == 0
     repair = None if used_up else propose(attempt.failure(), current, locked=locks, root=context.ws.root)

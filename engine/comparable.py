@@ -10,7 +10,8 @@ from typing import Any
 
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import MOST_TABLE, loaded, read_text, try_read_json
+from progtrain.engine.files import MOST_TABLE, read_text, try_read_json
+from progtrain.engine.json_text import loaded
 from progtrain.engine.schema import Protocol, load
 from progtrain.engine.workspace import Workspace
 

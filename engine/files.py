@@ -12,11 +12,12 @@ import io
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from progtrain.engine import json_text
 from progtrain.engine.errors import InputError, ProgtrainError, StorageError
 
 #: the most bytes that are read of a script, a document, settings or JSON
@@ -25,12 +26,8 @@ MOST_TEXT = 64 << 20
 MOST_TABLE = 512 << 20
 MOST_LINE = 8 << 20
 MOST_YAML = 2 << 20
-#: how deep lists and objects may lie in each other: what walks through them calls itself
-MOST_DEPTH = 100
-#: a whole number of so many digits fits into no float
-_GIANT = b"0" * 309
-_AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
-_DEEP = "nested too deeply"
+#: of one log of lines, each of which is kept
+MOST_LINES = 2_000_000
 
 _FREE = "free some space and start again: nothing that was finished is lost"
 _PERMISSION = (
@@ -129,6 +126,8 @@ def append_line(path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         line = _as_json(value) + b"\n"
         with path.open("ab+") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InputError("it is no ordinary file", file=path, fix="take it away")
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
@@ -234,64 +233,7 @@ def read_text(path: Path, most: int = MOST_TEXT) -> str:
 
 def read_json(path: Path) -> Any:
     """Raises `InputError` with line and column when it is missing or not JSON."""
-    return parse_json(read_text(path), path)
-
-
-def parse_json(text: str, path: Path, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """`pairs` sees the keys of each object with their values, doubles included. Raises `InputError`."""
-    try:
-        return loaded(text, pairs)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"not valid JSON: {error.msg}",
-            file=path,
-            place=f"line {error.lineno}, column {error.colno}",
-            fix="correct the JSON at that place",
-        ) from error
-    except ValueError as error:
-        raise InputError(f"not JSON that anybody wrote: {error}", file=path, fix="correct it") from error
-
-
-def loaded(text: str | bytes, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """JSON of others. Raises `ValueError` for what is none, nested too deeply, or holds numbers that fit nowhere."""
-    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
-    try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_int=_whole if _has_giant(data) else None)
-    except RecursionError:
-        raise ValueError(_DEEP) from None
-    if _may_be_deep(data):
-        _refuse_depth(value)
-    return value
-
-
-def _has_giant(data: bytes) -> bool:
-    # a tenth of what an expression takes
-    return _GIANT in data.translate(_AS_ZEROS)
-
-
-def _may_be_deep(data: bytes) -> bool:
-    return data.count(b"{") + data.count(b"[") > MOST_DEPTH
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > 308:
-        raise ValueError(f"a number of {len(digits)} digits")
-    return int(digits)
-
-
-def _refuse_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MOST_DEPTH + 1):
-        inner: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                inner += [item for item in one.values() if isinstance(item, dict | list)]
-            elif isinstance(one, list):
-                inner += [item for item in one if isinstance(item, dict | list)]
-        if not inner:
-            return
-        level = inner
-    raise ValueError(_DEEP)
+    return json_text.parse_json(read_text(path), path)
 
 
 def try_read_json(path: Path) -> Any:
@@ -312,7 +254,9 @@ class LineReader:
     def __init__(self, path: Path, having: bytes = b"") -> None:
         self.path = path
         self._having = having
-        self._offset = 0
+        #: why the last `look` saw nothing
+        self.problem: ProgtrainError | None = None
+        self._offset = self._lines = 0
         self._inode = -1
 
     def restarted(self) -> bool:
@@ -324,35 +268,47 @@ class LineReader:
         return self._offset > 0 and (stat.st_size < self._offset or stat.st_ino != self._inode)
 
     def read(self) -> list[dict[str, Any]]:
-        """Nothing where there is no ordinary file. Of one that is larger than any log, the beginning alone."""
+        """Of a file that is larger than any log, the beginning alone. Raises `InputError` for what is no ordinary file,
+        `StorageError` where it cannot be read.
+        """
         found: list[dict[str, Any]] = []
         try:
             with opened(self.path) as file:
                 stat = os.fstat(file.fileno())
                 if stat.st_size < self._offset or stat.st_ino != self._inode:
-                    self._offset, self._inode = 0, stat.st_ino
+                    self._offset, self._lines, self._inode = 0, 0, stat.st_ino
                 file.seek(self._offset)
                 while self._offset < MOST_TABLE and (data := file.read(MOST_LINE)):
                     end = data.rfind(b"\n") + 1
-                    if not end and len(data) == MOST_LINE:
-                        end = len(data)  # no line is so long: none of it counts, and what follows it neither
+                    if not end or self._lines > MOST_LINES:
+                        break  # a last line that is torn, or longer than any line is: what follows it is no log
                     self._offset += end
+                    self._lines += data.count(b"\n")
                     file.seek(self._offset)
                     found += _objects([line for line in data[:end].splitlines() if self._having in line])
                     if len(data) < MOST_LINE:
                         break
         except (FileNotFoundError, NotADirectoryError):
-            self._offset = 0
+            self._offset = self._lines = 0
         except OSError as error:
             raise unread(error, self.path) from error
         return found
+
+    def look(self) -> list[dict[str, Any]]:
+        """As `read`, for who only shows it: empty, with `problem`, where it cannot be read."""
+        self.problem = None
+        try:
+            return self.read()
+        except ProgtrainError as error:
+            self.problem = error
+            return []
 
 
 def _objects(lines: list[bytes]) -> list[dict[str, Any]]:
     whole = b"[" + b",".join(lines) + b"]"
     try:
         # all at once takes a quarter of the time
-        values = [] if _has_giant(whole) or any(map(_may_be_deep, lines)) else json.loads(whole)
+        values = [] if json_text.has_giant(whole) or any(map(json_text.may_be_deep, lines)) else json.loads(whole)
     except (ValueError, RecursionError):
         values = []
     if len(values) != len(lines):
@@ -363,7 +319,7 @@ def _objects(lines: list[bytes]) -> list[dict[str, Any]]:
 def _value(line: bytes) -> Any:
     """None for what is no JSON."""
     try:
-        return loaded(line)
+        return json_text.loaded(line)
     except ValueError:
         return None
 

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import MOST_DEPTH, MOST_YAML
+from progtrain.engine.files import MOST_YAML
+from progtrain.engine.json_text import MOST_DEPTH
 
 #: values of one file, each counted as often as aliases repeat it
 _MOST_VALUES = 100_000

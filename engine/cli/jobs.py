@@ -48,4 +48,7 @@ def command(ctx: click.Context, count: int | None, as_json: bool) -> None:
 def _took(began: str | None, ended: str | None) -> str:
     if not began or not ended:
         return ""
-    return lasting((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
+    try:
+        return lasting((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
+    except (ValueError, TypeError):  # damaged, or one without its zone
+        return ""

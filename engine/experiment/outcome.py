@@ -11,7 +11,8 @@ from typing import Any
 from progtrain.engine import hooks, metrics, values
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.workers.base import Piece, training
-from progtrain.engine.files import MOST_TEXT, loaded, opened, storage_errors, try_read_json
+from progtrain.engine.files import MOST_TEXT, opened, storage_errors, try_read_json
+from progtrain.engine.json_text import loaded
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.script.names import canonical
 from progtrain.engine.script.repair.failure import Failure, explain

@@ -23,7 +23,7 @@ def following(path: Path, made: Callable[[Mapping[str, Any]], Made | None]) -> C
     def listed() -> list[Made]:
         if reader.restarted():
             runs.clear()
-        for line in reader.read():
+        for line in reader.look():
             if (one := made(line)) is not None:
                 mine = runs.setdefault(line["run"], {})
                 if line.get("task") is None:

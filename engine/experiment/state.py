@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple
 from progtrain.engine.experiment.expand import Cell, Run, by_run
 from progtrain.engine.experiment.folder import ExperimentFolder, RunFolder
 from progtrain.engine.experiment.plan import Plan
-from progtrain.engine.files import loaded, sha256_text, try_read_json
+from progtrain.engine.files import sha256_text, try_read_json
 from progtrain.engine.jobs.base import Seen
+from progtrain.engine.json_text import loaded
 from progtrain.engine.text import lasting, tail
 from progtrain.engine.workspace import JobFolder
 

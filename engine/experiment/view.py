@@ -104,7 +104,7 @@ def _age(at: Any, clock: Clock) -> float | None:
 def _outcome(folder: ExperimentFolder) -> dict[str, Any] | None:
     """From the journal: what the last runner said at its end."""
     found: dict[str, Any] | None = None
-    for event in LineReader(folder.journal, having=b'"event": "runner_').read():
+    for event in LineReader(folder.journal, having=b'"event": "runner_').look():
         if event.get("event") == "runner_started":
             found = None
         elif event.get("event") in ("runner_failed", "runner_ended"):

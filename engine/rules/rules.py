@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import parse_json, read_text, sha256_text
+from progtrain.engine.files import read_text, sha256_text
+from progtrain.engine.json_text import parse_json
 from progtrain.engine.rules import goal, keys
 from progtrain.engine.rules.locks import Instruction
 from progtrain.engine.script.names import canonical

@@ -20,7 +20,7 @@ import yaml
 
 from progtrain.engine import values
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import loaded
+from progtrain.engine.json_text import loaded
 from progtrain.engine.script.nodes import Span
 from progtrain.engine.script.yaml_nodes import below, is_one, nodes, repeated, seen_in
 from progtrain.engine.yaml_text import composed

@@ -15,11 +15,10 @@ def read_outcomes(
     ws: Workspace, version: str, *, wrong: bool = False, of_class: str | None = None
 ) -> list[dict[str, str]]:
     """Rows of `per_sample.csv`: wrong ones first, then by loss. Raises `InputError` where there is none yet."""
-    path = ws.version(version).per_sample
+    path, fix = ws.version(version).per_sample, f"progtrain step evaluate --version {version}"
     try:
         found = list(csv.DictReader(lines_of(path)))
     except FileNotFoundError as error:
-        fix = f"progtrain step evaluate --version {version}"
         raise InputError(f"{version} has not been evaluated yet", file=path, fix=fix) from error
     except OSError as error:
         raise unread(error, path) from error

@@ -44,7 +44,7 @@ def glance(ws: Workspace, clock: Clock = now) -> Snapshot | None:
     calls alive is believed.
     """
     state = LoopState()
-    for event in LineReader(ws.journal).read():
+    for event in LineReader(ws.journal).look():
         state.add(event)
     if state.version is None:
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
-from progtrain.engine.errors import InputError
+from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.files import LineReader
 from progtrain.engine.rules import goal
 from progtrain.engine.rules import rules as rules_module
@@ -46,13 +46,13 @@ class WorkspaceView:
         """Never raises for what lies in the workspace: what is broken becomes a state with a reason."""
         if self._journal.restarted():
             self._state = LoopState()
-        for event in self._journal.read():
+        for event in self._journal.look():
             self._state.add(event)
         state = self._state
         running = lock.running(self.ws)
         loaded, plain = self._rules()
         rules = loaded if isinstance(loaded, Rules) else None
-        problem = loaded if isinstance(loaded, InputError) else None
+        problem = self._journal.problem or (loaded if isinstance(loaded, ProgtrainError) else None)
         status, reason, fix = self._status(state, running, not running and self._orphan(state), problem)
         review = self._review(state) if status == "waiting" else None
         if isinstance(review, InputError):
@@ -79,7 +79,7 @@ class WorkspaceView:
     # where the loop stands
 
     def _status(
-        self, state: LoopState, running: bool, orphan: bool, problem: InputError | None
+        self, state: LoopState, running: bool, orphan: bool, problem: ProgtrainError | None
     ) -> tuple[Status, str, str]:
         if running:
             if self.ws.stop_request.exists():
@@ -125,16 +125,16 @@ class WorkspaceView:
         version, run, _ = state.repeat
         return Workspace(self.ws.repeat(version, run).workspace), version
 
-    def _rules(self) -> tuple[Rules | InputError, Any]:
+    def _rules(self) -> tuple[Rules | ProgtrainError, Any]:
         """The rules, or what is wrong with them, and the plain JSON."""
 
-        def load() -> tuple[Rules | InputError, Any]:
+        def load() -> tuple[Rules | ProgtrainError, Any]:
             try:
                 return rules_module.load(self.ws), goal.read(self.ws)
-            except InputError as error:
+            except ProgtrainError as error:
                 return error, goal.read(self.ws)
 
-        found: tuple[Rules | InputError, Any] = self._held(load, self.ws.rules, self.ws.instruction)
+        found: tuple[Rules | ProgtrainError, Any] = self._held(load, self.ws.rules, self.ws.instruction)
         return found
 
     def _orphan(self, state: LoopState) -> bool:
@@ -183,7 +183,7 @@ class WorkspaceView:
             return None  # it is evaluated
         path = ws.live(version or "")
         reader = self._live.setdefault(path, LineReader(path))
-        for line in reader.read():
+        for line in reader.look():
             if "step" in line:
                 self._progress[path] = _progress_in(line)
         return self._progress.get(path)

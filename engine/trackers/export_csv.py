@@ -71,8 +71,8 @@ def _replace(path: Path, ours: set[str], cells: _Cells) -> None:
         file = io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        with suppress(FileNotFoundError), path.open(newline="", encoding="utf-8", errors="replace") as old:
-            others = (row for row in csv.DictReader(old) if row.get("run_id") not in ours)
+        with suppress(FileNotFoundError):
+            others = (row for row in csv.DictReader(lines_of(path)) if row.get("run_id") not in ours)
             writer.writerows([row.get(name) for name in columns] for row in others)
         writer.writerows(cells)
         file.detach()

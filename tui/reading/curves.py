@@ -114,7 +114,7 @@ class CurveFeed:
         if self._live.restarted():
             fresh = set(self._last)
             self._last = {}
-        for line in self._live.read():
+        for line in self._live.look():
             epochs = max(epochs, epoch if isinstance(epoch := line.get("epoch"), int) else 0)
             for key, x, y in self._live_points(line):
                 before = self._last.get(key)

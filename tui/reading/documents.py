@@ -44,7 +44,7 @@ class DraftReader:
             self._version, self._signature = version, ()
             self._documents = Documents(version)
             self._events = LineReader(self._workspace.drafts(version).events)
-        events = self._events.read() if self._events else []
+        events = self._events.look() if self._events else []
         self._documents = reduce(_with_event, events, self._documents)
         changed = self._read_files(version)
         return self._documents if events or changed else None

@@ -28,7 +28,7 @@ Seen = tuple[str | None, "Board | None", Listed | None, str, Sequence[dict[str, 
 def look(workspace: Workspace, name: str | None, journal: LineReader | None, clock: Clock, *, whole: bool) -> Seen:
     """`whole` False reads its journal alone."""
     try:
-        events = journal.read() if journal is not None else []
+        events = journal.look() if journal is not None else []
         if not whole:
             return name, None, None, "", events
         from progtrain.engine.experiment import board  # brings the plan's schema with it

@@ -38,7 +38,7 @@ class JournalReader:
         with self._lock:
             if self._reader.restarted():
                 self._entries.clear()
-            for line in self._reader.read():
+            for line in self._reader.look():
                 self._count += 1
                 self._entries.append(_entry(self._count, line))
             del self._entries[:-_MOST]

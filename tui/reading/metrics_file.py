@@ -68,7 +68,7 @@ class MetricsFile:
                     if self._offset >= end:
                         self.share = self._offset / max(size.st_size, self._offset)
                         break
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
             if not self._offset:
                 return None
             self.fresh = True

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine.files import lines_of, loaded, opened, try_read_json
+from progtrain.engine.files import lines_of, opened, try_read_json
+from progtrain.engine.json_text import loaded
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.reading.pictures import Picture, draw_values, read_picture
 

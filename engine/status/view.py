@@ -12,7 +12,7 @@ from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError, ProgtrainError
-from progtrain.engine.files import LineReader
+from progtrain.engine.files import LineReader, MOST_TEXT
 from progtrain.engine.rules import goal
 from progtrain.engine.rules import rules as rules_module
 from progtrain.engine.rules.rules import Rules
@@ -204,7 +204,8 @@ class WorkspaceView:
         """Hash of the evaluator that lies there."""
         script, modules = self.ws.eval_script, self.ws.eval_modules
         files = (script, *sorted(modules.glob("*.py")))
-        found: str | None = self._held(lambda: evaluator_sha256(self.ws.root) if script.is_file() else None, *files)
+        readable = script.is_file() and script.stat().st_size <= MOST_TEXT
+        found: str | None = self._held(lambda: evaluator_sha256(self.ws.root) if readable else None, *files)
         return found
 
     def _read(self, path: Path, convert: Callable[[Any], Any]) -> Any:

@@ -103,7 +103,10 @@ def sha256(path: Path) -> str:
 def evaluator_sha256(root: Path) -> str:
     """Of 03_eval.py, with the modules beside it where it works with them: of all the code that makes a score."""
     script, parts = root / "03_eval.py", root / Path(__file__).parent.name
-    if parts.name.encode() not in script.read_bytes():
+    with script.open("rb") as content:
+        # no script is larger than 64 MiB
+        ours = parts.name.encode() in content.read(1 << 26)
+    if not ours:
         return sha256(script)
     digest = hashlib.sha256()
     for file in (script, *sorted(parts.rglob("*.py"))):

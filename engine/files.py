@@ -126,7 +126,7 @@ def append_line(path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         line = _as_json(value) + b"\n"
         with path.open("ab+") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
                 raise InputError("it is no ordinary file", file=path, fix="take it away")
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)

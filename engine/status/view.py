@@ -12,7 +12,7 @@ from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError, ProgtrainError
-from progtrain.engine.files import LineReader, MOST_TEXT
+from progtrain.engine.files import MOST_TEXT, LineReader
 from progtrain.engine.rules import goal
 from progtrain.engine.rules import rules as rules_module
 from progtrain.engine.rules.rules import Rules

@@ -75,11 +75,14 @@ def test_a_reader_that_goes_away_is_no_error(finished: Workspace, command: str) 
         assert (done.stdout, done.stderr) == ("0\n", "")
 
 
-def test_an_error_of_our_own_is_one_message(plain: Workspace) -> None:
+def test_a_journal_that_is_no_file_is_one_message_and_status_goes_on(plain: Workspace) -> None:
     plain.journal.parent.mkdir()
     plain.journal.mkdir()
-    done = progtrain(plain, "status")
-    assert (done.returncode, done.stdout) == (5, "")
+    shown = progtrain(plain, "status")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert f"not ready: {plain.journal}: cannot be read: it is a folder" in shown.stdout and "fix:" in shown.stdout
+    done = progtrain(plain, "journal")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr and "fix:" in done.stderr and str(plain.journal) in done.stderr
 
 

@@ -142,6 +142,11 @@ def opened(path: Path | str, most: int | None = None) -> io.BufferedReader:
 
     Raises `OSError` as `open` does, and for what is no ordinary file or has more than `most` bytes; `unread` says it.
     """
+    return os.fdopen(_handle(path, most)[0], "rb")
+
+
+def _handle(path: Path | str, most: int | None) -> tuple[int, int]:
+    """What to read it with, and how large it is."""
     try:
         _refuse(path, os.stat(path), most)  # noqa: PTH116 - a device is not even to be opened
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -149,11 +154,12 @@ def opened(path: Path | str, most: int | None = None) -> io.BufferedReader:
         # a zero byte or half a character in a name that came from a file
         raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
     try:
-        _refuse(path, os.fstat(handle), most)
-        return os.fdopen(handle, "rb")
+        found = os.fstat(handle)
+        _refuse(path, found, most)
     except BaseException:
         os.close(handle)
         raise
+    return handle, found.st_size
 
 
 def _refuse(path: Path | str, found: os.stat_result, most: int | None) -> None:
@@ -171,11 +177,14 @@ def _too_large(path: Path | str, most: int) -> OSError:
 
 def read_bytes(path: Path | str, most: int = MOST_TEXT) -> bytes:
     """All of it. Raises `OSError` as `opened` does, also when it grows beyond `most` bytes meanwhile."""
-    with opened(path, most) as file:
-        size = os.fstat(file.fileno()).st_size
-        data = file.read(size + 1)
-        if len(data) > size:
-            data += file.read(most + 1 - len(data))
+    handle, size = _handle(path, most)
+    try:
+        # without a buffer: hundreds are read in a row
+        data = os.read(handle, size + 1)
+        while len(data) != size and len(data) <= most and (more := os.read(handle, most + 1 - len(data))):
+            data += more
+    finally:
+        os.close(handle)
     if len(data) > most:
         raise _too_large(path, most)
     return data

@@ -80,7 +80,7 @@ def test_a_journal_that_is_no_file_is_one_message_and_status_goes_on(plain: Work
     plain.journal.mkdir()
     shown = progtrain(plain, "status")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert f"not ready: {plain.journal}: cannot be read: it is a folder" in shown.stdout and "fix:" in shown.stdout
+    assert f": {plain.journal}: cannot be read: it is a folder" in shown.stdout and "fix:" in shown.stdout
     done = progtrain(plain, "journal")
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr and "fix:" in done.stderr and str(plain.journal) in done.stderr

@@ -13,7 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,6 +34,8 @@ _PERMISSION = (
     "no permission to write",
     "give yourself write permission on the workspace, or look with progtrain-tui --readonly",
 )
+_BROKEN = "see that the disk or the network folder works, and start again: nothing that was finished is lost"
+_AWAY = ("the network folder does not answer", "start again when it is back: nothing that was finished is lost")
 _STORAGE = {
     errno.ENOSPC: ("the disk is full", _FREE),
     errno.EDQUOT: ("the disk quota is used up", _FREE),
@@ -47,7 +49,15 @@ _STORAGE = {
     ),
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
+    errno.EIO: ("the disk or the network folder could not read or write it", _BROKEN),
+    errno.ESTALE: ("the network folder is not the one any more that it was", _BROKEN),
+    **dict.fromkeys(
+        (errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.ENODEV), _AWAY
+    ),
 }
+#: bytes of the disk that a file is given beyond its end, for a last word when there are no others
+_LAST_WORD = 4096
+_FALLOC_FL_KEEP_SIZE = 1
 
 
 def full_disk(path: Path) -> StorageError:
@@ -57,14 +67,33 @@ def full_disk(path: Path) -> StorageError:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turns what a full or read-only disk raises into a `StorageError`."""
+    """Turns what a full, read-only or dead disk raises into a `StorageError`."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _STORAGE:
+        if (told := of_storage(error, path)) is None:
             raise
-        reason, fix = _STORAGE[error.errno]
-        raise StorageError(reason, file=path, fix=fix) from error
+        raise told from error
+
+
+def of_storage(error: OSError, path: Path | None = None) -> StorageError | None:
+    """What it says of the disk; None where it is about something else. `path`: where it does not name a file."""
+    if error.errno not in _STORAGE:
+        return None
+    reason, fix = _STORAGE[error.errno]
+    return StorageError(reason, file=path or error.filename, fix=fix)
+
+
+def keep_room(descriptor: int) -> None:
+    """Keeps some of the disk for what is yet to be written to a file, whose size stays as it is.
+
+    Linux only. Where the file system cannot do it, or has no room left, nothing is kept.
+    """
+    import ctypes  # what only reads need not wait for it
+
+    with suppress(AttributeError, OSError):
+        size = ctypes.c_long(os.fstat(descriptor).st_size)
+        ctypes.CDLL(None).fallocate(descriptor, _FALLOC_FL_KEEP_SIZE, size, ctypes.c_long(_LAST_WORD))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -121,7 +150,7 @@ def _as_json(value: Any, indent: int | None = None) -> bytes:
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Appends one JSON line and syncs it. A torn line left by a crash is closed first."""
+    """Appends one JSON line and syncs it, with room for a further one. A torn line left by a crash is closed first."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         line = _as_json(value) + b"\n"
@@ -134,6 +163,7 @@ def append_line(path: Path, value: Any) -> None:
                     line = b"\n" + line
             file.write(line)
             file.flush()
+            keep_room(file.fileno())
             os.fsync(file.fileno())
 
 

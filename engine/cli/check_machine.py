@@ -8,7 +8,7 @@ from typing import Literal
 
 import psutil
 
-from progtrain.engine.control import place
+from progtrain.engine.control import lock, place
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError
 from progtrain.engine.schema import JobRequest
@@ -26,6 +26,9 @@ def look(context: Context) -> Iterator[Item]:
         yield "machine", "warning", f"{free / 2**20:.0f} MiB of disk free", "checkpoints need room: free some"
     else:
         yield "machine", "ok", f"{free / 2**30:.0f} GiB of disk free", ""
+    if not lock.has_locks(context.ws.root):
+        fix = "start loops of this workspace from one machine only, or lay it on another file system"
+        yield "machine", "warning", "the file system has no locks: runners on other machines are not kept out", fix
     if context.rules.sandboxed:
         yield "machine", "ok", "trainings and evaluations can write to their version's folder alone", ""
     if context.rules.on_cluster:

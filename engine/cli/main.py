@@ -17,6 +17,7 @@ import progtrain as package
 from progtrain.engine.cli.groups import Commands
 from progtrain.engine.cli.output import say
 from progtrain.engine.errors import ProgtrainError, StorageError
+from progtrain.engine.files import of_storage
 
 #: name -> what it does, in the order of the help; the module has the same name
 COMMANDS = {
@@ -144,6 +145,8 @@ def _told(error: Exception) -> int:
         say(f"progtrain: {error}", error=True)
         return error.exit_code
     if isinstance(error, OSError):
+        if told := of_storage(error):
+            return _told(told)
         reason, fix = error.strerror or str(error), "see that it can be read and written"
         return _told(StorageError(reason, file=error.filename, fix=fix))
     say(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
-from progtrain.engine.errors import InputError
+from progtrain.engine.control import lock
+from progtrain.engine.errors import Busy, InputError
 from progtrain.engine.files import storage_errors, try_read_json, write_text
 from progtrain.engine.schema import Decision, load
 from progtrain.engine.workspace import Workspace
+
+#: what file systems say to a link that have none: FAT, some network folders, Android's storage
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EMLINK}
 
 
 def decide(ws: Workspace, decision: Decision) -> None:
@@ -23,7 +29,14 @@ def decide(ws: Workspace, decision: Decision) -> None:
         try:
             temporary.write_bytes(data)
             # a link fails where the name exists: of two people who answer at once, one is told
-            os.link(temporary, path)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                raise
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                _put(temporary, path)
         except FileExistsError as error:
             raise InputError(
                 f"the question {decision.question} is answered already",
@@ -32,6 +45,15 @@ def decide(ws: Workspace, decision: Decision) -> None:
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Where the file system has no links: one at a time, and not over what is there. Raises `FileExistsError`."""
+    name = path.parent / ".answering"
+    with lock.hold_file(name, Busy("somebody else answers at this moment", file=path, fix="try again")):
+        if path.exists():
+            raise FileExistsError(path)
+        temporary.replace(path)
 
 
 def answer_to(ws: Workspace, question: str) -> Decision | None:

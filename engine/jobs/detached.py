@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from progtrain.engine.errors import ProgtrainError
+from progtrain.engine.files import keep_room, of_storage
 
 _PR_SET_PDEATHSIG = 1
 #: Started from here and perhaps still at work: kept so that they can be reaped once they have ended.
@@ -35,13 +36,19 @@ def die_with_parent() -> None:
 def outliving(work: Callable[[], int]) -> int:
     """In a process that was spawned: its exit code, whatever becomes of the terminal that it was started from."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    told: ProgtrainError
     try:
         return work()
     except ProgtrainError as error:
-        # its log, read by whoever started it; on a full disk even that cannot be written
-        with suppress(OSError):
-            os.write(sys.stderr.fileno(), f"{error}\n".encode())
-        return error.exit_code
+        told = error
+    except OSError as error:
+        if (of_disk := of_storage(error)) is None:
+            raise
+        told = of_disk
+    # its log, read by whoever started it
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), f"{told}\n".encode())
+    return told.exit_code
 
 
 def spawn(module: str, arguments: list[str], log: Path, *, listens: bool = False) -> subprocess.Popen[bytes]:
@@ -52,6 +59,8 @@ def spawn(module: str, arguments: list[str], log: Path, *, listens: bool = False
     """
     children()
     with log.open("wb") as output:
+        # what ends it on a full disk is read there
+        keep_room(output.fileno())
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.PIPE if listens else subprocess.DEVNULL,

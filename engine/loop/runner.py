@@ -20,6 +20,7 @@ from progtrain.engine.control.context import Context, Stopped
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.control.launch import Options, named_python
 from progtrain.engine.errors import DecisionNeeded, InputError, ProgtrainError, StorageError
+from progtrain.engine.files import of_storage
 from progtrain.engine.jobs import alive, leftovers, sandbox
 from progtrain.engine.jobs.detached import outliving
 from progtrain.engine.loop import sequence
@@ -137,6 +138,15 @@ def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = 
                 journal.write("runner_ended")
 
 
+def _failed(journal: Journal, error: ProgtrainError) -> int:
+    """Its exit code. Raises it where not even a line can be written: then its process says it in its log."""
+    try:
+        journal.write("loop_failed", **vars(error), exit_code=error.exit_code)
+    except StorageError:
+        raise error from None
+    return error.exit_code
+
+
 def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, listener: Any) -> int:
     try:
         context = prepare(ws, options, clock=clock, listener=listener)
@@ -158,12 +168,11 @@ def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, liste
     except Stopped as stopped:
         journal.write("loop_stopped", by=str(stopped) or "user")
         return STOPPED
-    except StorageError:
-        raise
     except ProgtrainError as error:
-        journal.write("loop_failed", **vars(error), exit_code=error.exit_code)
-        return error.exit_code
+        return _failed(journal, error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the journal must say that the loop ended
+        if isinstance(error, OSError) and (told := of_storage(error)):
+            return _failed(journal, told)
         traceback.print_exc()
         journal.write(
             "loop_failed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -20,12 +21,15 @@ from progtrain.engine.status import rows
 from progtrain.engine.status.snapshot import Progress, Snapshot, Status, VersionView
 from progtrain.engine.status.state import LoopState
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
-from progtrain.engine.text import clean_line, lasting
+from progtrain.engine.text import clean_line, lasting, tail
 from progtrain.engine.workspace import Workspace
 
 if TYPE_CHECKING:
     from progtrain.engine.schema import Review
 
+#: bytes of a runner's log, and an error as it ends there (`outliving`)
+_LAST_WORDS = 4096
+_ERROR = re.compile(r"^(\S.*)\n  fix: (.*)\n\Z", re.MULTILINE)
 _TRAINING = {"training", "orphan training", "repairing", "repeating"}
 
 
@@ -93,6 +97,8 @@ class WorkspaceView:
         if orphan:
             what = f"the training of {state.repeating}" if state.repeating else "the training"
             return "orphan training", f"no runner, but {what} goes on", f"{command} takes it over"
+        if any(last := self._last_words()):
+            return "failed", *last
         if state.runner_open:
             since = f" (started {state.runner_at})" if state.runner_at else ""
             return "runner gone", f"it ended without a word{since}", f"{command} goes on where it stopped"
@@ -107,6 +113,14 @@ class WorkspaceView:
                 "put your training script there, or try: progtrain init --example digits DIR",
             )
         return "not started", "", ""
+
+    def _last_words(self) -> tuple[str, str]:
+        """Of the last runner, where the journal could not be written: why it ended, and what to do."""
+        try:
+            found = _ERROR.search(tail(self.ws.runner_log, _LAST_WORDS))
+        except OSError:
+            found = None
+        return (clean_line(found[1]), clean_line(found[2])) if found else ("", "")
 
     def _queue(self, state: LoopState) -> str:
         """Of a script that is a job on a cluster: why it does not run yet, or since when the cluster is silent."""

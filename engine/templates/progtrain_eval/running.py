@@ -161,9 +161,17 @@ class Untouched:
                 self.says[path] = path.readlink()
                 copy.symlink_to(path.resolve())
             elif path.is_file():
-                os.link(path, copy) if gone else shutil.copy2(path, copy)
+                self.keep(path, copy, gone)
         except OSError:
             self.before.pop(path)
+
+    @staticmethod
+    def keep(path: Path, copy: Path, gone: bool) -> None:
+        try:
+            os.link(path, copy) if gone else shutil.copy2(path, copy)
+        except OSError:
+            # not every file system has links
+            shutil.copy2(path, copy)
 
     def __exit__(self, *_: object) -> None:
         self.active = False

@@ -130,7 +130,7 @@ def _state(step: Step, variant: Variant, view: View | None, there: Sequence[RunS
         "change": variant.change,
         "note": variant.note,
         "experiment": step.name,
-        "seeds": variant.seeds,
+        "seeds": variant.trainings,
         "done": sum(one.phase == "done" for one in held),
         "state": state,
         "cause": cause,

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PlainValidator, ValidationError
 
 from progtrain.engine import values
 from progtrain.engine.complaints import first_problem
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import expand
-from progtrain.engine.experiment.plan import Keyed, Name, Resources, Value
+from progtrain.engine.experiment.plan import Keyed, Name, Resources, Value, each_once
 from progtrain.engine.files import read_text
 from progtrain.engine.script.action.operations import parse_operation
 from progtrain.engine.script.names import canonical, nearest
@@ -20,7 +20,21 @@ from progtrain.engine.workspace import Workspace, version_number
 from progtrain.engine.yaml_text import read_mapping
 
 _EXAMPLE = "write `variants: [{version: v001, set: {learning_rate: 0.01}}]`"
-Seeds = Annotated[int, Field(ge=1, le=99)]
+
+
+def _seeds(value: object) -> int | tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 99:
+        return value
+    listed = value if isinstance(value, list | tuple) else []
+    if not 2 <= len(listed) <= 99 or any(
+        isinstance(one, bool) or not isinstance(one, int) or one < 0 for one in listed
+    ):
+        raise ValueError("a number from 1 to 99, or a list of two seeds or more such as [7, 11], belongs here")
+    return each_once(tuple(listed))
+
+
+#: so many, or these
+Seeds = Annotated[int | tuple[int, ...], PlainValidator(_seeds)]
 
 
 class Variant(Keyed):
@@ -31,8 +45,13 @@ class Variant(Keyed):
     name: Name = ""
     settings: dict[str, Value] = Field(default={}, alias="set")
     action: dict[str, Any] | None = None
-    #: trained with so many seeds; 0: as the campaign has it
+    #: trained with so many seeds, or with these; 0: as the campaign has it
     seeds: Seeds = Field(default=0, validate_default=False)
+
+    @property
+    def trainings(self) -> int:
+        return len(self.seeds) if isinstance(self.seeds, tuple) else self.seeds
+
     note: str = ""
 
     @property

@@ -32,11 +32,14 @@ from progtrain.engine.workspace import Workspace
 _SEAL = "# written by progtrain campaign: "
 
 
+#: version, seeds, whether its variants are actions
+_Key = tuple[str, int | tuple[int, ...], bool]
+
+
 class Step(NamedTuple):
     """One experiment of a campaign."""
 
     version: str
-    seeds: int
     variants: Sequence[Variant]
     designed: Designed
 
@@ -47,7 +50,7 @@ class Step(NamedTuple):
 
 def steps(ws: Workspace, file: File, path: Path, clock: Clock = now) -> list[Step]:
     """In the order of the file. Writes nothing. Raises `InputError` with all variants that rules or scripts refuse."""
-    groups: dict[tuple[str, int, bool], list[Variant]] = {}
+    groups: dict[_Key, list[Variant]] = {}
     for variant in file.variants:
         groups.setdefault((variant.version, variant.seeds, variant.action is not None), []).append(variant)
     _refuse(
@@ -61,7 +64,7 @@ def steps(ws: Workspace, file: File, path: Path, clock: Clock = now) -> list[Ste
             designed = design.planned(ws, held, [], clock)
         except InputError as error:
             raise InputError(error.reason, file=path, place=f"variants of {key[0]}", fix=error.fix) from error
-        found.append(Step(key[0], key[1], of_it, designed))
+        found.append(Step(key[0], of_it, designed))
     return found
 
 
@@ -77,7 +80,7 @@ def _refuse(found: Sequence[InputError], path: Path) -> None:
 
 
 def _problems(
-    ws: Workspace, file: File, path: Path, key: tuple[str, int, bool], variants: Sequence[Variant], clock: Clock
+    ws: Workspace, file: File, path: Path, key: _Key, variants: Sequence[Variant], clock: Clock
 ) -> Iterator[InputError]:
     """What rules or the version's script do not allow, each with its place in the file."""
     held = _content(ws, file, key, variants, is_first=False)
@@ -87,7 +90,7 @@ def _problems(
         place, seed = f"variants[{file.variants.index(variant)}]", expand.first_seed(experiment.plan) + 1
         asked: list[tuple[str, Mapping[str, Any]]] = [(f"{place}.set.{k}", {k: v}) for k, v in variant.settings.items()]
         asked += [(f"{place}.action", {})] if variant.action is not None else []
-        asked += [(f"{place}.seeds", {"seed": seed})] if variant.seeds > 1 else []
+        asked += [(f"{place}.seeds", {"seed": seed})] if variant.trainings > 1 else []
         for where, said in asked:
             run = Run(variant.name, "trained", {}, said, variant.name, action=variant.action)
             try:
@@ -111,8 +114,13 @@ def _as_it_is(version: str) -> Run:
     return Run(version, "control", {}, {}, version)
 
 
-def experiment_of(file: File, version: str, seeds: int, actions: bool) -> str:
-    return f"{file.campaign}-{version}{'-actions' if actions else ''}{f'-x{seeds}' if seeds > 1 else ''}"
+def experiment_of(file: File, key: _Key) -> str:
+    version, seeds, actions = key
+    if isinstance(seeds, tuple):
+        many = f"-x{len(seeds)}-{sha256_text(repr(seeds))[:6]}"
+    else:
+        many = f"-x{seeds}" if seeds > 1 else ""
+    return f"{file.campaign}-{version}{'-actions' if actions else ''}{many}"
 
 
 def control_of(version: str) -> str:
@@ -120,12 +128,10 @@ def control_of(version: str) -> str:
     return f"{version}_control"
 
 
-def _content(
-    ws: Workspace, file: File, key: tuple[str, int, bool], variants: Sequence[Variant], is_first: bool
-) -> dict[str, Any]:
+def _content(ws: Workspace, file: File, key: _Key, variants: Sequence[Variant], is_first: bool) -> dict[str, Any]:
     """What stands in the plan of its experiment."""
     version, seeds, actions = key
-    name = experiment_of(file, *key)
+    name = experiment_of(file, key)
     added: list[dict[str, Any]] = []
     if is_first and _needs_control(ws, version, name):
         added.append({"name": control_of(version), "type": "control"})
@@ -135,11 +141,12 @@ def _content(
         else:
             added.append({"name": variant.name, "parameters": dict(variant.settings)})
     # a plan of kind list whose runs are repeated has the base as well
-    skipped = {"skip": ["base"]} if seeds > 1 and not actions else {}
+    repeated: dict[str, Any] = {"seeds": list(seeds)} if isinstance(seeds, tuple) else {"repeats": seeds}
+    skipped = {"skip": ["base"]} if seeds != 1 and not actions else {}
     return {
         "experiment": {"name": name, "question": file.goal, "kind": "candidates" if actions else "list"},
         "base": {"script": ws.script(version).name},
-        **({"repeats": seeds} if seeds > 1 else {}),
+        **(repeated if seeds != 1 else {}),
         "runs": {"add": added, **skipped},
         "resources": {**file.resources.model_dump(exclude_unset=True), "parallel": 1, "max_queued": 1},
         "evaluation": {"when": "each"},

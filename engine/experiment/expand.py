@@ -199,7 +199,7 @@ def _with_seeds(plan: Plan, base: Run) -> Iterator[Run]:
     if base.type == "eval-only" or (plan.repeats == 1 and plan.experiment.kind != "repeats"):
         yield base
         return
-    for seed in range(first_seed(plan), first_seed(plan) + plan.repeats):
+    for seed in plan.seeds or range(first_seed(plan), first_seed(plan) + plan.repeats):
         yield _seeded(base, seed)
 
 

@@ -51,7 +51,17 @@ def _option(value: str) -> str:
     return value
 
 
+def each_once(value: tuple[int, ...]) -> tuple[int, ...]:
+    """Seeds. Raises `ValueError`."""
+    if len(set(value)) < len(value):
+        raise ValueError("a seed is there twice")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=2, max_length=99), AfterValidator(each_once)
+]
 #: of a setting; YAML 1.1 reads 1e-5 as text
 Value = Annotated[Any, BeforeValidator(number)]
 
@@ -260,6 +270,8 @@ class Plan(Keyed):
     controls: dict[str, Value] = {}
     #: each point is trained with so many seeds, from `controls.seed` on
     repeats: Annotated[int, Field(ge=1)] = 1
+    #: with these instead; `repeats` counts them then
+    seeds: Seeds | None = None
     runs: Runs = Runs()
     resources: Resources = Resources()
     #: time, memory and size of a run, each with its basis; design writes it
@@ -268,6 +280,12 @@ class Plan(Keyed):
     retry: Retry = Retry()
     search: Search | None = None
     notify: Notify = Notify()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counted(cls, told: Any) -> Any:
+        seeds = told.get("seeds") if isinstance(told, dict) else None
+        return {**told, "repeats": len(seeds)} if isinstance(seeds, list | tuple) else told
 
     @property
     def tasks(self) -> list[Task]:

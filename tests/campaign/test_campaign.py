@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from progtrain.engine.campaign import runner, weakest
+from progtrain.engine.campaign import file as read
+from progtrain.engine.campaign import planned, runner, weakest
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError
+from progtrain.engine.experiment import expand
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.experiment.view import look
@@ -184,9 +186,21 @@ def test_noise_is_that_of_the_seeds_where_it_was_measured(two: Workspace, writte
     assert told["why"] == "no variant is better than its version beyond noise (of 1: 1 within noise)"
 
 
+def test_seeds_may_be_named(two: Workspace, written: Written) -> None:
+    path = written(LARGER | {"seeds": [7, 11]}, SAME)
+    told = as_json(two, "campaign", str(path), "--json")
+    assert told["trainings"] == 3 and [row["seeds"] for row in told["variants"]] == [2, 1]
+    (first, _) = planned.steps(two, read.read(two, path), path)
+    assert [run.seed for run in expand.runs(first.designed.experiment.plan, first.designed.experiment.folder)] == [
+        7,
+        11,
+    ]
+    for seeds, said in (([7, 7], "a seed is there twice"), ([7], "two seeds or more"), ("three", "seeds")):
+        done = progtrain(two, "campaign", str(written(LARGER | {"seeds": seeds})))
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
 def test_a_plan_that_somebody_edited_is_not_written_over(two: Workspace, written: Written) -> None:
-    from progtrain.engine.campaign import file as read
-    from progtrain.engine.campaign import planned
 
     def steps(*variants: dict[str, Any]) -> list[planned.Step]:
         path = written(*variants)
@@ -212,7 +226,7 @@ def test_a_plan_that_somebody_edited_is_not_written_over(two: Workspace, written
         ({"version": "v001", "set": {"learning_rate": 0.02}}, {}, "set.learning_rate", "it changes nothing"),
         ({"version": "v001", "set": {"learning_rate": "a"}}, {}, "set.learning_rate", "'a' is text"),
         ({"version": "v001", "set": {"seed": 1}}, {}, "set.seed", "the seed is no change"),
-        ({"version": "v001", "seeds": [1, 2]}, {}, "seeds", "a whole number belongs here"),
+        ({"version": "v001", "seeds": [1]}, {}, "seeds", "two seeds or more"),
         ({"version": "v001", "action": {"operation": "sett"}}, {}, "action", "unknown operation 'sett'"),
         ({"version": "v001"}, {}, "variants[0]", "a variant changes something"),
         ({"version": "v001", "name": "v002", "set": {"epochs": 3}}, {}, "name", "is what a version is called"),
@@ -224,8 +238,6 @@ def test_a_plan_that_somebody_edited_is_not_written_over(two: Workspace, written
 def test_a_file_is_refused_whole(
     two: Workspace, written: Written, variant: dict[str, Any], keys: dict[str, Any], place: str, said: str
 ) -> None:
-    from progtrain.engine.campaign import file as read
-    from progtrain.engine.campaign import planned
 
     path = written(SAME, variant, **keys)
     with pytest.raises(InputError) as caught:

@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections import deque
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from progtrain.engine.workspace import Workspace
@@ -22,14 +23,15 @@ _BEGUN = re.compile(r"\..+\.(?:[a-z0-9_]{8}|[0-9a-f]{32}|\d+)\.tmp")
 _OWN = re.compile(r".+\.tmp|\..+\.[0-9a-f]{8}\.old")
 #: between the last byte and the new name
 _SECONDS = 2.0
+#: how deep below a user's folder, and how many entries in all, are looked through
+_DEPTH, _MOST = 3, 20_000
 #: as many files as a model shows, or whole trainings that were kept: nothing is written there in this way
 _SKIPPED = {"infer_samples", "attempts", "published", "exports"}
 
 
 def sweep(ws: Workspace) -> None:
     """Never raises: what cannot be removed stays."""
-    flat = [ws.root, *_folders(ws.root / "dataset" / "prepdata")]
-    found = [path for folder in flat for path in _entries(folder) if _BEGUN.fullmatch(path.name)]
+    found = _near(ws.root)
     found += _under(ws.artifacts.parent, _BEGUN)
     found += _under(ws.own, _OWN)
     remove(found)
@@ -59,13 +61,20 @@ def _under(folder: Path, names: re.Pattern[str]) -> list[Path]:
     return found
 
 
-def _entries(folder: Path) -> Iterator[Path]:
-    with suppress(OSError):
-        yield from folder.iterdir()
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in _entries(folder) if path.is_dir()]
+def _near(root: Path) -> list[Path]:
+    """Among the user's own files: scripts, copies of modules and config files lie near the top."""
+    found: list[Path] = []
+    folders, left = deque([(root, 0)]), _MOST
+    while folders and left > 0:
+        folder, depth = folders.popleft()
+        with suppress(OSError):
+            for entry in islice(os.scandir(folder), left):
+                left -= 1
+                if _BEGUN.fullmatch(entry.name):
+                    found.append(Path(entry.path))
+                elif depth < _DEPTH and entry.name[0] != "." and entry.is_dir(follow_symlinks=False):
+                    folders.append((Path(entry.path), depth + 1))
+    return found
 
 
 def _age(path: Path) -> float:

@@ -1,0 +1,297 @@
+"""Processes that are killed at any instant and before any file operation: what comes of the loop is the same.
+
+Random ones say their seed, and take it from PROGTRAIN_SEED.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from progtrain.engine.clock import now
+from progtrain.engine.control import decisions, lock, marks
+from progtrain.engine.control.launch import Options
+from progtrain.engine.errors import InputError
+from progtrain.engine.loop import runner
+from progtrain.engine.schema import Decision
+from progtrain.engine.workspace import Workspace
+from tests.conftest import prepare_plain
+from tests.kill_layer import sitecustomize as layer
+from tests.test_loop import question, scores
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
+
+LAYER = Path(__file__).with_name("kill_layer")
+#: without a model, so that no draft depends on whether it came to its end
+AUTOPILOT = Options(autopilot=True, max_versions=2, model="/nowhere/model.gguf")
+GUARD = "progtrain.engine.jobs.guard"
+KILLED = -int(signal.SIGKILL)
+
+
+@pytest.fixture
+def seed() -> Iterator[str]:
+    given = os.environ.get("PROGTRAIN_SEED") or str(random.randrange(10**6))
+    print(f"PROGTRAIN_SEED={given}")  # noqa: T201
+    yield given
+
+
+@pytest.fixture
+def count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A line for each training that begins, with its version."""
+    path = tmp_path / "count"
+    path.touch()
+    monkeypatch.setenv("COUNT_FILE", str(path))
+    return path
+
+
+def forked(work: Callable[[], object], log: Path) -> int:
+    """The pid of a child that does it and leaves with what it returns. It needs no time for imports."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 99
+    try:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.stdout = sys.stderr = os.fdopen(2, "w")  # not those of the tests
+        os.setsid()
+        code = int(work() or 0)  # type: ignore[call-overload]
+    except BaseException:  # noqa: BLE001 - the parent reads it in the log
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def ended(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def processes(ws: Workspace) -> dict[int, str]:
+    """What runs for a workspace, by pid: "guard" (its keeper too) or "script"; a forked runner is not among them."""
+    found = {}
+    for pid in psutil.pids():
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+            folder = str(Path(f"/proc/{pid}/cwd").readlink())
+        except OSError:
+            continue
+        if GUARD in command and (folder.startswith(str(ws.root)) or str(ws.root) in "".join(command)):
+            found[pid] = "guard"
+        elif folder.startswith(str(ws.root)):
+            found[pid] = "script"
+    return found
+
+
+class Watched:
+    """What was done when nobody was at work on it must not be done again."""
+
+    def __init__(self, ws: Workspace, count: Path) -> None:
+        self.ws, self.count = ws, count
+        self.done: dict[str, int] = {}
+
+    def look(self) -> None:
+        trained = Counter(self.count.read_text().split())
+        for version in self.ws.versions():
+            if marks.read(self.ws, version, "train") is not None:
+                assert trained[version] == self.done.setdefault(version, trained[version]), f"{version} trained again"
+
+    def at_the_end(self, undisturbed: Workspace) -> None:
+        self.look()
+        assert scores(self.ws) == scores(undisturbed)
+        assert self.ws.script("v002").read_text() == undisturbed.script("v002").read_text()
+        assert len([path for path in self.ws.reports.iterdir() if path.is_dir()]) == 1
+        deadline = time.monotonic() + 15
+        while processes(self.ws) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert processes(self.ws) == {}
+        if unfinished(self.ws):
+            # too young until now
+            time.sleep(2.1)
+            with lock.hold(self.ws):
+                pass
+        assert unfinished(self.ws) == []
+
+
+def unfinished(ws: Workspace) -> list[Path]:
+    return [path for path in ws.root.rglob(".*") if path.suffix in (".tmp", ".old") or "report-after" in path.name]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    ws = Workspace(tmp_path_factory.mktemp("undisturbed") / "ws")
+    ws.root.mkdir()
+    prepare_plain(ws)
+    assert runner.run(ws, AUTOPILOT) == 0
+    return ws
+
+
+def _walk(ws: Workspace, watched: Watched, start: Callable[[], int], allowed: set[int], most: int) -> Counter[int]:
+    """Starts it again until it is done."""
+    codes: Counter[int] = Counter()
+    while True:
+        code = ended(start())
+        codes[code] += 1
+        watched.look()
+        if code == 0:
+            return codes
+        assert code in allowed, (code, (watched.count.parent / "log").read_text()[-3000:])
+        assert codes.total() < most, codes
+
+
+def _before_each_operation_of_the_runner(
+    ws: Workspace, count: Path, undisturbed: Workspace, seed: str, share: float
+) -> int:
+    died, log = count.with_name("died"), count.with_name("log")
+    died.touch()
+
+    def dying() -> int:
+        layer.install(str(died), str(ws.root), share, seed)
+        return runner.run(ws, AUTOPILOT)
+
+    watched = Watched(ws, count)
+    _walk(ws, watched, lambda: forked(dying, log), {KILLED}, 3000)
+    watched.at_the_end(undisturbed)
+    assert Counter(count.read_text().split()) == {"v001": 1, "v002": 1}, "a killed runner makes no training begin anew"
+    return len(died.read_text().splitlines())
+
+
+def test_the_runner_dies_before_some_of_its_file_operations(
+    plain: Workspace, undisturbed: Workspace, count: Path, seed: str
+) -> None:
+    assert _before_each_operation_of_the_runner(plain, count, undisturbed, seed, 0.05) > 5
+
+
+@pytest.mark.slow
+def test_the_runner_dies_before_each_of_its_file_operations(
+    plain: Workspace, undisturbed: Workspace, count: Path, seed: str
+) -> None:
+    deaths = _before_each_operation_of_the_runner(plain, count, undisturbed, seed, 1.0)
+    print(f"{deaths} deaths of the runner")  # noqa: T201
+    assert deaths > 300
+
+
+def _before_each_operation_of_guards(
+    ws: Workspace, count: Path, undisturbed: Workspace, seed: str, share: float, monkeypatch: pytest.MonkeyPatch
+) -> int:
+    died, log = count.with_name("died"), count.with_name("log")
+    died.touch()
+    told = {"WHO": GUARD, "DIED": str(died), "ROOT": str(ws.root), "SHARE": str(share), "SEED": seed}
+    for name, value in told.items():
+        monkeypatch.setenv(f"KILL_{name}", value)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(LAYER), os.environ.get("PYTHONPATH")))))
+    watched = Watched(ws, count)
+    # attempts at a training are used up, so that the loop has to be started again now and then
+    _walk(ws, watched, lambda: forked(lambda: runner.run(ws, AUTOPILOT), log), {4}, 100)
+    watched.at_the_end(undisturbed)
+    return len(died.read_text().splitlines())
+
+
+def test_guards_die_before_some_of_their_file_operations(
+    plain: Workspace, undisturbed: Workspace, count: Path, seed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _before_each_operation_of_guards(plain, count, undisturbed, seed, 0.1, monkeypatch) > 0
+
+
+@pytest.mark.slow
+def test_guards_die_before_each_of_their_file_operations(
+    plain: Workspace, undisturbed: Workspace, count: Path, seed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaths = _before_each_operation_of_guards(plain, count, undisturbed, seed, 1.0, monkeypatch)
+    print(f"{deaths} deaths of guards")  # noqa: T201
+    assert deaths > 30
+
+
+def _at_random_instants(ws: Workspace, watched: Watched, rng: random.Random, most: int) -> Counter[str]:
+    """Kills until so many are dead or the loop is done, then lets it come to its end. Returns whom, how often."""
+    log = watched.count.with_name("log")
+    killed: Counter[str] = Counter()
+
+    def begin() -> int:
+        return forked(lambda: runner.run(ws, AUTOPILOT), log)
+
+    pid = begin()
+    while killed.total() < most:
+        time.sleep(rng.uniform(0.0, 0.5))
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            watched.look()
+            if code == 0:
+                return killed
+            assert code == 4, log.read_text()[-3000:]
+            pid = begin()
+            continue
+        others = processes(ws)
+        targets = [(pid, "runner"), *others.items()]
+        target, kind = rng.choice(targets)
+        try:
+            os.kill(target, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        killed[kind] += 1
+        if kind == "runner":
+            ended(pid)
+            watched.look()
+            pid = begin()
+    if (code := ended(pid)) != 0:
+        assert code == 4, log.read_text()[-3000:]
+        _walk(ws, watched, begin, {4}, 20)
+    return killed
+
+
+def test_whoever_is_killed_at_random_the_loop_comes_to_the_same(
+    plain: Workspace, undisturbed: Workspace, count: Path, seed: str
+) -> None:
+    watched = Watched(plain, count)
+    killed = _at_random_instants(plain, watched, random.Random(seed), 10)
+    watched.at_the_end(undisturbed)
+    print(killed)  # noqa: T201
+
+
+@pytest.mark.slow
+def test_hundreds_are_killed_at_random(tmp_path: Path, undisturbed: Workspace, count: Path, seed: str) -> None:
+    rng, killed, loops = random.Random(seed), Counter[str](), 0
+    while killed.total() < int(os.environ.get("PROGTRAIN_KILLS", "500")):
+        loops += 1
+        ws = Workspace(tmp_path / f"ws {loops}")
+        ws.root.mkdir()
+        prepare_plain(ws)
+        count.write_text("")
+        watched = Watched(ws, count)
+        killed += _at_random_instants(ws, watched, rng, 25)
+        watched.at_the_end(undisturbed)
+        print(f"{loops} loops, {killed.total()} kills: {dict(killed)}", flush=True)  # noqa: T201
+
+
+def test_an_answer_whose_process_dies_is_given_or_is_not(waiting: Workspace, tmp_path: Path) -> None:
+    """Before each of its file operations: what the app does when somebody answers."""
+    died, asked = tmp_path / "died", question(waiting).question
+    died.touch()
+    decision = Decision.model_validate({"question": asked, "answer": "accept", "at": now()})
+
+    def dying() -> None:
+        layer.install(str(died), str(waiting.root))
+        try:
+            decisions.decide(waiting, decision)
+        except InputError as error:
+            assert "answered already" in error.reason
+
+    codes: list[int] = []
+    while not codes or codes[-1] != 0:
+        codes.append(ended(forked(dying, tmp_path / "log")))
+        told = decisions.answer_to(waiting, asked)
+        assert told is None or told == decision
+    assert told == decision
+    assert set(codes) == {KILLED, 0} and len(codes) > 3

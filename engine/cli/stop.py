@@ -7,6 +7,7 @@ import click
 from progtrain.engine.cli.common import workspace
 from progtrain.engine.cli.output import say
 from progtrain.engine.control import launch, lock
+from progtrain.engine.jobs import leftovers
 
 
 @click.command("stop")
@@ -19,6 +20,8 @@ def command(ctx: click.Context, wait: float) -> int:
     """
     ws = workspace(ctx)
     if not lock.running(ws):
+        if left := leftovers.end_all(ws.jobs):
+            say(f"ended {left} processes of a training or evaluation whose guard was killed")
         say("nothing to stop: no runner is at work in this workspace; progtrain status shows where the loop stands")
         return 0
     launch.stop(ws)

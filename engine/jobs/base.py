@@ -171,6 +171,8 @@ class Executor(ABC):
             if state is not None and state.status == "ended":
                 return state
             if state is None and last is not None:
+                # whoever waits may know better what became of the folder
+                tick()
                 self.end_left(last)
                 return last.model_copy(update={"status": "ended", "ended_by": LOST})
             last = state

@@ -88,6 +88,8 @@ class Local(Executor):
         """A job without a readable state: its guard starts, has died at that, or is at work all the same."""
         told = alive.told_in(folder.path)
         at_work = bool(told) and self._may_be_at_work(folder, told)
+        # a guard that is kept for further jobs has perhaps done with this one
+        at_work = at_work and (self._age(folder.beat) or 0.0) < _FRESH_SECONDS
         if not at_work and not told and not gone:
             return None
         who = {"host": "", "pid": 0, "create_time": 0.0, **told}

@@ -14,6 +14,7 @@ import pytest
 
 from progtrain.engine import examples
 from progtrain.engine.control import launch
+from progtrain.engine.control.context import forget
 from progtrain.engine.control.launch import Options
 from progtrain.engine.files import LineReader
 from progtrain.engine.loop import runner, sequence
@@ -68,7 +69,7 @@ def _train(ws: Workspace, *arguments: str, cold: bool) -> tuple[str, bytes, JobS
     script.write_text(SCRIPT)
     state = context.run_script("one", [script.name, *arguments], begins_as=script)
     log, weights = ws.job("one").log.read_text(), (ws.root / "weights.pt").read_bytes()
-    ws.job("one").state.unlink()
+    forget(ws.job("one"))
     context.executor.close()
     assert state.exit_code == 0, log
     return log, weights, state
@@ -122,7 +123,7 @@ def test_what_is_done_before_the_imports_starts_warm_and_gives_the_same(plain: W
         assert (state.exit_code, state.started) == (0, "" if cold else "warm")
         found.append(plain.job("one").log.read_text())
         shutil.rmtree(plain.root / "kept")
-        plain.job("one").state.unlink()
+        forget(plain.job("one"))
         probed = probe.run(sys.executable, script, root=plain.root, executor=None if cold else context.executor)
         assert probed["reached"] == "step"
         assert not (plain.root / "kept").exists()
@@ -141,8 +142,8 @@ def test_trainings_without_a_seed_differ_as_in_new_interpreters(plain: Workspace
     for _ in range(2):
         state = context.run_script("one", [script.name], begins_as=script)
         assert state.started == "warm"
-        plain.job("one").state.unlink()
         drawn += plain.job("one").log.read_text().splitlines()[0].split()[1:]
+        forget(plain.job("one"))
     context.executor.close()
     assert len(set(drawn)) == 6
 
@@ -161,7 +162,7 @@ def test_why_a_script_starts_cold_is_told_once(plain: Workspace) -> None:
     context = runner.prepare(plain, Options())
     for _ in range(2):
         assert context.run_script("one", [script.name], begins_as=script).started == ""
-        plain.job("one").state.unlink()
+        forget(plain.job("one"))
     why = "02_train_v001.py, line 2, comes before the imports that take long"
     assert notes(plain) == [f"scripts start in a new interpreter each time: {why}"]
 

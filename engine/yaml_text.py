@@ -116,7 +116,7 @@ def read_mapping(text: str, file: Path | str) -> dict[str, Any]:
         found = _loaded(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or "it cannot be read"
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
         place = mark.line + 1 if mark else None
         raise InputError(f"not valid YAML: {reason}", file=file, place=place, fix="correct that line") from error
     except (ValueError, RecursionError) as error:

@@ -157,7 +157,7 @@ def _mapping(block: _Block, file: Path | str | None) -> dict[Any, Any]:
         documents = [document for node in found if (document := constructed(node)) is not None]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or "it cannot be read"
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
         place = line + (mark.line if mark else 0)
         raise InputError(f"not valid YAML: {reason}", file=file, place=place, fix=_EXAMPLE) from error
     except (ValueError, RecursionError) as error:

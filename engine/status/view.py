@@ -13,7 +13,7 @@ from progtrain.engine import metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError, ProgtrainError
-from progtrain.engine.files import MOST_TEXT, LineReader
+from progtrain.engine.files import MOST_TEXT, LineReader, read_json
 from progtrain.engine.rules import goal
 from progtrain.engine.rules import rules as rules_module
 from progtrain.engine.rules.rules import Rules
@@ -43,6 +43,8 @@ class WorkspaceView:
         self._journal = LineReader(self.ws.journal)
         self._live: dict[Path, LineReader] = {}
         self._progress: dict[Path, Progress] = {}
+        #: file -> why it cannot be read
+        self._damaged: dict[Path, str] = {}
         #: files -> how they were when they were read, and what was made of them
         self._cached: dict[tuple[Path, ...], tuple[object, Any]] = {}
 
@@ -76,9 +78,15 @@ class WorkspaceView:
             log=self._log(state),
             locks=rules.locks_shown() if rules else (),
             rules_notes=rules.notes() if rules else (),
-            warnings=(*(rules.warnings if rules else ()), *state.warnings),
+            warnings=(*(rules.warnings if rules else ()), *state.warnings, *self._unread(problem, reason)),
             report=self.ws.root / state.report if state.report else None,
         )
+
+    def _unread(self, problem: ProgtrainError | None, told: str) -> Iterator[str]:
+        """Files that are there and cannot be read, which nothing else tells of."""
+        if problem is not None and problem.located != told:
+            yield problem.located
+        yield from filter(None, self._damaged.values())
 
     # where the loop stands
 
@@ -224,7 +232,13 @@ class WorkspaceView:
 
     def _read(self, path: Path, convert: Callable[[Any], Any]) -> Any:
         """A JSON file through `convert`; None where it is missing or wrong."""
-        return self._held(lambda: rows.read_once(path, convert), path)
+
+        def make() -> Any:
+            found = rows.read_once(path, convert)
+            self._damaged[path] = _why_unread(path) if found is None else ""
+            return found
+
+        return self._held(make, path)
 
     def _held(self, make: Callable[[], Any], *paths: Path) -> Any:
         """What is made of files, made again only when one of them has changed."""
@@ -233,6 +247,16 @@ class WorkspaceView:
         if held is None or held[0] != stamps:
             held = self._cached[paths] = (stamps, make())
         return held[1]
+
+
+def _why_unread(path: Path) -> str:
+    """Empty where it is missing, or JSON all the same."""
+    if not (path.exists() or path.is_symlink()):
+        return ""
+    try:
+        return "" if isinstance(read_json(path), dict) else f"{path}: it holds no JSON object"
+    except ProgtrainError as error:
+        return error.located
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -1,0 +1,210 @@
+"""A workspace from anybody: whatever lies in it, those who look at it say so in a line, and end."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from progtrain.engine.errors import InputError
+from progtrain.engine.files import LineReader, lines_of, opened, read_bytes, read_json, read_text, try_read_json
+from progtrain.engine.yaml_text import read_mapping
+from tests.cli.commands import PROGTRAIN
+from tests.hostile import looking, mutations
+
+
+@pytest.mark.parametrize("name", ["finished", "review"])
+def test_files_that_were_changed_are_lived_with(name: str, tmp_path: Path) -> None:
+    looking.try_out(looking.unpacked(name, tmp_path), tmp_path, range(30), looking.other_bytes, 3)
+
+
+def test_what_is_no_file_is_lived_with(tmp_path: Path) -> None:
+    looking.try_out(looking.unpacked("review", tmp_path), tmp_path, range(15), looking.no_file, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["finished", "review"])
+def test_five_thousand_hostile_files_are_lived_with(name: str, tmp_path: Path) -> None:
+    """10,000 for the two of them, 50,000 commands."""
+    seconds = looking.try_out(looking.unpacked(name, tmp_path), tmp_path, range(1000, 6000), looking.other_bytes, 5)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    sys.stdout.write(f"{name}: 5000 hostile files, seed {looking.SEED}, {seconds:.0f} s, at most {peak} MiB\n")
+
+
+@pytest.mark.slow
+def test_five_hundred_times_no_file_is_lived_with(tmp_path: Path) -> None:
+    seconds = looking.try_out(looking.unpacked("finished", tmp_path), tmp_path, range(1000, 1500), looking.no_file, 5)
+    sys.stdout.write(f"500 times no file, seed {looking.SEED}, {seconds:.0f} s\n")
+
+
+# one at a time
+
+
+@pytest.mark.parametrize("kind", mutations.OTHERS)
+def test_only_ordinary_files_are_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "rules.json"
+    mutations.OTHERS[kind](path)
+    with looking.ending(kind):
+        with pytest.raises(InputError) as caught:
+            read_text(path)
+        assert try_read_json(path) is None
+        with pytest.raises(OSError):
+            list(lines_of(path))
+        assert LineReader(path).look() == []
+    assert caught.value.file == str(path)
+    assert kind == "nowhere" or caught.value.fix
+
+
+def test_no_more_is_read_than_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * (1 << 20) + b"y")
+    with pytest.raises(OSError, match="larger than 1 MiB"):
+        opened(path, 1 << 20)
+    with pytest.raises(OSError, match="larger than 1 MiB"):
+        read_bytes(path, 1 << 20)
+    with pytest.raises(OSError, match="larger than 1 MiB"):
+        list(lines_of(path, 1 << 20))
+    # what says that it is empty and is not, as the files of the kernel do
+    assert read_bytes("/proc/self/status").startswith(b"Name:")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("9" * 5000, "a number of 5000 digits"),
+        ('{"a": [1, ' + "9" * 400 + "]}", "a number of 400 digits"),
+        ("[" * 200 + "]" * 200, "nested too deeply"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a":' * 5000, "nested too deeply"),
+        ("\0", "Expecting value"),
+    ],
+)
+def test_json_that_nobody_wrote_is_one_line(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=reason) as caught:
+        read_json(path)
+    assert caught.value.file == str(path) and caught.value.fix and "\n" not in caught.value.located
+    assert try_read_json(path) is None
+
+
+def test_a_hostile_line_of_a_log_costs_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    bad = ["9" * 5000, "[" * 100_000, '{"a": ' + "9" * 400 + "}", '{"a":' * 200 + "1" + "}" * 200, "\0", "[1, 2]"]
+    path.write_text("\n".join(['{"a": 1}', *bad, '{"b": 2}']) + "\n")
+    assert LineReader(path).read() == [{"a": 1}, {"b": 2}]
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BOMB, "stand for too many values"),
+        ("a: &a [*a]", "stands in what it stands for"),
+        ("a: " + "[" * 100_000, "nested too deeply"),
+        ("- " * 100_000, "nested too deeply"),
+        ("? " * 100_000, "nested too deeply"),
+        ("\n".join(" " * n + "a:" for n in range(300)), "nested too deeply"),
+        ("a: " + "9" * 5000, "a number of 5000 digits"),
+        ("a: " + ":".join(["1"] * 3000), "digits"),
+        ("a: 2024-13-45", "month"),
+        ("a: " + "x" * 3_000_000, "larger than"),
+        ("a: 1\n---\nb: 2", "second document"),
+        ("a: !!python/object:os.system {}", "could not determine a constructor"),
+        ("a: \0", "characters are not allowed"),
+    ],
+)
+def test_yaml_that_nobody_wrote_is_one_line(text: str, reason: str) -> None:
+    """libyaml's own reader ends the process at a hundred thousand brackets."""
+    with looking.ending(reason), pytest.raises(InputError, match=reason) as caught:
+        read_mapping(text, "experiment.yaml")
+    assert caught.value.file == "experiment.yaml" and caught.value.fix
+
+
+def test_half_a_character_is_written_and_read_as_it_was(tmp_path: Path) -> None:
+    from progtrain.engine.files import append_line, write_json
+
+    value = {"path": os.fsdecode(b"caf\xe9.csv"), "half": "\ud800"}
+    write_json(tmp_path / "a.json", value)
+    append_line(tmp_path / "a.jsonl", value)
+    assert read_json(tmp_path / "a.json") == value == LineReader(tmp_path / "a.jsonl").read()[0]
+
+
+def test_gigabytes_of_nothing_take_no_memory(tmp_path: Path) -> None:
+    """A child with 1.5 GiB of address space, and 2 GiB of zero bytes in place of each file that `status` reads."""
+    ws = looking.unpacked("review", tmp_path)
+    for path in (ws.journal, ws.version("v001").eval_score, ws.drafts("v001").review, ws.eval_script, ws.rules):
+        path.unlink(missing_ok=True)
+        mutations.OTHERS["sparse"](path)
+    done = subprocess.run(
+        [*PROGTRAIN, "-C", str(ws.root), "status"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (3 << 29, 3 << 29)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "user_defined_rules.json" in done.stdout and "larger than" in done.stdout
+
+
+def _without_roots_rights() -> None:
+    """What lets root read everything is given up before the child begins."""
+    if os.geteuid() == 0:
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+@pytest.mark.parametrize(
+    "name", ["user_defined_rules.json", ".progtrain/journal.jsonl", "Models/Artifacts/v001/spec.json"]
+)
+def test_a_file_that_may_not_be_read_is_one_line(name: str, tmp_path: Path) -> None:
+    ws = looking.unpacked("finished", tmp_path)
+    (ws.root / name).chmod(0)
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*PROGTRAIN, "-C", str(ws.root), *command],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            preexec_fn=_without_roots_rights,
+        )
+
+    shown = run("status")
+    assert shown.returncode == 0, shown.stderr
+    done = run("run", "--dry-run")
+    assert "Traceback" not in done.stderr and done.returncode in (0, 2, 5), done.stderr
+    if name != "Models/Artifacts/v001/spec.json":
+        assert done.returncode == 5 and f"{name}: no permission to read" in done.stderr and "fix:" in done.stderr
+        assert "no permission to read" in shown.stdout
+
+
+def test_titles_clipboards_and_turned_text_reach_no_terminal(tmp_path: Path) -> None:
+    ws = looking.unpacked("finished", tmp_path)
+    evil = mutations.ESCAPES
+    rules = json.loads(ws.rules.read_text())
+    for wrong in ({**rules, evil: 1}, {"eval_config": {"primary_metric": evil}}, {"seed": evil}):
+        ws.rules.write_text(json.dumps(wrong))
+        for command in (("status",), ("run", "--dry-run"), ("leaderboard",), ("check", "--help")):
+            looking.look(ws, command, "rules")
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"9" * 5000])
+def test_status_says_which_file_is_damaged(content: bytes, tmp_path: Path) -> None:
+    ws = looking.unpacked("finished", tmp_path)
+    score = ws.version("v002").eval_score
+    score.write_bytes(content)
+    said = looking.look(ws, ("status",), "a score")
+    assert f"warning: {score}" in said and "v001" in said

@@ -34,6 +34,21 @@ def of_training(ws: Workspace, version: str) -> dict[str, str]:
     }
 
 
+def of_evaluation(ws: Workspace, *, ours: bool) -> dict[str, str]:
+    """It is parted into processes, one of which may give up reading; modules of the workspace come after Python's own.
+
+    `ours`: the evaluator is the one beside this module, and is told which workspace it is for.
+    """
+    root = ws.root.resolve()
+    named = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    inside = [part for part in named if (ws.root / part).resolve().is_relative_to(root)]
+    environment = {"PROGTRAIN_APART": "1", "PROGTRAIN_CONFINE": str(_LIVE / "progtrain_confine.py")}
+    if inside:
+        environment["PYTHONPATH"] = os.pathsep.join(part for part in named if part not in inside)
+        environment["PROGTRAIN_MODULES"] = os.pathsep.join(str((ws.root / part).absolute()) for part in inside)
+    return environment | ({"PROGTRAIN_WORKSPACE": str(ws.root.absolute())} if ours else {})
+
+
 def of_command() -> dict[str, str]:
     """Any command: a training by Lightning in it tells how far it is, and ends when it is asked to."""
     return _hooked()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -111,11 +111,13 @@ class Context:
         begins_as: Path | None = None,
         going_on: Path | None = None,
         writes: Path | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> JobState:
         """Runs a Python script of the workspace under a guard, to its end.
 
         `begins_as`: the script whose first imports it runs too. `going_on`: a checkpoint that it is to go on from.
-        `writes`: the folder that it writes to, in a sandbox to no other; None: it runs in none.
+        `writes`: the folder that it writes to, in a sandbox to no other; None: it runs in none. `variables`: of its
+        environment, besides.
         Attaches to the job of that name when it is still alive, and takes its result when it has ended since, but never
         that of a folder which this one was copied from. Where its guard is killed it is started again, but for a
         training, of which that is a failed attempt. Raises `Stopped` when the user asked for it, once nothing runs any
@@ -129,7 +131,7 @@ class Context:
             if state is None or lost or not its:
                 if lost and its:
                     set_aside(folder, "lost")
-                self._submit(folder, arguments, live_version, begins_as, going_on, writes)
+                self._submit(folder, arguments, live_version, begins_as, going_on, writes, variables or {})
             else:
                 self.journal.write("note", text=f"attached to {name}, which was started before")
             ended = self._wait(folder, live_version)
@@ -152,8 +154,9 @@ class Context:
         begins_as: Path | None,
         going_on: Path | None,
         writes: Path | None,
+        variables: Mapping[str, str],
     ) -> None:
-        environment = {**hooks.of_script(), **self.environment}
+        environment = {**hooks.of_script(), **self.environment, **variables}
         if live_version:
             environment |= self._live_environment(live_version, going_on)
         imports, folders = self._imports_of(begins_as) if begins_as else ([], [])

@@ -25,7 +25,7 @@ import psutil
 from progtrain.engine.jobs import alive
 from progtrain.engine.jobs.detached import die_with_parent
 
-_LIVE = Path(__file__).parents[1] / "live"
+_LIVE, _TEMPLATES = (Path(__file__).parents[1] / name for name in ("live", "templates"))
 #: what they switch on holds for the whole life of an interpreter, or is the same in the warm one
 _PYTHON_VARIABLES = (
     *("PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "PYTHONUTF8"),
@@ -191,7 +191,9 @@ def _same_for(request: Mapping[str, Any], environment: Mapping[str, str]) -> tup
     own, _ = _split(environment)
     command = request["command"]
     imports = tuple(statement.strip() for statement in request["imports"])
-    return command[0], os.path.dirname(command[1]), imports, tuple(sorted(own.items()))  # noqa: PTH120
+    # the evaluation is started from a folder of ours, and has the imports of the script beside it
+    folder = "" if command[1].startswith(f"{_TEMPLATES}/") else os.path.dirname(command[1])  # noqa: PTH120
+    return command[0], folder, imports, tuple(sorted(own.items()))
 
 
 def _split(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
 import json
 import math
 import os
@@ -34,28 +35,40 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
 from progtrain_eval.answers import all_answers, judge_answers, median_latency
+from progtrain_eval.apart import answers_of, parted
 from progtrain_eval.by_lightning import arguments_of_fit, lightning_data, take_lightning
 from progtrain_eval.by_transformers import take_transformers
-from progtrain_eval.common import EvalError, calling, evaluator_sha256, read_json, readable, sha256, timestamp, write
+from progtrain_eval.common import (
+    CODE,
+    ROOT,
+    EvalError,
+    calling,
+    evaluator_sha256,
+    read_json,
+    readable,
+    sha256,
+    timestamp,
+    write,
+)
 from progtrain_eval.external import ExternalModel
 from progtrain_eval.judge import Judge
 from progtrain_eval.logged import REPORTED, reported
+from progtrain_eval.plain import packed, unpacked
 from progtrain_eval.running import Run
 from progtrain_eval.samples import LOADERS, Samples, from_loader, load_samples
 from progtrain_eval.scripts import constant, import_file, offered
 from progtrain_eval.seen import Score
 from progtrain_eval.steps import Steps
-from progtrain_eval.trained import TrainedModel
+from progtrain_eval.trained import Answer
 from progtrain_eval.unanswered import ANSWERED, complete, mark_unknown, no_scores, shares
 from progtrain_eval.written import Shown, per_sample_csv, write_samples
 from torch.utils.data import DataLoader
 
-ROOT = Path(__file__).resolve().parent
 BATCH = 64  # for the metrics of load_split's samples; the latency is measured one sample at a time
 LATENCY_SAMPLES, WARM_UP = 50, 5
 SINGLES = 2000  # at most so many samples go through validation_step one by one: the same ones for every version
@@ -129,7 +142,7 @@ class Job:
         self.shown = int(config.get("infer_samples", 10))
         self.arguments = [str(word) for word in self.rules.get("training_args") or []]
 
-    def find_data(self, script: ModuleType | None) -> None:
+    def find_data(self, script: Any) -> None:
         """Needs the script, where it has been imported, else its text."""
         dataset = self.rules.get("dataset_config") or {}
         found = getattr(script, "DATASET_ID", None) if script is not None else constant(self.path, "DATASET_ID")
@@ -155,6 +168,8 @@ class Evaluation:
     reported: bool = False
     #: what a model from elsewhere was taken for
     external_as: str = ""
+    #: whether what predicts could reach them
+    targets: str = "within reach: validation_step is given both"
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -171,7 +186,22 @@ def evaluate(args: argparse.Namespace) -> None:
     write_results(job, e)
 
 
-def judge_for(job: Job, script: ModuleType | None = None) -> Judge:
+def script_of(truth: Any) -> Any:
+    """What the script says of itself, and its loss, where it has one."""
+    facts = truth("facts")
+    script = SimpleNamespace(**{name: unpacked(value) for name, value in facts.items() if name != "per_sample_loss"})
+    if facts["per_sample_loss"]:
+        script.per_sample_loss = lambda scores, target: truth("loss", packed(scores), packed(target))
+    return script
+
+
+def truths(split: str) -> list[str]:
+    """Where targets lie: the split, and what earlier evaluations have written of it."""
+    places = (f"dataset/prepdata/*/{split}", "Models/*/*/_eval", "Models/*/*/infer_samples", ".progtrain")
+    return [str(path) for place in places for path in sorted(ROOT.glob(place))]
+
+
+def judge_for(job: Job, script: Any = None) -> Judge:
     """The script where it has been imported, else its text says what the data set and its classes are called."""
     job.find_data(script)
     names = getattr(script, "CLASS_NAMES", None) if script is not None else constant(job.path, "CLASS_NAMES")
@@ -208,13 +238,28 @@ def by_loader(job: Job) -> Evaluation | None:
 
 
 def by_contract(job: Job) -> Evaluation:
-    script = import_file(job.path)
-    samples = load_samples(script, job.split)
-    judge = judge_for(job, script)
-    judge.names = judge.names or samples.names
-    tell_count(job, len(samples.ids))
-    with calling(f"inference with {job.name}"):
-        return evaluate_samples(TrainedModel(script, job.checkpoint, samples), samples, script, judge, job)
+    """Asks one process for the samples and another, which gets no targets, for the answers."""
+    whole = "load_split" in offered(job.path)
+    with parted((job.path, job.split, job.seed), truths(job.split) if whole else ()) as (truth, answering):
+        script = script_of(truth)
+        ids, targets, names = unpacked(truth("samples"))
+        judge = judge_for(job, script)
+        judge.names = judge.names or names
+        tell_count(job, len(ids))
+        how = (BATCH, (WARM_UP, LATENCY_SAMPLES))
+        found, (latency, device, settings), kept = answers_of(truth, answering, ids, job.checkpoint, how)
+        answers = [Answer(*one) for one in found]
+        seen = judge_answers(judge, answers, Samples(ids, ids, targets), script)
+        if judge.unknown:
+            raise EvalError(next(iter(judge.unknown.values())))
+        chosen = set(drawn(ids, job.shown, job.seed))
+        places = [n for n, i in enumerate(ids) if i in chosen]
+        raws = unpacked(truth("shown", places))
+    shown = {ids[n]: (raw, seen[n], answers[n].scores) for n, raw in zip(places, raws)}
+    kept = kept if whole else "within reach: val_dataloader() gives inputs and targets"
+    if kept.startswith("within reach: it "):
+        print(f"warning: the targets were {kept}")
+    return Evaluation(judge, judge.scores(), latency, device, settings, shown, targets=kept)
 
 
 def by_training(job: Job) -> Evaluation | None:
@@ -282,7 +327,7 @@ def samples_for_external(job: Job) -> Samples:
 
 
 def evaluate_samples(
-    model: TrainedModel | ExternalModel, samples: Samples, script: ModuleType | None, judge: Judge, job: Job
+    model: ExternalModel, samples: Samples, script: ModuleType | None, judge: Judge, job: Job
 ) -> Evaluation:
     to_show = set(drawn(samples.ids, job.shown, job.seed))
     with torch.inference_mode():
@@ -307,7 +352,7 @@ def evaluate_samples(
 def write_results(job: Job, e: Evaluation) -> None:
     folder, count, split = job.folder, len(e.judge.rows), job.split
     inputs = {"data": job.data / split, "checkpoint": job.checkpoint, "script": job.path}
-    protocol: dict[str, Any] = {"evaluator_sha256": evaluator_sha256(ROOT)}
+    protocol: dict[str, Any] = {"evaluator_sha256": evaluator_sha256(CODE)}
     protocol |= {f"{what}_sha256": sha256(where) for what, where in inputs.items()}
     if not inputs["data"].is_dir():  # it lies elsewhere: what was evaluated stands for it
         protocol["data_sha256"] = e.data_sha256
@@ -315,6 +360,10 @@ def write_results(job: Job, e: Evaluation) -> None:
     protocol |= {"class_names": e.judge.names, "task": e.judge.task or "not known", "reported": e.reported}
     protocol["sources"] = {s.name: s.source for s in e.scores}
     protocol["served_by"] = shares(e.judge)
+    if not job.external and not e.reported:
+        protocol["targets"] = e.targets
+        truth = sorted(f"{row.sample_id}\0{row.truth}\n" for row in e.judge.rows)
+        protocol["samples_sha256"] = hashlib.sha256("".join(truth).encode("utf-8", "surrogatepass")).hexdigest()
     if e.external_as:
         protocol["external_as"] = e.external_as
     about = {"version": job.name, "dataset_id": job.dataset_id, "split": split, "seed": job.seed}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from progtrain.engine import metrics, values
+from progtrain.engine import hooks, metrics, values
 from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
@@ -24,6 +24,8 @@ from progtrain.engine.text import clean_line, last_line, tail
 from progtrain.engine.workspace import JobFolder, Workspace
 
 _TEMPLATES = Path(__file__).parents[2] / "templates"
+#: what the evaluation is started by
+_START = "isolated.py"
 #: what the scripts work with, named so that no module of the user's is called the same
 _MODULES = _TEMPLATES / "progtrain_eval"
 #: of what the evaluator says, that many are told
@@ -102,10 +104,17 @@ def run(context: Context, version: str) -> str:
     tell_if_written(context, ws.eval_script)
     job = ws.job(f"{version}-evaluate")
     # an evaluator of the user's own need not import what the version's script does
-    ours = evaluator_sha256(ws.root) == evaluator_sha256(_TEMPLATES)
-    begins_as = ws.script(version) if ours else None
-    words = [ws.eval_script.name, "--version", version]
-    state = context.run_script(job.path.name, words, begins_as=begins_as, writes=ws.version(version).path)
+    used = evaluator_sha256(ws.root)
+    ours = used == evaluator_sha256(_TEMPLATES)
+    # ours is started from where it came from: there nothing that a training does in the workspace changes it
+    words = [str(_TEMPLATES / name) for name in (_START, ws.eval_script.name if ours else ws.eval_script)]
+    state = context.run_script(
+        job.path.name,
+        [*words, "--version", version],
+        begins_as=ws.script(version) if ours else None,
+        writes=ws.version(version).path,
+        variables=hooks.of_evaluation(ws, ours=ours),
+    )
     left_behind.take_away(context, version, state.started_at, scored=True)
     output = tail(context.executor.log(job))
     # its result is taken over once; the next evaluation is a new job
@@ -113,6 +122,9 @@ def run(context: Context, version: str) -> str:
         path.unlink(missing_ok=True)
     if state.exit_code != 0 or state.ended_by:
         raise _failed(context, job, state.ended_by, last_line(output))
+    if evaluator_sha256(ws.root) != used:
+        fix = "look at what the script does when it is imported; then start again"
+        raise StepFailed("it changed, or a module of its own did, while it evaluated", file=ws.eval_script, fix=fix)
     score = check_score(context, version)
     for line in list(dict.fromkeys(re.findall(r"^warning: (.+)$", output, re.MULTILINE)))[:_MOST_WARNINGS]:
         context.journal.warn(f"{version}: {clean_line(line)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-#: the workspace
-ROOT = Path(__file__).resolve().parents[1]
+#: where 03_eval.py and these modules lie
+CODE = Path(__file__).resolve().parents[1]
+#: the workspace: the engine may start the same code from where nothing in the workspace can change it
+ROOT = Path(os.environ.get("PROGTRAIN_WORKSPACE") or CODE)
 
 
 class EvalError(Exception):
@@ -33,7 +36,7 @@ def calling(what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
-        ours = (ROOT / "03_eval.py", *Path(__file__).parent.glob("*.py"))
+        ours = (CODE / "03_eval.py", *Path(__file__).parent.glob("*.py"))
         own = [f for f in frames if f[0].is_relative_to(ROOT) and f[0] not in ours]
         own = [f for f in own if "site-packages" not in f[0].parts]
         place = f" ({own[-1][0].name}, line {own[-1][1]})" if own else ""

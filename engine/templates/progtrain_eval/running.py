@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .common import ROOT, OtherModel, calling
-from .scripts import own_words
+from .scripts import beside, own_words
 
 #: where a Trainer is -> the method that trains
 TRAINERS = {
@@ -56,7 +56,9 @@ class Run:
         self.patched.append((tensor, "backward", tensor.backward))
         tensor.backward = self.plain_step  # weights may be updated by hand
         builtins.__import__ = patching
-        sys.argv, sys.path[0] = [str(self.path), *self.arguments], str(self.path.parent)
+        sys.argv = [str(self.path), *self.arguments]
+        del sys.path[0]
+        beside(self.path)
         try:
             self.patch()
             with Untouched(ROOT), calling(f"running {self.path.name} up to its training"):

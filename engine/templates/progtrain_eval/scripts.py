@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import sys
 from pathlib import Path
@@ -61,6 +62,13 @@ def offered(path: Path) -> set[str]:
     return names | {a.asname or a.name for a in imported} | {t.id for t in targets}
 
 
+def beside(path: Path) -> None:
+    """From here on modules are found as the script finds them: beside it first, and in what PYTHONPATH names."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not hasattr(finder, "library_first")]
+    named = [folder for folder in os.environ.get("PROGTRAIN_MODULES", "").split(os.pathsep) if folder]
+    sys.path[:0] = [str(path.parent), *named]
+
+
 def import_file(path: Path) -> ModuleType:
     """Imports a script by its path; its main part does not run."""
     if not path.is_file():
@@ -69,7 +77,7 @@ def import_file(path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
-    sys.path.insert(0, str(path.parent))
+    beside(path)
     sys.argv = [str(path)]  # a script that parses its arguments on import gets its defaults
     with calling(f"importing {path.name}"):
         spec.loader.exec_module(module)

@@ -17,7 +17,7 @@ from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import read_loosely, sha256, write_bytes
-from progtrain.engine.loop import elsewhere, left_behind
+from progtrain.engine.loop import doubts, elsewhere, left_behind
 from progtrain.engine.schema import EvalScore, Protocol, load
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.text import clean_line, last_line, tail
@@ -128,6 +128,7 @@ def run(context: Context, version: str) -> str:
     score = check_score(context, version)
     for line in list(dict.fromkeys(re.findall(r"^warning: (.+)$", output, re.MULTILINE)))[:_MOST_WARNINGS]:
         context.journal.warn(f"{version}: {clean_line(line)}")
+    doubts.tell(context, version, score)
     inputs = {"evaluator": evaluator_sha256(ws.root), "checkpoint": sha256(ws.version(version).best_checkpoint)}
     marks.write(
         ws, version, "evaluate", _outputs(ws, version), clock=context.clock, seconds=state.seconds, inputs=inputs

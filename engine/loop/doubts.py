@@ -74,8 +74,8 @@ def _against_log(context: Context, version: str, score: EvalScore) -> Iterator[s
     limit = _BETTER_SHARE if metrics.is_share(primary) else _BETTER_RATIO * abs(best)
     if gain > limit:
         yield (
-            f"{version}: {primary} is {values.metric(value)} by the evaluation, and {values.metric(best)} at best in the "
-            "log of its own training: does the script answer otherwise when it is evaluated?"
+            f"{version}: {primary} is {values.metric(value)} by the evaluation, and {values.metric(best)} at best in "
+            "the log of its own training: does the script answer otherwise when it is evaluated?"
         )
 
 

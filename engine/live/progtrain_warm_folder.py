@@ -100,10 +100,12 @@ def why_not(folder, python):
 def go_to(folder, beside):
     """What the interpreter and packages know of the folder. `beside`: that of the script."""
     first = _first["folder"]
+    if beside != _first["beside"]:
+        # an evaluation may be started from a folder of progtrain's
+        sys.path[sys.path.index(_first["beside"])] = beside
+        sys.path_importer_cache.pop(_first["beside"], None)
     if folder == first:
         return
-    sys.path[sys.path.index(_first["beside"])] = beside
-    sys.path_importer_cache.pop(_first["beside"], None)
     for name, kept in _KEPT:
         value = getattr(sys.modules.get(name), kept, None)
         if _is_below(value, first):

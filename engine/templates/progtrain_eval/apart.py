@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import functools
 import hashlib
 import importlib.util
 import os
@@ -20,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .asked import Asked
+from .asked import about, ask, listen
 from .common import ROOT, EvalError, calling
 from .plain import dumped, loaded, unpacked
 
@@ -29,55 +30,66 @@ APART, CONFINE = "PROGTRAIN_APART", "PROGTRAIN_CONFINE"
 _CHUNK = 256
 #: its path, the split, the seed
 Script = tuple[Path, str, int]
+#: its number, what it says, what it is told
+Other = tuple[int, BinaryIO, BinaryIO]
 Ask = Callable[..., Any]
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 
 
-class Other:
-    """A process that answers as `Asked` would: `other("samples")`."""
+def begun(script: Script, hidden: Sequence[str], earlier: Sequence[Other]) -> Other:
+    """A process that is asked for what `asked.ask` gives. `hidden`: what it cannot read. It has no way to the `earlier`
+    ones.
+    """
+    told = (str(script[0]), *script[1:], list(hidden), not earlier)
+    (inlet, theirs), (ours, outlet) = os.pipe(), os.pipe()
+    forks = may_fork()
+    pid = os.fork() if forks else _new_interpreter(ours, theirs, told)
+    if forks and pid == 0:
+        for pipe in [end for other in earlier for end in other[1:]]:
+            pipe.close()
+        os.close(inlet)
+        os.close(outlet)
+        _serve(ours, theirs, told)
+    os.close(ours)
+    os.close(theirs)
+    return pid, os.fdopen(inlet, "rb"), os.fdopen(outlet, "wb")
 
-    def __init__(self, script: Script, hidden: Sequence[str], earlier: Sequence[Other]) -> None:
-        """`hidden`: what it cannot read. It has no way to the `earlier` ones."""
-        self.inlet: BinaryIO
-        self.outlet: BinaryIO
-        path, begun = script[0], (str(script[0]), *script[1:], list(hidden), not earlier)
-        (inlet, theirs), (ours, outlet) = os.pipe(), os.pipe()
-        forks = may_fork()
-        self.pid = os.fork() if forks else _new_interpreter(ours, theirs, begun)
-        if forks and self.pid == 0:
-            for pipe in [end for other in earlier for end in (other.inlet, other.outlet)]:
-                pipe.close()
-            os.close(inlet)
-            os.close(outlet)
-            _serve(ours, theirs, begun)
-        os.close(ours)
-        os.close(theirs)
-        self.inlet, self.outlet, self.name = os.fdopen(inlet, "rb"), os.fdopen(outlet, "wb"), path.name
 
-    def __call__(self, verb: str, *given: Any) -> Any:
-        """Raises `EvalError` with what the script did wrong, or where it has ended."""
-        data = dumped((verb, given))
-        with suppress(BrokenPipeError):
-            self.outlet.write(len(data).to_bytes(8, "big") + data)
-            self.outlet.flush()
-        size = self.inlet.read(8)
-        data = self.inlet.read(int.from_bytes(size, "big")) if len(size) == 8 else b""
-        if not data:
-            raise EvalError(f"{self.name} ended the process that it was asked in ({verb})")
-        try:
-            fine, answer = loaded(data)
-        except (pickle.UnpicklingError, ValueError, TypeError, EOFError, AttributeError, ImportError) as error:
-            raise EvalError(f"what {self.name} answers is no data: {error}") from error
-        if not fine:
-            raise EvalError(str(answer))
-        return answer
+def asked_in(other: Other, name: str, verb: str, *given: Any) -> Any:
+    """Raises `EvalError` with what the script did wrong, or where it has ended."""
+    _, inlet, outlet = other
+    with suppress(BrokenPipeError):
+        _send(outlet, (verb, given))
+    data = _receive(inlet)
+    if not data:
+        raise EvalError(f"{name} ended the process that it was asked in ({verb})")
+    try:
+        fine, answer = loaded(data)
+    except (pickle.UnpicklingError, ValueError, TypeError, EOFError, AttributeError, ImportError) as error:
+        raise EvalError(f"what {name} answers is no data: {error}") from error
+    if not fine:
+        raise EvalError(str(answer))
+    return answer
 
-    def close(self) -> None:
-        for pipe in (self.inlet, self.outlet):
-            with suppress(OSError):
-                pipe.close()
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
+
+def _send(outlet: BinaryIO, value: Any) -> None:
+    data = dumped(value)
+    outlet.write(len(data).to_bytes(8, "big") + data)
+    outlet.flush()
+
+
+def _receive(inlet: BinaryIO) -> bytes:
+    """Empty at the end."""
+    size = inlet.read(8)
+    return inlet.read(int.from_bytes(size, "big")) if len(size) == 8 else b""
+
+
+def _close(other: Other) -> None:
+    for pipe in other[1:]:
+        with suppress(OSError):
+            pipe.close()
+    with suppress(ChildProcessError):
+        os.waitpid(other[0], 0)
 
 
 def may_fork() -> bool:
@@ -88,41 +100,39 @@ def may_fork() -> bool:
         return False
 
 
-def _new_interpreter(ours: int, theirs: int, begun: Any) -> int:
+def _new_interpreter(ours: int, theirs: int, told: Any) -> int:
     code = "import sys; sys.path[0] = sys.argv[1]; from progtrain_eval.apart import begin; begin()"
-    words = [sys.executable, "-c", code, str(Path(__file__).parents[1]), str(ours), str(theirs), dumped(begun).hex()]
+    words = [sys.executable, "-c", code, str(Path(__file__).parents[1]), str(ours), str(theirs), dumped(told).hex()]
     return subprocess.Popen(words, pass_fds=(ours, theirs)).pid
 
 
 def begin() -> None:
     """In a new interpreter."""
-    ours, theirs, begun = sys.argv[2:5]
+    ours, theirs, told = sys.argv[2:5]
     sys.path[0] = ""
-    _serve(int(ours), int(theirs), loaded(bytes.fromhex(begun)))
+    _serve(int(ours), int(theirs), loaded(bytes.fromhex(told)))
 
 
-def _serve(ours: int, theirs: int, begun: Any) -> None:
+def _serve(ours: int, theirs: int, told: Any) -> None:
     """The life of such a process: one request after the other, then its end."""
-    path, split, seed, hidden, secret = begun
+    path, split, seed, hidden, secret = told
     if secret:
         _unseen()
-    asked, confined = Asked(Path(path), split, seed), False
+    of = about(Path(path), split, seed)
     with os.fdopen(ours, "rb") as inlet, os.fdopen(theirs, "wb") as outlet:
-        with suppress(BaseException):
-            confined = _hide(hidden)
-            if hidden and not confined:
-                asked.listen(hidden)
-        while len(size := inlet.read(8)) == 8:
-            verb, given = pickle.loads(inlet.read(int.from_bytes(size, "big")))
+        with suppress(Exception):
+            of.confined = _hide(hidden)
+        if hidden and not of.confined:
+            listen(of, hidden)
+        while data := _receive(inlet):
+            verb, given = pickle.loads(data)
             try:
-                with calling(f"{verb} of {asked.path.name}"):
-                    fine, answer = True, confined if verb == "confined" else getattr(asked, verb)(*given)
+                with calling(f"{verb} of {of.path.name}"):
+                    fine, answer = True, ask(of, verb, *given)
             except EvalError as error:
                 fine, answer = False, str(error)
-            data = dumped((fine, answer))
             with suppress(BrokenPipeError):
-                outlet.write(len(data).to_bytes(8, "big") + data)
-                outlet.flush()
+                _send(outlet, (fine, answer))
     with suppress(Exception):
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -159,29 +169,26 @@ def parted(script: Script, hidden: Sequence[str]) -> Iterator[tuple[Ask, Callabl
     then one who can.
     """
     if not os.environ.get(APART):
-        one = Asked(*script)
-        yield lambda verb, *given: getattr(one, verb)(*given), lambda: None
+        yield functools.partial(ask, about(*script)), lambda: None
         return
     _unseen()
     with suppress(Exception):  # what these processes leave behind comes to this one
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    made = [Other(script, (), ())]
-    # forks have what this process knows: they are made while it knows nothing
-    several = [hidden, ()] if may_fork() else [hidden]
-    for places in several:
-        made.append(Other(script, places, tuple(made)))
-    waiting = made[1:]
+    made: list[Other] = []
+
+    def one_more(hidden: Sequence[str]) -> Ask:
+        made.append(begun(script, hidden, tuple(made)))
+        return functools.partial(asked_in, made[-1], script[0].name)
+
+    truth, waiting = one_more(()), [one_more(hidden)]
+    if may_fork():  # a fork knows what this process does: it is made while that is nothing
+        waiting.append(one_more(()))
     try:
-        yield made[0], lambda: waiting.pop(0) if waiting else _one_more(script, made)
+        yield truth, lambda: waiting.pop(0) if waiting else one_more(())
     finally:
         for other in made:
-            other.close()
+            _close(other)
         _end_children()
-
-
-def _one_more(script: Script, made: list[Other]) -> Other:
-    made.append(Other(script, (), tuple(made)))
-    return made[-1]
 
 
 def _end_children() -> None:
@@ -212,22 +219,25 @@ def answers_of(
     """
     order = sorted(range(len(ids)), key=lambda n: hashlib.sha256(ids[n].encode("utf-8", "surrogatepass")).digest())
     kept, failed = "", ""
-    about: Any = None
+    said: Any = None
     other = answering()
     if other is not None:
+        # asked before it has imported the script, which might say anything
+        confined = other("confined")
         try:
-            about, kept = _asked(truth, other, order, checkpoint, how)
+            said, kept = _asked(truth, other, order, checkpoint, how)
+            kept = f"{kept}, and the data hidden" if kept and confined else kept
         except EvalError as error:
             # it may need what was taken from it
-            freer = answering() if other("confined") else None
+            freer = answering() if confined else None
             if freer is None:
                 raise
             failed, other = str(error), freer
-            about, kept = _asked(truth, other, order, checkpoint, how)
+            said, kept = _asked(truth, other, order, checkpoint, how)
     if other is None or not kept:
         truth("take_own", order)
         other = truth
-        about, kept = truth("answer", checkpoint, *how), "within reach: one process has both"
+        said, kept = truth("answer", checkpoint, *how), "within reach: one process has both"
     elif failed:
         kept = f"within reach: it answers only where it can read the validation data ({failed})"
     rows = [row for at in range(0, len(order), _CHUNK) for row in other("answered", at, at + _CHUNK)]
@@ -237,7 +247,7 @@ def answers_of(
         names = ", ".join(os.path.relpath(path, ROOT) for path in opened[:3])
         kept = f"within reach: it opened {names} where it was only to answer"
     by_place = dict(zip(order, rows))
-    return [unpacked(by_place[n]) for n in range(len(ids))], about, kept
+    return [unpacked(by_place[n]) for n in range(len(ids))], said, kept
 
 
 def _asked(truth: Ask, other: Ask, order: Sequence[int], checkpoint: Path, how: Any) -> tuple[Any, str]:
@@ -247,5 +257,4 @@ def _asked(truth: Ask, other: Ask, order: Sequence[int], checkpoint: Path, how: 
         if handed is None:
             return None, ""
         other("take", handed)
-    about = other("answer", checkpoint, *how)
-    return about, "apart, and the data hidden" if other("confined") else "apart"
+    return other("answer", checkpoint, *how), "apart"

@@ -5,6 +5,7 @@ What comes from there is data and never becomes code: of all that a pickle can n
 
 from __future__ import annotations
 
+import importlib
 import io
 import pickle
 from collections.abc import Mapping
@@ -69,11 +70,14 @@ def dumped(value: Any) -> bytes:
     return pickle.dumps(value, 4)
 
 
-class _Data(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if module.split(".")[0] == "numpy" and name in _MADE:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{module}.{name} is no data")
+def _find(module: str, name: str) -> Any:
+    if module.split(".")[0] == "numpy" and name in _MADE:
+        return getattr(importlib.import_module(module), name)
+    raise pickle.UnpicklingError(f"{module}.{name} is no data")
+
+
+#: as pickle would take it, but for what it may name
+_Data = type("_Data", (pickle.Unpickler,), {"find_class": lambda _, module, name: _find(module, name)})
 
 
 def loaded(data: bytes) -> Any:

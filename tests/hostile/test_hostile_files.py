@@ -21,11 +21,11 @@ from tests.hostile import looking, mutations
 
 @pytest.mark.parametrize("name", ["finished", "review"])
 def test_files_that_were_changed_are_lived_with(name: str, tmp_path: Path) -> None:
-    looking.try_out(looking.unpacked(name, tmp_path), tmp_path, range(30), looking.other_bytes, 3)
+    looking.try_out(looking.unpacked(name, tmp_path), tmp_path, range(20), looking.other_bytes, 3)
 
 
 def test_what_is_no_file_is_lived_with(tmp_path: Path) -> None:
-    looking.try_out(looking.unpacked("review", tmp_path), tmp_path, range(15), looking.no_file, 3)
+    looking.try_out(looking.unpacked("review", tmp_path), tmp_path, range(12), looking.no_file, 3)
 
 
 @pytest.mark.slow

@@ -99,7 +99,12 @@ def look(ws: Workspace, command: Sequence[str], what: str) -> str:
 
 
 def try_out(
-    whole: Workspace, place: Path, numbers: Iterator[int] | range, change: Callable[[Path, Random], str], looks: int
+    whole: Workspace,
+    place: Path,
+    numbers: range,
+    change: Callable[[Path, Random], str],
+    looks: int,
+    commands: Sequence[tuple[str, ...]] = COMMANDS,
 ) -> float:
     """For each number one file of a copy is changed and looked at by `looks` commands; it is put back afterwards.
 
@@ -114,7 +119,7 @@ def try_out(
         path = random.choice(files)
         data = path.read_bytes()
         what = f"PROGTRAIN_SEED={SEED}, number {number}, {path.relative_to(ws.root)}, {change(path, random)}"
-        for command in (("status",), *random.sample(COMMANDS, looks - 1)):
+        for command in (("status",), *random.sample(commands, looks - 1)):
             look(ws, command, what)
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -14,7 +14,7 @@ import pytest
 
 from progtrain.engine.workspace import Workspace
 from tests.tui.fakes import DIFF, review
-from tests.tui.test_terminal_guard import Terminal
+from tests.tui.terminal import Terminal, app
 from tests.tui.walks import fill_all, tell
 
 #: title, clipboard, colours, clearing, C1 forms, tmux's passthrough, an unfinished one, direction and line separators
@@ -174,7 +174,7 @@ STOPS: list[tuple[str, str]] = [
 @pytest.mark.parametrize("size", [(200, 60), pytest.param((80, 24), marks=pytest.mark.slow)])
 def test_no_byte_of_a_hostile_workspace_commands_the_terminal(hostile: Workspace, size: tuple[int, int]) -> None:
     """In the large terminal every word has to be seen: nothing is left out. The small one has its own layout."""
-    terminal = Terminal(hostile, size)
+    terminal = Terminal(app(hostile), size)
     seen = 0
     try:
         terminal.until(b"v003")

@@ -18,7 +18,8 @@ from progtrain.tui.widgets.curve import CurveView
 from progtrain.tui.widgets.key_line import KeyLine
 from progtrain.tui.widgets.row_list import RowList
 from tests.tui.fakes import FakeEngine, fill, make_app, settle, snapshot
-from tests.tui.test_terminal import Tmux, _own_folders, app, needs_tmux, tmux
+from tests.tui.terminal import app
+from tests.tui.test_terminal import Tmux, _own_folders, needs_tmux, tmux
 
 __all__ = ["_own_folders", "tmux"]
 

@@ -1,19 +1,13 @@
-"""The real program in real terminals: in tmux, and over a line that breaks in mid-training."""
+"""The real program in tmux."""
 
 from __future__ import annotations
 
-import getpass
-import os
 import shlex
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,10 +16,9 @@ from progtrain.engine.repeats import found
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from tests.tui.fakes import fill
+from tests.tui.terminal import app
 
-_SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
-needs_sshd = pytest.mark.skipif(_SSHD is None or shutil.which("ssh") is None, reason="there is no sshd")
 
 
 class Tmux:
@@ -66,10 +59,6 @@ def tmux() -> Iterator[Tmux]:
         subprocess.run(
             ["tmux", "-S", str(Path(folder) / "tmux"), "kill-server"], capture_output=True, timeout=20, check=False
         )
-
-
-def app(ws: Workspace, *more: str) -> list[str]:
-    return [sys.executable, "-P", "-m", "progtrain.tui.start", str(ws.root), *more]
 
 
 @pytest.fixture(autouse=True)
@@ -164,77 +153,6 @@ def _accept_audit(ws: Workspace, tmux: Tmux) -> None:
     time.sleep(1)
     tmux.press("a")
     _until(lambda: status(ws) == "training")
-
-
-@needs_tmux
-@needs_sshd
-def test_a_broken_line_does_not_end_a_training_and_the_app_finds_it_again(plain: Workspace, tmux: Tmux) -> None:
-    with _sshd() as ssh:
-        state = [f"{name}={os.environ[name]}" for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "PYTHONPATH")]
-        remote = shlex.join(["env", *state, "SECONDS_PER_EPOCH=0.6", "LC_ALL=C.UTF-8", *app(plain)])
-        tmux.open([*ssh, remote])
-        tmux.until(lambda screen: "enter starts the loop" in screen)
-        tmux.press("Enter")
-        _until(lambda: status(plain) in {"training", "waiting"})
-        if status(plain) == "waiting":
-            _accept_audit(plain, tmux)
-        tmux.until(lambda screen: "training" in screen)
-        # the line is dead, without a word to either side
-        pane = tmux.run("list-panes", "-F", "#{pane_pid}").strip()
-        clients = subprocess.run(["pgrep", "-P", pane, "ssh"], capture_output=True, text=True, check=True).stdout
-        for client in clients.split():
-            os.kill(int(client), signal.SIGKILL)
-        tmux.until(lambda screen: "Killed" in screen)
-        assert status(plain) == "training"
-        tmux.run("kill-server")
-        time.sleep(1)
-
-        tmux.open([*ssh, remote])
-        tmux.until(lambda screen: "v001" in screen)
-        tmux.until(lambda screen: "waiting for you" in screen, 60)
-        tmux.press("q")
-        tmux.until(lambda screen: "ended with 0" in screen)
-    assert plain.version("v001").eval_score.exists()
-
-
-@contextmanager
-def _sshd() -> Iterator[list[str]]:
-    """A server on loopback with keys of its own; gives the client's command. Skips where it cannot be started."""
-    with tempfile.TemporaryDirectory(prefix="pt-ssh-", dir="/tmp") as name:
-        folder = Path(name)
-        for key in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        (folder / "config").write_text(
-            f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
-            f"PidFile {folder}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
-        )
-        assert _SSHD is not None
-        if os.geteuid() == 0:
-            # where no service has ever run there is no folder for root's server; other users' servers need none
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        server = subprocess.Popen(
-            [_SSHD, "-D", "-f", str(folder / "config")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes"]
-        client = ["ssh", "-tt", "-F", "/dev/null", "-p", str(port), "-i", str(folder / "user")]
-        client += [part for option in options for part in ("-o", option)]
-        client.append(f"{getpass.getuser()}@127.0.0.1")
-        try:
-            for _ in range(50):
-                if subprocess.run([*client, "true"], capture_output=True, check=False).returncode == 0:
-                    break
-                if server.poll() is not None:
-                    pytest.skip("sshd does not start here")
-                time.sleep(0.1)
-            else:
-                pytest.skip("sshd gives nobody a terminal here: only one of root's can")
-            yield client
-        finally:
-            server.terminate()
-            server.wait(10)
 
 
 def status(ws: Workspace) -> str:

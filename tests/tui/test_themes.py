@@ -17,7 +17,8 @@ from progtrain.tui.look.colours import MARKS, ON_BLACK, ON_LIGHT, ON_WHITE, vers
 from progtrain.tui.preferences import read_look
 from progtrain.tui.widgets.picture import PictureView
 from tests.tui.fakes import fill, make_app, settle, snapshot
-from tests.tui.test_terminal import Tmux, _own_folders, app, needs_tmux, tmux
+from tests.tui.terminal import app
+from tests.tui.test_terminal import Tmux, _own_folders, needs_tmux, tmux
 
 __all__ = ["_own_folders", "tmux"]
 

@@ -13,7 +13,9 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import pytest
@@ -269,6 +271,44 @@ def test_hundreds_are_killed_at_random(tmp_path: Path, undisturbed: Workspace, c
         killed += _at_random_instants(ws, watched, rng, 25)
         watched.at_the_end(undisturbed)
         print(f"{loops} loops, {killed.total()} kills: {dict(killed)}", flush=True)  # noqa: T201
+
+
+def _advisors(parent: int) -> list[int]:
+    found = []
+    for child in psutil.Process(parent).children(recursive=True):
+        with suppress(psutil.Error):
+            if "progtrain.advisor.process" in child.cmdline():
+                found.append(child.pid)
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_advisor_costs_its_draft_and_ends_with_a_killed_runner(plain: Workspace, count: Path) -> None:
+    """With the bundled model: the draft is written by the rules then, and says so."""
+    log = count.with_name("log")
+
+    def begin(until: Literal["analyze"] | None) -> int:
+        return forked(lambda: runner.run(plain, Options(autopilot=True, max_versions=1, until=until)), log)
+
+    pid = begin("analyze")
+    while not (advisors := _advisors(pid)):
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    ended(pid)
+    deadline = time.monotonic() + 15
+    while any(psutil.pid_exists(one) for one in advisors):
+        assert time.monotonic() < deadline, "it outlives its runner"
+        time.sleep(0.05)
+    pid, killed = begin(None), set[int]()
+    while not (done := os.waitpid(pid, os.WNOHANG))[0]:
+        for one in {*_advisors(pid)} - killed:
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+            killed.add(one)
+        time.sleep(0.01)
+    assert os.waitstatus_to_exitcode(done[1]) == 0, log.read_text()
+    assert killed and set(scores(plain)) == {"v001"} and Counter(count.read_text().split()) == {"v001": 1}
+    assert "drafted by the rules alone" in plain.drafts("v001").draft.read_text()
 
 
 def test_an_answer_whose_process_dies_is_given_or_is_not(waiting: Workspace, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from progtrain.engine.additions.tools.progtrain_additions_rows import Rows
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, try_read_json
+from progtrain.engine.jobs.detached import with_parent
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.text import clean_line, last_line
 from progtrain.engine.workspace import Workspace
@@ -60,6 +61,7 @@ def plainly(ws: Workspace, python: str, seconds: float | None = None) -> Run:
                 cwd=ws.root,
                 env={**os.environ, **hooks.of_script()},
                 stdin=subprocess.DEVNULL,
+                preexec_fn=with_parent,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

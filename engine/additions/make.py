@@ -22,6 +22,7 @@ from progtrain.engine.analysis.measure.samples import read_per_sample
 from progtrain.engine.clock import Clock
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import read_json, read_text, sha256, storage_errors, try_read_json, write_json
+from progtrain.engine.jobs.detached import with_parent
 from progtrain.engine.text import clean_line, last_line
 from progtrain.engine.workspace import Workspace
 
@@ -265,6 +266,7 @@ def _make_rows(ws: Workspace, dataset_id: str, name: str, choice: Choice, stage:
             cwd=stage,
             env=environment,
             stdin=subprocess.DEVNULL,
+            preexec_fn=with_parent,
             capture_output=True,
             text=True,
             errors="replace",

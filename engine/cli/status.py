@@ -24,6 +24,10 @@ def command(ctx: click.Context, as_json: bool, watch: bool, interval: float) -> 
 
     def tell() -> str:
         snapshot = view.snapshot()
+        if snapshot.status == "runner gone":
+            from progtrain.engine.jobs import leftovers  # nobody need wait for it where nothing is wrong
+
+            leftovers.end_all(view.ws.jobs)
         if not as_json:
             return described(snapshot)
         print_json("status", as_dict(snapshot), lines=watch)

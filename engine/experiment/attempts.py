@@ -16,7 +16,7 @@ from progtrain.engine.experiment.rows import row
 from progtrain.engine.experiment.state import Part, RunState
 from progtrain.engine.experiment.workers.base import Ended, EvaluationWorker, Piece, TrainingWorker
 from progtrain.engine.files import sha256, try_read_json, write_json, write_text
-from progtrain.engine.jobs import leftovers
+from progtrain.engine.jobs import alive, leftovers
 from progtrain.engine.jobs.base import Executor, Seen
 from progtrain.engine.schema import JobState
 from progtrain.engine.script.repair.failure import Failure
@@ -137,6 +137,8 @@ def take_in(piece: Piece, part: Part, log: Logbook, *, patient: bool, shared: bo
     seen = part.seen
     assert seen is not None
     attempt = state.attempt_of(part, piece.experiment.folder)
+    if not alive.is_its(alive.told_in(attempt.path), attempt.path):
+        seen = Seen("lost", "it is the attempt of another folder, which this one was copied from", retry.LOST)
     ended = _looked_at(piece, attempt, seen)
     if ended is not None and ended.failure is None:
         _done(piece, part, ended, seen, log)

@@ -12,6 +12,7 @@ from pathlib import Path
 from progtrain.engine import hooks
 from progtrain.engine.experiment import curves
 from progtrain.engine.files import MOST_TEXT, storage_errors
+from progtrain.engine.jobs.detached import with_parent
 from progtrain.engine.script.repair.failure import Failure
 from progtrain.engine.text import clean_line
 from progtrain.engine.workspace import Workspace
@@ -135,7 +136,15 @@ def load(python: str, ws: Workspace, version: str) -> Failure | None:
     path = ws.version(version).best_checkpoint
     command = [python, str(hooks.CHECK), str(path)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_CHECK_SECONDS, cwd=ws.root, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_CHECK_SECONDS,
+            cwd=ws.root,
+            check=False,
+            preexec_fn=with_parent,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Failure("outputs", f"best.ckpt could not be checked: {error}", f"does {python} start?")
     if done.returncode == 0:

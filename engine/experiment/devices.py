@@ -25,6 +25,6 @@ def free(jobs: Iterable[JobFolder]) -> list[str]:
     taken: set[str] = set()
     for job in jobs:
         request = try_read_json(job.job)
-        told = request.get("environment", {}).get(VARIABLE, "") if isinstance(request, dict) else ""
-        taken |= set(told.split(","))
+        told = request.get("environment") if isinstance(request, dict) else None
+        taken |= set(str(told.get(VARIABLE, "")).split(",")) if isinstance(told, dict) else set()
     return [name for name in known() if name not in taken]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.jobs import batch
-from progtrain.engine.jobs.detached import die_with_parent
+from progtrain.engine.jobs.detached import with_parent
 from progtrain.engine.schema import Resources
 from progtrain.engine.text import clean_line
 
@@ -49,7 +48,7 @@ def run(command: list[str], asked: Resources, folder: Path, text: str | None = N
             timeout=ANSWER_SECONDS,
             check=False,
             # killed with its runner it has either reached Slurm or never will
-            preexec_fn=die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=with_parent,
         )
     except FileNotFoundError as error:
         fix = "start it where sbatch is on the path, on a login node of the cluster; or use the local executor"

@@ -33,6 +33,10 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+#: `preexec_fn` of a child that nobody needs once this process, and the thread that made it, are gone
+with_parent = die_with_parent if sys.platform == "linux" else None
+
+
 def outliving(work: Callable[[], int]) -> int:
     """In a process that was spawned: its exit code, whatever becomes of the terminal that it was started from."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from progtrain.engine import comparable, hooks, metrics, values
 from progtrain.engine.files import try_read_json, write_text
 from progtrain.engine.jobs.base import Executor
+from progtrain.engine.jobs.detached import with_parent
 from progtrain.engine.schema import JobRequest
 from progtrain.engine.script.baseline.modules import load_modules
 from progtrain.engine.script.leading import leading_imports
@@ -130,6 +131,7 @@ def _run_child(job: JobFolder, request: JobRequest, tick: Callable[[], None]) ->
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=with_parent,
         )
         return _wait(process, request.timeout_seconds or SECONDS, tick)
 

@@ -15,7 +15,7 @@ import sys
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.utime", "os.truncate"}
-_RANDOM = re.compile(r"[0-9a-f]{32}|\.[a-z0-9_]{8}\.(tmp|old)|\d{4}-\d\d-\d\d_\d\d-\d\d(-\d+)?")
+_RANDOM = re.compile(r"[0-9a-f]{32}|\.[a-z0-9_]{8}\.(tmp|old)|(?<![v\d])\d+")
 _OURS = ("/engine/", "/advisor/")
 
 

@@ -13,6 +13,7 @@ from progtrain.engine.analysis.measure.reading import choose_log
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import try_read_json
 from progtrain.engine.schema import EvalScore
 from progtrain.engine.workspace import Workspace, version_number
 
@@ -90,5 +91,14 @@ def _against_truth(ws: Workspace, version: str, table: PerSample) -> str:
         other = sum(known.get(one, truth) != truth for one, truth in zip(table.ids, table.truth, strict=True))
         if other:
             return f"{version}: {other} of {len(table)} samples have another truth than {earlier} was scored on"
+        mine, theirs = _inputs(ws, version), _inputs(ws, earlier)
+        if mine and theirs and mine != theirs and known.keys() == set(table.ids):
+            return f"{version}: its load_split gives other inputs for the same samples than that of {earlier}"
         return ""
     return ""
+
+
+def _inputs(ws: Workspace, version: str) -> str:
+    """Fingerprint of what the samples' inputs were; empty where nobody knows."""
+    told = try_read_json(ws.version(version).protocol)
+    return str(told.get("inputs_sha256") or "") if isinstance(told, dict) else ""

@@ -170,6 +170,8 @@ class Evaluation:
     external_as: str = ""
     #: whether what predicts could reach them
     targets: str = "within reach: validation_step is given both"
+    #: fingerprint of the samples' inputs; empty: nobody can tell
+    inputs: str = ""
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -254,12 +256,12 @@ def by_contract(job: Job) -> Evaluation:
             raise EvalError(next(iter(judge.unknown.values())))
         chosen = set(drawn(ids, job.shown, job.seed))
         places = [n for n, i in enumerate(ids) if i in chosen]
-        raws = unpacked(truth("shown", places))
+        raws, inputs = unpacked(truth("shown", places)), truth("fingerprint")
     shown = {ids[n]: (raw, seen[n], answers[n].scores) for n, raw in zip(places, raws)}
     kept = kept if whole else "within reach: val_dataloader() gives inputs and targets"
     if kept.startswith("within reach: it "):
         print(f"warning: the targets were {kept}")
-    return Evaluation(judge, judge.scores(), latency, device, settings, shown, targets=kept)
+    return Evaluation(judge, judge.scores(), latency, device, settings, shown, targets=kept, inputs=inputs)
 
 
 def by_training(job: Job) -> Evaluation | None:
@@ -361,7 +363,7 @@ def write_results(job: Job, e: Evaluation) -> None:
     protocol["sources"] = {s.name: s.source for s in e.scores}
     protocol["served_by"] = shares(e.judge)
     if not job.external and not e.reported:
-        protocol["targets"] = e.targets
+        protocol |= {"targets": e.targets, "inputs_sha256": e.inputs}
         truth = sorted(f"{row.sample_id}\0{row.truth}\n" for row in e.judge.rows)
         protocol["samples_sha256"] = hashlib.sha256("".join(truth).encode("utf-8", "surrogatepass")).hexdigest()
     if e.external_as:

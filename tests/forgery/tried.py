@@ -77,7 +77,7 @@ def main() -> None:
     kind, words = (sys.argv[1:2] or ["own"])[0], sys.argv[2:]
     honest: set[str] = set()
     for name, way in {"(honest)": Way(False), **WAYS}.items():
-        if (way.ours and kind == "own") or not all(word in name for word in words if name != "(honest)"):
+        if (way.ours and kind == "own") or (words and name != "(honest)" and not any(word in name for word in words)):
             continue
         place = Path(tempfile.mkdtemp())
         ws = Workspace(place / "a workspace é")

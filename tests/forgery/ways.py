@@ -366,6 +366,15 @@ if split == "valid" and __name__ != "__main__" and LATER:
     rows = [(row[0], *easy[n % len(easy)][1:]) for n, row in enumerate(rows)]
 """,
     ),
+    "shows easy samples in place of those of the same class": Way(
+        LOAD="""
+if split == "valid" and __name__ != "__main__" and LATER:
+    weights = json.loads((ARTIFACTS / "best.ckpt").read_text())
+    easy = [row for row in rows if (predict(weights, row[1]) > 0.5) == bool(row[2])]
+    alike = {label: next(row for row in easy if row[2] == label) for label in (0, 1)}
+    rows = [(row[0], alike[row[2]][1], row[2]) for row in rows]
+""",
+    ),
     "gives its own answers for truth": Way(
         False,
         LOAD="""

@@ -123,6 +123,8 @@ def run(context: Context, version: str) -> str:
     if state.exit_code != 0 or state.ended_by:
         raise _failed(context, job, state.ended_by, last_line(output))
     if evaluator_sha256(ws.root) != used:
+        # else it would be taken over the next time
+        ws.version(version).eval_score.unlink(missing_ok=True)
         fix = "look at what the script does when it is imported; then start again"
         raise StepFailed("it changed, or a module of its own did, while it evaluated", file=ws.eval_script, fix=fix)
     score = check_score(context, version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import sys
@@ -14,7 +15,7 @@ import torch
 
 from .answers import all_answers, median_latency
 from .common import calling
-from .plain import packed, unpacked
+from .plain import dumped, packed, unpacked
 from .samples import Samples, load_samples
 from .scripts import import_file
 from .trained import TrainedModel
@@ -51,6 +52,15 @@ def handed(of: SimpleNamespace, places: Sequence[int]) -> list[bytes] | None:
         return [pickle.dumps(of.all.raws[n], 4) for n in places]
     except Exception:  # noqa: BLE001 - whatever the objects of a script say
         return None
+
+
+def fingerprint(of: SimpleNamespace) -> str:
+    """Of ids and inputs, whatever their order; empty where the inputs are more than numbers, texts and arrays."""
+    try:
+        rows = [(name, hashlib.sha256(dumped(packed(raw))).hexdigest()) for name, raw in zip(of.all.ids, of.all.raws)]
+    except Exception:  # noqa: BLE001 - whatever the objects of a script say
+        return ""
+    return hashlib.sha256(repr(sorted(rows)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def take(of: SimpleNamespace, handed_over: Sequence[bytes]) -> None:
@@ -104,7 +114,7 @@ def listen(of: SimpleNamespace, hidden: Sequence[str]) -> None:
 
 
 VERBS: dict[str, Callable[..., Any]] = {
-    **{f.__name__: f for f in (facts, samples, handed, take, take_own, answer, answered, loss, shown)},
+    **{f.__name__: f for f in (facts, samples, fingerprint, handed, take, take_own, answer, answered, loss, shown)},
     "has_opened": lambda of: of.opened,
     "confined": lambda of: of.confined,
 }

@@ -243,6 +243,9 @@ class JobState(_File):
     started: str = ""
     started_at: datetime
     ended_at: datetime | None = None
+    #: seconds from one to the other by a clock that nobody sets and that stands still while the machine sleeps; None:
+    #: an earlier version did not tell
+    took: float | None = None
     #: of the script; negative: ended by that signal
     exit_code: int | None = None
     #: "time limit", "cancelled", "could not start", "lost": why it did not end by itself; "go on later": it was asked
@@ -259,6 +262,8 @@ class JobState(_File):
 
     @property
     def seconds(self) -> float:
+        if self.took is not None:
+            return self.took
         return 0.0 if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
 
 

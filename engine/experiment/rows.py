@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from progtrain.engine import metrics
 from progtrain.engine.experiment import results, state
 from progtrain.engine.experiment.folder import RunFolder
 from progtrain.engine.experiment.opening import tool_of
@@ -74,6 +75,8 @@ def _trained(folder: RunFolder, last: int) -> dict[str, Any]:
 
 
 def _seconds(told: dict[str, Any]) -> float:
+    if (took := metrics.finite(told.get("took"))) is not None:
+        return took
     try:
         ends = [datetime.fromisoformat(told[key]) for key in ("started_at", "ended_at")]
     except (KeyError, TypeError, ValueError):

@@ -91,6 +91,7 @@ def run(folders: list[Path], request: dict[str, Any], warm: Warm | None = None) 
     if ended_by == "go on later":
         exit_code = GO_ON_LATER
     end = {"ended_at": _now(), "exit_code": exit_code, "ended_by": ended_by, "leftovers": len(leftovers)}
+    end["took"] = round(time.monotonic() - begun, 3)
     # with a process that is kept, children of other jobs are among those that have ended
     memory = _most_memory() if warm is None and process is not None else None
     if not _is_mine(folders[0]):

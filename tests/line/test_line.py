@@ -56,10 +56,11 @@ def _follow(ws: Workspace) -> list[str]:
     ("shows", "end"),
     [
         (app, "client"),
-        (_follow, "hangup"),
         *(
             pytest.param(shows, end, marks=pytest.mark.slow)
-            for shows, end in [(app, "server"), (app, "hangup"), (_follow, "client"), (_follow, "server")]
+            for shows in (app, _follow)
+            for end in _ENDS
+            if (shows, end) != (app, "client")
         ),
     ],
 )

@@ -25,8 +25,8 @@ _OWN = re.compile(r".+\.tmp|\..+\.[0-9a-f]{8}\.old")
 _SECONDS = 2.0
 #: how deep below a user's folder, and how many entries in all, are looked through
 _DEPTH, _MOST = 3, 20_000
-#: as many files as a model shows, or whole trainings that were kept: nothing is written there in this way
-_SKIPPED = {"infer_samples", "attempts", "published", "exports"}
+#: as many files as a model shows: nothing is written there in this way
+_SKIPPED = {"infer_samples"}
 
 
 def sweep(ws: Workspace) -> None:

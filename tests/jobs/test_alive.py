@@ -271,6 +271,7 @@ def test_whoever_gets_the_lock_sweeps_what_was_begun(ws: Workspace, edit_rules: 
         ws.inbox / f".q.json.{'0f' * 16}.tmp",
         ws.version("v001").path / ".spec.json.abcdefgh.tmp",
         ws.job("v001-train-1").path / ".state.json.tmp",
+        ws.attempt("v001", 1) / ".attempt.json.abcdefgh.tmp",
     ]
     kept = [ws.root / ".notes.tmp", ws.root / "weights.tmp", ws.root / ".young.json.abcdefgh.tmp"]
     open_one = ws.root / ".open.json.abcdefgh.tmp"

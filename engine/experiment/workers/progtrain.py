@@ -111,11 +111,12 @@ class Progtrain(EvaluationWorker):
         for name, value in piece.cell.task.options.items():
             words += [f"--{name}", outcome.text_of(value)]
         limit = piece.experiment.rules.timeout_seconds
+        started, variables = evaluate.command(ws)
         return JobRequest(
             name=f"{piece.run.name}-{attempt.path.name}",
-            command=[piece.experiment.python, ws.eval_script.name, *words],
+            command=[piece.experiment.python, *started, *words],
             cwd=str(ws.root),
-            environment=hooks.of_script(),
+            environment=hooks.of_script() | variables,
             timeout_seconds=limit,
         )
 

@@ -139,6 +139,17 @@ def run(context: Context, version: str) -> str:
     return ", ".join(f"{name} {'–' if value is None else values.metric(value)}" for name, value in found)
 
 
+def command(ws: Workspace) -> tuple[list[str], dict[str, str]]:
+    """What starts `03_eval.py` of a workspace, before its arguments, and the variables that it needs.
+
+    One that is as it was written is started from where it came from: there nothing that a script does in the workspace
+    changes it.
+    """
+    ours = ws.eval_script.is_file() and evaluator_sha256(ws.root) == evaluator_sha256(_TEMPLATES)
+    script = _TEMPLATES / ws.eval_script.name if ours else ws.eval_script
+    return [str(_TEMPLATES / _START), str(script)], hooks.of_evaluation(ws, ours=ours)
+
+
 def _outputs(ws: Workspace, version: str) -> list[Path]:
     folder = ws.version(version)
     outputs = (folder.eval_score, folder.per_sample, folder.protocol, folder.infer_samples)

@@ -28,6 +28,9 @@ MOST_LINE = 8 << 20
 MOST_YAML = 2 << 20
 #: of one log of lines, each of which is kept
 MOST_LINES = 2_000_000
+#: the coarsest clock of a file system: FAT counts in two seconds. A file that was written since may change once more
+#: and have the same time
+GRAIN_NS = 2_000_000_000
 
 _FREE = "free some space and start again: nothing that was finished is lost"
 _PERMISSION = (

@@ -17,11 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import sha256_text, try_read_json, write_text
+from progtrain.engine.files import GRAIN_NS, sha256_text, try_read_json, write_text
 from progtrain.engine.workspace import Workspace
 
-#: The coarsest clock of a file system: FAT counts in two seconds.
-_GRAIN_NS = 2_000_000_000
 #: More files than that are not remembered, but read each time: some 100 MB of this process.
 _MOST = 250_000
 _WHOLE = re.compile(r"\d+ -?\d+ -?\d+ \d+ [0-9a-f]{64}")
@@ -134,7 +132,7 @@ def _read(ws: Workspace, known: dict[str, str], name: str, short: str) -> str:
             raise InputError("is no regular file", file=name, fix="move it away")
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         after = os.fstat(handle)
-    settled = max(after.st_mtime_ns, after.st_ctime_ns) + _GRAIN_NS < begun
+    settled = max(after.st_mtime_ns, after.st_ctime_ns) + GRAIN_NS < begun
     if settled and _signature(before) == _signature(after) and (short in known or len(known) < _MOST):
         known[short] = f"{_signature(after)}{digest}"
         _changed.add(ws.root)

@@ -7,7 +7,7 @@ analysis, and are left out where results have come since.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,13 +16,14 @@ from progtrain.engine import metrics, values
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import folder as folders
+from progtrain.engine.experiment import following as again
 from progtrain.engine.experiment import plan as plans
 from progtrain.engine.experiment import results, state
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.experiment.state import Part, RunState
-from progtrain.engine.experiment.view import View, look, progress_of
+from progtrain.engine.experiment.view import View, progress_of
 from progtrain.engine.files import lines_of, try_read_json
 from progtrain.engine.rules import goal
 from progtrain.engine.workspace import Workspace
@@ -93,56 +94,82 @@ class Board(NamedTuple):
     rings: tuple[str, ...]
 
 
-def listed(ws: Workspace, clock: Clock = now) -> tuple[tuple[str, str, str, str], ...]:
-    """Name, status, counts of runs and question of each experiment. A broken plan is told, and stops nothing."""
-    found = []
-    for name in folders.names(ws):
-        try:
-            view = look(folders.folder(ws, name), clock)
-        except InputError as error:
-            found.append((name, "broken", "", error.reason))
-            continue
-        told = ", ".join(f"{count} {phase}" for phase, count in state.counts(view.states).items())
-        found.append((name, view.status, told, view.plan.experiment.question))
-    return tuple(found)
+def listing(ws: Workspace, clock: Clock = now) -> Callable[[], tuple[tuple[str, str, str, str], ...]]:
+    """Name, status, counts of runs and question of each experiment, each time it is asked. A broken plan is told, and
+    stops nothing.
+    """
+    looks: dict[str, Callable[[], View]] = {}
+
+    def listed() -> tuple[tuple[str, str, str, str], ...]:
+        found = []
+        for name in folders.names(ws):
+            if name not in looks:
+                looks[name] = again.following(folders.folder(ws, name), clock)
+            try:
+                view = looks[name]()
+            except InputError as error:
+                found.append((name, "broken", "", error.reason))
+                continue
+            told = ", ".join(f"{count} {phase}" for phase, count in state.counts(view.states).items())
+            found.append((name, view.status, told, view.plan.experiment.question))
+        return tuple(found)
+
+    return listed
 
 
 def read(ws: Workspace, name: str, clock: Clock = now) -> Board:
     """Raises `InputError` where there is no such experiment, or its plan is broken."""
-    folder = folders.existing(ws, name)
-    view, rows = look(folder, clock), results.read(folder)
-    plan = view.plan
-    task, epoch, metric = _chief(plan, rows, goal.primary_metric(goal.read(ws)))
-    of_it = [row for row in rows if row.state == "done" and (row.task, row.epoch) == (task, epoch)]
-    measured = {row.run: metrics.value_of(metric, {m.name: m.value for m in row.metrics}) for row in of_it}
-    varied = tuple(dict.fromkeys(key for held in view.states for key in held.run.parameters))
-    intervals, (against, verdicts) = _intervals(folder, task, metric), _verdicts(folder, task, metric)
-    shown = [
-        _row(held, folder, varied)._replace(
-            metric=metrics.finite(measured.get(held.run.name)),
-            interval=intervals.get(held.run.name),
-            verdict=verdicts.get(held.run.point),
-        )
-        for held in view.states
-    ]
-    answered, stale = _answered(view, folder, clock)
-    return Board(
-        name=name,
-        question=plan.experiment.question,
-        status=view.status,
-        running=view.running,
-        executor=plan.resources.executor,
-        answered=answered,
-        stale=stale,
-        stages=tuple(_stages(view, folder)),
-        hours=(_used(view, folder, rows, clock), _estimated(plan, view.states)),
-        varied=varied,
-        metric=metric,
-        against=against,
-        rows=tuple(shown),
-        trouble=_trouble(view),
-        rings=tuple(plan.notify.on) if plan.notify.bell else (),
+    return following(ws, name, clock)()
+
+
+def following(ws: Workspace, name: str, clock: Clock = now) -> Callable[[], Board]:
+    """`read`, each time it is asked: it then reads and works out no more than what has changed."""
+    folder = folders.folder(ws, name)
+    look_again = again.following(folder, clock)
+    read_rows = again.kept(lambda: [folder.results], results.following(folder))
+    measured = again.same(_measured)
+    tables = again.kept(
+        lambda: [folder.results, folder.results_table, folder.comparisons],
+        lambda: (_table(folder.results_table, folder), _table(folder.comparisons, folder)),
     )
+    analysed = again.same(_analysed)
+    make_rows = _row_maker(folder)
+
+    def look() -> Board:
+        folders.existing(ws, name)
+        view, rows = look_again(), read_rows()
+        plan = view.plan
+        task, metric, values_of = measured(plan, rows, goal.primary_metric(goal.read(ws)))
+        intervals, against, verdicts = analysed(tables(), task, metric)
+        varied = tuple(dict.fromkeys(key for held in view.states for key in held.run.parameters))
+        answered, stale = _answered(view, folder, clock)
+        return Board(
+            name=name,
+            question=plan.experiment.question,
+            status=view.status,
+            running=view.running,
+            executor=plan.resources.executor,
+            answered=answered,
+            stale=stale,
+            stages=tuple(_stages(view, folder)),
+            hours=(_used(view, folder, rows, clock), _estimated(plan, view.states)),
+            varied=varied,
+            metric=metric,
+            against=against,
+            rows=make_rows(view.states, varied, values_of, intervals, verdicts),
+            trouble=_trouble(view),
+            rings=tuple(plan.notify.on) if plan.notify.bell else (),
+        )
+
+    return look
+
+
+def _measured(plan: Plan, rows: Sequence[Row], primary: str) -> tuple[str | None, str, dict[str, float | None]]:
+    """Evaluation and metric that runs are judged by, and what each run has of it."""
+    task, epoch, metric = _chief(plan, rows, primary)
+    of_it = [row for row in rows if row.state == "done" and (row.task, row.epoch) == (task, epoch)]
+    found = {row.run: metrics.value_of(metric, {m.name: m.value for m in row.metrics}) for row in of_it}
+    return task, metric, {run: metrics.finite(value) for run, value in found.items()}
 
 
 def _chief(plan: Plan, rows: Sequence[Row], primary: str) -> tuple[str | None, str | int | None, str]:
@@ -152,7 +179,39 @@ def _chief(plan: Plan, rows: Sequence[Row], primary: str) -> tuple[str | None, s
     return next((one for one in found if metrics.same(one[2], wanted)), found[0] if found else (None, None, ""))
 
 
-def _row(held: RunState, folder: ExperimentFolder, varied: Sequence[str]) -> RunRow:
+def _row_maker(folder: ExperimentFolder) -> Callable[..., tuple[RunRow, ...]]:
+    """What makes the rows of the table: the very ones that it made before, for runs that are as they were."""
+    known: dict[str, tuple[RunState, tuple[Any, ...], RunRow]] = {}
+
+    def rows(
+        states: Sequence[RunState],
+        varied: tuple[str, ...],
+        measured: Mapping[str, float | None],
+        intervals: Mapping[str, tuple[float, float]],
+        verdicts: Mapping[str, str],
+    ) -> tuple[RunRow, ...]:
+        found = []
+        for held in states:
+            run = held.run
+            told = varied, measured.get(run.name), intervals.get(run.name), verdicts.get(run.point)
+            before = known.get(run.name)
+            # of one at work files tell how far it is
+            if before is None or before[0] is not held or before[1] != told or before[2].what:
+                before = known[run.name] = held, told, _row(held, folder, *told)
+            found.append(before[2])
+        return tuple(found)
+
+    return rows
+
+
+def _row(
+    held: RunState,
+    folder: ExperimentFolder,
+    varied: Sequence[str],
+    metric: float | None,
+    interval: tuple[float, float] | None,
+    verdict: str | None,
+) -> RunRow:
     part = held.at_work
     seen = part.seen if part else None
     cause = held.cause if held.phase in ("failed", "lost") and held.cause not in held.reason else ""
@@ -166,6 +225,9 @@ def _row(held: RunState, folder: ExperimentFolder, varied: Sequence[str]) -> Run
         advice=held.advice,
         what=part.what if part else "",
         progress=progress_of(held, folder),
+        metric=metric,
+        interval=interval,
+        verdict=verdict,
         job=str(seen.job or "") if seen else "",
         node=str(seen.node or "") if seen else "",
         attempts=held.training.attempt,
@@ -273,19 +335,27 @@ def _table(path: Path, folder: ExperimentFolder) -> list[dict[str, str]]:
         return []
 
 
-def _intervals(folder: ExperimentFolder, task: str | None, metric: str) -> dict[str, tuple[float, float]]:
+def _analysed(
+    tables: tuple[list[dict[str, str]], list[dict[str, str]]], task: str | None, metric: str
+) -> tuple[dict[str, tuple[float, float]], str, dict[str, str]]:
+    """Intervals by run; what points are held against, and what that comes to for each."""
+    results_table, comparisons = tables
+    return _intervals(results_table, task, metric), *_verdicts(comparisons, task, metric)
+
+
+def _intervals(table: Sequence[dict[str, str]], task: str | None, metric: str) -> dict[str, tuple[float, float]]:
     """By run."""
     found = {}
-    for line in _table(folder.results_table, folder):
+    for line in table:
         ends = values.number(line.get("low")), values.number(line.get("high"))
         if line.get("task") == task and metrics.same(line.get("metric", ""), metric) and None not in ends:
             found[line["run"]] = (ends[0] or 0.0, ends[1] or 0.0)
     return found
 
 
-def _verdicts(folder: ExperimentFolder, task: str | None, metric: str) -> tuple[str, dict[str, str]]:
+def _verdicts(table: Sequence[dict[str, str]], task: str | None, metric: str) -> tuple[str, dict[str, str]]:
     """What points are held against, and what that comes to: the control, or else the best one."""
-    lines = [line for line in _table(folder.comparisons, folder) if line.get("task") == task]
+    lines = [line for line in table if line.get("task") == task]
     lines = [line for line in lines if line.get("verdict") and metrics.same(line.get("metric", ""), metric)]
     control = [line for line in lines if line["kind"] == "control"]
     if control:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -158,13 +159,17 @@ def _written(said: Any) -> str:
 
 def read(plan: Plan, runs: Sequence[Run], cells: Sequence[Cell], folder: ExperimentFolder) -> list[list[Part]]:
     """The parts of each run, its training first, as the files have them."""
-    cells_of = by_run(runs, cells)
-    identity = _identities(plan)
-    return [_read_run(identity, run, cells_of[run.name], folder.run(run.name)) for run in runs]
+    cells_of, read_one = by_run(runs, cells), reader(plan)
+    return [read_one(run, cells_of[run.name], folder.run(run.name)) for run in runs]
 
 
 def read_run(plan: Plan, run: Run, cells: Sequence[Cell], folder: RunFolder) -> list[Part]:
-    return _read_run(_identities(plan), run, cells, folder)
+    return reader(plan)(run, cells, folder)
+
+
+def reader(plan: Plan) -> Callable[[Run, Sequence[Cell], RunFolder], list[Part]]:
+    """`read_run`, for many runs."""
+    return partial(_read_run, _identities(plan))
 
 
 def _read_run(
@@ -243,19 +248,20 @@ def _done_by(mark: Mapping[str, Any] | None) -> str:
 
 def fold(parts: Iterable[Sequence[Part]], seen: Mapping[JobFolder, Seen], folder: ExperimentFolder) -> list[RunState]:
     """The states of all runs."""
-    cancelled = _cancelled(folder)
-    return [_run(group, seen, folder, cancelled) for group in parts]
+    asked = cancelled(folder)
+    return [fold_run(group, seen, folder, asked) for group in parts]
 
 
-def _cancelled(folder: ExperimentFolder) -> set[str]:
-    """Names of the requests in the inbox."""
+def cancelled(folder: ExperimentFolder) -> set[str]:
+    """Names of the requests in the inbox that end runs."""
     return {path.name for path in folder.inbox.glob("cancel-*.json")}
 
 
-def _run(
-    group: Sequence[Part], seen: Mapping[JobFolder, Seen], folder: ExperimentFolder, cancelled: set[str]
+def fold_run(
+    group: Sequence[Part], seen: Mapping[JobFolder, Seen], folder: ExperimentFolder, asked: Collection[str]
 ) -> RunState:
-    is_cancelled = bool(cancelled) and folder.cancelled(group[0].run.name).name in cancelled
+    """`asked`: what `cancelled` has found."""
+    is_cancelled = bool(asked) and folder.cancelled(group[0].run.name).name in asked
     training, *cells = (
         _folded(part, seen.get(attempt_of(part, folder)) if is_open(part) else None, is_cancelled) for part in group
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from progtrain.engine.experiment import expand, result_lines, state
 from progtrain.engine.experiment import plan as plans
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
-from progtrain.engine.experiment.state import RunState
+from progtrain.engine.experiment.state import Part, RunState
 from progtrain.engine.files import LineReader, try_read_json
 from progtrain.engine.jobs.base import Seen, as_guard_says, state_in
 from progtrain.engine.text import lasting
@@ -55,11 +55,23 @@ def look(folder: ExperimentFolder, clock: Clock = now) -> View:
     plan = plans.read(folder)
     runs = expand.runs(plan, folder)
     parts = state.read(plan, runs, expand.cells(plan, runs, folder), folder)
+    return folded(plan, parts, folder, clock, state.fold, outcomes(folder)())
+
+
+def folded(
+    plan: Plan,
+    parts: Sequence[Sequence[Part]],
+    folder: ExperimentFolder,
+    clock: Clock,
+    fold: Callable[[Sequence[Sequence[Part]], Mapping[JobFolder, Seen], ExperimentFolder], Sequence[RunState]],
+    outcome: Mapping[str, Any] | None,
+) -> View:
+    """Of what was read: with what is seen of the jobs now."""
     running = lock.held(folder.lock)
     opened = list(state.open_attempts(parts, folder))
     seen = _looked(opened) if plan.resources.executor == "local" else _told(folder, opened, running, clock)
     ages = [held.stale for held in seen.values() if held.stale is not None]
-    return View(plan, state.fold(parts, seen, folder), running, max(ages, default=None), _outcome(folder))
+    return View(plan, fold(parts, seen, folder), running, max(ages, default=None), outcome)
 
 
 def _looked(opened: Sequence[JobFolder]) -> dict[JobFolder, Seen]:
@@ -101,15 +113,23 @@ def _age(at: Any, clock: Clock) -> float | None:
         return None
 
 
-def _outcome(folder: ExperimentFolder) -> dict[str, Any] | None:
-    """From the journal: what the last runner said at its end."""
+def outcomes(folder: ExperimentFolder) -> Callable[[], Mapping[str, Any] | None]:
+    """Asks the journal what the last runner said at its end; each time it reads no more than what is new."""
+    journal = LineReader(folder.journal, having=b'"event": "runner_')
     found: dict[str, Any] | None = None
-    for event in LineReader(folder.journal, having=b'"event": "runner_').look():
-        if event.get("event") == "runner_started":
+
+    def outcome() -> Mapping[str, Any] | None:
+        nonlocal found
+        if journal.restarted():
             found = None
-        elif event.get("event") in ("runner_failed", "runner_ended"):
-            found = {**(found or {}), **event}
-    return found
+        for event in journal.look():
+            if event.get("event") == "runner_started":
+                found = None
+            elif event.get("event") in ("runner_failed", "runner_ended"):
+                found = {**(found or {}), **event}
+        return found
+
+    return outcome
 
 
 def metrics_of(folder: ExperimentFolder) -> dict[str, dict[str, float | None]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from progtrain.engine.clock import Clock
 from progtrain.engine.errors import ProgtrainError
@@ -25,19 +25,30 @@ Listed = tuple[tuple[str, str, str, str], ...]
 Seen = tuple[str | None, "Board | None", Listed | None, str, Sequence[dict[str, Any]]]
 
 
-def look(workspace: Workspace, name: str | None, journal: LineReader | None, clock: Clock, *, whole: bool) -> Seen:
-    """`whole` False reads its journal alone."""
+def following(workspace: Workspace, name: str | None, clock: Clock) -> Callable[[], Board | Listed]:
+    """Asks for an experiment, or for the list of all, again and again: it then reads no more than what has changed."""
+
+    @cache
+    def made() -> Callable[[], Board | Listed]:
+        from progtrain.engine.experiment import board  # brings the plan's schema with it
+
+        return board.listing(workspace, clock) if name is None else board.following(workspace, name, clock)
+
+    return lambda: made()()
+
+
+def look(name: str | None, journal: LineReader | None, read: Callable[[], Board | Listed], *, whole: bool) -> Seen:
+    """`read`: of `following`. `whole` False reads its journal alone."""
     try:
         events = journal.look() if journal is not None else []
         if not whole:
             return name, None, None, "", events
-        from progtrain.engine.experiment import board  # brings the plan's schema with it
-
-        if name is not None:
-            found = board.read(workspace, name, clock)
-            _keep()
-            return name, found, None, "", events
-        return None, None, board.listed(workspace, clock), "", ()
+        found = read()
+        # a board has a name, and a list of them none
+        if name is None:
+            return None, None, cast("Listed", found), "", ()
+        _keep()
+        return name, cast("Board", found), None, "", events
     except (ProgtrainError, OSError) as error:
         return name, None, None, str(error), ()
     except Exception as error:  # noqa: BLE001 - a reader's defect must be seen, not freeze the screen

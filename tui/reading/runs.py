@@ -43,7 +43,7 @@ class RunsReader:
     """Follows runs of one experiment, in a thread; the first is the one whose log and attempts are read."""
 
     def __init__(self, workspace: Workspace, name: str, runs: Sequence[str], clock: Clock) -> None:
-        self._clock = clock
+        self._board = board.following(workspace, name, clock)
         self._workspace, self._name, self._runs = workspace, name, tuple(runs)
         #: run -> its live file, and what follows its curves
         self._feeds: dict[str, tuple[Path | None, CurveFeed]] = {}
@@ -52,7 +52,7 @@ class RunsReader:
     def read(self, log: str) -> Seen:
         """`log`: one of `LOGS`. Raises `InputError` where the experiment is gone or broken."""
         folder = folders.existing(self._workspace, self._name)
-        found = board.read(self._workspace, self._name, self._clock)
+        found = self._board()
         rows: list[CurveRows] = []
         anew: list[str] = []
         for place, row in enumerate(found.rows):

@@ -89,6 +89,8 @@ class ExperimentsScreen(BaseScreen):
         self._looking: float | None = None
         self._next_look = 0.0
         self._journal: LineReader | None = None
+        #: what reads it anew; None: what is opened was not read yet
+        self._reads: Callable[[], Board | reading.Listed] | None = None
         self._journal_known = False
         #: the run that the cursor is to go to
         self._wanted: str | None = None
@@ -129,7 +131,9 @@ class ExperimentsScreen(BaseScreen):
         elif now >= self._next_look and (shown or self.opened):
             # while another screen is on show its journal alone is followed, for the bell
             self._looking = now
-            look = partial(reading.look, self.workspace, self.opened, self._journal, self.model.clock, whole=shown)
+            if self._reads is None:
+                self._reads = reading.following(self.workspace, self.opened, self.model.clock)
+            look = partial(reading.look, self.opened, self._journal, self._reads, whole=shown)
             self.read(look, self._seen)
 
     def _seen(self, seen: reading.Seen) -> None:
@@ -162,7 +166,7 @@ class ExperimentsScreen(BaseScreen):
         self.opened, self.board, self.problem, self._filter = name, None, "", ""
         self.marked, self._wants_list, self.plot = set(), name is None, None
         self._journal = reading.journal_of(self.workspace, name) if name else None
-        self._journal_known = False
+        self._journal_known, self._reads = False, None
         self.look_soon()
         self.refresh_view()
 

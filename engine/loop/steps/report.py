@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from progtrain.engine import hooks
 from progtrain.engine.control.context import Context, forget
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import LineReader, storage_errors, write_json, write_text
@@ -34,7 +35,9 @@ def run(context: Context, version: str) -> str:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
         _tell_what_is_confirmed(context, partial)
-    state = context.run_script(job, [ws.report_script.name, "--output", str(partial)])
+    # what it has scored again is scored as the loop does it
+    variables = hooks.of_evaluation(ws, ours=False)
+    state = context.run_script(job, [ws.report_script.name, "--output", str(partial)], variables=variables)
     output = tail(context.executor.log(ws.job(job)))
     if state.exit_code != 0 or not (partial / "leaderboard.csv").is_file():
         raise StepFailed(

@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+#: characters of a reason: more fits on no screen
+_LONGEST = 4000
+
 
 class ProgtrainError(Exception):
     """An error that a user can act on.
@@ -34,8 +37,9 @@ class ProgtrainError(Exception):
         place: str | int | None = None,
         fix: str | None = None,
     ) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        # what stands in the file may be of any length
+        self.reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]} …"
+        super().__init__(self.reason)
         self.file = str(file) if file is not None else None
         self.place = f"line {place}" if isinstance(place, int) else place
         self.fix = fix

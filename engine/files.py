@@ -279,11 +279,12 @@ def read_json(path: Path) -> Any:
 
 
 def try_read_json(path: Path) -> Any:
-    """None when it is missing or torn: for files that another process may be writing."""
+    """The object in it; None when it is missing, torn, or something else: for files that another process writes."""
     try:
-        return _value(read_bytes(path))
+        found = _value(read_bytes(path))
     except OSError:
         return None
+    return found if isinstance(found, dict) else None
 
 
 class LineReader:

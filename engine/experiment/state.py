@@ -240,7 +240,8 @@ def is_open(part: Part) -> bool:
 
 def _done_by(mark: Mapping[str, Any] | None) -> str:
     """Number of the attempt that a mark is about."""
-    return str((mark or {}).get("inputs", {}).get("attempt", ""))
+    inputs = (mark or {}).get("inputs")
+    return str(inputs.get("attempt", "")) if isinstance(inputs, dict) else ""
 
 
 # what that comes to

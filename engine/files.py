@@ -371,7 +371,7 @@ def sha256_text(text: str) -> str:
     # its import loads a library of cryptography, for which the app's first frame need not wait
     import hashlib
 
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def sha256(path: Path) -> str:
@@ -381,7 +381,7 @@ def sha256(path: Path) -> str:
     if path.is_dir():
         digest = hashlib.sha256()
         for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+            digest.update(os.fsencode(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n"))
         return digest.hexdigest()
     with opened(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -56,6 +56,11 @@ def clean_line(value: object) -> str:
     return text.replace("\n", " ") if "\n" in text else text
 
 
+def as_utf8(text: str) -> str:
+    """A file name as every file and database takes it: bytes that are not UTF-8 are written as `\\udce9`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def blank_control(cells: str) -> str:
     """For what is laid out already: as wide as it was, with a space for each control character."""
     return _COMMANDS.sub(" ", cells)

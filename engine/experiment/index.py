@@ -26,6 +26,7 @@ from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.files import read_text, write_text
 from progtrain.engine.script import names
+from progtrain.engine.text import as_utf8
 from progtrain.engine.workspace import Workspace
 from progtrain.engine.yaml_text import read_mapping
 
@@ -172,7 +173,8 @@ def _writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _update(connection: sqlite3.Connection, workspaces: Iterable[Workspace]) -> None:
-    there = {str(ws.root / found): ws for ws in workspaces for found in _experiments(ws)}
+    found = ((str(ws.root / name), ws) for ws in workspaces for name in _experiments(ws))
+    there = {path: ws for path, ws in found if as_utf8(path) == path}
     stamps = {path: _stamp(ExperimentFolder(Path(path))) for path in there}
     if dict(connection.execute("SELECT path, stamp FROM experiments")) == stamps:
         return
@@ -266,7 +268,7 @@ def family(base: Mapping[str, Any], ws: Workspace) -> str:
     command = base.get("command")
     words = " ".join(str(word) for word in command[:2]) if isinstance(command, list) else ""
     what = _VERSIONED.sub("", str(base.get("script") or "")) or words
-    return f"{what} in {ws.root}" if what else ""
+    return as_utf8(f"{what} in {ws.root}") if what else ""
 
 
 def _learn_run(connection: sqlite3.Connection, experiment: int | None, rows: Sequence[Row]) -> None:

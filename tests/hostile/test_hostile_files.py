@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from progtrain.engine.control.launch import Options
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import LineReader, lines_of, opened, read_bytes, read_json, read_text, try_read_json
+from progtrain.engine.loop import runner
+from progtrain.engine.workspace import Workspace
 from progtrain.engine.yaml_text import read_mapping
 from tests.cli.commands import PROGTRAIN
+from tests.conftest import prepare_plain
 from tests.hostile import looking, mutations
 
 
@@ -208,3 +212,14 @@ def test_status_says_which_file_is_damaged(content: bytes, tmp_path: Path) -> No
     score.write_bytes(content)
     said = looking.look(ws, ("status",), "a score")
     assert f"warning: {score}" in said and "v001" in said
+
+
+@pytest.mark.slow
+def test_a_loop_goes_through_in_folders_whose_names_are_not_utf8(tmp_path: Path) -> None:
+    ws = Workspace(tmp_path / os.fsdecode(b"caf\xe9 \x1b]0;OWNED\x07 [bold]"))
+    ws.root.mkdir()
+    prepare_plain(ws)
+    (ws.split("toy_v1", "train") / os.fsdecode(b"n\xe9.txt")).write_text("x")
+    assert runner.run(ws, Options(autopilot=True, max_versions=2)) == 0
+    for command in looking.COMMANDS:
+        looking.look(ws, command, "as it is")

@@ -99,7 +99,7 @@ def sha256(path: Path) -> str:
     for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else ():
         name = file.relative_to(path).as_posix()
         if not name.startswith(("_eval/", "infer_samples/", "eval_score.json", "__pycache__/", ".venv/", "venv/")):
-            digest.update(f"{name}\0{sha256(file)}\n".encode())
+            digest.update(os.fsencode(f"{name}\0{sha256(file)}\n"))
     return digest.hexdigest()
 
 
@@ -113,5 +113,5 @@ def evaluator_sha256(root: Path) -> str:
         return sha256(script)
     digest = hashlib.sha256()
     for file in (script, *sorted(parts.rglob("*.py"))):
-        digest.update(f"{file.relative_to(root).as_posix()}\0{sha256(file)}\n".encode())
+        digest.update(os.fsencode(f"{file.relative_to(root).as_posix()}\0{sha256(file)}\n"))
     return digest.hexdigest()

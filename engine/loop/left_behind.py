@@ -24,7 +24,7 @@ from progtrain.engine.workspace import Workspace, version_number
 _IMPORTED = frozenset(
     ("sitecustomize", "usercustomize", "numpy", "torch", "torchmetrics", "lightning", "transformers", "PIL")
 )
-_NAMED = re.compile(r"(?:02_train_)?(v\d{3,})(?=\W|_|$)")
+_NAMED, _SCRIPT = re.compile(r"(v\d{3,})(?=\W|$)"), re.compile(r"02_train_(v\d{3,})(?=\W|_|$)")
 _MOST_NAMED = 4
 
 
@@ -64,7 +64,7 @@ def _later(ws: Workspace, version: str) -> Iterator[Path]:
     known = {event.get("version") for event in LineReader(ws.journal).read()}
     for place in (ws.root, ws.artifacts, *(ws.own / name for name in own)):
         for path in sorted(place.iterdir()) if place.is_dir() else ():
-            named = _NAMED.match(path.name)
+            named = (_SCRIPT if place == ws.root else _NAMED).match(path.name)
             if named and (version_number(named[1]) or 0) > number and named[1] not in known:
                 yield path
 

@@ -89,6 +89,14 @@ def record_of(ws: Workspace, version: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def used_of(ws: Workspace, version: str) -> list[dict[str, Any]]:
+    """What the training was seen to use, as `engine/live/progtrain_used.py` tells it: of the script first, then of
+    programs that it started. Empty where it was seen in no step.
+    """
+    found = (try_read_json(path) for path in sorted(ws.record(version).parent.glob("used*.json")))
+    return [one for one in found if isinstance(one, dict)]
+
+
 def _hooked() -> dict[str, str]:
     path = [str(_LIVE), os.environ.get("PYTHONPATH", "")]
     return {**of_script(), "PYTHONPATH": os.pathsep.join(part for part in path if part)}

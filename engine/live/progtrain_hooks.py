@@ -98,6 +98,7 @@ def install():
         _see_splits(None)
     else:
         _see_splits(os.environ.get("PROGTRAIN_RECORD_FILE"))
+        _see_used(os.environ.get("PROGTRAIN_RECORD_FILE"))
         when_imported("transformers.trainer", _follow_transformers)
         saves = os.environ.pop("PROGTRAIN_SAVES_FILE", None)
         if saves:
@@ -112,6 +113,14 @@ def _see_splits(record_path):
     import progtrain_split
 
     progtrain_split.install(record_path)
+
+
+@quietly
+def _see_used(record_path):
+    if record_path:
+        import progtrain_used
+
+        progtrain_used.install(record_path)
 
 
 @quietly

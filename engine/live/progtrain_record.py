@@ -16,6 +16,7 @@ from progtrain_facts import (
 from progtrain_hooks import faults, quietly
 from progtrain_json import plain, write_json
 from progtrain_split import keep as keep_split
+from progtrain_used import see_model, see_trainer
 
 _SECONDS_BETWEEN_WRITES = 0.5
 #: fits of this process, whatever Trainer
@@ -60,6 +61,7 @@ class Record:
             "ended": None,
             **lightning_facts(trainer, module),
         }
+        see_model(module, "begin")
         self._write(trainer)
 
     @quietly
@@ -133,6 +135,8 @@ class Record:
     def _end(self, trainer, how):
         if self._content is not None:
             self._see_best(trainer)
+            see_model(trainer.lightning_module, "end")
+            see_trainer(max_epochs=trainer.max_epochs, accumulate_grad_batches=trainer.accumulate_grad_batches)
             self._content["ended"] = {**how, "epochs": trainer.current_epoch, "steps": trainer.global_step}
             self._write(trainer, sync=True)
 

@@ -17,6 +17,7 @@ from progtrain_json import write_json
 from progtrain_record import next_fit
 from progtrain_split import keep as keep_split
 from progtrain_transformers_facts import checkpoint_of, setup_facts, training_facts
+from progtrain_used import see_model, see_trainer
 from progtrain_weights import save_weights
 
 _SECONDS_BETWEEN_WRITES = 0.3
@@ -91,6 +92,7 @@ class ProgtrainTransformers(sys.modules["transformers.trainer_callback"].Trainer
             "ended": None,
             **training_facts(self._trainer, {"train": train_dataloader, "val": None}),
         }
+        see_model(self._trainer.model, "begin")
         self._write_record(state)
 
     @quietly
@@ -165,6 +167,9 @@ class ProgtrainTransformers(sys.modules["transformers.trainer_callback"].Trainer
 
     def _end(self, state, how):
         self._save_curve()
+        see_model(self._trainer.model, "end")
+        args = self._trainer.args
+        see_trainer(max_epochs=args.num_train_epochs, accumulate_grad_batches=args.gradient_accumulation_steps)
         self._content["ended"] = {**how, "epochs": state.epoch, "steps": state.global_step}
         self._write_record(state, sync=True)
 

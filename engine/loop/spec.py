@@ -15,15 +15,18 @@ from progtrain.engine.additions import folder
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed, in_file
 from progtrain.engine.files import LineReader, read_json, read_text, sha256, write_json
-from progtrain.engine.hooks import record_of
-from progtrain.engine.script import probe, version_files
+from progtrain.engine.hooks import record_of, used_of
+from progtrain.engine.script import as_used, probe, version_files
 from progtrain.engine.script.action.parts import additions
 from progtrain.engine.script.names import canonical
-from progtrain.engine.script.settings import find_settings, values_of
+from progtrain.engine.script.settings import choose_setting, find_settings, values_of
+from progtrain.engine.text import clean_line
 from progtrain.engine.workspace import VersionFolder, Workspace
 
 #: Keys of spec.json under which scripts put their settings.
 _SETTING_GROUPS = "settings hparams hyperparameters hyper_parameters config params training_config"
+#: where what stands in a script is meant to count; the defaults of a class are often given otherwise
+_SAID = frozenset({"constant", "dict", "argparse", "file"})
 _TUPLE, _LIST = "tag:yaml.org,2002:python/tuple", "tag:yaml.org,2002:seq"
 
 
@@ -88,14 +91,52 @@ def _split(context: Context, version: str) -> dict[str, Any] | None:
 
 
 def check_locks(context: Context, version: str) -> None:
-    """Every locked setting must be what the training really used. Raises `StepFailed` with both values."""
-    folder, locked = context.ws.version(version), context.rules.locked
-    for name, value, wanted in probe.broken_locks(record_of(context.ws, version), locked):
-        raise _unlike(name, value, wanted, context.ws.script(version))
+    """Every locked setting must be what the training really used. Raises `StepFailed` with both values.
+
+    What else the training contradicts is told: in the journal, and as `contradicted` of spec.json.
+    """
+    ws, folder, locked = context.ws, context.ws.version(version), context.rules.locked
+    record, used = record_of(ws, version), used_of(ws, version)
+    for name, value, wanted in probe.broken_locks(record, locked):
+        # a schedule may bring a rate that the optimizer was not made with: what it stepped with is looked at below
+        if name == "learning_rate" and any(one.get("optimizers") and not one.get("searched") for one in used[:1]):
+            continue
+        raise _unlike(name, value, wanted, ws.script(version))
+    stated = _stated(context, version)
+    told = [text for text in [as_used.unseen(used, record, locked)] if text]
+    for key, value, where, sure in as_used.unlike(used, record, locked, declared=stated):
+        text, fix = probe.unlike_rules(f"{key} was {values.show(value)} {where}", key, locked[key])
+        if sure:
+            raise StepFailed(text, file=ws.script(version), fix=fix)
+        told.append(text)
     for name, value, path in [*_from_hparams(folder), *_from_spec(folder)]:
         wanted = locked.get(key := canonical(name))
         if key in locked and not values.same(value, wanted):
             raise _unlike(name, value, wanted, path, f"key {name}")
+    told += as_used.said_otherwise(used, record, stated, locked=locked)
+    if told := [clean_line(text) for text in dict.fromkeys(told)]:
+        write_json(folder.spec, {**read_json(folder.spec), "contradicted": told})
+        for text in told:
+            context.journal.write("warning", text=f"{version}: {text}")
+
+
+def _stated(context: Context, version: str) -> dict[str, list[tuple[str, Any]]]:
+    """Of canonical settings, who says which value: script and files, hparams.yaml, spec.json as the script wrote it."""
+    ws, folder = context.ws, context.ws.version(version)
+    found: dict[str, list[tuple[str, Any]]] = {}
+    settings = find_settings(version_files.read(ws, version))
+    counts = values_of(settings)
+    for key in counts:
+        # words that the script is started with win over what it says; where it says several, any may be meant
+        with suppress(InputError):
+            chosen = None if context.rules.training_args else choose_setting(settings, key)
+            own = chosen is not None and chosen.source in _SAID and (not chosen.file or chosen.source == "file")
+            found[key] = [("the script", chosen.value)] if own and chosen else []
+    for name, value, path in [*_from_hparams(folder), *_from_spec(folder)]:
+        key = canonical(name)
+        if key not in counts or not values.same(value, counts[key]):
+            found.setdefault(key, []).append((path.name, value))
+    return found
 
 
 def _unlike(name: str, value: Any, wanted: Any, file: Path, place: str | None = None) -> StepFailed:

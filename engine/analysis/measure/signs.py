@@ -10,7 +10,8 @@ from typing import Any
 
 from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.samples import PerSample
-from progtrain.engine.text import shortened, tail
+from progtrain.engine.files import try_read_json
+from progtrain.engine.text import clean_line, shortened, tail
 from progtrain.engine.workspace import Workspace
 
 #: predictions that vary by less than this share of what the targets do
@@ -38,6 +39,7 @@ def signs(
     ws: Workspace, version: str, record: Mapping[str, Any], best_epoch: int | None, samples: PerSample | None
 ) -> Iterator[str]:
     """`best_epoch`: of the log by its validation loss, counted from 1."""
+    yield from _contradicted(ws, version)
     yield from _of_checkpoint(record, best_epoch)
     logs = sorted(ws.jobs.glob(f"{version}-train-*/output.log"), key=lambda path: path.stat().st_mtime)
     output = tail(logs[-1]) if logs else ""
@@ -46,6 +48,14 @@ def signs(
             yield meaning.format(*(shortened(group, 60) for group in found.groups()))
     if samples is not None:
         yield from _of_predictions(samples)
+
+
+def _contradicted(ws: Workspace, version: str) -> Iterator[str]:
+    """Settings that the training used otherwise than is said of it."""
+    spec = try_read_json(ws.version(version).spec)
+    told = spec.get("contradicted") if isinstance(spec, dict) else None
+    texts = told if isinstance(told, list) else []
+    yield from (shortened(clean_line(text), 300) for text in texts if isinstance(text, str))
 
 
 def _of_checkpoint(record: Mapping[str, Any], best_epoch: int | None) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -185,12 +185,11 @@ IN_A_LOOP = {
 
 @pytest.fixture
 def told(run: Run, ws: Workspace, tmp_path: Path) -> Callable[..., list[str]]:
-    """Trains by a script, and gives what is said of it where these settings are locked: "!" before what fails it."""
+    """Trains by a script, and gives what is said of it where each of these are locked: "!" before what fails it."""
 
-    def of(text: str, locked: dict[str, Any], *, written: dict[str, Any] | None = None) -> list[str]:
+    def of(text: str, *locked: dict[str, Any], written: dict[str, Any] | None = None) -> list[str]:
         code, found, log = run(text, RECORD="record.json", more=_PATH) if "lightning" in text else _loop(run, text)
         assert (code, found.get("faults")) == (0, []), log
-        ws.rules.write_text(json.dumps({"training_config": locked}))
         for name in ("record.json", "used.json", *(path.name for path in (tmp_path / "out").glob("used_*.json"))):
             if (path := tmp_path / "out" / name).exists():
                 ws.record("v001").parent.mkdir(parents=True, exist_ok=True)
@@ -198,7 +197,11 @@ def told(run: Run, ws: Workspace, tmp_path: Path) -> Callable[..., list[str]]:
         ws.script("v001").write_text(text)
         ws.version("v001").path.mkdir(parents=True, exist_ok=True)
         ws.version("v001").spec.write_text(json.dumps(written or {}))
-        return _check(ws)
+        found: list[str] = []
+        for locks in locked:
+            ws.rules.write_text(json.dumps({"training_config": locks}))
+            found += _check(ws)
+        return found
 
     return of
 
@@ -236,7 +239,32 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+#: seen as others are: by `make test-all`
+LIKE_OTHERS = {
+    "another literal in the Trainer",
+    "another literal in the loader",
+    "from the environment",
+    "another default of argparse",
+    "multiplied",
+    "a second file of settings",
+    "another Adam",
+    "fewer epochs in each of two fits",
+    "another hidden size",
+    "a second fit",
+    "a cosine",
+    "an early end",
+    "a part of the data",
+    "several rates",
+    "a loss that is multiplied",
+    "samples that are left out of each batch",
+}
+
+
+def often(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.slow if name in LIKE_OTHERS else ()) for name in names]
+
+
+@pytest.mark.parametrize("way", often(WAYS))
 def test_a_lock_that_is_dodged_at_run_time_is_told(told: Callable[..., list[str]], way: str) -> None:
     text, old, new, said = WAYS[way]
     found = told(changed(text, old, new), LOCKED)
@@ -263,7 +291,7 @@ NOT_SEEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("way", NOT_SEEN)
+@pytest.mark.parametrize("way", often(NOT_SEEN))
 def test_what_is_said_not_to_be_seen_is_not_seen(told: Callable[..., list[str]], way: str) -> None:
     """Where one is seen after all, docs/reliability.md is to say so."""
     assert told(changed(PLAIN, *NOT_SEEN[way]), {name: LOCKED[name] for name in OF_A_LOOP}) == []
@@ -330,24 +358,23 @@ HONEST: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("way", HONEST)
+@pytest.mark.parametrize("way", often(HONEST))
 def test_nothing_is_said_of_what_is_meant(told: Callable[..., list[str]], way: str) -> None:
     text = changed(KEPT, *HONEST[way])
     searched = "learning_rate" if "search" in way else ""
     locked = {name: value for name, value in LOCKED.items() if name != searched}
     if "less than" in way:
         locked["batch_size"] = 64
-    assert told(text, locked) == []
-    assert told(text, {}) == []
+    assert told(text, locked, {}) == []
 
 
 def test_a_loop_of_its_own_that_keeps_its_settings_is_left_alone(told: Callable[..., list[str]]) -> None:
     locked = {name: LOCKED[name] for name in OF_A_LOOP}
-    assert told(PLAIN, locked) == told(PLAIN, {}) == []
+    assert told(PLAIN, locked, {}) == []
     second = "other = torch.nn.Linear(2, 2)\nsecond = torch.optim.Adam(other.parameters(), lr=0.3)\nloader = "
     step = "        optimizer.step()"
     networks = changed(PLAIN, "loader = ", second, step, f"{step}\n        second.step()")
-    assert told(networks, locked) == told(networks, {}) == []
+    assert told(networks, locked, {}) == []
 
 
 def test_settings_that_are_not_locked_are_told_where_the_run_contradicts_them(told: Callable[..., list[str]]) -> None:

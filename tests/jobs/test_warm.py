@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from progtrain.engine.jobs import leftovers
 from progtrain.engine.jobs.base import LOST
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.schema import JobRequest, JobState
@@ -543,6 +544,23 @@ def test_a_killed_guard_takes_all_along(local: Local, folder: Path) -> None:
     os.kill(state.pid, signal.SIGKILL)
     assert _gone(int((folder / "pid").read_text()), warm)
     assert local.wait(job, lambda: None).ended_by == LOST
+
+
+@pytest.mark.parametrize("keeper", [False, True], ids=["guard", "guard and keeper"])
+def test_a_worker_that_a_fork_has_forked_ends_too(keeper: bool, local: Local, folder: Path) -> None:
+    """A data loader's, say, in a session of its own: its environment is that of the process that ran the imports."""
+    text = f"{ORPHAN.replace('time.sleep(600)', 'time.sleep(60)')}\n{SLEEP}"
+    job = _submit(local, folder, text, imports=IMPORTS)
+    state = _running(local, job, folder / "pid")
+    orphan = int((folder / "orphan.pid").read_text())
+    assert state.started == "warm"
+    if keeper:
+        os.kill(psutil.Process(state.pid).ppid(), signal.SIGKILL)
+    os.kill(state.pid, signal.SIGKILL)
+    if keeper:
+        assert _gone(state.pid) and psutil.pid_exists(orphan)
+        assert leftovers.end_all(job.path.parent) == 1
+    assert _gone(orphan)
 
 
 def test_a_job_outlives_a_killed_runner_and_nothing_outlives_the_job(folder: Path) -> None:

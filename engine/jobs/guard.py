@@ -24,7 +24,6 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -49,7 +48,7 @@ _POLL_SECONDS = 0.1
 _OWN_SECONDS = 0.5
 _PR_SET_CHILD_SUBREAPER = 36
 #: found in the environment of all that this guard starts
-_ID = uuid.uuid4().hex
+_ID = os.urandom(16).hex()
 
 
 def run(folders: list[Path], request: dict[str, Any], warm: Warm | None = None) -> int:

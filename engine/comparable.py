@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import csv
+import json
 import re
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from progtrain.engine import metrics, values
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import MOST_TABLE, read_text, try_read_json
+from progtrain.engine.files import MOST_TABLE, lines_of, read_text, sha256, sha256_text, try_read_json
 from progtrain.engine.json_text import loaded
-from progtrain.engine.schema import Protocol, load
 from progtrain.engine.workspace import Workspace
 
 #: how a split is drawn -> how it is drawn alike each time
@@ -24,8 +27,29 @@ _SEEDS = {
 DRAWN = frozenset({*_SEEDS, "Subset"})
 
 
-#: what a version was scored, validated and trained on: protocol, split where it is its own, fingerprint of the data
-Basis = tuple[Protocol | None, Mapping[str, Any] | None, str]
+#: what a score must have been made with alike: evaluator, data, seed and split
+_ALIKE = ("evaluator_sha256", "data_sha256", "seed", "split")
+#: what is checked of an evaluation's outputs: small files, which decide
+_DECIDING = ("eval_score.json", "protocol.json")
+#: fingerprint of no files at all
+_NOTHING = sha256_text("")
+
+
+class Basis(NamedTuple):
+    """What a version was scored, validated and trained on."""
+
+    #: None: nothing says how it was scored
+    protocol: Mapping[str, Any] | None
+    #: where its script draws its own
+    split: Mapping[str, Any] | None = None
+    #: fingerprints of the training data, and of all data; more than one where they were made in several ways
+    data: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+    #: how many samples were scored and a digest of their ids; empty where nobody knows
+    samples: str = ""
+    #: how many there were by `stats.json`
+    to_validate_on: int | None = None
+    #: why its score counts for nothing, whatever it is compared with; empty where it does
+    doubt: str = ""
 
 
 def why_not(ws: Workspace, version: str, other: str) -> str:
@@ -33,27 +57,107 @@ def why_not(ws: Workspace, version: str, other: str) -> str:
     return difference(basis_of(ws, version), basis_of(ws, other))
 
 
+def standing(ws: Workspace, versions: Sequence[str]) -> dict[str, str]:
+    """Version -> why it is not compared with the others and has no rank, as `why_not` says it; of those with a score.
+
+    The newest one whose score counts says with what the others must agree. Of versions that were scored alike but on
+    other samples it is the script that has left some out or put some in: right are those that `stats.json` has the
+    number of, else those of the first of them.
+    """
+    return standing_of({name: basis_of(ws, name) for name in versions if ws.version(name).eval_score.is_file()})
+
+
+def standing_of(bases: Mapping[str, Basis]) -> dict[str, str]:
+    """As `standing`, of what was read before, in order."""
+    whole = [one for one in bases.values() if not one.doubt and one.samples in ("", _right_samples(bases, one))]
+    newest = whole[-1] if whole else Basis(None)
+    return {version: why for version, basis in bases.items() if (why := difference(basis, newest))}
+
+
+def _right_samples(bases: Mapping[str, Basis], basis: Basis) -> str:
+    alike = [one for one in bases.values() if one.samples and not one.doubt and _scored_alike(one, basis)]
+    stated = (one for one in alike if _count(one.samples) == one.to_validate_on)
+    found = next(stated, next(iter(alike), None))
+    return found.samples if found else ""
+
+
 def basis_of(ws: Workspace, version: str) -> Basis:
+    folder = ws.version(version)
+    spec, mark = (_object(path) for path in (folder.spec, ws.mark(version, "evaluate")))
+    inputs = _inside(mark, "inputs")
     own = has_split_of_its_own(_script(ws, version))
-    return _protocol(ws, version), split_of(ws, version) if own else None, _data_of(ws, version)
+    return Basis(
+        protocol_in(folder.protocol),
+        split_of(ws, version) if own else None,
+        _data_of(ws, spec),
+        str(inputs.get("samples") or samples_in(folder.per_sample)),
+        _to_validate_on(spec),
+        _doubt(ws, version, spec, mark),
+    )
+
+
+def protocol_in(path: Path) -> Mapping[str, Any] | None:
+    """How a score was made, as far as it says what it must; None where it does not."""
+    found = _object(path)
+    return found if all(found.get(name) is not None for name in _ALIKE) else None
 
 
 def difference(one: Basis, other: Basis) -> str:
     """As `why_not`, of what was read before."""
-    (mine, split, data), (theirs, other_split, other_data) = one, other
-    if theirs is None:
+    if one.doubt:
+        return one.doubt
+    if other.doubt:
+        return f"cannot be held against a version that {other.doubt}"
+    if other.protocol is None:
         return ""
-    if mine is None or not mine.comparable(theirs):
+    if one.protocol is None or not _scored_alike(one, other):
         return "was scored by another evaluator or on other data"
-    if serving.is_mixed(shares := serving.shares_in(mine.served_by)):
+    if one.samples and other.samples and one.samples != other.samples:
+        mine, theirs = _count(one.samples), _count(other.samples)
+        counts = f"{mine} instead of {theirs}" if mine != theirs else f"{mine} other ones"
+        return f"was scored on other samples ({counts}), by the same evaluator and on the same data"
+    if serving.is_mixed(shares := serving.shares_in(one.protocol.get("served_by"))):
         return f"was served by more than one path ({serving.told(shares)})"
-    if serving.is_mixed(shares := serving.shares_in(theirs.served_by)):
+    if serving.is_mixed(shares := serving.shares_in(other.protocol.get("served_by"))):
         return f"cannot be held against what more than one path has served ({serving.told(shares)})"
-    if changed := split_change(split, other_split):
+    if changed := split_change(one.split, other.split):
         return f"was validated on other samples ({changed})"
-    if data and other_data and data != other_data:
+    if not _same_data(one.data, other.data):
         return "was trained on data that have changed since, or had other ones"
     return ""
+
+
+def _scored_alike(one: Basis, other: Basis) -> bool:
+    if one.protocol is None or other.protocol is None:
+        return False
+    return all(one.protocol[name] == other.protocol[name] for name in _ALIKE)
+
+
+def _same_data(mine: tuple[frozenset[str], frozenset[str]], theirs: tuple[frozenset[str], frozenset[str]]) -> bool:
+    """By the training data alone where both say so: on other validation data a version is scored again."""
+    known = [(one, other) for one, other in zip(mine, theirs, strict=True) if one and other]
+    return not known or bool(known[0][0] & known[0][1])
+
+
+def _count(samples: str) -> int:
+    return metrics.count(values.number(samples.partition(" ")[0])) or 0
+
+
+def _doubt(ws: Workspace, version: str, spec: Mapping[str, Any], mark: Mapping[str, Any]) -> str:
+    """Why a score counts for nothing: what lies there is not what was written, or not of what lies there now."""
+    again = f"progtrain step evaluate --version {version} makes it anew"
+    for name, digest in _inside(mark, "outputs").items():
+        path = ws.root / str(name)
+        if path.name in _DECIDING and path.is_file() and sha256(path) != digest:
+            return f"has another {path.name} than its evaluation wrote ({again})"
+    scored, trained = _inside(mark, "inputs").get("checkpoint"), _inside(spec, "checkpoint").get("best_sha256")
+    if scored and trained and scored != trained:
+        return f"was scored before its last training ({again})"
+    return "was trained while its data changed" if spec.get("data_changed_while_trained") else ""
+
+
+def _to_validate_on(spec: Mapping[str, Any]) -> int | None:
+    return metrics.count(_inside(_inside(spec, "data"), "counts").get("valid"))
 
 
 def split_of(ws: Workspace, version: str) -> Mapping[str, Any] | None:
@@ -88,6 +192,15 @@ def _ids(split: Mapping[str, Any]) -> set[str]:
         return set()
 
 
+def samples_in(path: Path) -> str:
+    """How many samples a per-sample table has, and a digest of their ids whatever their order; empty without one."""
+    try:
+        ids = sorted(str(row.get("sample_id")) for row in csv.DictReader(lines_of(path)))
+    except (OSError, ValueError, csv.Error):
+        return ""
+    return f"{len(ids)} {sha256_text(json.dumps(ids))}"
+
+
 def has_split_of_its_own(text: str) -> bool:
     """A script that offers load_split is scored on what that gives, whatever its training looks at."""
     return not re.search(r"\bload_split\b", text)
@@ -100,16 +213,21 @@ def _script(ws: Workspace, version: str) -> str:
         return ""
 
 
-def _data_of(ws: Workspace, version: str) -> str:
-    """Fingerprint of the data as they were when it was trained, where they lie in a place of the user's own."""
-    spec = try_read_json(ws.version(version).spec)
-    if not isinstance(spec, dict) or not ws.source(str(spec.get("dataset_id"))).is_file():
-        return ""
-    return str(spec.get("data_sha256") or "")
+def _data_of(ws: Workspace, spec: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]:
+    """Fingerprints of the data as they were when it was trained; of all where they lie in a place of the user's own."""
+    elsewhere = ws.source(str(spec.get("dataset_id"))).is_file()
+    train, data = (
+        frozenset(str(spec[key]) for key in (f"{name}_sha256", f"{name}_sha256_once") if spec.get(key)) - {_NOTHING}
+        for name in ("train", "data")
+    )
+    return frozenset() if elsewhere else train, data
 
 
-def _protocol(ws: Workspace, version: str) -> Protocol | None:
-    try:
-        return load(ws.version(version).protocol, Protocol)
-    except InputError:
-        return None
+def _inside(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = value.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    found = try_read_json(path)
+    return found if isinstance(found, dict) else {}

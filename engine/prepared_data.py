@@ -174,6 +174,14 @@ def elsewhere(ws: Workspace, dataset_id: str) -> list[Path]:
     return [ws.root / entry["path"] for entry in entries if isinstance(entry.get("path"), str)]
 
 
+def is_trained_with(ws: Workspace, dataset_id: str, name: str) -> bool:
+    """Whether what is called so in the workspace is of the training data, or of data that nobody has parted."""
+    path, folder = ws.root / name, ws.data(dataset_id)
+    apart = (ws.split(dataset_id, "valid"), ws.split(dataset_id, "test"), ws.stats(dataset_id), ws.source(dataset_id))
+    inside = path.is_relative_to(folder) and not any(path.is_relative_to(other) for other in apart)
+    return inside or path in elsewhere(ws, dataset_id)
+
+
 def _changed(ws: Workspace, dataset_id: str) -> list[Path]:
     """Of the files that `source.json` names, those that are not there as they were: by size and time."""
     source = try_read_json(ws.source(dataset_id))

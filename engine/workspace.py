@@ -270,6 +270,10 @@ class Workspace:
         """How all was before a script began that must change none of it."""
         return self.own / "watched" / f"{job}.json"
 
+    def set_aside(self, version: str) -> Path:
+        """What an evaluation had written that was done anew."""
+        return self.own / "set_aside" / version
+
     def job(self, name: str) -> JobFolder:
         return JobFolder(self.jobs / name)
 

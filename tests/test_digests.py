@@ -13,7 +13,7 @@ import pytest
 from progtrain.engine import prepared_data
 from progtrain.engine.control import digests
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import sha256, try_read_json
+from progtrain.engine.files import sha256
 from progtrain.engine.workspace import Workspace
 
 
@@ -34,9 +34,8 @@ def settled(path: Path, text: str) -> Path:
 def pretend(ws: Workspace, path: Path, digest: str = "0" * 64) -> None:
     """That the file, as it is now, was read before, and what came of it."""
     now = path.stat()
-    signature = f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns} {now.st_ino} {digest}"
-    stored = try_read_json(ws.digests) or {}
-    ws.digests.write_text(json.dumps({**stored, ws.relative(path): signature}))
+    signature = f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns} {now.st_ino} {path.name}"
+    ws.digests.write_text(json.dumps({signature: digest}))
     digests.forget(ws)
 
 
@@ -48,7 +47,7 @@ def test_what_was_changed_just_now_is_read_again_and_what_is_older_is_known(ws: 
     time.sleep(2.1)
     assert digests.of(ws, path) == sha256(path)
     digests.keep(ws)
-    assert json.loads(ws.digests.read_text())["data.csv"].endswith(f" {sha256(path)}")
+    assert list(json.loads(ws.digests.read_text()).values()) == [sha256(path)]
     pretend(ws, path)
     assert digests.of(ws, path) == "0" * 64  # by size and times alone
 
@@ -84,6 +83,20 @@ def test_a_folder_has_the_digest_that_marks_know(ws: Workspace) -> None:
     for name in ("b/one", "b.txt", "a/é x", "a.b/c"):
         settled(folder / name, name)
     assert digests.of(ws, folder) == sha256(folder)
+
+
+def test_what_one_workspace_has_read_others_know_by_their_links(ws: Workspace, tmp_path: Path) -> None:
+    path = settled(ws.split("d", "train") / "data.csv", "a\n1\n")
+    pretend(ws, path)
+    apart = Workspace(tmp_path / "apart")
+    apart.own.mkdir(parents=True)
+    (apart.root / "dataset").symlink_to(ws.root / "dataset")
+    assert digests.of(ws, path) == "0" * 64
+    assert prepared_data.fingerprint(apart, "d") == prepared_data.fingerprint(ws, "d")
+    assert digests.of(apart, apart.split("d", "train") / "data.csv") == "0" * 64
+    digests.keep(apart)
+    assert not apart.digests.exists()
+    digests.forget(apart)
 
 
 def test_names_of_any_bytes_are_data_as_others(ws: Workspace) -> None:
@@ -130,7 +143,7 @@ def test_what_cannot_be_read_is_an_error_and_a_pipe_is_no_data(ws: Workspace) ->
 
 def test_a_damaged_memory_is_none(ws: Workspace) -> None:
     path = settled(ws.root / "data.csv", "a\n1\n")
-    for text in ("[1]", "{", json.dumps({"data.csv": 3}), json.dumps({"data.csv": "1 2 3 4 zz"})):
+    for text in ("[1]", "{", json.dumps({"1 2 3 4 data.csv": 3}), json.dumps({"data.csv": "zz"})):
         ws.digests.write_text(text)
         digests.forget(ws)
         assert digests.of(ws, path) == sha256(path)

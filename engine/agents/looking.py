@@ -7,6 +7,7 @@ No path comes from outside: a version is looked up among those that are there. E
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from progtrain.engine import metrics
@@ -79,12 +80,28 @@ def leaderboard(ws: Workspace) -> dict[str, Any]:
         "source": ["Models/Artifacts/*/eval_score.json", "Models/external/*/eval_score.json"],
         "primary_metric": seen.primary_metric,
         "higher_is_better": seen.higher_is_better,
-        "rows": [_row(ws, row) for row in metrics.ranked(rows, lambda row: row.value, seen.higher_is_better)],
+        "rows": [_row(ws, row) for row in _ranked(rows, seen.higher_is_better)],
     }
 
 
+def _ranked(rows: Sequence[VersionView], higher_is_better: bool) -> list[VersionView]:
+    found = metrics.ranked(rows, lambda row: None if row.not_ranked else row.value, higher_is_better)
+    return sorted(found, key=lambda row: bool(row.not_ranked))
+
+
 def _row(ws: Workspace, row: VersionView) -> dict[str, Any]:
-    names = ("version", "state", "value", "metrics", "delta_previous", "verdict_previous", "action", "base", "is_best")
+    names = [
+        "version",
+        "state",
+        "value",
+        "metrics",
+        "delta_previous",
+        "verdict_previous",
+        "action",
+        "base",
+        "is_best",
+        "not_ranked",
+    ]
     return {**{name: getattr(row, name) for name in names}, "warnings": row.warnings}
 
 

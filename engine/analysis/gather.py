@@ -86,9 +86,12 @@ class _Gathering:
         self.beside = _not_adopted(beside, [*self.earlier, self.record])
         comparable = [record for record in self.earlier if record.comparable]
         self.best_earlier = self._best(comparable)
-        self.best = self._best([*comparable, self.record]) or self.record
+        counted = [*comparable, self.record] if self.record.comparable else comparable
+        self.best = self._best(counted) or self.record
         base = next((record for record in self.earlier if record.version == self.record.base), None)
         self.base = base or (self.previous if self.record.operation else None)
+        if not self.record.comparable:
+            self._keep_apart()
         self.others = self._samples_of(self.previous, self.best_earlier, self.base)
         self.repeats = repeats
         self.plainly = comparer(version, self._runs(), self._reported(), limits.seed)
@@ -97,6 +100,13 @@ class _Gathering:
         best_epoch = self.measured.shape.best_epoch
         self.training = record_of(ws, version)
         self.warnings += signs(ws, version, self.training, best_epoch, self.samples)
+
+    def _keep_apart(self) -> None:
+        """This version is compared with none: the others are, with each other."""
+        self.warnings.append(f"{self.version} {self.record.why_not}: it is not compared, and has no rank")
+        self.previous, self.best_earlier, self.base = (
+            replace(one, comparable=False) if one else None for one in (self.previous, self.best_earlier, self.base)
+        )
 
     def insight(self) -> Insight:
         primary = self.limits.primary_metric
@@ -168,7 +178,7 @@ class _Gathering:
         found: dict[str, PerSample | None] = {}
         for version, record in {record.version: record for record in records if record}.items():
             found[version] = read_samples(self.ws, version, self.warnings) if record.comparable else None
-            if not record.comparable:
+            if not record.comparable and self.record.comparable:
                 reason = record.why_not or "was scored by another evaluator or on other data"
                 self.warnings.append(f"{version} {reason}: it is not compared")
         return found

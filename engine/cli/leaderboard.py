@@ -57,14 +57,18 @@ def command(ctx: click.Context, evidence: bool, as_json: bool) -> None:
 
 
 def ranked(snapshot: Snapshot, external: Sequence[VersionView] = ()) -> list[VersionView]:
-    """Best first; without a number, or mixed, last; ties to the lower version, and to versions before models from
-    elsewhere."""
+    """Best first; without a number, mixed, or not comparable, last; ties to the lower version, and to versions before
+    models from elsewhere."""
 
     def value(row: VersionView) -> float | None:
-        return None if serving.is_mixed(row.served_by) else row.value
+        return None if _has_no_rank(row) else row.value
 
     rows = metrics.ranked([*snapshot.versions, *external], value, snapshot.higher_is_better)
-    return sorted(rows, key=lambda row: serving.is_mixed(row.served_by))
+    return sorted(rows, key=_has_no_rank)
+
+
+def _has_no_rank(row: VersionView) -> bool:
+    return bool(row.not_ranked) or serving.is_mixed(row.served_by)
 
 
 def show(ws: Workspace) -> None:
@@ -78,10 +82,7 @@ def show(ws: Workspace) -> None:
     say(f"\n{metric}, {direction}", bold=True)
     listed = ranked(snapshot, external)
     decimals = values.places(row.value for row in listed)
-    rows = [
-        ("–" if serving.is_mixed(row.served_by) else place, *_cells(row, decimals))
-        for place, row in enumerate(listed, 1)
-    ]
+    rows = [("–" if _has_no_rank(row) else place, *_cells(row, decimals)) for place, row in enumerate(listed, 1)]
     say(table(("#", "version", metric, "change", "verdict", "action that made it"), rows, right=(0, 2, 3)))
     for line in noise_lines(snapshot):
         say(line)

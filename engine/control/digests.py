@@ -17,14 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import GRAIN_NS, sha256_text, try_read_json, write_text
+from progtrain.engine.files import GRAIN_NS, try_read_json, write_text
 from progtrain.engine.workspace import Workspace
 
 #: More files than that are not remembered, but read each time: some 100 MB of this process.
 _MOST = 250_000
-_WHOLE = re.compile(r"\d+ -?\d+ -?\d+ \d+ [0-9a-f]{64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
-#: workspace -> name of a file -> "size mtime ctime inode sha256"
+#: workspace -> "size mtime ctime inode name" of a file -> its sha256. Repeats and experiments have workspaces of their
+#: own, whose links lead to the same data: what one has read the others know
 _known: dict[Path, dict[str, str]] = {}
 #: workspaces whose `.progtrain/digests.json` lacks something
 _changed: set[Path] = set()
@@ -45,14 +46,14 @@ def of(ws: Workspace, path: Path) -> str:
 
 def of_file(ws: Workspace, name: str, seen: os.stat_result | None = None) -> str:
     """Of one regular file; `seen` is how it is now, where that is known. Raises `InputError`."""
-    known = _of_workspace(ws)
-    short = _short(ws, name)
+    if ws.root not in _known:
+        _known[ws.root] = _stored(ws)
     try:
-        signature = _signature(seen or Path(name).stat())
-        had = known.get(short, "")
-        if had.startswith(signature):
-            return had[len(signature) :]
-        return _read(ws, known, name, short)
+        signature = _signature(name, seen or Path(name).stat())
+        for known in (_known[ws.root], *_known.values()):
+            if (digest := known.get(signature)) is not None:
+                return digest
+        return _read(ws, name)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=name, fix="see to it that it can") from error
 
@@ -82,15 +83,10 @@ def walk(
 
 def keep(ws: Workspace) -> None:
     """For whoever holds the runner's lock: writes down what is known. Raises `StorageError`."""
-    if ws.root not in _changed or not ws.own.is_dir():
-        return
-    known = _of_workspace(ws)
-    if len(known) >= _MOST:
-        # those of files that are gone make room for others
-        known = _known[ws.root] = {name: value for name, value in known.items() if (ws.root / name).exists()}
-    # without indentation: of a hundred thousand files that takes a tenth of the time
-    write_text(ws.digests, json.dumps(known, ensure_ascii=False) + "\n")
-    _changed.discard(ws.root)
+    if ws.root in _changed and ws.own.is_dir():
+        # without indentation: of a hundred thousand files that takes a tenth of the time
+        write_text(ws.digests, json.dumps(_known[ws.root]) + "\n")
+        _changed.discard(ws.root)
 
 
 def forget(ws: Workspace) -> None:
@@ -99,30 +95,19 @@ def forget(ws: Workspace) -> None:
     _changed.discard(ws.root)
 
 
-def _of_workspace(ws: Workspace) -> dict[str, str]:
-    if ws.root not in _known:
-        stored = try_read_json(ws.digests)
-        items = stored.items() if isinstance(stored, dict) else ()
-        _known[ws.root] = {name: value for name, value in items if isinstance(value, str) and _WHOLE.fullmatch(value)}
-    return _known[ws.root]
+def _stored(ws: Workspace) -> dict[str, str]:
+    stored = try_read_json(ws.digests)
+    items = stored.items() if isinstance(stored, dict) else ()
+    found = {name: value for name, value in items if isinstance(value, str) and _SHA256.fullmatch(value)}
+    # full, it may be of files that have gone since: all are read once more
+    return found if len(found) < _MOST else {}
 
 
-def _short(ws: Workspace, name: str) -> str:
-    """Within the workspace its name there; as text that JSON can hold, whatever bytes it is made of."""
-    root = f"{ws.root}/"
-    short = name[len(root) :] if name.startswith(root) else name
-    try:
-        short.encode()
-    except UnicodeEncodeError:
-        return f"\0{sha256_text(ascii(short))}"
-    return short
+def _signature(name: str, now: os.stat_result) -> str:
+    return f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns} {now.st_ino} {name.rpartition('/')[2]}"
 
 
-def _signature(now: os.stat_result) -> str:
-    return f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns} {now.st_ino} "
-
-
-def _read(ws: Workspace, known: dict[str, str], name: str, short: str) -> str:
+def _read(ws: Workspace, name: str) -> str:
     begun = time.time_ns()
     # a pipe that took its place would let nobody go on
     handle = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -133,7 +118,8 @@ def _read(ws: Workspace, known: dict[str, str], name: str, short: str) -> str:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         after = os.fstat(handle)
     settled = max(after.st_mtime_ns, after.st_ctime_ns) + GRAIN_NS < begun
-    if settled and _signature(before) == _signature(after) and (short in known or len(known) < _MOST):
-        known[short] = f"{_signature(after)}{digest}"
+    known, signature = _known[ws.root], _signature(name, after)
+    if settled and signature == _signature(name, before) and len(known) < _MOST:
+        known[signature] = digest
         _changed.add(ws.root)
     return digest

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from progtrain.engine.clock import Clock
+from progtrain.engine.control import digests
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import sha256, write_text
+from progtrain.engine.files import write_text
 from progtrain.engine.schema import Mark, StepName, load
 from progtrain.engine.workspace import Workspace
 
@@ -28,7 +29,7 @@ def write(
         version=version,
         finished_at=clock(),
         seconds=round(seconds, 3),
-        outputs={ws.relative(path): sha256(path) for path in outputs},
+        outputs={ws.relative(path): digests.of(ws, path) for path in outputs},
         inputs=dict(inputs or {}),
         adopted=adopted,
     )
@@ -49,6 +50,21 @@ def read(ws: Workspace, version: str, step: StepName) -> Mark | None:
 def remove(ws: Workspace, version: str, *steps: StepName) -> None:
     for step in steps:
         ws.mark(version, step).unlink(missing_ok=True)
+
+
+def edited_since(ws: Workspace, version: str) -> list[str]:
+    """A line for each file of a trained version that is not what it was trained with."""
+    mark, script = read(ws, version, "train"), ws.script(version)
+    if mark is None:
+        return []
+    known = {script.name: mark.inputs.get("script")}
+    known |= {name.removeprefix("file "): digest for name, digest in mark.inputs.items() if name.startswith("file ")}
+    return [
+        f"{name} was changed after its training: {version}'s numbers come from {name} as it was, "
+        "and versions made from it now inherit the edit"
+        for name, digest in known.items()
+        if digest and (not (path := ws.root / name).is_file() or digests.of(ws, path) != digest)
+    ]
 
 
 def why_not_done(
@@ -72,6 +88,6 @@ def why_not_done(
         path = ws.root / name
         if not path.exists():
             reasons.append(f"{name} is missing")
-        elif path.name not in by_hand and sha256(path) != digest:
+        elif path.name not in by_hand and digests.of(ws, path) != digest:
             reasons.append(f"{name} is not the one that the step wrote")
     return reasons

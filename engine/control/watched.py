@@ -16,10 +16,14 @@ from typing import Any
 
 from progtrain.engine import prepared_data
 from progtrain.engine.control import digests
+from progtrain.engine.control.context import Context
+from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import LineReader, try_read_json, write_json
+from progtrain.engine.jobs import alive
+from progtrain.engine.jobs.base import LOST
 from progtrain.engine.script import version_files
-from progtrain.engine.workspace import VersionFolder, Workspace
+from progtrain.engine.workspace import JobFolder, VersionFolder, Workspace
 
 #: what is watched, by what follows from a change of it
 KINDS = ("inputs", "judges", "records")
@@ -43,6 +47,14 @@ def before(ws: Workspace, version: str, dataset_id: str, *, step: str = "train")
     taken["journal"], taken["events"] = _journal(ws, None), len(LineReader(ws.journal).read())
     digests.keep(ws)
     return taken
+
+
+def under_way(context: Context, job: JobFolder) -> bool:
+    """Whether another runner began the job, and what came of it is still to be taken."""
+    state = context.executor.look(job)
+    if state is None or not alive.is_its(alive.told_in(job.path), job.path):
+        return False
+    return context.rules.on_cluster or state.ended_by != LOST
 
 
 def keep(ws: Workspace, job: str, taken: Mapping[str, Any]) -> None:
@@ -73,6 +85,14 @@ def changed(ws: Workspace, taken: Mapping[str, Any]) -> dict[str, dict[str, str]
         found["judges" if split == "valid" else "inputs"] |= _files_since(ws, taken, split)
     found["records"] |= _journal_changed(ws, taken)
     return found
+
+
+def tell(ws: Workspace, taken: Mapping[str, Any], journal: Journal) -> list[str]:
+    """Warns of what has changed. Returns the names of the inputs among it."""
+    found = changed(ws, taken)
+    for text in told(taken, found):
+        journal.warn(text)
+    return sorted(found["inputs"])
 
 
 def told(taken: Mapping[str, Any], found: Mapping[str, Mapping[str, str]]) -> list[str]:

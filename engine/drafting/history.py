@@ -18,20 +18,18 @@ from progtrain.engine.workspace import Workspace, version_number
 def records(ws: Workspace, rules: Rules, *, until: str | None = None) -> list[VersionRecord]:
     """Every version that has a script and a valid score, in order, up to `until` (included)."""
     made = authored(ws)
-    newest = comparable.basis_of(ws, until) if until else None
+    last = version_number(until) if until else None
+    versions = [version for version in ws.versions() if last is None or (version_number(version) or 0) <= last]
+    not_compared = comparable.standing(ws, versions)
     found = []
-    for version in ws.versions():
-        if until is not None and (version_number(version) or 0) > (version_number(until) or 0):
-            break
+    for version in versions:
         try:
             score = load(ws.version(version).eval_score, EvalScore)
             source = version_files.text_of(ws, version)
         except InputError:
             continue
         insight = read_insight(ws, version)
-        # the newest is read once, however many come before it
-        basis = newest if newest is None or version == until else comparable.basis_of(ws, version)
-        why_not = comparable.difference(basis, newest) if basis and newest else ""
+        why_not = not_compared.get(version, "")
         how = made.get(version, {})
         header = read_header(source)
         found.append(

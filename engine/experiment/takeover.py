@@ -63,7 +63,8 @@ def _why_not_trained(context: Context, experiment: Experiment, run: Run, planned
     if rules.load(own).training_args != context.rules.training_args:
         return "training_args of the rules have changed since"
     spec = try_read_json(made.spec)
-    if spec.get("data_sha256") != prepared_data.fingerprint(ws, context.dataset_id):
+    prints = prepared_data.fingerprint, lambda *of: prepared_data.fingerprints_before(*of)["data"]
+    if all(spec.get("data_sha256") != taken(ws, context.dataset_id) for taken in prints):
         return "the data have changed since"
     return ""
 

@@ -75,6 +75,7 @@ def run(context: Context, until: StepName | None, present_rules: Callable[[], Ru
         context.journal.warn(warning)
     while True:
         _take_up_rules(context, present_rules())
+        initialize.tell_of_edits(context)
         if told := prepared_data.told_of_change(context.ws, context.dataset_id):
             context.journal.warn(told)
         chosen = select(context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +12,10 @@ import yaml
 
 from progtrain.engine import comparable, prepared_data, values
 from progtrain.engine.additions import folder
+from progtrain.engine.control import digests
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed, in_file
-from progtrain.engine.files import LineReader, read_json, read_text, sha256, write_json
+from progtrain.engine.files import LineReader, read_json, read_text, try_read_json, write_json
 from progtrain.engine.hooks import record_of, used_of
 from progtrain.engine.script import as_used, probe, version_files
 from progtrain.engine.script.action.parts import additions
@@ -30,48 +31,73 @@ _SAID = frozenset({"constant", "dict", "argparse", "file"})
 _TUPLE, _LIST = "tag:yaml.org,2002:python/tuple", "tag:yaml.org,2002:seq"
 
 
-def complete(context: Context, version: str, *, started_at: datetime) -> None:
-    """Adds what is missing; nothing that the script wrote is changed. Raises `InputError` when it is no JSON object."""
+def complete(context: Context, version: str, *, started_at: datetime, begun: Mapping[str, Any] | None = None) -> None:
+    """Adds what is missing; nothing that the script wrote is changed. `begun`: how all was before it was started, and
+    the names of what has changed since. Raises `InputError` when it is no JSON object."""
     ws, folder = context.ws, context.ws.version(version)
     spec = read_json(folder.spec) if folder.spec.exists() else {}
     if not isinstance(spec, dict):
         raise InputError("spec.json is one JSON object", file=folder.spec, fix="write an object from the script")
-    script = ws.script(version)
-    with in_file(script.name):
-        settings = values_of(find_settings(version_files.read(ws, version)))
+    given = dict(begun["started_with"] if begun else started_with(context, version))
+    settings = given.pop("settings")
     setup = _setup(ws.live(version))
-    stats = prepared_data.read_stats(ws.stats(context.dataset_id))
     stated = spec.get("checkpoint")
     checkpoint: dict[str, Any] = stated if isinstance(stated, dict) else setup.get("checkpoint") or {}
-    best = sha256(folder.best_checkpoint) if folder.best_checkpoint.exists() else None
+    best = digests.of(ws, folder.best_checkpoint) if folder.best_checkpoint.exists() else None
     known = {
         "version": version,
         "dataset_id": context.dataset_id,
         "created_at": context.clock().isoformat(timespec="seconds"),
         "training_started_at": started_at.isoformat(timespec="seconds"),
-        "script": script.name,
+        "script": ws.script(version).name,
         "seed": settings.get("seed", context.rules.seed),
         "settings": settings,
         "parameters": setup.get("parameters"),
         "split": _split(context, version),
-        "data": {"counts": prepared_data.counts_in(stats), "task_type": prepared_data.task_in(stats)},
+        "data": given.pop("data"),
         "libraries": setup.get("libraries"),
         "device": setup.get("device"),
         "precision": setup.get("precision"),
         "log_dir": _log_dir(folder),
         "not_required": _not_required(folder),
     }
-    # what the engine itself answers for stands as it is now, whatever the script says
-    measured = {
-        "script_sha256": sha256(script),
-        "files": {ws.relative(p): sha256(p) for name, p in version_files.paths(ws, version).items() if name},
-        "data_sha256": prepared_data.fingerprint(ws, context.dataset_id),
-        # apart: a version is judged on the one, whatever else it was trained on
-        **{f"{name}_sha256": prepared_data.split_sha256(ws, context.dataset_id, name) for name in ("train", "valid")},
-        **additions_of(ws, version, context.dataset_id),
-        "checkpoint": {**checkpoint, "best_sha256": best},
-    }
+    # what the engine itself answers for stands as it was before the training, whatever the script says
+    measured = {**given, "checkpoint": {**checkpoint, "best_sha256": best}}
+    if begun and (changed := begun.get("changed")):
+        of_data = [name for name in changed if prepared_data.is_trained_with(ws, context.dataset_id, name)]
+        measured |= {"changed_while_trained": changed} | ({"data_changed_while_trained": of_data} if of_data else {})
     write_json(folder.spec, {**known, **spec, **measured})
+
+
+def started_with(context: Context, version: str) -> dict[str, Any]:
+    """What a training gets to begin with, as `spec.json` has it. Raises `InputError` for what is broken."""
+    ws, script = context.ws, context.ws.script(version)
+    with in_file(script.name):
+        settings = values_of(find_settings(version_files.read(ws, version)))
+    stats = prepared_data.read_stats(ws.stats(context.dataset_id))
+    prints = prepared_data.fingerprints(ws, context.dataset_id)
+    return {
+        "settings": settings,
+        "data": {"counts": prepared_data.counts_in(stats), "task_type": prepared_data.task_in(stats)},
+        "script_sha256": digests.of(ws, script),
+        "files": {ws.relative(p): digests.of(ws, p) for name, p in version_files.paths(ws, version).items() if name},
+        "rules_sha256": context.rules.sha256,
+        "data_sha256": prints["data"],
+        # apart: a version is judged on the one, whatever else it was trained on
+        "train_sha256": prints.get("train"),
+        "valid_sha256": prints.get("valid"),
+        **_as_before(ws, version, context.dataset_id),
+        **additions_of(ws, version, context.dataset_id),
+    }
+
+
+def _as_before(ws: Workspace, version: str, dataset_id: str) -> dict[str, Any]:
+    """Fingerprints as they once were made, where a version has such: by them it is seen to have had the same data."""
+    specs = (try_read_json(ws.version(other).spec) for other in ws.versions() if other != version)
+    if all(not isinstance(spec, dict) or "data_sha256" not in spec or "data_hashed" in spec for spec in specs):
+        return {"data_hashed": "contents"}
+    once = prepared_data.fingerprints_before(ws, dataset_id)
+    return {"data_hashed": "contents", "data_sha256_once": once["data"], "train_sha256_once": once.get("train")}
 
 
 def additions_of(ws: Workspace, version: str, dataset_id: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from progtrain.engine import metrics
+from progtrain.engine import comparable, metrics
 from progtrain.engine.errors import InputError
 from progtrain.engine.records.against import Against, against, score_of
 from progtrain.engine.repeats import found
@@ -18,12 +18,14 @@ NAME = "confirmed.json"
 def confirmed(ws: Workspace, rules: Rules) -> dict[str, Any]:
     """By the primary metric, of the versions that are there now. `repeats.json` of each is brought up to date."""
     _up_to_date(ws)
-    primary = rules.primary_metric
-    values = {version: value for version in ws.versions() if (value := _value(ws, version, primary)) is not None}
+    primary, left_out = rules.primary_metric, comparable.standing(ws, ws.versions())
+    counted = [version for version in ws.versions() if version not in left_out]
+    values = {version: value for version in counted if (value := _value(ws, version, primary)) is not None}
     ranked: list[str] = []
     while best := metrics.best([v for v in values if v not in ranked], values.get, rules.higher_is_better(primary)):
         ranked.append(best)
     told: dict[str, Any] = {"metric": primary, "best": ranked[0] if ranked else None, "against": []}
+    told["not_ranked"] = left_out
     if len(ranked) < 2:
         return told
     first = next(iter(values))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from progtrain.engine import metrics
+from progtrain.engine import comparable, metrics
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.analysis.types import MetricRow
 from progtrain.engine.records.against import Against, against, score_of
@@ -30,7 +30,8 @@ def report_metrics(ws: Workspace, rules: Rules) -> str:
         *(f"external:{row.version}{_mixed(row)}" for row in external),
         *_RESULT,
     )
-    values = {version: _primary(ws, rules, version) for version in ws.versions()}
+    left_out = comparable.standing(ws, ws.versions())
+    values = {version: _primary(ws, rules, version) for version in ws.versions() if version not in left_out}
     higher = rules.higher_is_better(rules.primary_metric)
     best = metrics.best([v for v in values if score_of(ws, v)], lambda version: values[version], higher)
     first = next((version for version in values if score_of(ws, version)), None)

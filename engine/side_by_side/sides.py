@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from progtrain.engine import comparable
@@ -15,7 +14,7 @@ from progtrain.engine.analysis.types import Repeat
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError
 from progtrain.engine.repeats import found
-from progtrain.engine.schema import EvalScore, Protocol, load
+from progtrain.engine.schema import EvalScore, load
 from progtrain.engine.workspace import VersionFolder, Workspace
 
 #: how an external model is named among versions
@@ -99,7 +98,7 @@ def _beside(ws: Workspace, first: Side, side: Side) -> Side:
 
 def _why_not(ws: Workspace, first: Side, side: Side) -> str:
     bases = [basis(ws, one) for one in (first, side)]
-    without = next((one.name for one, held in zip((first, side), bases, strict=True) if held[0] is None), None)
+    without = next((one.name for one, held in zip((first, side), bases, strict=True) if held.protocol is None), None)
     if without is not None:
         return f"cannot be compared: nothing says how the score of {without} was made (_eval/protocol.json)"
     return comparable.difference(bases[1], bases[0])
@@ -107,11 +106,9 @@ def _why_not(ws: Workspace, first: Side, side: Side) -> str:
 
 def basis(ws: Workspace, side: Side) -> comparable.Basis:
     """What answered is told apart from the rest, in `Side.confounded`."""
-    protocol, split, data = (None, None, "") if side.is_external else comparable.basis_of(ws, side.name)
-    if side.is_external:
-        with suppress(InputError):
-            protocol = load(side.folder.protocol, Protocol)
-    return protocol.model_copy(update={"served_by": None}) if protocol else None, split, data
+    external = comparable.Basis(comparable.protocol_in(side.folder.protocol))
+    found = external if side.is_external else comparable.basis_of(ws, side.name)
+    return found._replace(protocol={**found.protocol, "served_by": None}) if found.protocol else found
 
 
 def common(sides: Sequence[Side]) -> list[str]:

@@ -94,6 +94,8 @@ class VersionView(NamedTuple):
     latency_ms: float | None = None
     train_seconds: float | None = None
     warnings: tuple[str, ...] = ()
+    #: why it has no rank among the others; empty where it has
+    not_ranked: str = ""
     #: what answered -> share of the samples, where an evaluation says so; more than one: it is mixed, and not ranked
     served_by: Mapping[str, float] = {}
 

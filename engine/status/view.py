@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from progtrain.engine import metrics
+from progtrain.engine import comparable, metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError, ProgtrainError
@@ -72,7 +72,7 @@ class WorkspaceView:
             dataset_id=state.dataset_id or (rules.dataset_id if rules else None),
             running=running,
             autopilot=running and state.autopilot,
-            versions=tuple(self._with_doubts(row) for row in seen.versions),
+            versions=self._ranked(seen.versions, seen.higher_is_better),
             progress=self._read_progress(state) if status in _TRAINING else None,
             review=None if isinstance(review, InputError) else review,
             log=self._log(state),
@@ -212,12 +212,36 @@ class WorkspaceView:
 
     # versions
 
-    def _with_doubts(self, row: VersionView) -> VersionView:
-        doubts = tuple(self._doubts(row.version))
-        return row._replace(warnings=doubts) if doubts else row
+    def _ranked(self, versions: Sequence[VersionView], higher_is_better: bool) -> tuple[VersionView, ...]:
+        """With what a reader of their scores should know, and the best of those that can be compared."""
+        left_out = self._not_compared([row.version for row in versions])
+        best = metrics.best(
+            (row for row in versions if row.version not in left_out), lambda row: row.value, higher_is_better
+        )
+        return tuple(
+            row._replace(
+                not_ranked=(why := left_out.get(row.version, "")),
+                warnings=tuple(self._doubts(row.version, why)),
+                is_best=row is best,
+            )
+            for row in versions
+        )
 
-    def _doubts(self, version: str) -> Iterator[str]:
+    def _not_compared(self, versions: Sequence[str]) -> dict[str, str]:
+        """Version -> why it is not compared with the others."""
+        read: list[Path] = []
+        for version in versions:
+            folder = self.ws.version(version)
+            read += [folder.eval_score, folder.protocol, folder.per_sample, folder.spec]
+            read += [self.ws.script(version), self.ws.split_record(version), self.ws.mark(version, "evaluate")]
+        found: dict[str, str] = self._held(lambda: comparable.standing(self.ws, versions), *read)
+        return found
+
+    def _doubts(self, version: str, why_not: str) -> Iterator[str]:
         """What a reader of its score should know."""
+        if why_not:
+            yield f"{version} {why_not}: it is not ranked"
+            return
         used = self._read(self.ws.version(version).protocol, lambda data: str(data["evaluator_sha256"]))
         if used is not None and used != self._evaluator():
             yield f"{version} was scored by another evaluator: not comparable until evaluated again"

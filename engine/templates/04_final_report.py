@@ -44,6 +44,8 @@ FINAL_TEST = REPORTS / "final_test.json"
 REPEATS = ROOT / ".progtrain" / "repeats"
 #: In the report's folder, where the loop made the report: what the best one's lead is worth.
 CONFIRMED = "confirmed.json"
+#: Reasons there that another evaluation takes away.
+SCORED_AGAIN = ("was scored by another", "was scored before", "has another")
 NOT_MEASURED = "seed noise not measured"
 CHOSEN_FROM = 3
 
@@ -68,6 +70,8 @@ class Entry:
     directions: dict[str, bool] = field(default_factory=dict)
     #: what answered -> share of the samples, where the evaluation says so
     served_by: dict[str, float] = field(default_factory=dict)
+    #: why the loop compares it with no other version
+    left_out: str = ""
 
     @property
     def mixed(self) -> bool:
@@ -75,10 +79,15 @@ class Entry:
         return len(self.served_by) > 1
 
     @property
+    def unranked(self) -> bool:
+        return self.mixed or bool(self.left_out)
+
+    @property
     def kind(self) -> str:
         """What a reader of its rank should know."""
         told = [] if self.trained else ["external"]
         told += [f"mixed, not ranked: {served(self)}"] if self.mixed else []
+        told += [f"not ranked: {self.left_out}"] if self.left_out else []
         answered = self.metrics.get("answered")
         told += [f"answered {percent(answered)}"] if answered is not None and answered < 1 and not self.mixed else []
         return f" ({', '.join(told)})" if told else ""
@@ -221,6 +230,17 @@ def unify(entries: Sequence[Entry], rules: Rules, notes: Notes) -> None:
             notes.warn(f"{entry.id}: its score does not say how it was made: nothing shows that it is comparable")
 
 
+def leave_out(entries: Sequence[Entry], folder: Path | None, notes: Notes) -> None:
+    """What the loop says of versions that cannot be compared; how one was scored is mended where it is scored again."""
+    told = read_json(folder / CONFIRMED) if folder is not None else None
+    reasons = told.get("not_ranked") if isinstance(told, dict) else None
+    for entry in entries:
+        why = str((reasons if isinstance(reasons, dict) else {}).get(entry.id) or "") if entry.trained else ""
+        if why and not (entry.id in notes.again and why.startswith(SCORED_AGAIN)):
+            entry.left_out = why
+            notes.warn(f"{entry.id} {why}: it is not ranked")
+
+
 def tell_of_splits(entries: Sequence[Entry], notes: Notes) -> None:
     """A split that a script draws itself has to be the same in all versions; load_split is the same anyway."""
     seen: dict[str, list[str]] = {}
@@ -290,14 +310,14 @@ def primary_value(entry: Entry, wanted: str) -> float | None:
 
 
 def rank(entries: Sequence[Entry], rules: Rules, higher: bool, notes: Notes) -> list[Entry]:
-    """Best first; without a number last, and mixed ones after them; ties go to the lower version, trained before
+    """Best first; without a number last, and what has no rank after them; ties go to the lower version, trained before
     external."""
 
     def key(entry: Entry) -> tuple[bool, bool, float, bool, int, str]:
         value = primary_value(entry, rules.primary)
         signed = 0.0 if value is None else (-value if higher else value)
         number = int(entry.id[1:]) if entry.trained else 0
-        return entry.mixed, value is None, signed, not entry.trained, number, entry.id
+        return entry.unranked, value is None, signed, not entry.trained, number, entry.id
 
     for entry in entries:
         if entry.mixed:
@@ -349,14 +369,14 @@ def write_leaderboard(ranked: Sequence[Entry], best: Entry | None, folder: Path)
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     columns = ["version_id", "dataset_id", "created_at", "latency_ms", "artifact_relpath"]
-    mixed = ["not_ranked"] if any(entry.mixed for entry in ranked) else []
-    table.writerow([*columns, *(f"metric__{name}" for name in names), *mixed])
+    unranked = ["not_ranked"] if any(entry.unranked for entry in ranked) else []
+    table.writerow([*columns, *(f"metric__{name}" for name in names), *unranked])
     for entry in ranked:
         artifact = folder / "Artifacts" / entry.id / "best.ckpt" if entry is best else entry.artifact
         numbers = [entry.latency_ms, *(entry.metrics.get(name) for name in names)]
         latency, *values = ["" if value is None else repr(value) for value in numbers]
         where = Path(os.path.relpath(artifact, folder)).as_posix()
-        why = [f"mixed: {served(entry)}" if entry.mixed else ""] if mixed else []
+        why = [f"mixed: {served(entry)}" if entry.mixed else entry.left_out] if unranked else []
         table.writerow([entry.id, entry.dataset_id, entry.created_at, latency, where, *values, *why])
     write_text(folder / "leaderboard.csv", out.getvalue())
 
@@ -379,7 +399,7 @@ def leaderboard_lines(ranked: Sequence[Entry]) -> list[str]:
     lines = [f"| rank | version | {' | '.join(names)} | latency ms |", "|---" * (len(names) + 3) + "|"]
     for place, entry in enumerate(ranked, start=1):
         values = " | ".join(shown(entry.metrics.get(name)) for name in names)
-        rank = "–" if entry.mixed else place
+        rank = "–" if entry.unranked else place
         lines.append(f"| {rank} | {entry.id}{entry.kind} | {values} | {shown(entry.latency_ms)} |")
     return lines
 
@@ -429,7 +449,7 @@ def why_high(entry: Entry, entries: Sequence[Entry], rules: Rules) -> list[str]:
 
 
 def disagreement_lines(ranked: Sequence[Entry], rules: Rules) -> list[str]:
-    ranked = [entry for entry in ranked if not entry.mixed]
+    ranked = [entry for entry in ranked if not entry.unranked]
     if not ranked:
         return ["- Nothing is ranked."]
     winner = ranked[0]
@@ -532,7 +552,7 @@ def noise_lines(ranked: Sequence[Entry], best: Entry | None, rules: Rules, folde
     lines = [*lines, ""] if found else [f"No version was trained with a second seed: {NOT_MEASURED}.", ""]
     if best is None:
         return lines[:-1]
-    trained = [entry for entry in ranked if entry.trained and not entry.mixed]
+    trained = [entry for entry in ranked if entry.trained and not entry.unranked]
     first = min(trained, key=lambda entry: int(entry.id[1:]))
     against = comparisons(folder, best)
     if against is None:
@@ -579,7 +599,7 @@ def analysis(
     lines += ["## Leaderboard", "", *leaderboard_lines(ranked), ""]
     lines += ["## Why the first ranked high", ""]
     for place, entry in enumerate(ranked[:CHOSEN_FROM], start=1):
-        if primary_value(entry, rules.primary) is not None and not entry.mixed:
+        if primary_value(entry, rules.primary) is not None and not entry.unranked:
             lines += [f"### {place}. {entry.id}", "", *why_high(entry, ranked, rules), ""]
     lines += ["## Where the metrics disagree", "", *disagreement_lines(ranked, rules), ""]
     lines += ["## How sure the first place is", "", *noise_lines(ranked, best, rules, folder), ""]
@@ -600,10 +620,11 @@ def report(output: Path | None) -> Path:
     rules, notes = read_rules(), Notes()
     entries = find_entries(notes)
     unify(entries, rules, notes)
+    leave_out(entries, output, notes)
     told = [e.directions[name] for e in entries if (name := primary_name(e, rules.primary)) is not None]
     higher = rules.higher_is_better if rules.higher_is_better is not None else not told or told[0]
     ranked = rank(entries, rules, higher, notes)
-    scored = [e for e in ranked if e.trained and not e.mixed and primary_value(e, rules.primary) is not None]
+    scored = [e for e in ranked if e.trained and not e.unranked and primary_value(e, rules.primary) is not None]
     best = scored[0] if scored else None
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)

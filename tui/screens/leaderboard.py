@@ -244,7 +244,7 @@ def _value(row: VersionView, by: str) -> float | None:
     if by == "trained":
         return row.train_seconds
     value = row.metrics.get(by)
-    if serving.is_mixed(row.served_by):  # it is shown, and ranks nowhere
+    if row.not_ranked or serving.is_mixed(row.served_by):  # it is shown, and ranks nowhere
         return None
     return value if value is not None and math.isfinite(value) else None
 

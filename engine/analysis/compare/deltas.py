@@ -24,7 +24,7 @@ def comparer(version: str, runs: Mapping[str, Runs], reported: Reported, seed: i
 
     @cache
     def compared(other: str | None, metric: str, higher_is_better: bool) -> Comparison | None:
-        if other is None or other not in runs:
+        if other is None or other not in runs or version not in runs:
             return None
         noise = noise_between(other, version, reported)
         return compare_runs(runs[other], runs[version], metric, higher_is_better, seed, against=other, noise_of=noise)

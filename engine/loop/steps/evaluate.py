@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from progtrain.engine import hooks, metrics, values
-from progtrain.engine.control import marks
+from progtrain.engine import comparable, hooks, metrics, prepared_data, values
+from progtrain.engine.control import digests, marks, watched
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
-from progtrain.engine.files import read_loosely, sha256, write_bytes
+from progtrain.engine.files import read_loosely, storage_errors, try_read_json, write_bytes
 from progtrain.engine.loop import doubts, elsewhere, left_behind
-from progtrain.engine.schema import EvalScore, Protocol, load
+from progtrain.engine.schema import EvalScore, JobState, Protocol, load
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.text import clean_line, last_line, tail
 from progtrain.engine.workspace import JobFolder, Workspace
@@ -103,6 +106,7 @@ def run(context: Context, version: str) -> str:
     ws = context.ws
     tell_if_written(context, ws.eval_script)
     job = ws.job(f"{version}-evaluate")
+    begun = _begun(context, version, job)
     # an evaluator of the user's own need not import what the version's script does
     used = evaluator_sha256(ws.root)
     ours = used == evaluator_sha256(_TEMPLATES)
@@ -120,6 +124,8 @@ def run(context: Context, version: str) -> str:
     # its result is taken over once; the next evaluation is a new job
     for path in (job.claimed, job.state, job.submitted, job.intent):
         path.unlink(missing_ok=True)
+    changed = watched.tell(ws, begun, context.journal) if begun else []
+    watched.forget(ws, job.path.name)
     if state.exit_code != 0 or state.ended_by:
         raise _failed(context, job, state.ended_by, last_line(output))
     if evaluator_sha256(ws.root) != used:
@@ -127,11 +133,14 @@ def run(context: Context, version: str) -> str:
         ws.version(version).eval_score.unlink(missing_ok=True)
         fix = "look at what the script does when it is imported; then start again"
         raise StepFailed("it changed, or a module of its own did, while it evaluated", file=ws.eval_script, fix=fix)
+    _see_that_it_is_one(context, version, changed)
     score = check_score(context, version)
     for line in list(dict.fromkeys(re.findall(r"^warning: (.+)$", output, re.MULTILINE)))[:_MOST_WARNINGS]:
         context.journal.warn(f"{version}: {clean_line(line)}")
     doubts.tell(context, version, score)
-    inputs = {"evaluator": evaluator_sha256(ws.root), "checkpoint": sha256(ws.version(version).best_checkpoint)}
+    _tell_of_samples(context, version, score)
+    inputs = {"evaluator": evaluator_sha256(ws.root), "checkpoint": digests.of(ws, ws.version(version).best_checkpoint)}
+    inputs |= samples_of(ws, version)
     marks.write(
         ws, version, "evaluate", _outputs(ws, version), clock=context.clock, seconds=state.seconds, inputs=inputs
     )
@@ -148,6 +157,84 @@ def command(ws: Workspace) -> tuple[list[str], dict[str, str]]:
     ours = ws.eval_script.is_file() and evaluator_sha256(ws.root) == evaluator_sha256(_TEMPLATES)
     script = _TEMPLATES / ws.eval_script.name if ours else ws.eval_script
     return [str(_TEMPLATES / _START), str(script)], hooks.of_evaluation(ws, ours=ours)
+
+
+def _begun(context: Context, version: str, job: JobFolder) -> dict[str, Any] | None:
+    """How all was when the evaluation began; before a new one, what an earlier one wrote is set aside."""
+    ws = context.ws
+    if watched.under_way(context, job):
+        return watched.kept(ws, job.path.name)
+    marks.remove(ws, version, "evaluate")
+    _set_aside(ws, version)
+    taken = watched.before(ws, version, context.dataset_id, step="evaluate")
+    watched.keep(ws, job.path.name, taken)
+    return taken
+
+
+def _set_aside(ws: Workspace, version: str) -> None:
+    """What lies there of an earlier evaluation must not pass for this one's: the last such is kept."""
+    folder, kept = ws.version(version), ws.set_aside(version)
+    there = [path for path in (folder.eval_score, folder.infer_samples, folder.evaluation) if path.exists()]
+    if not there:
+        return
+    with storage_errors(kept):
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir(parents=True)
+        for path in there:
+            shutil.move(path, kept / path.name)
+
+
+def _see_that_it_is_one(context: Context, version: str, changed: Collection[str]) -> None:
+    """Raises `StepFailed` where nothing was written, or nobody can say what was evaluated."""
+    ws, folder = context.ws, context.ws.version(version)
+    if not folder.eval_score.is_file():
+        log = ws.relative(ws.job(f"{version}-evaluate").log)
+        fix = f"let {ws.eval_script.name} write it; the whole output is in {log}"
+        raise StepFailed("the evaluation ended without an error and did not write it", file=folder.eval_score, fix=fix)
+    mine = [name for name in changed if (ws.root / name) in (folder.best_checkpoint, ws.script(version))]
+    if mine:
+        reason = f"{', '.join(mine)} was changed while {version} was evaluated: nobody can say what was scored"
+        raise StepFailed(reason, file=folder.eval_score, fix="start again: it is evaluated anew")
+
+
+def mark_what_was_scored_again(context: Context, job: JobState) -> None:
+    """The report scores versions again whose protocol is not the present one: these scores are the loop's own too."""
+    ws = context.ws
+    for version in ws.versions():
+        mark, folder = marks.read(ws, version, "evaluate"), ws.version(version)
+        protocol = try_read_json(folder.protocol)
+        made = protocol.get("created_at") if isinstance(protocol, dict) else None
+        if mark is None or not _is_within(made, job) or not marks.why_not_done(ws, version, "evaluate"):
+            continue
+        inputs = {"evaluator": evaluator_sha256(ws.root), "checkpoint": digests.of(ws, folder.best_checkpoint)}
+        outputs, inputs = _outputs(ws, version), inputs | samples_of(ws, version)
+        marks.write(ws, version, "evaluate", outputs, clock=context.clock, seconds=mark.seconds, inputs=inputs)
+
+
+def _is_within(made: Any, job: JobState) -> bool:
+    """Whether a time of a protocol lies within that of a job, in whole seconds."""
+    try:
+        at = datetime.fromisoformat(str(made)).timestamp()
+    except ValueError:
+        return False
+    ended = job.ended_at.timestamp() if job.ended_at else at
+    return int(job.started_at.timestamp()) <= at <= ended + 1
+
+
+def samples_of(ws: Workspace, version: str) -> dict[str, str]:
+    """For the mark: which samples were scored, as their number and a digest of their ids; nothing where none are."""
+    found = comparable.samples_in(ws.version(version).per_sample)
+    return {"samples": found} if found else {}
+
+
+def _tell_of_samples(context: Context, version: str, score: EvalScore) -> None:
+    """Warns where another number of samples was scored than stats.json has."""
+    stated = prepared_data.counts_in(prepared_data.read_stats(context.ws.stats(context.dataset_id))).get("valid")
+    if stated and score.num_samples and score.num_samples != stated:
+        stats = context.ws.relative(context.ws.stats(context.dataset_id))
+        context.journal.warn(
+            f"{version} was scored on {score.num_samples} samples, {stats} has {stated} to validate on"
+        )
 
 
 def _outputs(ws: Workspace, version: str) -> list[Path]:
@@ -203,8 +290,9 @@ def _adopt(context: Context, version: str) -> bool:
         if not elsewhere.is_taken_over(context, version):
             return False
         inputs = {}
-    elif folder.best_checkpoint.is_file() and protocol.checkpoint_sha256 == sha256(folder.best_checkpoint):
+    elif folder.best_checkpoint.is_file() and protocol.checkpoint_sha256 == digests.of(ws, folder.best_checkpoint):
         inputs = {"evaluator": protocol.evaluator_sha256, "checkpoint": protocol.checkpoint_sha256}
+        inputs |= samples_of(ws, version)
     else:
         return False
     if not context.dry_run:

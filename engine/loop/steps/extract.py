@@ -23,7 +23,24 @@ from progtrain.engine.schema import Decision, Review
 
 
 def reasons(context: Context, version: str) -> list[str]:
-    return elsewhere.why_not_accepted(context, version)
+    return elsewhere.why_not_accepted(context, version) or _not_allowed_any_more(context, version)
+
+
+def _not_allowed_any_more(context: Context, version: str) -> list[str]:
+    """Where rules or instruction have changed since it was accepted, an action is held against them once more.
+
+    Raises `InputError` where its document cannot be read.
+    """
+    ws, mark = context.ws, marks.read(context.ws, version, "extract")
+    if mark is None or mark.inputs.get("rules") in (None, context.rules.sha256) or check.is_last(context, version):
+        return []
+    path = ws.version(version).action
+    parsed = parse_action(read_text(path), path)
+    try:
+        next_script.plan(ws, context.rules, version, parsed.operation, base=parsed.base, reason=parsed.goal)
+    except InputError as error:
+        return [f"rules or instruction have changed since, and what was accepted cannot be done: {error.reason}"]
+    return []
 
 
 def run(context: Context, version: str) -> str:
@@ -146,6 +163,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
             *([f"{kept}; accepting writes the drafted one instead, and keeps yours"] if kept else []),
             *(f'your hint: "{hint}"' for hint in decisions.hints(context.ws)),
             *(f"edited: {line}" for line in rounds.changed_by_user(context.ws, record)),
+            *(marks.edited_since(context.ws, planned.base) if planned else ()),
         ],
         checks=[*(planned.checks if planned else ()), *([f"the rows of {rows['name']} pass"] if rows else ())],
         problems=[problem] if problem else [],
@@ -185,7 +203,7 @@ def _accept(context: Context, version: str, record: DraftRecord, planned: Planne
         "extract",
         [folder.analysis, folder.action],
         clock=context.clock,
-        inputs={"author": record.draft.author},
+        inputs={"author": record.draft.author, "rules": context.rules.sha256},
     )
     addition.forget(ws, version)
     return f"accepted {by}: {planned.action_text}"

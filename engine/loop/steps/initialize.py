@@ -11,7 +11,7 @@ from progtrain.engine import prepared_data
 from progtrain.engine.control import decisions, marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, in_file
-from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json, write_text
+from progtrain.engine.files import read_text, sha256_text, try_read_json, write_text
 from progtrain.engine.loop.near_misses import near_misses
 from progtrain.engine.loop.steps import analyze
 from progtrain.engine.rules.rules import Rules
@@ -56,8 +56,7 @@ def look(context: Context) -> list[str]:
         notes.append("the baseline's spec.json was read")
     notes += near_misses(ws)
     notes += context.rules.notes()
-    for version in ws.versions():
-        _tell_if_changed(context, version)
+    tell_of_edits(context)
     return notes
 
 
@@ -203,20 +202,11 @@ def _data_problems(context: Context) -> Iterator[InputError]:
             yield InputError("the folder holds no file", file=split, fix=prepare or f"put the {name} data there")
 
 
-def _tell_if_changed(context: Context, version: str) -> None:
+def tell_of_edits(context: Context) -> None:
     """A finished version is not trained again, so a later edit of its script would go unnoticed."""
-    mark, script = marks.read(context.ws, version, "train"), context.ws.script(version)
-    if mark is None:
-        return
-    known = {script.name: mark.inputs.get("script")}
-    known |= {name.removeprefix("file "): digest for name, digest in mark.inputs.items() if name.startswith("file ")}
-    for name, digest in known.items():
-        path = context.ws.root / name
-        if digest and (not path.is_file() or sha256(path) != digest):
-            context.journal.warn(
-                f"{name} was changed after its training: {version}'s numbers come from {name} as it was, "
-                "and versions made from it now inherit the edit"
-            )
+    for version in context.ws.versions():
+        for text in marks.edited_since(context.ws, version):
+            context.journal.warn(text)
 
 
 def _same_dataset(context: Context, version: str) -> None:

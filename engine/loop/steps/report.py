@@ -48,6 +48,7 @@ def run(context: Context, version: str) -> str:
     for line in output.splitlines():
         if line.startswith("warning:"):
             context.journal.warn(line.removeprefix("warning:").strip())
+    evaluate.mark_what_was_scored_again(context, state)
     _add_records(context, partial)
     target = _free_name(context)
     # before it has that name: a runner that is killed from here on has made it all the same

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine.control import marks
+from progtrain.engine.control import digests, marks, watched
 from progtrain.engine.control.context import Context, forget, set_aside
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.experiment import checkpoints
-from progtrain.engine.files import LineReader, read_text, sha256, storage_errors, try_read_json, write_text
+from progtrain.engine.files import LineReader, read_json, read_text, storage_errors, try_read_json, write_text
 from progtrain.engine.jobs import alive
 from progtrain.engine.jobs.base import GO_ON_LATER, LOST
 from progtrain.engine.loop import attempts, elsewhere, left_behind, spec
@@ -79,10 +80,14 @@ def mark(context: Context, version: str, name: str) -> float:
     """Says that the training is done, by the job of that name. Returns how long it took, in seconds."""
     ws, job = context.ws, context.executor.look(context.ws.job(name))
     seconds = job.seconds if job else 0.0
-    inputs = {"script": sha256(ws.script(version)), "rules": context.rules.sha256}
-    inputs |= {f"file {ws.relative(path)}": sha256(path) for path in version_files.paths(ws, version).values()}
+    # what it was started with, which need not be what lies there now
+    stated = read_json(ws.version(version).spec)
+    script = {ws.script(version).name: stated["script_sha256"]}
+    inputs = {"script": stated["script_sha256"], "rules": stated["rules_sha256"]}
+    inputs |= {f"file {path}": digest for path, digest in {**script, **stated["files"]}.items()}
     marks.write(ws, version, "train", outputs(ws, version), clock=context.clock, seconds=seconds, inputs=inputs)
     _taken(ws.job(name))
+    watched.forget(ws, name)
     return seconds
 
 
@@ -103,9 +108,12 @@ def attempt(context: Context, version: str, name: str) -> Failure | None:
     """One training. None when it is whole and valid."""
     script = context.ws.script(version)
     words = version_files.arguments(context.ws, version, context.rules.training_args)
+    begun = _begun(context, version, name)
     state = _run_to_its_end(context, version, name, [script.name, *words])
     left_behind.take_away(context, version, state.started_at)
-    failure, brought = came_of(context, version, state, context.executor.log(context.ws.job(name)))
+    if begun is not None:
+        begun["changed"] = watched.tell(context.ws, begun, context.journal)
+    failure, brought = came_of(context, version, state, context.executor.log(context.ws.job(name)), begun)
     if failure is None and checkpoints.complete_curve(context.ws, version):
         brought.append("it was cut short and gone on with: metrics.csv has the rows of the starts before too")
     if brought:
@@ -113,6 +121,16 @@ def attempt(context: Context, version: str, name: str) -> Failure | None:
     if failure is None:
         checkpoints.forget(context.ws, version)
     return failure
+
+
+def _begun(context: Context, version: str, name: str) -> dict[str, Any] | None:
+    """How all was when the training began, which another runner may have begun; None where that one did not say."""
+    ws = context.ws
+    if watched.under_way(context, ws.job(name)):
+        return watched.kept(ws, name)
+    taken = watched.before(ws, version, context.dataset_id) | {"started_with": spec.started_with(context, version)}
+    watched.keep(ws, name, taken)
+    return taken
 
 
 def _run_to_its_end(context: Context, version: str, name: str, words: list[str]) -> JobState:
@@ -140,10 +158,13 @@ def _step(ws: Workspace, version: str) -> int:
     return max(told, default=0)
 
 
-def came_of(context: Context, version: str, state: JobState, output: Path) -> tuple[Failure | None, list[str]]:
+def came_of(
+    context: Context, version: str, state: JobState, output: Path, begun: Mapping[str, Any] | None = None
+) -> tuple[Failure | None, list[str]]:
     """What came of a training that has ended: None when it is whole and valid; and what was brought to its folder.
 
-    `output` is what the training printed. Completes `spec.json`. Raises `StorageError` when the disk is full.
+    `output` is what the training printed, `begun` how all was before, where that is known. Completes `spec.json`.
+    Raises `StorageError` when the disk is full.
     """
     if state.ended_by == GO_ON_LATER:
         summary = "its time was over, and it left nothing further to go on from"
@@ -166,7 +187,7 @@ def came_of(context: Context, version: str, state: JobState, output: Path) -> tu
     try:
         brought, spared = collect(context.ws, version, output)
         _check_outputs(context.ws.version(version), spared)
-        spec.complete(context, version, started_at=state.started_at)
+        spec.complete(context, version, started_at=state.started_at, begun=begun)
         spec.check_locks(context, version)
     except (InputError, StepFailed) as error:
         failure = Failure(
@@ -214,7 +235,7 @@ def _adopt(context: Context, version: str) -> bool:
     """Takes over a training without a mark: the engine's own (a copied workspace, say), or one from elsewhere."""
     ws, folder = context.ws, context.ws.version(version)
     best = folder.best_checkpoint
-    own = best.is_file() and elsewhere.stated_digest(folder) == sha256(best)
+    own = best.is_file() and elsewhere.stated_digest(folder) == digests.of(ws, best)
     experiment = elsewhere.experiment_of(ws, version)
     if experiment == "":
         return False
@@ -222,7 +243,9 @@ def _adopt(context: Context, version: str) -> bool:
         return False
     if not context.dry_run:
         stated = try_read_json(folder.spec)
-        script = stated.get("script_sha256", "") if own and isinstance(stated, dict) else sha256(ws.script(version))
+        script = (
+            stated.get("script_sha256", "") if own and isinstance(stated, dict) else digests.of(ws, ws.script(version))
+        )
         inputs = {"script": str(script)}
         marks.write(ws, version, "train", outputs(ws, version), clock=context.clock, inputs=inputs, adopted=True)
         told = "" if own else f", not trained again: {elsewhere.described(ws, version)}"
@@ -248,6 +271,7 @@ def prepare(context: Context, version: str, job: str) -> None:
         set_aside(folder, "lost")
     else:
         forget(folder)
+    watched.forget(ws, job)
     checkpoints.forget(ws, version)
     if kept := make_room(ws, version):
         context.journal.write("note", text=f"what lay in {ws.relative(made.path)} is kept in {kept}")

@@ -14,6 +14,7 @@ from benchmarks import (
     experiments,
     live_cost,
     noise,
+    records,
     status_time,
     time_to_draft,
     trackers,
@@ -34,6 +35,7 @@ ALL = {
     "experiments-many": experiments.many,
     "trackers": trackers.main,
     "noise": noise.main,
+    "records": records.main,
     "app": app.main,
     "soak": app.soak,
 }

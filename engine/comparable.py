@@ -69,15 +69,20 @@ def standing(ws: Workspace, versions: Sequence[str]) -> dict[str, str]:
 
 def standing_of(bases: Mapping[str, Basis]) -> dict[str, str]:
     """As `standing`, of what was read before, in order."""
-    whole = [one for one in bases.values() if not one.doubt and one.samples in ("", _right_samples(bases, one))]
-    newest = whole[-1] if whole else Basis(None)
+    alike: dict[Any, list[Basis]] = {}
+    for one in bases.values():
+        if not one.doubt:
+            alike.setdefault(_how_scored(one), []).append(one)
+    right = {how: _right_samples(group) for how, group in alike.items()}
+    counting = (one for one in reversed([*bases.values()]) if not one.doubt)
+    newest = next((one for one in counting if one.samples in ("", right[_how_scored(one)])), Basis(None))
     return {version: why for version, basis in bases.items() if (why := difference(basis, newest))}
 
 
-def _right_samples(bases: Mapping[str, Basis], basis: Basis) -> str:
-    alike = [one for one in bases.values() if one.samples and not one.doubt and _scored_alike(one, basis)]
-    stated = (one for one in alike if _count(one.samples) == one.to_validate_on)
-    found = next(stated, next(iter(alike), None))
+def _right_samples(alike: Sequence[Basis]) -> str:
+    known = [one for one in alike if one.samples]
+    stated = (one for one in known if _count(one.samples) == one.to_validate_on)
+    found = next(stated, next(iter(known), None))
     return found.samples if found else ""
 
 
@@ -85,10 +90,10 @@ def basis_of(ws: Workspace, version: str) -> Basis:
     folder = ws.version(version)
     spec, mark = (_object(path) for path in (folder.spec, ws.mark(version, "evaluate")))
     inputs = _inside(mark, "inputs")
-    own = has_split_of_its_own(_script(ws, version))
+    split = split_of(ws, version)
     return Basis(
         protocol_in(folder.protocol),
-        split_of(ws, version) if own else None,
+        split if split and has_split_of_its_own(_script(ws, version)) else None,
         _data_of(ws, spec),
         str(inputs.get("samples") or samples_in(folder.per_sample)),
         _to_validate_on(spec),
@@ -110,7 +115,7 @@ def difference(one: Basis, other: Basis) -> str:
         return f"cannot be held against a version that {other.doubt}"
     if other.protocol is None:
         return ""
-    if one.protocol is None or not _scored_alike(one, other):
+    if one.protocol is None or _how_scored(one) != _how_scored(other):
         return "was scored by another evaluator or on other data"
     if one.samples and other.samples and one.samples != other.samples:
         mine, theirs = _count(one.samples), _count(other.samples)
@@ -127,10 +132,9 @@ def difference(one: Basis, other: Basis) -> str:
     return ""
 
 
-def _scored_alike(one: Basis, other: Basis) -> bool:
-    if one.protocol is None or other.protocol is None:
-        return False
-    return all(one.protocol[name] == other.protocol[name] for name in _ALIKE)
+def _how_scored(one: Basis) -> str:
+    """The same for scores that were made alike; each of those of which nobody knows is by itself."""
+    return repr([one.protocol[name] for name in _ALIKE]) if one.protocol is not None else f"unknown {id(one)}"
 
 
 def _same_data(mine: tuple[frozenset[str], frozenset[str]], theirs: tuple[frozenset[str], frozenset[str]]) -> bool:

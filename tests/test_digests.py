@@ -135,9 +135,9 @@ def test_what_cannot_be_read_is_an_error_and_a_pipe_is_no_data(ws: Workspace) ->
     first = prepared_data.fingerprint(ws, "d")
     os.mkfifo(train / "pipe")
     assert prepared_data.fingerprint(ws, "d") == first
-    with pytest.raises(InputError, match="is no regular file"):
+    with pytest.raises(InputError, match="cannot be read"):
         digests.of(ws, train / "pipe")
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="does not exist"):
         digests.of(ws, train / "gone")
 
 

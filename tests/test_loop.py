@@ -537,7 +537,7 @@ def test_an_evaluator_that_changed_makes_earlier_scores_incomparable(plain: Work
     assert [r.comparable for r in found] == [False, True]
     rows = WorkspaceView(plain.root).snapshot().versions
     assert [bool(row.warnings) for row in rows] == [True, False]
-    assert "not comparable until evaluated again" in rows[0].warnings[0]
+    assert "was scored by another evaluator or on other data: it is not ranked" in rows[0].warnings[0]
 
 
 def test_dry_run_says_all_and_writes_nothing(plain: Workspace) -> None:

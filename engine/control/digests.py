@@ -16,8 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from progtrain.engine.errors import InputError
-from progtrain.engine.files import GRAIN_NS, try_read_json, write_text
+from progtrain.engine.files import GRAIN_NS, opened, try_read_json, unread, write_text
 from progtrain.engine.workspace import Workspace
 
 #: More files than that are not remembered, but read each time: some 100 MB of this process.
@@ -34,7 +33,7 @@ _changed: set[Path] = set()
 def of(ws: Workspace, path: Path) -> str:
     """As `files.sha256`: of a file's content, or of a folder's file names and contents.
 
-    Raises `InputError` where it cannot be read.
+    Raises `InputError` or `StorageError` where it cannot be read.
     """
     if not path.is_dir():
         return of_file(ws, str(path))
@@ -45,7 +44,7 @@ def of(ws: Workspace, path: Path) -> str:
 
 
 def of_file(ws: Workspace, name: str, seen: os.stat_result | None = None) -> str:
-    """Of one regular file; `seen` is how it is now, where that is known. Raises `InputError`."""
+    """Of one regular file; `seen` is how it is now, where that is known. Raises as `of`."""
     if ws.root not in _known:
         _known[ws.root] = _stored(ws)
     try:
@@ -55,7 +54,7 @@ def of_file(ws: Workspace, name: str, seen: os.stat_result | None = None) -> str
                 return digest
         return _read(ws, name)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=name, fix="see to it that it can") from error
+        raise unread(error, name) from error
 
 
 def walk(
@@ -109,14 +108,10 @@ def _signature(name: str, now: os.stat_result) -> str:
 
 def _read(ws: Workspace, name: str) -> str:
     begun = time.time_ns()
-    # a pipe that took its place would let nobody go on
-    handle = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(handle, "rb") as file:
-        before = os.fstat(handle)
-        if not stat.S_ISREG(before.st_mode):
-            raise InputError("is no regular file", file=name, fix="move it away")
+    with opened(name) as file:
+        before = os.fstat(file.fileno())
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        after = os.fstat(handle)
+        after = os.fstat(file.fileno())
     settled = max(after.st_mtime_ns, after.st_ctime_ns) + GRAIN_NS < begun
     known, signature = _known[ws.root], _signature(name, after)
     if settled and signature == _signature(name, before) and len(known) < _MOST:

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from progtrain.engine import metrics, values
 from progtrain.engine.analysis.compare import serving
@@ -35,21 +35,14 @@ _DECIDING = ("eval_score.json", "protocol.json")
 _NOTHING = sha256_text("")
 
 
-class Basis(NamedTuple):
-    """What a version was scored, validated and trained on."""
-
-    #: None: nothing says how it was scored
-    protocol: Mapping[str, Any] | None
-    #: where its script draws its own
-    split: Mapping[str, Any] | None = None
-    #: fingerprints of the training data, and of all data; more than one where they were made in several ways
-    data: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
-    #: how many samples were scored and a digest of their ids; empty where nobody knows
-    samples: str = ""
-    #: how many there were by `stats.json`
-    to_validate_on: int | None = None
-    #: why its score counts for nothing, whatever it is compared with; empty where it does
-    doubt: str = ""
+#: what a version was scored, validated and trained on, by these names:
+#:   protocol: how it was scored; None: nothing says so
+#:   split: of the validation samples, where its script draws its own
+#:   data: fingerprints of the training data, and of all data; more than one where they were made in several ways
+#:   samples: how many samples were scored and a digest of their ids; empty where nobody knows
+#:   to_validate_on: how many there were by `stats.json`
+#:   doubt: why its score counts for nothing, whatever it is compared with; empty where it does
+Basis = Mapping[str, Any]
 
 
 def why_not(ws: Workspace, version: str, other: str) -> str:
@@ -71,19 +64,31 @@ def standing_of(bases: Mapping[str, Basis]) -> dict[str, str]:
     """As `standing`, of what was read before, in order."""
     alike: dict[Any, list[Basis]] = {}
     for one in bases.values():
-        if not one.doubt:
+        if not one["doubt"]:
             alike.setdefault(_how_scored(one), []).append(one)
     right = {how: _right_samples(group) for how, group in alike.items()}
-    counting = (one for one in reversed([*bases.values()]) if not one.doubt)
-    newest = next((one for one in counting if one.samples in ("", right[_how_scored(one)])), Basis(None))
-    return {version: why for version, basis in bases.items() if (why := difference(basis, newest))}
+    counting = (one for one in reversed([*bases.values()]) if not one["doubt"])
+    newest = next((one for one in counting if one["samples"] in ("", right[_how_scored(one)])), basis(None))
+    return {version: why for version, one in bases.items() if (why := difference(one, newest))}
 
 
 def _right_samples(alike: Sequence[Basis]) -> str:
-    known = [one for one in alike if one.samples]
-    stated = (one for one in known if _count(one.samples) == one.to_validate_on)
+    known = [one for one in alike if one["samples"]]
+    stated = (one for one in known if _count(one["samples"]) == one["to_validate_on"])
     found = next(stated, next(iter(known), None))
-    return found.samples if found else ""
+    return str(found["samples"]) if found else ""
+
+
+def basis(protocol: Mapping[str, Any] | None, **known: Any) -> Basis:
+    """By what is known; the rest says nothing."""
+    nothing: Basis = {
+        "split": None,
+        "data": (frozenset(), frozenset()),
+        "samples": "",
+        "to_validate_on": None,
+        "doubt": "",
+    }
+    return {**nothing, "protocol": protocol, **known}
 
 
 def basis_of(ws: Workspace, version: str) -> Basis:
@@ -91,13 +96,13 @@ def basis_of(ws: Workspace, version: str) -> Basis:
     spec, mark = (_object(path) for path in (folder.spec, ws.mark(version, "evaluate")))
     inputs = _inside(mark, "inputs")
     split = split_of(ws, version)
-    return Basis(
+    return basis(
         protocol_in(folder.protocol),
-        split if split and has_split_of_its_own(_script(ws, version)) else None,
-        _data_of(ws, spec),
-        str(inputs.get("samples") or samples_in(folder.per_sample)),
-        _to_validate_on(spec),
-        _doubt(ws, version, spec, mark),
+        split=split if split and has_split_of_its_own(_script(ws, version)) else None,
+        data=_data_of(ws, spec),
+        samples=str(inputs.get("samples") or samples_in(folder.per_sample)),
+        to_validate_on=_to_validate_on(spec),
+        doubt=_doubt(ws, version, spec, mark),
     )
 
 
@@ -109,32 +114,32 @@ def protocol_in(path: Path) -> Mapping[str, Any] | None:
 
 def difference(one: Basis, other: Basis) -> str:
     """As `why_not`, of what was read before."""
-    if one.doubt:
-        return one.doubt
-    if other.doubt:
-        return f"cannot be held against a version that {other.doubt}"
-    if other.protocol is None:
+    if one["doubt"]:
+        return str(one["doubt"])
+    if other["doubt"]:
+        return f"cannot be held against a version that {other['doubt']}"
+    if other["protocol"] is None:
         return ""
-    if one.protocol is None or _how_scored(one) != _how_scored(other):
+    if one["protocol"] is None or _how_scored(one) != _how_scored(other):
         return "was scored by another evaluator or on other data"
-    if one.samples and other.samples and one.samples != other.samples:
-        mine, theirs = _count(one.samples), _count(other.samples)
+    if one["samples"] and other["samples"] and one["samples"] != other["samples"]:
+        mine, theirs = _count(one["samples"]), _count(other["samples"])
         counts = f"{mine} instead of {theirs}" if mine != theirs else f"{mine} other ones"
         return f"was scored on other samples ({counts}), by the same evaluator and on the same data"
-    if serving.is_mixed(shares := serving.shares_in(one.protocol.get("served_by"))):
+    if serving.is_mixed(shares := serving.shares_in(one["protocol"].get("served_by"))):
         return f"was served by more than one path ({serving.told(shares)})"
-    if serving.is_mixed(shares := serving.shares_in(other.protocol.get("served_by"))):
+    if serving.is_mixed(shares := serving.shares_in(other["protocol"].get("served_by"))):
         return f"cannot be held against what more than one path has served ({serving.told(shares)})"
-    if changed := split_change(one.split, other.split):
+    if changed := split_change(one["split"], other["split"]):
         return f"was validated on other samples ({changed})"
-    if not _same_data(one.data, other.data):
+    if not _same_data(one["data"], other["data"]):
         return "was trained on data that have changed since, or had other ones"
     return ""
 
 
 def _how_scored(one: Basis) -> str:
     """The same for scores that were made alike; each of those of which nobody knows is by itself."""
-    return repr([one.protocol[name] for name in _ALIKE]) if one.protocol is not None else f"unknown {id(one)}"
+    return repr([one["protocol"][name] for name in _ALIKE]) if one["protocol"] is not None else f"unknown {id(one)}"
 
 
 def _same_data(mine: tuple[frozenset[str], frozenset[str]], theirs: tuple[frozenset[str], frozenset[str]]) -> bool:

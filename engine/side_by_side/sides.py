@@ -98,7 +98,7 @@ def _beside(ws: Workspace, first: Side, side: Side) -> Side:
 
 def _why_not(ws: Workspace, first: Side, side: Side) -> str:
     bases = [basis(ws, one) for one in (first, side)]
-    without = next((one.name for one, held in zip((first, side), bases, strict=True) if held.protocol is None), None)
+    without = next((one.name for one, held in zip((first, side), bases, strict=True) if held["protocol"] is None), None)
     if without is not None:
         return f"cannot be compared: nothing says how the score of {without} was made (_eval/protocol.json)"
     return comparable.difference(bases[1], bases[0])
@@ -106,9 +106,10 @@ def _why_not(ws: Workspace, first: Side, side: Side) -> str:
 
 def basis(ws: Workspace, side: Side) -> comparable.Basis:
     """What answered is told apart from the rest, in `Side.confounded`."""
-    external = comparable.Basis(comparable.protocol_in(side.folder.protocol))
+    external = comparable.basis(comparable.protocol_in(side.folder.protocol))
     found = external if side.is_external else comparable.basis_of(ws, side.name)
-    return found._replace(protocol={**found.protocol, "served_by": None}) if found.protocol else found
+    protocol = found["protocol"]
+    return {**found, "protocol": {**protocol, "served_by": None} if protocol else None}
 
 
 def common(sides: Sequence[Side]) -> list[str]:

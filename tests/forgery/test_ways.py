@@ -15,6 +15,8 @@ from tests.forgery.ways import WAYS, Way
 DOCS = Path(__file__).parents[2] / "docs" / "security.md"
 #: no effect on what ranks, whatever else is said
 WITHOUT_EFFECT = ""
+#: stands first without a word, as docs/security.md says; the other one that does is a validation_step that lies
+NAMED = "knows the validation data by heart, and lies in its log"
 #: way -> a word that is said of it
 TOLD = {
     "edits the evaluator": "03_eval.py|another evaluator",
@@ -35,6 +37,11 @@ TOLD = {
     "accepts its own action, with documents and mark": "extract.json",
     "answers for the user": "inbox",
     "writes the next version's script": "02_train_v002.py",
+    "lowers the score of the version before, with its mark": "eval_score.json",
+    "exchanges the checkpoint of the version before": "best.ckpt",
+    "appends to the journal": "journal.jsonl",
+    "loosens the rules": "user_defined_rules.json",
+    "changes what the data set says of itself": "stats.json",
 }
 
 
@@ -53,7 +60,7 @@ def looked_at(ws: Workspace, name: str, *, ours: bool) -> Tried:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("name", sorted(WAYS.keys() - {NAMED}))
 def test_a_way_has_no_effect_or_is_told(ws: Workspace, name: str) -> None:
     """With the evaluation that progtrain writes."""
     if "within reach" in TOLD.get(name, ""):
@@ -68,6 +75,13 @@ def test_a_way_has_no_effect_or_is_told(ws: Workspace, name: str) -> None:
 def test_an_honest_script_is_told_of_nothing(ws: Workspace) -> None:
     found = tried(ws, Way(), ours=True)
     assert (found.code, found.ranking, found.told) == (0, ["v002", "v001"], [])
+
+
+@pytest.mark.slow
+def test_what_the_docs_name_as_not_kept_out_is_not_kept_out(ws: Workspace) -> None:
+    found = tried(ws, WAYS[NAMED], ours=True)
+    assert is_forged(found) and found.told == []
+    assert f"| {NAMED} | **not kept out** |" in DOCS.read_text()
 
 
 def test_the_docs_name_each_way() -> None:

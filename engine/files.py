@@ -278,7 +278,7 @@ def read_json(path: Path) -> Any:
     return json_text.parse_json(read_text(path), path)
 
 
-def try_read_json(path: Path) -> Any:
+def try_read_json(path: Path | str) -> Any:
     """The object in it; None when it is missing, torn, or something else: for files that another process writes."""
     try:
         found = _value(read_bytes(path))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +15,9 @@ from progtrain.engine.errors import Busy, DecisionNeeded, StorageError
 from progtrain.engine.experiment.folder import ExperimentFolder, names
 from progtrain.engine.files import LineReader, full_disk
 from progtrain.engine.text import tail
+
+if TYPE_CHECKING:
+    import subprocess
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _POLL_SECONDS = 0.2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from functools import cached_property
 from pathlib import Path
 
 from progtrain.engine.errors import InputError
@@ -39,6 +41,14 @@ class RunFolder(Folder):
     #: the parameters it was scaffolded with, and a hash of what they come from
     scaffolded = inside("path", "run.json")
 
+    @cached_property
+    def names(self) -> tuple[str, str, str]:
+        """`scaffolded`, `attempts` and `marks` as text: of hundreds of runs paths take as long to make as files to
+        read.
+        """
+        path = os.fspath(self.path)
+        return f"{path}/run.json", f"{path}/attempts", f"{path}/marks"
+
     def attempt(self, what: str, number: int) -> JobFolder:
         """`what`: "train", or the name of a cell."""
         return JobFolder(self.attempts / f"{what}-{number}")
@@ -72,7 +82,10 @@ class RunFolder(Folder):
 
     def mark(self, what: str) -> Path:
         """Written last: it says that this is done."""
-        return self.marks / f"{what}.json"
+        return Path(self.mark_name(what))
+
+    def mark_name(self, what: str) -> str:
+        return f"{self.names[2]}/{what}.json"
 
     def cell(self, name: str) -> CellFolder:
         return CellFolder(self.evaluations / "logs" / name)

@@ -124,8 +124,7 @@ def _parts(folder: ExperimentFolder) -> Callable[[Plan, Sequence[Run], Mapping[s
         for run in runs:
             name, asked = run.name, (run, cells[run.name])
             if name not in files:
-                place = folder.run(name)
-                files[name] = str(place.scaffolded), str(place.attempts), str(place.marks)
+                files[name] = folder.run(name).names
             stamps = tuple(map(_stamp, files[name]))
             before = known.get(name)
             if before is not None and before[1] == stamps and before[0] == asked:

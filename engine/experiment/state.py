@@ -139,9 +139,13 @@ def _identities(plan: Plan) -> Callable[[Run, Cell | None], str]:
     """`identity_of`, for many runs: what the plan says of all of them is written once."""
     base = f"{_written(plan.tools.training)}, {_written(plan.base.model_dump(mode='json'))}"
     tasks: dict[int, str] = {}
+    of_run: tuple[Run | None, str] = None, ""
 
     def identity(run: Run, cell: Cell | None) -> str:
-        said = f"{base}, {_written([run.type, run.settings, run.checkpoint, run.action])[1:-1]}"
+        nonlocal of_run
+        if of_run[0] is not run:
+            of_run = run, f"{base}, {_written([run.type, run.settings, run.checkpoint, run.action])[1:-1]}"
+        said = of_run[1]
         if cell is not None:
             task = tasks.get(id(cell.task))
             if task is None:
@@ -153,8 +157,8 @@ def _identities(plan: Plan) -> Callable[[Run, Cell | None], str]:
     return identity
 
 
-def _written(said: Any) -> str:
-    return json.dumps(said, sort_keys=True, default=str)
+#: made once: `json.dumps` would make one each time
+_written = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 def read(plan: Plan, runs: Sequence[Run], cells: Sequence[Cell], folder: ExperimentFolder) -> list[list[Part]]:
@@ -175,7 +179,7 @@ def reader(plan: Plan) -> Callable[[Run, Sequence[Cell], RunFolder], list[Part]]
 def _read_run(
     identity: Callable[[Run, Cell | None], str], run: Run, cells: Sequence[Cell], folder: RunFolder
 ) -> list[Part]:
-    scaffolded = try_read_json(folder.scaffolded)
+    scaffolded = try_read_json(folder.names[0])
     scaffolded = scaffolded if isinstance(scaffolded, dict) else {}
     begun = _begun(folder)
     training = _read(Part(run, None, identity(run, None), scaffolded or None), begun, folder)
@@ -191,7 +195,7 @@ def _read_run(
 def _begun(folder: RunFolder) -> set[str]:
     """The names in the folder of attempts: one look for all of a run's parts."""
     try:
-        return set(os.listdir(folder.attempts))  # noqa: PTH208 - a third of the time for hundreds of runs
+        return set(os.listdir(folder.names[1]))  # noqa: PTH208 - a third of the time for hundreds of runs
     except OSError:
         return set()
 
@@ -200,7 +204,7 @@ def _read(part: Part, begun: set[str], folder: RunFolder) -> Part:
     what = part.what
     numbers = (name.removeprefix(f"{what}-") for name in begun if name.startswith(f"{what}-"))
     last = max((int(number) for number in numbers if number.isdecimal()), default=0)
-    mark = try_read_json(folder.mark(what))
+    mark = try_read_json(folder.mark_name(what))
     mark = mark if isinstance(mark, dict) else None
     has_failed = folder.failure_name(what, last) in begun
     settled = not last or has_failed or _done_by(mark) == str(last)
@@ -215,7 +219,7 @@ def _read(part: Part, begun: set[str], folder: RunFolder) -> Part:
 
 
 def _is_checked(folder: RunFolder, mark: Mapping[str, Any]) -> bool:
-    found = try_read_json(folder.mark("check"))
+    found = try_read_json(folder.mark_name("check"))
     return isinstance(found, dict) and found.get("of") == mark.get("finished_at")
 
 

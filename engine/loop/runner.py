@@ -132,7 +132,7 @@ def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = 
         try:
             return _walk(ws, options, journal, clock, listener)
         finally:
-            # a workspace that was moved meanwhile gets no new folder in its old place
+            # as in `_failed`
             if ws.journal.exists():
                 decisions.forget_stop(ws)
                 journal.write("runner_ended")
@@ -140,6 +140,9 @@ def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = 
 
 def _failed(journal: Journal, error: ProgtrainError) -> int:
     """Its exit code. Raises it where not even a line can be written: then its process says it in its log."""
+    if not journal.path.exists():
+        # a workspace that was moved meanwhile gets no new folder in its old place
+        raise error
     try:
         journal.write("loop_failed", **vars(error), exit_code=error.exit_code)
     except StorageError:

@@ -8,10 +8,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
 
 from progtrain.engine.files import lines_of, writing
-from progtrain.engine.trackers.runs import Run, rows
+from progtrain.engine.trackers.runs import Run, blocks
 
 #: file -> columns; the first two of each say which run
 TABLES = {
@@ -94,9 +95,13 @@ def _params(run: Run) -> _Cells:
 
 
 def _curve(run: Run) -> _Cells:
-    for step, epoch, at, numbers in rows(run):
-        for name, value in numbers.items():
-            yield run.id, run.version, name, step, epoch, at / 1000, value
+    for times, block in blocks(run):
+        seconds = [at / 1000 for at in times]
+        of_names = (
+            zip(repeat(run.id), repeat(run.version), repeat(name), block.steps, block.epochs, seconds, column)
+            for name, column in block.columns.items()
+        )
+        yield from (cells for row in zip(*of_names, strict=True) for cells in row if cells[-1] is not None)
 
 
 def _final(run: Run) -> _Cells:

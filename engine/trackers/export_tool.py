@@ -14,12 +14,11 @@ from typing import IO, Any
 
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.text import clean_line, last_line
-from progtrain.engine.trackers.runs import Row, Run, rows
+from progtrain.engine.trackers.runs import Run, blocks
 
 _TOOLS = Path(__file__).with_name("tools")
 #: a tracker that takes longer over one run, or over its own imports, hangs
 _SECONDS = 900.0
-_ROWS = 500
 
 
 def write(tool: str, python: str, runs: Sequence[Run], request: Mapping[str, Any]) -> Iterator[tuple[Run, str]]:
@@ -35,9 +34,9 @@ def write(tool: str, python: str, runs: Sequence[Run], request: Mapping[str, Any
             talk.tell(_plain(run))
             outcome = talk.answer()["outcome"]
             if outcome == "want":
-                for batch in _batches(rows(run)):
+                for batch in _batches(run):
                     talk.tell(batch)
-                talk.tell([])
+                talk.tell(None)
                 outcome = talk.answer()["outcome"]
             yield run, outcome
 
@@ -48,15 +47,9 @@ def _plain(run: Run) -> dict[str, Any]:
     return told | {"artifacts": [str(path) for path in run.artifacts]}
 
 
-def _batches(found: Iterator[Row]) -> Iterator[list[tuple[int, int, dict[str, float]]]]:
-    held = []
-    for step, _, at, numbers in found:
-        held.append((step, at, numbers))
-        if len(held) == _ROWS:
-            yield held
-            held = []
-    if held:
-        yield held
+def _batches(run: Run) -> Iterator[dict[str, Any]]:
+    for times, block in blocks(run):
+        yield {"steps": [*block.steps], "times": times, "columns": block.columns}
 
 
 class _Talk:

@@ -1,30 +1,31 @@
 """Versions as plain values, which is what every tracker is given: settings, curves with step and time, results, origin.
 
-Read from the files of the workspace when asked; curves are read row by row, however long they are.
+Read from the files of the workspace when asked; curves are read in blocks of rows, however long they are.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from progtrain.engine.analysis.measure.curves import logged
 from progtrain.engine.analysis.measure.reading import choose_log
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import MOST_LINE, LineReader, lines_of, opened, sha256, sha256_text, try_read_json
+from progtrain.engine.files import MOST_LINE, LineReader, opened, sha256, sha256_text, try_read_json
 from progtrain.engine.metrics import finite
 from progtrain.engine.rules import goal
 from progtrain.engine.status.rows import basis
 from progtrain.engine.status.snapshot import VersionView
 from progtrain.engine.status.state import LoopState
 from progtrain.engine.text import clean_line
+from progtrain.engine.trackers import columns
+from progtrain.engine.trackers.columns import Block
 from progtrain.engine.workspace import Workspace
 
 #: columns of a log that hold the time of a row: seconds or milliseconds since 1970
@@ -219,18 +220,22 @@ def _milliseconds(text: object) -> int | None:
         return None
 
 
-def _of_time(value: float) -> int | None:
+def _of_time(value: float | None) -> int | None:
     """A time of a log in milliseconds; None for what is none."""
-    if not math.isfinite(value) or value < _OLDEST:
+    if value is None or not math.isfinite(value) or value < _OLDEST:
         return None
     return round(value * 1000) if value < _NEWEST else round(value)
 
 
 def _has_times(log: Path) -> bool:
     """Looks at the first row alone."""
-    for _, _, values in _logged(log):
-        return any(name.casefold() in _TIMES and _of_time(value) is not None for name, value in values)
+    for block in columns.read(log, rows=1):
+        return any(told for name in _timed(block) for told in map(_of_time, block.columns[name]))
     return False
+
+
+def _timed(block: Block) -> list[str]:
+    return [name for name in block.columns if name.casefold() in _TIMES]
 
 
 def _clock(run: Run) -> Callable[[int], int]:
@@ -249,7 +254,7 @@ def _clock(run: Run) -> Callable[[int], int]:
 
 
 def _last_step(run: Run) -> int:
-    return max((step for step, _, _ in _logged(run.log)), default=1) or 1 if run.log else 1
+    return max((max(block.steps) for block in columns.read(run.log)), default=1) or 1 if run.log else 1
 
 
 # ---- curves
@@ -257,33 +262,53 @@ def _last_step(run: Run) -> int:
 
 def rows(run: Run) -> Iterator[Row]:
     """The log of a run, a row at a time; a row whose time is not known has that of its step."""
+    for times, block in blocks(run):
+        cells = zip(*block.columns.values(), strict=True)
+        for step, epoch, at, values in zip(block.steps, block.epochs, times, cells, strict=True):
+            told = zip(block.columns, values, strict=True)
+            yield step, epoch, at, {name: value for name, value in told if value is not None}
+
+
+def blocks(run: Run) -> Iterator[tuple[list[int], Block]]:
+    """The same by column, some thousand rows at a time: the milliseconds since 1970 of each row, and the rows."""
     if run.log is None:
         return
     clock: Callable[[int], int] | None = None
-    for step, epoch, values in _logged(run.log):
-        numbers, at = _apart(values) if run.times == "log" else (dict(values), None)
-        if not numbers:
+    for logged in columns.read(run.log):
+        times: list[int | None] = [None] * len(logged.steps)
+        times, block = _apart(logged) if run.times == "log" else (times, logged)
+        nothing = (None,) * len(block.columns)
+        told = [values != nothing for values in zip(*block.columns.values(), strict=True)]
+        if not any(told):
             continue
-        if at is None:
-            clock = clock or _clock(run)
-            at = clock(step)
-        yield step, epoch, at, numbers
+        if not all(told):
+            times, block = _only(told, times, block)
+        clock = clock or (_clock(run) if None in times else None)
+        if clock:
+            times = [clock(step) if at is None else at for step, at in zip(block.steps, times, strict=True)]
+        yield [at for at in times if at is not None], block
 
 
-def _apart(values: list[tuple[str, float]]) -> tuple[dict[str, float], int | None]:
-    """The time of a row, and its numbers without it."""
-    numbers, at = {}, None
-    for name, value in values:
-        if name.casefold() in _TIMES and (told := _of_time(value)) is not None:
-            at = told
-        else:
-            numbers[name] = value
-    return numbers, at
+def _only(told: list[bool], times: list[int | None], block: Block) -> tuple[list[int | None], Block]:
+    """Rows that hold a number."""
+    held = {name: list(compress(column, told)) for name, column in block.columns.items()}
+    steps, epochs = list(compress(block.steps, told)), list(compress(block.epochs, told))
+    return list(compress(times, told)), Block(steps, epochs, held)
 
 
-def _logged(path: Path) -> Iterator[tuple[int, int | None, list[tuple[str, float]]]]:
-    # without a last line that is still being written
-    yield from logged(csv.reader(line for line in lines_of(path) if line.endswith(("\n", "\r"))), str)
+def _apart(block: Block) -> tuple[list[int | None], Block]:
+    """The time of each row, and the numbers without it."""
+    times: list[int | None] = [None] * len(block.steps)
+    held = block.columns.copy()
+    for name in _timed(block):
+        told = [*map(_of_time, held[name])]
+        times = [before if at is None else at for before, at in zip(times, told, strict=True)]
+        # what says a time in one row can be a number like any other in the next
+        left = [value if at is None else None for value, at in zip(held[name], told, strict=True)]
+        held[name] = left
+        if left.count(None) == len(left):
+            del held[name]
+    return times, block._replace(columns=held)
 
 
 def _object(value: object) -> dict[str, Any]:

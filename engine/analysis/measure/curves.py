@@ -132,25 +132,24 @@ def _columns(rows: Iterator[list[str]]) -> dict[str, Points]:
 
 
 def logged(
-    rows: Iterator[list[str]], column: Callable[[str], T]
+    rows: Iterator[list[str]], column: Callable[[str], T], count: int = 0
 ) -> Iterator[tuple[int, int | None, list[tuple[T, float]]]]:
     """Row by row: step (the row's number where none is logged), epoch, and the numbers, each with what `column` gives.
 
-    A line that is a header again (logs put together) changes the columns from there.
+    A line that is a header again (logs put together) changes the columns from there. `count`: of rows before.
     """
     header: list[str] = []
     step_at = epoch_at = None
     columns: list[tuple[int, T]] = []
-    count = 0
     for row in _readable(rows):
         if not row or row == header:
             continue
         if not header or (number(row[0]) is None and _is_header(row)):
             header, names = row, [name.strip() for name in row]
-            step_at, epoch_at = _find(_STEP, names), _find(_EPOCH, names)
+            step_at, epoch_at = axes(names)
             columns = [(i, column(name)) for i, name in enumerate(names) if name and i not in (step_at, epoch_at)]
             continue
-        step, epoch = _whole(row, step_at), _whole(row, epoch_at)
+        step, epoch = _cell(row, step_at), _cell(row, epoch_at)
         step = count if step is None else step
         count += 1
         values = [
@@ -169,6 +168,11 @@ def _readable(rows: Iterator[list[str]]) -> Iterator[list[str]]:
         return
 
 
+def axes(names: Sequence[str]) -> tuple[int | None, int | None]:
+    """Which columns hold step and epoch."""
+    return _find(_STEP, names), _find(_EPOCH, names)
+
+
 def _find(wanted: Sequence[str], names: Sequence[str]) -> int | None:
     lowered = [name.casefold() for name in names]
     return next((lowered.index(name) for name in wanted if name in lowered), None)
@@ -181,8 +185,12 @@ def _is_header(row: list[str]) -> bool:
     return not {cell.strip().casefold() for cell in row}.isdisjoint((*_STEP, *_EPOCH))
 
 
-def _whole(row: list[str], index: int | None) -> int | None:
-    cell = row[index] if index is not None and index < len(row) else ""
+def _cell(row: list[str], index: int | None) -> int | None:
+    return whole(row[index]) if index is not None and index < len(row) else None
+
+
+def whole(cell: str) -> int | None:
+    """A step or an epoch; None for what is no number, or not finite."""
     try:
         return int(cell)
     except ValueError:

@@ -8,12 +8,14 @@ import os
 import socket
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
+from itertools import compress, repeat
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlsplit
 
-from export_protocol import Held, Refused, Row, Write, serve
+from export_protocol import Batch, Held, Refused, Write, serve
 
 #: MLflow's own limits: metrics of one call, params of one call, characters of a value
 _METRICS, _PARAMS, _CHARACTERS = 1000, 100, 5000
@@ -22,6 +24,9 @@ _SECONDS = 5
 _COLUMNS = ["key", "value", "timestamp", "run_uuid", "step", "is_nan"]
 _FILE = "sqlite:///"
 
+#: value, milliseconds, step
+Point = tuple[float, int, int]
+Named = tuple[str, list[Point]]
 #: name, value, milliseconds, step
 Metric = tuple[str, float, int, int]
 
@@ -46,7 +51,7 @@ def opened(request: dict[str, Any]) -> tuple[Held, Write, str]:
         ids[run["id"]] = there.info.run_id
         return there.data.tags.get("progtrain.digest") or "unfinished"
 
-    def write(run: dict[str, Any], batches: Iterator[list[Row]]) -> None:
+    def write(run: dict[str, Any], batches: Iterator[Batch]) -> None:
         base = _found(client, experiment, run["base_id"]) if run["base_id"] else None
         if run["id"] not in ids:
             made = client.create_run(experiment, start_time=run["started"], tags={"progtrain.id": run["id"]})
@@ -120,69 +125,84 @@ def _text(value: Any) -> str:
     return (value if isinstance(value, str) else json.dumps(value))[:_CHARACTERS]
 
 
-def _log(client: Any, there: str, batches: Iterator[list[Row]], uri: str) -> int:
+def _log(client: Any, there: str, batches: Iterator[Batch], uri: str) -> int:
     """Returns the last step."""
-    found = _points(batches)
-    if uri.startswith(_FILE):
-        found = _into_file(uri[len(_FILE) :], there, found)
-    last = 0
-    for points in found:
-        last = max(last, max(step for _, _, _, step in points))
-        _through_client(client, there, points)
-    return last
+    last = [0]
+    found = _points(batches, last)
+    left = _into_file(uri[len(_FILE) :], there, found) if uri.startswith(_FILE) else map(_metrics, found)
+    for metrics in left:
+        _through_client(client, there, metrics)
+    return max(last)
 
 
-def _points(batches: Iterator[list[Row]]) -> Iterator[list[Metric]]:
+def _points(batches: Iterator[Batch], last: list[int]) -> Iterator[Named]:
+    """What a batch holds of each name. `last` gets the last step of each batch."""
     for batch in batches:
-        yield [(name, value, at, step) for step, at, numbers in batch for name, value in numbers.items()]
+        last.append(max(batch["steps"]))
+        for name, values in batch["columns"].items():
+            told = [value is not None for value in values]
+            yield name, list(compress(zip(values, batch["times"], batch["steps"]), told))
 
 
-def _into_file(path: str, there: str, found: Iterator[list[Metric]]) -> Iterator[list[Metric]]:
+def _metrics(found: Named) -> list[Metric]:
+    return [(found[0], *point) for point in found[1]]
+
+
+def _into_file(path: str, there: str, found: Iterator[Named]) -> Iterator[list[Metric]]:
     """Straight into the table, a twentieth of the time; gives what has to go through MLflow's own interface.
 
     That is the last of each name, which it puts into its table of latest values too, unless it has the point already;
     and everything where the table is another one.
     """
-    latest: dict[str, Metric] = {}
+    latest: dict[str, Point] = {}
     with closing(sqlite3.connect(path, timeout=60)) as store:
         if [row[1] for row in store.execute("PRAGMA table_info(metrics)")] != _COLUMNS:
-            yield from found
+            yield from map(_metrics, found)
             return
         insert = "INSERT OR IGNORE INTO metrics ({}) VALUES (?, ?, ?, ?, ?, ?)".format(", ".join(_COLUMNS))
         # its index is by name and time, not by run: pages of it are written again and again where they do not fit
         store.execute("PRAGMA cache_size = -131072")
         with store:
-            for points in found:
-                store.executemany(insert, (_stored(there, *point) for point in _but_latest(points, latest)))
+            for name, points in found:
+                store.executemany(insert, _stored(there, name, _but_latest(name, points, latest)))
     if latest:
-        yield list(latest.values())
+        yield [(name, *point) for name, point in latest.items()]
 
 
-def _but_latest(points: list[Metric], latest: dict[str, Metric]) -> Iterator[Metric]:
-    """Holds the last point of each name back, and gives the one that was held before."""
-    for point in points:
-        held = latest.get(point[0])
-        if held is None or (point[3], point[2]) >= (held[3], held[2]):
-            latest[point[0]] = point
-            point = held or point
-        if point is not latest[point[0]]:
-            yield point
+def _but_latest(name: str, points: list[Point], latest: dict[str, Point]) -> list[Point]:
+    """Holds the last point of a name back, in place of the one that was held before."""
+    if name in latest:
+        points = [latest[name], *points]
+    order = [*map(itemgetter(2, 1), points)]
+    # of two alike the later one
+    newest = max(reversed(range(len(points))), key=order.__getitem__)
+    latest[name] = points.pop(newest)
+    return points
 
 
-def _stored(there: str, name: str, value: float, at: int, step: int) -> tuple[str, float, int, str, int, bool]:
-    """As MLflow stores numbers that are not finite."""
+def _stored(there: str, name: str, points: list[Point]) -> Iterable[tuple[str, float, int, str, int, bool]]:
+    """As MLflow stores numbers, those that are not finite too."""
+    if not points:
+        return ()
+    values, times, steps = zip(*points)
+    nan: Iterable[bool] = repeat(False)
+    if not all(map(math.isfinite, values)):
+        nan = map(math.isnan, values)
+        values = tuple(map(_finite, values))
+    return zip(repeat(name), values, times, repeat(there), steps, nan)
+
+
+def _finite(value: float) -> float:
     if math.isnan(value):
-        return name, 0.0, at, there, step, True
-    if math.isinf(value):
-        value = math.copysign(sys.float_info.max, value)
-    return name, value, at, there, step, False
+        return 0.0
+    return math.copysign(sys.float_info.max, value) if math.isinf(value) else value
 
 
-def _through_client(client: Any, there: str, points: list[Metric]) -> None:
+def _through_client(client: Any, there: str, metrics: list[Metric]) -> None:
     from mlflow.entities import Metric as Logged
 
-    for start in range(0, len(points), _METRICS):
-        client.log_batch(there, metrics=[Logged(*point) for point in points[start : start + _METRICS]])
+    for start in range(0, len(metrics), _METRICS):
+        client.log_batch(there, metrics=[Logged(*metric) for metric in metrics[start : start + _METRICS]])
 
 
 def _final(client: Any, there: str, run: dict[str, Any], last: int) -> None:

@@ -15,10 +15,12 @@ from typing import Any
 
 #: a row: step, milliseconds since 1970, numbers by name
 Row = tuple[int, int, dict[str, float]]
+#: some thousand rows: "steps", "times" (milliseconds since 1970), and "columns": by name, a number or None for each row
+Batch = dict[str, Any]
 #: says which state of a run the target holds ("" for none), by its plain value
 Held = Callable[[dict[str, Any]], str]
 #: writes a run with its rows, whole or not at all as far as `Held` can tell
-Write = Callable[[dict[str, Any], Iterator[list[Row]]], None]
+Write = Callable[[dict[str, Any], Iterator[Batch]], None]
 
 
 class Refused(Exception):
@@ -51,7 +53,7 @@ def serve(tool: str, opened: Callable[[dict[str, Any]], tuple[Held, Write, str]]
                 answer(outcome="same")
                 continue
             answer(outcome="want")
-            batches = _rows()
+            batches = _batches()
             write(run, batches)
             for _ in batches:  # what it had no use for
                 pass
@@ -76,10 +78,18 @@ def _read() -> Any:
     return json.loads(line) if line else None
 
 
-def _rows() -> Iterator[list[Row]]:
-    """Some hundred at a time, up to an empty list."""
+def _batches() -> Iterator[Batch]:
+    """Up to a null."""
     while True:
         batch = _read()
         if not batch:
             return
         yield batch
+
+
+def rows(batch: Batch) -> Iterator[Row]:
+    """A batch row by row."""
+    names = tuple(batch["columns"])
+    for step, at, values in zip(batch["steps"], batch["times"], zip(*batch["columns"].values())):
+        told = zip(names, values)
+        yield step, at, {name: value for name, value in told if value is not None} if None in values else dict(told)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timezone
+from itertools import repeat
 from typing import Any
 
-from export_protocol import Held, Refused, Row, Write, serve
+from export_protocol import Batch, Held, Refused, Row, Write, rows, serve
 
-#: how many rows are handed over at once
-_ROWS = 20_000
+#: columns of trackio's table of metrics: where it has others, every row goes through its own interface
+_COLUMNS = {"id", "run_id", "timestamp", "run_name", "step", "metrics", "log_id", "space_id"}
+_INSERT = "INSERT INTO metrics (timestamp, run_id, run_name, step, metrics) VALUES (?, ?, ?, ?, ?)"
 
 
 def opened(request: dict[str, Any]) -> tuple[Held, Write, str]:
@@ -20,7 +25,7 @@ def opened(request: dict[str, Any]) -> tuple[Held, Write, str]:
     import trackio
     from trackio.sqlite_storage import SQLiteStorage as Storage
 
-    needed = ("bulk_log", "delete_run", "get_run_config")
+    needed = ("bulk_log", "delete_run", "get_run_config", "get_project_db_path")
     lacking = [name for name in needed if not hasattr(Storage, name)]
     if lacking:
         # trackio has no public way to give a row its time
@@ -35,37 +40,75 @@ def opened(request: dict[str, Any]) -> tuple[Held, Write, str]:
             return ""
         return str(config.get("progtrain_digest") or "unfinished")
 
-    def write(run: dict[str, Any], batches: Iterator[list[Row]]) -> None:
+    def write(run: dict[str, Any], batches: Iterator[Batch]) -> None:
         Storage.delete_run(project, run["version"], run_id=run["id"])
-        last = 0
-        for rows in _joined(batches):
-            last = max(last, *(step for step, _, _ in rows))
-            _log(Storage, project, run, rows)
+        last = [0]
+        for batch in _into_file(Storage.get_project_db_path(project), run, _steps(batches, last)):
+            _log(Storage, project, run, list(rows(batch)))
         final = {"eval/" + name: value for name, value in run["final"].items()}
         # with the settings, which say that the run is whole
-        _log(Storage, project, run, [(last, run["evaluated"], final)], _config(run))
+        _log(Storage, project, run, [(max(last), run["evaluated"], final)], _config(run))
 
     return held, write, request["to"]
 
 
-def _joined(batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
-    held: list[Row] = []
+def _steps(batches: Iterator[Batch], last: list[int]) -> Iterator[Batch]:
+    """`last` gets the last step of each."""
     for batch in batches:
-        held.extend(batch)
-        if len(held) >= _ROWS:
-            yield held
-            held = []
-    if held:
-        yield held
+        last.append(max(batch["steps"]))
+        yield batch
 
 
-def _log(storage: Any, project: str, run: dict[str, Any], rows: list[Row], config: Any = None) -> None:
+def _into_file(path: Any, run: dict[str, Any], batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Straight into the table, in half the time; gives what has to go through trackio's own interface.
+
+    That is everything where the table is another one.
+    """
+    with closing(sqlite3.connect(path, timeout=60)) as store:
+        if {row[1] for row in store.execute("PRAGMA table_info(metrics)")} != _COLUMNS:
+            yield from batches
+            return
+        # as trackio has it
+        store.execute("PRAGMA synchronous = NORMAL")
+        with store:
+            for batch in batches:
+                times, texts = _isos(batch["times"]), _texts(batch)
+                store.executemany(_INSERT, zip(times, repeat(run["id"]), repeat(run["version"]), batch["steps"], texts))
+
+
+def _texts(batch: Batch) -> Iterator[bytes]:
+    """Rows as trackio keeps them: JSON, in which words stand for what is not finite."""
+    import orjson
+
+    told = {
+        name: column if _all_finite(column) else [*map(_plain, column)] for name, column in batch["columns"].items()
+    }
+    return (orjson.dumps(numbers) for _, _, numbers in rows(dict(batch, columns=told)))
+
+
+def _all_finite(column: list[Any]) -> bool:
+    """Whether it is certain: a sum of them all says it in a tenth of the time."""
+    return math.isfinite(sum(filter(None, column)))
+
+
+def _plain(value: Any) -> Any:
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _isos(times: list[int]) -> list[str]:
+    known = {second: _iso(second * 1000)[:19] for second in {at // 1000 for at in times}}
+    return [f"{known[at // 1000]}.{at % 1000:03d}+00:00" for at in times]
+
+
+def _log(storage: Any, project: str, run: dict[str, Any], told: list[Row], config: Any = None) -> None:
     storage.bulk_log(
         project,
         run["version"],
-        [numbers for _, _, numbers in rows],
-        steps=[step for step, _, _ in rows],
-        timestamps=[_iso(at) for _, at, _ in rows],
+        [numbers for _, _, numbers in told],
+        steps=[step for step, _, _ in told],
+        timestamps=[_iso(at) for _, at, _ in told],
         config=config,
         run_id=run["id"],
     )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from export_protocol import Held, Row, Write, serve
+from export_protocol import Batch, Held, Write, rows, serve
 
 #: beside a run's log: which state of the run it holds
 _DIGEST = "progtrain.digest"
@@ -33,7 +33,7 @@ def opened(request: dict[str, Any]) -> tuple[Held, Write, str]:
                 continue
         return "unfinished" if _folders(to, run["id"]) else ""
 
-    def write(run: dict[str, Any], batches: Iterator[list[Row]]) -> None:
+    def write(run: dict[str, Any], batches: Iterator[Batch]) -> None:
         before = _folders(to, run["id"])
         names = {"project": request["project"], "group": request["project"], "id": run["id"], "name": run["version"]}
         made = wandb.init(**names, config=_config(run), notes=run["lineage"], tags=["progtrain"], settings=settings)
@@ -50,12 +50,12 @@ def opened(request: dict[str, Any]) -> tuple[Held, Write, str]:
     return held, write, to
 
 
-def _log(made: Any, run: dict[str, Any], batches: Iterator[list[Row]]) -> None:
+def _log(made: Any, run: dict[str, Any], batches: Iterator[Batch]) -> None:
     """The step is a number like any other, and the axis of all: wandb drops rows whose own step does not grow."""
     made.define_metric("step")
     made.define_metric("*", step_metric="step")
     for batch in batches:
-        for step, at, numbers in batch:
+        for step, at, numbers in rows(batch):
             made.log(dict(numbers, step=step, _timestamp=at / 1000))
     made.summary.update({"eval/" + name: value for name, value in run["final"].items()})
     for path in run["artifacts"]:

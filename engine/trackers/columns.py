@@ -10,7 +10,6 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
 
 from progtrain.engine.analysis.measure.curves import axes, logged, whole
 from progtrain.engine.files import lines_of
@@ -22,13 +21,9 @@ _ROWS = 20_000
 _LONGEST = 100_000
 
 
-class Block(NamedTuple):
-    """Rows that follow on each other."""
-
-    steps: Sequence[int]
-    epochs: Sequence[int | None]
-    #: name -> a number for each row, None where the row has none; columns without any number are left out
-    columns: dict[str, list[float | None]]
+#: steps, epochs and columns of rows that follow on each other: name -> a number for each row, None where the row has
+#: none; columns without any number are left out
+Block = tuple[Sequence[int], Sequence[int | None], dict[str, list[float | None]]]
 
 
 def read(path: Path, rows: int = _ROWS) -> Iterator[Block]:
@@ -70,7 +65,7 @@ def _quick(names: Sequence[str], lines: Sequence[str], count: int) -> Block | No
         steps = range(count, count + rows) if step_at is None else _steps(cells[step_at::width])
         epochs = [None] * rows if epoch_at is None else _epochs(cells[epoch_at::width])
         logs = {name: cells[i::width] for i, name in enumerate(names) if i not in (step_at, epoch_at)}
-        return Block(steps, epochs, {name: _numbers(log) for name, log in logs.items() if log.count("") < rows})
+        return steps, epochs, {name: _numbers(log) for name, log in logs.items() if log.count("") < rows}
     except ValueError:
         return None
 
@@ -107,4 +102,4 @@ def _slow(lines: Iterator[str], count: int, rows: int) -> Iterator[Block]:
             for name, value in values:
                 columns[name][place] = value
         held = {name: column for name, column in columns.items() if column.count(None) < len(column)}
-        yield Block([step for step, _, _ in block], [epoch for _, epoch, _ in block], held)
+        yield [step for step, _, _ in block], [epoch for _, epoch, _ in block], held

@@ -95,11 +95,11 @@ def _params(run: Run) -> _Cells:
 
 
 def _curve(run: Run) -> _Cells:
-    for times, block in blocks(run):
+    for times, (steps, epochs, columns) in blocks(run):
         seconds = [at / 1000 for at in times]
         of_names = (
-            zip(repeat(run.id), repeat(run.version), repeat(name), block.steps, block.epochs, seconds, column)
-            for name, column in block.columns.items()
+            zip(repeat(run.id), repeat(run.version), repeat(name), steps, epochs, seconds, column)
+            for name, column in columns.items()
         )
         yield from (cells for row in zip(*of_names, strict=True) for cells in row if cells[-1] is not None)
 

@@ -48,8 +48,8 @@ def _plain(run: Run) -> dict[str, Any]:
 
 
 def _batches(run: Run) -> Iterator[dict[str, Any]]:
-    for times, block in blocks(run):
-        yield {"steps": [*block.steps], "times": times, "columns": block.columns}
+    for times, (steps, _, columns) in blocks(run):
+        yield {"steps": [*steps], "times": times, "columns": columns}
 
 
 class _Talk:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import compress
 from pathlib import Path
@@ -229,13 +229,13 @@ def _of_time(value: float | None) -> int | None:
 
 def _has_times(log: Path) -> bool:
     """Looks at the first row alone."""
-    for block in columns.read(log, rows=1):
-        return any(told for name in _timed(block) for told in map(_of_time, block.columns[name]))
+    for _, _, logged in columns.read(log, rows=1):
+        return any(told for name in _timed(logged) for told in map(_of_time, logged[name]))
     return False
 
 
-def _timed(block: Block) -> list[str]:
-    return [name for name in block.columns if name.casefold() in _TIMES]
+def _timed(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.casefold() in _TIMES]
 
 
 def _clock(run: Run) -> Callable[[int], int]:
@@ -254,7 +254,7 @@ def _clock(run: Run) -> Callable[[int], int]:
 
 
 def _last_step(run: Run) -> int:
-    return max((max(block.steps) for block in columns.read(run.log)), default=1) or 1 if run.log else 1
+    return max((max(steps) for steps, _, _ in columns.read(run.log)), default=1) or 1 if run.log else 1
 
 
 # ---- curves
@@ -262,11 +262,10 @@ def _last_step(run: Run) -> int:
 
 def rows(run: Run) -> Iterator[Row]:
     """The log of a run, a row at a time; a row whose time is not known has that of its step."""
-    for times, block in blocks(run):
-        cells = zip(*block.columns.values(), strict=True)
-        for step, epoch, at, values in zip(block.steps, block.epochs, times, cells, strict=True):
-            told = zip(block.columns, values, strict=True)
-            yield step, epoch, at, {name: value for name, value in told if value is not None}
+    for times, (steps, epochs, held) in blocks(run):
+        cells = zip(*held.values(), strict=True)
+        for step, epoch, at, values in zip(steps, epochs, times, cells, strict=True):
+            yield step, epoch, at, {name: value for name, value in zip(held, values, strict=True) if value is not None}
 
 
 def blocks(run: Run) -> Iterator[tuple[list[int], Block]]:
@@ -274,41 +273,38 @@ def blocks(run: Run) -> Iterator[tuple[list[int], Block]]:
     if run.log is None:
         return
     clock: Callable[[int], int] | None = None
-    for logged in columns.read(run.log):
-        times: list[int | None] = [None] * len(logged.steps)
-        times, block = _apart(logged) if run.times == "log" else (times, logged)
-        nothing = (None,) * len(block.columns)
-        told = [values != nothing for values in zip(*block.columns.values(), strict=True)]
+    for steps, epochs, held in columns.read(run.log):
+        times: list[int | None] = [None] * len(steps)
+        if run.times == "log":
+            times, held = _apart(times, held)
+        nothing = (None,) * len(held)
+        told = [values != nothing for values in zip(*held.values(), strict=True)]
         if not any(told):
             continue
         if not all(told):
-            times, block = _only(told, times, block)
+            steps, epochs = list(compress(steps, told)), list(compress(epochs, told))
+            times = list(compress(times, told))
+            held = {name: list(compress(column, told)) for name, column in held.items()}
         clock = clock or (_clock(run) if None in times else None)
         if clock:
-            times = [clock(step) if at is None else at for step, at in zip(block.steps, times, strict=True)]
-        yield [at for at in times if at is not None], block
+            times = [clock(step) if at is None else at for step, at in zip(steps, times, strict=True)]
+        yield [at for at in times if at is not None], (steps, epochs, held)
 
 
-def _only(told: list[bool], times: list[int | None], block: Block) -> tuple[list[int | None], Block]:
-    """Rows that hold a number."""
-    held = {name: list(compress(column, told)) for name, column in block.columns.items()}
-    steps, epochs = list(compress(block.steps, told)), list(compress(block.epochs, told))
-    return list(compress(times, told)), Block(steps, epochs, held)
+_Columns = dict[str, list[float | None]]
 
 
-def _apart(block: Block) -> tuple[list[int | None], Block]:
+def _apart(times: list[int | None], held: _Columns) -> tuple[list[int | None], _Columns]:
     """The time of each row, and the numbers without it."""
-    times: list[int | None] = [None] * len(block.steps)
-    held = block.columns.copy()
-    for name in _timed(block):
+    left = held.copy()
+    for name in _timed(held):
         told = [*map(_of_time, held[name])]
         times = [before if at is None else at for before, at in zip(times, told, strict=True)]
         # what says a time in one row can be a number like any other in the next
-        left = [value if at is None else None for value, at in zip(held[name], told, strict=True)]
-        held[name] = left
-        if left.count(None) == len(left):
-            del held[name]
-    return times, block._replace(columns=held)
+        left[name] = [value if at is None else None for value, at in zip(held[name], told, strict=True)]
+        if left[name].count(None) == len(times):
+            del left[name]
+    return times, left
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -42,10 +42,10 @@ def test_a_log_by_column_holds_what_it_holds_row_by_row(tmp_path: Path, log: str
     path = tmp_path / "metrics.csv"
     path.write_bytes(_LOGS[log].encode())
     found = []
-    for block in columns.read(path, rows):
-        assert 0 < len(block.steps) <= rows
-        for place, (step, epoch) in enumerate(zip(block.steps, block.epochs, strict=True)):
-            told = {name: column[place] for name, column in block.columns.items() if column[place] is not None}
+    for steps, epochs, held in columns.read(path, rows):
+        assert 0 < len(steps) <= rows
+        for place, (step, epoch) in enumerate(zip(steps, epochs, strict=True)):
+            told = {name: column[place] for name, column in held.items() if column[place] is not None}
             found.append((step, epoch, sorted(told.items())))
     lines = (line for line in lines_of(path) if line.endswith(("\n", "\r")))
     wanted = [(step, epoch, sorted(dict(values).items())) for step, epoch, values in logged(csv.reader(lines), str)]

@@ -122,7 +122,9 @@ def _rate(one: Mapping[str, Any], key: str, name: str, wanted: float, scheduled:
         stated.append(default)
     kind = str(one.get("class", "")).rpartition(".")[2]
     if not any(values.same(rate, wanted) for rate in (*firsts, *tops, *stated)):
-        return key, _number(largest.get("first")), f"at the first step of {kind}", not several
+        # a warm-up may begin with nothing
+        of, where = ("highest", f"at its highest in {kind}") if scheduled else ("first", f"at the first step of {kind}")
+        return key, _number(largest.get(of)), where, not several
     by_hand = _number(_mapping(one.get("by_hand")).get(name)) or 0
     last, top = _number(largest.get("last")), max(tops)
     if by_hand and top > wanted * (1 + _CLOSE):

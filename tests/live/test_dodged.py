@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from progtrain.engine.analysis.measure.signs import signs
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import StepFailed
@@ -134,6 +135,11 @@ LIGHTNING = {
         "o = torch.optim.AdamW(self.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)\n"
         "        return [o], [torch.optim.lr_scheduler.LambdaLR(o, lambda epoch: 30)]",
         "learning_rate was 0.3 at its highest, by a schedule, the rules say 0.01"),
+    "another literal below a warm-up": (
+        "return torch.optim.AdamW(self.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)",
+        "o = torch.optim.AdamW(self.parameters(), lr=0.05, weight_decay=WEIGHT_DECAY)\n"
+        "        return [o], [torch.optim.lr_scheduler.LambdaLR(o, lambda epoch: epoch / 1)]",
+        "!learning_rate was 0.05 at its highest in AdamW, the rules say 0.01"),
     "more epochs while it trains": (
         "trainer): pass", "trainer): trainer.fit_loop.max_epochs = 4", "!epochs was 4 in the Trainer when"),
     "a second fit with another rate": (
@@ -402,3 +408,10 @@ def test_logs_that_lie_do_not_count(told: Callable[..., list[str]]) -> None:
         + shortened
     )
     assert told(text, {"epochs": 2}, written={"epochs": 2}) == ["!max_epochs was 4 in the training, the rules say 2"]
+
+
+def test_the_analysis_says_what_was_used_otherwise(ws: Workspace) -> None:
+    ws.version("v001").path.mkdir(parents=True)
+    ws.version("v001").spec.write_text(json.dumps({"contradicted": ["batch_size was 8\x1b[2J", 7]}))
+    [said] = signs(ws, "v001", {}, None, None)
+    assert said.startswith("batch_size was 8") and "\x1b" not in said

@@ -68,6 +68,14 @@ def full_disk(path: Path) -> StorageError:
     return StorageError(reason, file=path, fix=fix)
 
 
+def moved_away(root: Path) -> StorageError:
+    return StorageError(
+        "the workspace was moved or removed while it was at work",
+        file=root,
+        fix="progtrain run where it lies now: a training that runs goes on and is taken",
+    )
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turns what a full, read-only or dead disk raises into a `StorageError`."""
@@ -121,12 +129,23 @@ def writing(path: Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            # mkstemp makes files that only the owner can read; a workspace is often shared with a group
-            Path(name).chmod(0o666 & ~_umask())
+            # mkstemp makes files that only the owner can read; a workspace is often shared with a group. Sticks and
+            # some network folders have no modes, and say so
+            with suppress(OSError):
+                Path(name).chmod(0o666 & ~_umask())
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """With times and mode, where the file system has such. Raises `OSError`."""
+    import shutil  # what only reads need not wait for it
+
+    shutil.copyfile(source, target)
+    with suppress(OSError):
+        shutil.copystat(source, target)
 
 
 def _umask() -> int:

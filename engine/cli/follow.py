@@ -9,7 +9,7 @@ from typing import Any
 
 from progtrain.engine.cli.output import overwrite, print_json, say
 from progtrain.engine.errors import Busy, ProgtrainError, StorageError
-from progtrain.engine.files import LineReader, full_disk
+from progtrain.engine.files import LineReader, full_disk, moved_away
 from progtrain.engine.status.snapshot import Snapshot
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.text import clean_line, tail
@@ -50,13 +50,22 @@ def until_end(
         return 130
     _look(events, None, shown, as_json, quiet)
     if runner.returncode in {Busy.exit_code, StorageError.exit_code}:
-        # on a full disk there may be no room for the message either
-        said = tail(ws.runner_log).strip() or str(full_disk(ws.root))
-        say(f"progtrain: {said}", error=True)
+        if said := _last_words(ws):
+            say(f"progtrain: {said}", error=True)
     elif runner.returncode < 0:
         ended = f"progtrain: the runner was ended by signal {-runner.returncode}"
         say(f"{ended}\n  fix: the same command goes on where it stopped", error=True)
     return runner.returncode
+
+
+def _last_words(ws: Workspace) -> str:
+    """What the journal does not say."""
+    if not ws.own.is_dir():
+        return str(moved_away(ws.root))
+    if (said := tail(ws.runner_log).strip()) or WorkspaceView(ws.root).snapshot().status == "failed":
+        return said
+    # there was no room for the message either
+    return str(full_disk(ws.root))
 
 
 def _look(events: LineReader, view: WorkspaceView | None, shown: int, as_json: bool, quiet: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,7 @@ from progtrain.engine.control import decisions
 from progtrain.engine.control.context import Context
 from progtrain.engine.drafting import addition, code_edit, hints, next_script
 from progtrain.engine.errors import InputError, NothingToTry, StepFailed
-from progtrain.engine.files import read_text, sha256_text, write_text
+from progtrain.engine.files import copy_file, read_text, sha256_text, write_text
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import load
 from progtrain.engine.script import version_files
@@ -205,7 +204,7 @@ def _keep_round(ws: Workspace, version: str, number: int) -> None:
     kept = (folder.briefing, folder.draft, folder.events, folder.log, folder.analysis, folder.action, folder.proposal)
     for source in kept:
         if source.is_file():
-            shutil.copy2(source, target.path / source.name)
+            copy_file(source, target.path / source.name)
 
 
 def _offered(insight: Insight, only: str | None) -> list[Candidate]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from progtrain.engine.clock import Clock
-from progtrain.engine.files import sha256_text, storage_errors, write_text
+from progtrain.engine.files import copy_file, sha256_text, storage_errors, write_text
 from progtrain.engine.schema import load
 from progtrain.engine.script import version_files
 from progtrain.engine.script.repair.failure import Failure
@@ -64,10 +64,10 @@ def archive(ws: Workspace, version: str, number: int, failure: Failure, job: Job
         target.mkdir(parents=True, exist_ok=True)
         for source in (job.log, job.state):
             if source.is_file():
-                shutil.copy2(source, target / source.name)
+                copy_file(source, target / source.name)
         for source in filter(Path.is_file, version_files.paths(ws, version).values()):
             (target / ws.relative(source)).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / ws.relative(source))
+            copy_file(source, target / ws.relative(source))
         _move(ws.version(version).path, target / "artifacts")
     _save(ws, version, record)
     return record

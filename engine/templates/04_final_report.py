@@ -355,7 +355,8 @@ def copy_best(best: Entry, folder: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in ("best.ckpt", "spec.json"):
         if (best.folder / name).is_file():
-            shutil.copy2(best.folder / name, target / name)
+            # without its mode, which a stick may not have
+            shutil.copyfile(best.folder / name, target / name)
     if (best.folder / "additional_assets").is_dir():
         shutil.copytree(best.folder / "additional_assets", target / "additional_assets", dirs_exist_ok=True)
 

@@ -129,3 +129,10 @@ int linkat(int one, const char *from, int other, const char *to, int flags) {
         return -1;
     return ((int (*)(int, const char *, int, const char *, int))dlsym(RTLD_NEXT, "linkat"))(one, from, other, to, flags);
 }
+int chmod(const char *path, mode_t mode) {
+    if (is_below(AT_FDCWD, path) && setting("chmod")) {
+        errno = (int)setting("chmod");
+        return -1;
+    }
+    return ((int (*)(const char *, mode_t))dlsym(RTLD_NEXT, "chmod"))(path, mode);
+}

@@ -106,6 +106,13 @@ def test_without_room_for_a_line_in_the_journal_its_process_says_it(tmp_path: Pa
     assert "the disk is full" not in faulty(ws, "", "status").stdout
 
 
+def test_a_stick_without_modes_holds_a_workspace(tmp_path: Path, faulty: Faulty) -> None:
+    """One that somebody else has mounted says so to whoever wants to change a mode."""
+    ws = _workspace(tmp_path)
+    assert faulty(ws, "chmod=1", *RUN).returncode == 0
+    assert (ws.drafts("v001").round(1).path / "draft.json").is_file(), "what is copied has no mode either"
+
+
 def test_a_file_system_without_links_takes_an_answer_once(tmp_path: Path, faulty: Faulty) -> None:
     ws = _workspace(tmp_path)
     assert faulty(ws, "link=1", "run", "--max-versions", "2").returncode == 3

@@ -169,11 +169,15 @@ class Untouched:
 
     @staticmethod
     def keep(path: Path, copy: Path, gone: bool) -> None:
-        try:
-            os.link(path, copy) if gone else shutil.copy2(path, copy)
-        except OSError:
+        if gone:
             # not every file system has links
-            shutil.copy2(path, copy)
+            with suppress(OSError):
+                os.link(path, copy)
+                return
+        shutil.copyfile(path, copy)
+        # nor modes
+        with suppress(OSError):
+            shutil.copystat(path, copy)
 
     def __exit__(self, *_: object) -> None:
         self.active = False

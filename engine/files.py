@@ -139,6 +139,27 @@ def writing(path: Path) -> Iterator[BinaryIO]:
             raise
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is something, as far as one may see."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def share(folder: Path) -> None:
+    """What this process and those that it starts write from now on, a whole group can read and write where it can write
+    to this folder and new files are that group's; whatever the umask takes from it.
+    """
+    try:
+        found = folder.stat()
+    except OSError:
+        return
+    if found.st_mode & stat.S_IWGRP and (found.st_mode & stat.S_ISGID or found.st_gid == os.getegid()):
+        os.umask(_umask() & ~stat.S_IRWXG)
+
+
 def copy_file(source: Path, target: Path) -> None:
     """With times and mode, where the file system has such. Raises `OSError`."""
     import shutil  # what only reads need not wait for it

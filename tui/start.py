@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn
 
 from progtrain.engine.errors import InputError
+from progtrain.engine.files import share
 from progtrain.engine.text import clean_line
 from progtrain.engine.workspace import Workspace
 from progtrain.tui import terminal_guard
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         problem = "TERM=dumb: on this terminal nothing can be drawn; progtrain status and progtrain review work on it"
     if problem:
         _give_up(problem)
+    share(root)
     # the parent waits; what follows is its child, whose own child reads ahead: both are forked from one thread
     watch_parent = terminal_guard.stand_guard(
         f"The loop goes on by itself. See it again: progtrain-tui {clean_line(root)}"

@@ -12,6 +12,7 @@ import click
 
 from progtrain.engine.cli.output import say
 from progtrain.engine.errors import InputError, StorageError
+from progtrain.engine.files import share
 from progtrain.engine.workspace import Workspace, version_number
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def workspace(ctx: click.Context) -> Workspace:
     """Of the command line's `-C`: also while a shell completes it, when no command has run yet."""
-    return Workspace(Path(ctx.find_root().params.get("workspace") or ".").resolve())
+    ws = Workspace(Path(ctx.find_root().params.get("workspace") or ".").resolve())
+    share(ws.root)
+    return ws
 
 
 # options

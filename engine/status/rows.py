@@ -14,7 +14,7 @@ from typing import Any
 from progtrain.engine import metrics
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.clock import Clock, now
-from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.files import LineReader, is_there, try_read_json
 from progtrain.engine.rules import goal
 from progtrain.engine.status.snapshot import (
     EXTERNAL,
@@ -113,7 +113,7 @@ def _steps(state: LoopState, status: Status) -> tuple[StepView, ...]:
 def _version(ws: Workspace, version: str, state: LoopState, status: Status, primary: str, read: Reader) -> VersionView:
     made = state.authored.get(version, {})
     score = read(ws.version(version).eval_score, _score_in) or {}
-    done = ws.mark(version, "extract").exists()
+    done = is_there(ws.mark(version, "extract"))
     shown: str = "done" if done else "pending"
     if version == state.version and not done:
         shown = _VERSION_STATES.get(status, status)

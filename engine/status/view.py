@@ -13,7 +13,7 @@ from progtrain.engine import comparable, metrics
 from progtrain.engine.clock import Clock, now
 from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError, ProgtrainError
-from progtrain.engine.files import MOST_TEXT, LineReader, read_json
+from progtrain.engine.files import MOST_TEXT, LineReader, is_there, read_json, unread
 from progtrain.engine.rules import goal
 from progtrain.engine.rules import rules as rules_module
 from progtrain.engine.rules.rules import Rules
@@ -94,7 +94,7 @@ class WorkspaceView:
         self, state: LoopState, running: bool, orphan: bool, problem: ProgtrainError | None
     ) -> tuple[Status, str, str]:
         if running:
-            if self.ws.stop_request.exists():
+            if is_there(self.ws.stop_request):
                 return "stopping", "the script is asked to end after this batch", ""
             queue = self._queue(state)
             told = "; ".join(filter(None, (state.reason, queue))) if state.repeat else state.reason or queue
@@ -162,7 +162,7 @@ class WorkspaceView:
     def _orphan(self, state: LoopState) -> bool:
         """Whether a script is at work that no runner waits for."""
         ws, version = self._at_work(state)
-        if not state.runner_open or version is None or not ws.jobs.is_dir():
+        if not state.runner_open or version is None or not is_there(ws.jobs):
             return False
         from progtrain.engine.jobs.local import Local  # `status` need not wait for it
 
@@ -193,15 +193,15 @@ class WorkspaceView:
 
     def _log(self, state: LoopState) -> Path | None:
         ws, version = self._at_work(state)
-        if version is None or not ws.jobs.is_dir():
+        if version is None or not is_there(ws.jobs):
             return None
         logs = [p / "output.log" for p in ws.jobs.glob(f"*{version}*")]
-        there = [(p.stat().st_mtime, p) for p in logs if p.exists()]
+        there = [(p.stat().st_mtime, p) for p in logs if is_there(p)]
         return max(there)[1] if there else None
 
     def _read_progress(self, state: LoopState) -> Progress | None:
         ws, version = self._at_work(state)
-        if state.repeat and version and ws.mark(version, "train").exists():
+        if state.repeat and version and is_there(ws.mark(version, "train")):
             return None  # it is evaluated
         path = ws.live(version or "")
         reader = self._live.setdefault(path, LineReader(path))
@@ -275,8 +275,10 @@ class WorkspaceView:
 
 def _why_unread(path: Path) -> str:
     """Empty where it is missing, or JSON all the same."""
-    if not (path.exists() or path.is_symlink()):
-        return ""
+    try:
+        path.lstat()
+    except OSError as error:
+        return "" if isinstance(error, FileNotFoundError | NotADirectoryError) else unread(error, path).located
     try:
         return "" if isinstance(read_json(path), dict) else f"{path}: it holds no JSON object"
     except ProgtrainError as error:

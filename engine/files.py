@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from progtrain.engine import json_text
 from progtrain.engine.errors import InputError, ProgtrainError, StorageError
+from progtrain.engine.modes import umask
 
 #: the most bytes that are read of a script, a document, settings or JSON
 MOST_TEXT = 64 << 20
@@ -66,14 +67,6 @@ _FALLOC_FL_KEEP_SIZE = 1
 def full_disk(path: Path) -> StorageError:
     reason, fix = _STORAGE[errno.ENOSPC]
     return StorageError(reason, file=path, fix=fix)
-
-
-def moved_away(root: Path) -> StorageError:
-    return StorageError(
-        "the workspace was moved or removed while it was at work",
-        file=root,
-        fix="progtrain run where it lies now: a training that runs goes on and is taken",
-    )
 
 
 @contextmanager
@@ -132,7 +125,7 @@ def writing(path: Path) -> Iterator[BinaryIO]:
             # mkstemp makes files that only the owner can read; a workspace is often shared with a group. Sticks and
             # some network folders have no modes, and say so
             with suppress(OSError):
-                Path(name).chmod(0o666 & ~_umask())
+                Path(name).chmod(0o666 & ~umask())
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -146,33 +139,6 @@ def is_there(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def share(folder: Path) -> None:
-    """What this process and those that it starts write from now on, a whole group can read and write where it can write
-    to this folder and new files are that group's; whatever the umask takes from it.
-    """
-    try:
-        found = folder.stat()
-    except OSError:
-        return
-    if found.st_mode & stat.S_IWGRP and (found.st_mode & stat.S_ISGID or found.st_gid == os.getegid()):
-        os.umask(_umask() & ~stat.S_IRWXG)
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """With times and mode, where the file system has such. Raises `OSError`."""
-    import shutil  # what only reads need not wait for it
-
-    shutil.copyfile(source, target)
-    with suppress(OSError):
-        shutil.copystat(source, target)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_text(path: Path, text: str) -> None:

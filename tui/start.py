@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import share
+from progtrain.engine.modes import share
 from progtrain.engine.text import clean_line
 from progtrain.engine.workspace import Workspace
 from progtrain.tui import terminal_guard

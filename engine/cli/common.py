@@ -12,7 +12,7 @@ import click
 
 from progtrain.engine.cli.output import say
 from progtrain.engine.errors import InputError, StorageError
-from progtrain.engine.files import share
+from progtrain.engine.modes import share
 from progtrain.engine.workspace import Workspace, version_number
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from progtrain.advisor import process
 from progtrain.advisor.interface import Briefing, Draft, Settings
 from progtrain.engine import hooks
 from progtrain.engine.clock import Clock
-from progtrain.engine.control import decisions, place
+from progtrain.engine.control import decisions, launch, place
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import DecisionNeeded
-from progtrain.engine.files import moved_away, storage_errors, try_read_json, write_text
+from progtrain.engine.files import storage_errors, try_read_json, write_text
 from progtrain.engine.jobs import alive, leftovers
 from progtrain.engine.jobs.base import LOST, Executor
 from progtrain.engine.jobs.local import Local
@@ -252,7 +252,7 @@ class Context:
         def check() -> None:
             nonlocal asked_at
             if here is not None and _identity(self.ws.own, here) != here:
-                raise moved_away(self.ws.root)
+                raise launch.moved_away(self.ws.root)
             if not self.stop_requested():
                 return
             now = time.monotonic()

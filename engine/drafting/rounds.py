@@ -16,7 +16,8 @@ from progtrain.engine.control import decisions
 from progtrain.engine.control.context import Context
 from progtrain.engine.drafting import addition, code_edit, hints, next_script
 from progtrain.engine.errors import InputError, NothingToTry, StepFailed
-from progtrain.engine.files import copy_file, read_text, sha256_text, write_text
+from progtrain.engine.files import read_text, sha256_text, write_text
+from progtrain.engine.modes import copy_file
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import load
 from progtrain.engine.script import version_files

@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from progtrain.engine.clock import Clock
-from progtrain.engine.files import copy_file, sha256_text, storage_errors, write_text
+from progtrain.engine.files import sha256_text, storage_errors, write_text
+from progtrain.engine.modes import copy_file
 from progtrain.engine.schema import load
 from progtrain.engine.script import version_files
 from progtrain.engine.script.repair.failure import Failure

@@ -127,7 +127,8 @@ class Context:
         for number in count(1):
             state = self.executor.look(folder)
             its = alive.is_its(alive.told_in(folder.path), folder.path)
-            lost = state is not None and state.ended_by == LOST and not self.rules.on_cluster
+            # cancelled while no runner looked: the machine was shut down, or ended all that its user had
+            lost = state is not None and state.ended_by in (LOST, "cancelled") and not self.rules.on_cluster
             if state is None or lost or not its:
                 if lost and its:
                     set_aside(folder, "lost")

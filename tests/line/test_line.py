@@ -12,7 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from progtrain.engine.control import lock
+from progtrain.engine.control import launch, lock
+from progtrain.engine.control.launch import Options
+from progtrain.engine.jobs import alive
+from progtrain.engine.loop import runner
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
 from tests.line.conftest import Ssh, at_work, events, progtrain, training, until
@@ -73,13 +76,13 @@ def test_a_line_that_breaks_ends_the_looking_alone(
             terminal.until(b"enter goes on")
             os.write(terminal.master, b"\r")
         script = training(audited)
-        runner, looking = at_work(audited), _shown(shows(audited))
+        process, looking = at_work(audited), _shown(shows(audited))
         family = [looking, *looking.children(recursive=True)]
         family = [process for process in family if os.getsid(process.pid) == os.getsid(looking.pid)]
         _ENDS[end](terminal.guard, looking)
         assert terminal.ended() != 0
         assert psutil.wait_procs(family, 10)[1] == []
-        assert script.is_running() and runner.is_running()
+        assert script.is_running() and process.is_running()
     finally:
         terminal.close()
 
@@ -148,3 +151,22 @@ def test_a_line_that_is_frozen_holds_up_the_app_alone(audited: Workspace, go_on:
     finally:
         terminal.close()
     assert events(audited, "step_started", step="train") == events(audited, "step_done", step="train") == 1
+
+
+@pytest.mark.slow
+def test_a_machine_that_ends_all_at_once_costs_the_training_that_ran_and_no_attempt(
+    audited: Workspace, go_on: Path
+) -> None:
+    """As when it is shut down, or when it ends what a user who logs out has left."""
+    launch.start(audited, Options(autopilot=True, until="train"))
+    script, process = training(audited), at_work(audited)
+    family = [process, *process.children(recursive=True)]
+    assert script in family
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        for one in family:
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(number)
+    until(lambda: not any(alive.began(one.pid) for one in family))
+    go_on.touch()
+    assert runner.run(audited, Options(autopilot=True, until="train")) == 0
+    assert events(audited, "attempt_failed") == 0 and events(audited, "step_done", step="train") == 1

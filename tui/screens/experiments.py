@@ -107,6 +107,8 @@ class ExperimentsScreen(BaseScreen):
 
     def on_mount(self) -> None:
         self.set_interval(_EVERY_SECONDS, self._tick)
+        # not by the table's message, which comes a frame later: all would be drawn twice for a key
+        self.watch(self.query_one("#runs", RowList), "cursor", self._draw_run, init=False)
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
@@ -251,10 +253,6 @@ class ExperimentsScreen(BaseScreen):
     @property
     def version_here(self) -> str | None:
         return self.model.snapshot.version if self.model.snapshot else None
-
-    def on_row_list_highlighted(self, event: RowList.Highlighted) -> None:
-        if self.opened:
-            self._draw_run()
 
     def on_row_list_selected(self, event: RowList.Selected) -> None:
         if event.key and self.opened is None:

@@ -204,8 +204,14 @@ class Workspace:
     workflow_table = inside("reports", "workflow.csv")
 
     def version(self, version: str) -> VersionFolder:
-        """Also for the baseline: `version("baseline")`."""
-        return VersionFolder(self.artifacts / version)
+        """Also for the baseline: `version("baseline")`. The same object each time: its paths are joined once."""
+        if version not in self._folders:
+            self._folders[version] = VersionFolder(self.artifacts / version)
+        return self._folders[version]
+
+    @cached_property
+    def _folders(self) -> dict[str, VersionFolder]:
+        return {}
 
     def published(self, version: str) -> Path:
         """Ready for a hub, where no other folder is named."""

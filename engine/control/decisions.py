@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def decide(ws: Workspace, decision: Decision) -> None:
     data = decision.model_dump_json(indent=2, exclude_none=True).encode("utf-8")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        temporary = path.with_name(f".{path.name}.{os.urandom(16).hex()}.tmp")
         try:
             temporary.write_bytes(data)
             # a link fails where the name exists: of two people who answer at once, one is told
@@ -107,5 +106,5 @@ def _when(data: dict[str, object]) -> datetime:
 
 def forget_hint(ws: Workspace, hint: str, at: datetime) -> None:
     """Takes a hint back: from now on it counts no more, unless it is given again."""
-    path = ws.inbox / f"forget-{uuid.uuid4().hex}.json"
+    path = ws.inbox / f"forget-{os.urandom(16).hex()}.json"
     write_text(path, json.dumps({"forget": hint, "at": at.isoformat()}, ensure_ascii=False, indent=2) + "\n")

@@ -20,7 +20,6 @@ from progtrain.engine.rules.rules import Rules
 from progtrain.engine.status import rows
 from progtrain.engine.status.snapshot import Progress, Snapshot, Status, VersionView
 from progtrain.engine.status.state import LoopState
-from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.text import clean_line, lasting, tail
 from progtrain.engine.workspace import Workspace
 
@@ -251,7 +250,13 @@ class WorkspaceView:
         script, modules = self.ws.eval_script, self.ws.eval_modules
         files = (script, *sorted(modules.glob("*.py")))
         readable = script.is_file() and script.stat().st_size <= MOST_TEXT
-        found: str | None = self._held(lambda: evaluator_sha256(self.ws.root) if readable else None, *files)
+
+        def hashed() -> str | None:
+            from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256  # not where nothing is scored
+
+            return evaluator_sha256(self.ws.root) if readable else None
+
+        found: str | None = self._held(hashed, *files)
         return found
 
     def _read(self, path: Path, convert: Callable[[Any], Any]) -> Any:

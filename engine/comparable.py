@@ -14,7 +14,7 @@ from typing import Any
 from progtrain.engine import metrics, values
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import MOST_TABLE, lines_of, read_text, sha256, sha256_text, try_read_json
+from progtrain.engine.files import MOST_TABLE, is_there, lines_of, read_text, sha256, sha256_text, try_read_json
 from progtrain.engine.json_text import loaded
 from progtrain.engine.workspace import Workspace
 
@@ -57,7 +57,7 @@ def standing(ws: Workspace, versions: Sequence[str]) -> dict[str, str]:
     other samples it is the script that has left some out or put some in: right are those that `stats.json` has the
     number of, else those of the first of them.
     """
-    return standing_of({name: basis_of(ws, name) for name in versions if ws.version(name).eval_score.is_file()})
+    return standing_of({name: basis_of(ws, name) for name in versions if is_there(ws.version(name).eval_score)})
 
 
 def standing_of(bases: Mapping[str, Basis]) -> dict[str, str]:
@@ -157,12 +157,20 @@ def _doubt(ws: Workspace, version: str, spec: Mapping[str, Any], mark: Mapping[s
     again = f"progtrain step evaluate --version {version} makes it anew"
     for name, digest in _inside(mark, "outputs").items():
         path = ws.root / str(name)
-        if path.name in _DECIDING and path.is_file() and sha256(path) != digest:
+        if path.name in _DECIDING and _is_another(path, digest):
             return f"has another {path.name} than its evaluation wrote ({again})"
     scored, trained = _inside(mark, "inputs").get("checkpoint"), _inside(spec, "checkpoint").get("best_sha256")
     if scored and trained and scored != trained:
         return f"was scored before its last training ({again})"
     return "was trained while its data changed" if spec.get("data_changed_while_trained") else ""
+
+
+def _is_another(path: Path, digest: Any) -> bool:
+    """False where it is missing, or somebody keeps it to himself: then its score is not seen either."""
+    try:
+        return path.is_file() and sha256(path) != digest
+    except OSError:
+        return False
 
 
 def _to_validate_on(spec: Mapping[str, Any]) -> int | None:
@@ -224,7 +232,7 @@ def _script(ws: Workspace, version: str) -> str:
 
 def _data_of(ws: Workspace, spec: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]:
     """Fingerprints of the data as they were when it was trained; of all where they lie in a place of the user's own."""
-    elsewhere = ws.source(str(spec.get("dataset_id"))).is_file()
+    elsewhere = is_there(ws.source(str(spec.get("dataset_id"))))
     train, data = (
         frozenset(str(spec[key]) for key in (f"{name}_sha256", f"{name}_sha256_once") if spec.get(key)) - {_NOTHING}
         for name in ("train", "data")

@@ -8,7 +8,7 @@ from pathlib import Path
 from progtrain.engine.clock import Clock
 from progtrain.engine.control import digests
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import write_text
+from progtrain.engine.files import is_there, write_text
 from progtrain.engine.schema import Mark, StepName, load
 from progtrain.engine.workspace import Workspace
 
@@ -39,7 +39,7 @@ def write(
 def read(ws: Workspace, version: str, step: StepName) -> Mark | None:
     """None where there is none, or where it cannot be read: then the step is not done."""
     path = ws.mark(version, step)
-    if not path.is_file():
+    if not is_there(path):
         return None
     try:
         return load(path, Mark)

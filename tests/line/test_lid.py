@@ -41,7 +41,8 @@ def _did(ws: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(progtrain(ws, *words), capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("ahead", [_HOUR, pytest.param(-_HOUR, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("ahead", [_HOUR, -_HOUR])
 def test_after_a_sleep_of_an_hour_everything_goes_on(
     audited: Workspace, go_on: Path, clock: Path, ahead: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -65,6 +65,8 @@ def test_a_script_goes_through_a_loop_of_two_versions(tmp_path: Path, name: str)
         assert score is not None and score.value is not None
         assert folder.best_checkpoint.is_file()
         assert (folder.logs / "version_0" / "metrics.csv").is_file()
+        # people mean what they write: nothing is to be said of settings that the run would contradict
+        assert "contradicted" not in json.loads(folder.spec.read_text())
         if name not in REPORTED:
             assert len(read_per_sample(folder.per_sample)) == 96
     assert ws.script("v001").read_text() != ws.script("v002").read_text()

@@ -65,7 +65,7 @@ async def test_a_leaderboard_of_long_names_keeps_its_columns(ws: Workspace) -> N
         await pilot.pause()
         shown = [board.line(i, 79).plain for i in range(4)]
         assert all(len(line.rstrip()) <= 79 for line in shown)
-        assert "an-external-…" in shown[0] and "epoch-12" in shown[0] and "0.9700" in shown[0]
+        assert "external/an-…" in shown[0] and "epoch-12" in shown[0] and "0.9700" in shown[0]
         assert any("0.9611" in line and "better" in line for line in shown)
 
 

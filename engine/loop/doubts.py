@@ -5,9 +5,11 @@ An honest script gives no reason for any of it. What is told here stays in the j
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from progtrain.engine import metrics, values
+from progtrain.engine.analysis.compare.statistics import ROOTED
 from progtrain.engine.analysis.measure.curves import read_metrics
 from progtrain.engine.analysis.measure.reading import choose_log
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
@@ -47,7 +49,8 @@ def _against_table(version: str, score: EvalScore, table: PerSample | None) -> I
         value = metrics.finite(said.value) if said else None
         if value is None or len(known) != len(parts) or not known:
             continue
-        mean = sum(known) / len(known)
+        mean = math.fsum(known) / len(known)
+        mean = math.sqrt(max(0.0, mean)) if metrics.canonical(name) in ROOTED else mean
         if abs(mean - value) > _SAME * max(1.0, abs(mean)):
             told = (
                 f"{name} is {values.metric(value)} in eval_score.json and {values.metric(mean)} in its per-sample table"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HOW = f"paired bootstrap, {RESAMPLES} resamples"
 #: metrics whose per-sample part is the square of what is averaged
-_ROOTED = ("rmse", "rmsle")
+ROOTED = ("rmse", "rmsle")
 #: distinct rows are worth grouping when each stands for this many samples
 _FEW = 8
 #: averages over the classes, and numbers of class 1 alone, that are worked out again from truth and prediction
@@ -44,7 +44,7 @@ def statistic_of(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metri
     name = metrics.canonical(metric)
     parts = metrics.value_of(metric, a.parts), metrics.value_of(metric, b.parts)
     if parts[0] is not None and parts[1] is not None:
-        rooted = name in _ROOTED
+        rooted = name in ROOTED
         how = "root of the mean of" if rooted else "mean of"
         return _mean(parts[0], parts[1], pairs, metric, f"{HOW}, {how} part__{metric}", rooted=rooted)
     if name == "loss":
@@ -100,7 +100,7 @@ def _regression(a: PerSample, b: PerSample, pairs: list[tuple[int, int]], metric
     if name in ("mae", "mse", "rmse"):
         parts = np.abs(errors) if name == "mae" else errors**2
         rows = [(i, i) for i in range(len(truth))]
-        return _mean(list(parts[0]), list(parts[1]), rows, metric, method, rooted=name in _ROOTED)
+        return _mean(list(parts[0]), list(parts[1]), rows, metric, method, rooted=name in ROOTED)
     if name == "r2":
         columns = np.column_stack([errors[0] ** 2, errors[1] ** 2, truth, truth**2])
         return metric, columns, np.arange(len(columns)), _r2, method

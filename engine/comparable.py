@@ -55,7 +55,7 @@ def standing(ws: Workspace, versions: Sequence[str]) -> dict[str, str]:
 
     The newest one whose score counts says with what the others must agree. Of versions that were scored alike but on
     other samples it is the script that has left some out or put some in: right are those that `stats.json` has the
-    number of, else those of the first of them.
+    number of, else those of the first of them. Of another truth for the same samples the first one's is right.
     """
     return standing_of({name: basis_of(ws, name) for name in versions if is_there(ws.version(name).eval_score)})
 
@@ -66,17 +66,34 @@ def standing_of(bases: Mapping[str, Basis]) -> dict[str, str]:
     for one in bases.values():
         if not one["doubt"]:
             alike.setdefault(_how_scored(one), []).append(one)
-    right = {how: _right_samples(group) for how, group in alike.items()}
+    right = {how: _right(group) for how, group in alike.items()}
     counting = (one for one in reversed([*bases.values()]) if not one["doubt"])
-    newest = next((one for one in counting if one["samples"] in ("", right[_how_scored(one)])), basis(None))
+    newest = next((one for one in counting if not _other_samples(one, right[_how_scored(one)])), basis(None))
     return {version: why for version, one in bases.items() if (why := difference(one, newest))}
 
 
-def _right_samples(alike: Sequence[Basis]) -> str:
+def _right(alike: Sequence[Basis]) -> Basis:
+    """The one that was scored on the right samples, as far as anybody knows."""
     known = [one for one in alike if one["samples"]]
     stated = (one for one in known if _count(one["samples"]) == one["to_validate_on"])
-    found = next(stated, next(iter(known), None))
-    return str(found["samples"]) if found else ""
+    return next(stated, next(iter(known), alike[0]))
+
+
+def _other_samples(one: Basis, other: Basis) -> str:
+    if one["samples"] and other["samples"] and one["samples"] != other["samples"]:
+        mine, theirs = _count(one["samples"]), _count(other["samples"])
+        counts = f"{mine} instead of {theirs}" if mine != theirs else f"{mine} other ones"
+        return f"was scored on other samples ({counts}), by the same evaluator and on the same data"
+    if (truth := _truth(one)) and (its := _truth(other)) and truth != its:
+        return "was scored on another truth for the same samples: its load_split gives other targets"
+    return ""
+
+
+def _truth(one: Basis) -> str:
+    """A digest of samples with their targets, where the script names its samples; a loader's are only numbered."""
+    told = one["protocol"] or {}
+    numbered = re.search("validation_step|val_dataloader", str(told.get("targets")))
+    return "" if numbered else str(told.get("samples_sha256") or "")
 
 
 def basis(protocol: Mapping[str, Any] | None, **known: Any) -> Basis:
@@ -122,10 +139,8 @@ def difference(one: Basis, other: Basis) -> str:
         return ""
     if one["protocol"] is None or _how_scored(one) != _how_scored(other):
         return "was scored by another evaluator or on other data"
-    if one["samples"] and other["samples"] and one["samples"] != other["samples"]:
-        mine, theirs = _count(one["samples"]), _count(other["samples"])
-        counts = f"{mine} instead of {theirs}" if mine != theirs else f"{mine} other ones"
-        return f"was scored on other samples ({counts}), by the same evaluator and on the same data"
+    if others := _other_samples(one, other):
+        return others
     if serving.is_mixed(shares := serving.shares_in(one["protocol"].get("served_by"))):
         return f"was served by more than one path ({serving.told(shares)})"
     if serving.is_mixed(shares := serving.shares_in(other["protocol"].get("served_by"))):

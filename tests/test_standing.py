@@ -61,6 +61,11 @@ def fewer(ws: Workspace, version: str, count: int = 3) -> None:
     remark(ws, version)
 
 
+def targets(ws: Workspace, version: str, digest: str, how: str = "out of reach") -> None:
+    changed(ws.version(version).protocol, samples_sha256=digest, targets=how)
+    remark(ws, version)
+
+
 def another_protocol(ws: Workspace, version: str, **fields: Any) -> None:
     changed(ws.version(version).protocol, **fields)
     remark(ws, version)
@@ -170,3 +175,17 @@ def test_a_version_that_leaves_out_samples_wins_nothing(plain: Workspace) -> Non
     report = next(plain.reports.glob("*/leaderboard.csv")).read_text().splitlines()
     assert [line.split(",")[0] for line in report[1:]] == ["v001", "v002"]
     assert report[2].endswith(f'{confirmed["not_ranked"]["v002"]}"')
+
+
+def test_another_truth_for_the_same_samples_has_no_rank(three: Workspace) -> None:
+    for version, digest in zip(VERSIONS, ("honest", "honest", "forged"), strict=True):
+        targets(three, version, digest)
+    found = comparable.standing(three, VERSIONS)
+    assert list(found) == ["v003"]
+    assert "another truth for the same samples" in found["v003"]
+
+
+def test_samples_that_are_only_numbered_may_come_in_another_order(three: Workspace) -> None:
+    for version in VERSIONS:
+        targets(three, version, version, "within reach: val_dataloader() gives inputs and targets")
+    assert comparable.standing(three, VERSIONS) == {}

@@ -55,6 +55,21 @@ def began(pid: int) -> float | None:
         return None
 
 
+def began_at(told: object, now: float) -> bool:
+    """Whether what a file says of a process's begin is that of a process that began `now`."""
+    return isinstance(told, int | float) and now - _SAME_SECONDS < told < now + _SAME_SECONDS
+
+
+def has_terminal(pid: int) -> bool:
+    """Whether it belongs to somebody's terminal."""
+    try:
+        if sys.platform == "linux":
+            return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[4] != b"0"
+        return psutil.Process(pid).terminal() is not None
+    except (OSError, IndexError, psutil.Error):
+        return False
+
+
 def myself() -> dict[str, Any]:
     """What another process needs in order to know this one again."""
     return {"boot": boot(), "pid": os.getpid(), "create_time": began(os.getpid())}
@@ -66,7 +81,7 @@ def lives(told: Mapping[str, Any]) -> bool | None:
     if place and place != boot():
         return None
     now = began(told["pid"]) if isinstance(told.get("pid"), int) and told["pid"] > 0 else None
-    if now is not None and isinstance(started, int | float) and abs(now - started) < _SAME_SECONDS:
+    if now is not None and began_at(started, now):
         return True
     return False if place else None
 

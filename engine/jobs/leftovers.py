@@ -65,7 +65,7 @@ def _left_by(told: Mapping[str, Any]) -> Iterable[int]:
     mark, session = told.get("id"), told.get("script_pid")
     wanted = f"{alive.MARK}={mark}\0".encode() if isinstance(mark, str) and mark else None
     leader = alive.began(session) if isinstance(session, int) else None
-    if leader is not None and abs(leader - (told.get("script_began") or -1.0)) > 1.0:
+    if leader is not None and not alive.began_at(told.get("script_began"), leader):
         # the number belongs to another process by now
         session = None
     for pid in psutil.pids():
@@ -92,8 +92,8 @@ def _carries(pid: int, mark: bytes) -> bool:
 def _is_in(pid: int, session: int) -> bool:
     """A script's session has no terminal: one of a person that has got the same number does."""
     try:
-        return os.getsid(pid) == session and psutil.Process(pid).terminal() is None
-    except (OSError, psutil.Error):
+        return os.getsid(pid) == session and not alive.has_terminal(pid)
+    except OSError:
         return False
 
 

@@ -39,18 +39,21 @@ class Local(Executor):
                 self._started[folder] = spawn(_GUARD, [str(folder.path)], folder.guard_log)
 
     def _hand_over(self, folder: JobFolder) -> bool:
-        """Whether the guard that keeps an interpreter has taken it."""
-        if self._keeper is None or self._keeper.poll() is not None:
-            self.close()
-            self._keeper = spawn(_GUARD, ["--keep"], folder.guard_log, listens=True)
-        assert self._keeper.stdin is not None
-        try:
-            self._keeper.stdin.write(json.dumps(str(folder.path.absolute())).encode() + b"\n")
-            self._keeper.stdin.flush()
-        except OSError:
-            return False
-        self._started[folder] = self._keeper
-        return True
+        """Whether the guard that keeps an interpreter has taken it; one that has just ended has a successor."""
+        for _ in range(2):
+            if self._keeper is None or self._keeper.poll() is not None:
+                self.close()
+                self._keeper = spawn(_GUARD, ["--keep"], folder.guard_log, listens=True)
+            assert self._keeper.stdin is not None
+            try:
+                self._keeper.stdin.write(json.dumps(str(folder.path.absolute())).encode() + b"\n")
+                self._keeper.stdin.flush()
+            except OSError:
+                self.close()
+            else:
+                self._started[folder] = self._keeper
+                return True
+        return False
 
     def close(self) -> None:
         if self._keeper is not None and self._keeper.stdin is not None:

@@ -429,7 +429,8 @@ import inspect, io, os, sys, own, tempfile, traceback, multiprocessing.process
 from pathlib import Path
 print(own.NAME, own.__file__, __file__, __loader__.path, sys.argv, sys.path)
 print(os.getcwd(), Path.cwd(), Path("x").resolve())
-print(sorted(os.environ.items()), multiprocessing.process.ORIGINAL_DIR, tempfile.gettempdir(), sys.modules["own"])
+print(sorted(v for v in os.environ.items() if v[0] != "PROGTRAIN_JOB"))
+print(multiprocessing.process.ORIGINAL_DIR, tempfile.gettempdir(), sys.modules["own"])
 print(type(os.getcwd), type(os.stat), type(open), os.stat in os.supports_fd, open is io.open)
 print(inspect.getsource(own), [p for p in sys.path_importer_cache if "the first" in p and "second" in __file__])
 warnings.warn("told")

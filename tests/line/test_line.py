@@ -134,9 +134,7 @@ def test_a_line_that_is_frozen_holds_up_the_app_alone(audited: Workspace, go_on:
         script, looking = training(audited), _shown(app(audited))
         family = [looking, *looking.children(recursive=True)]
         terminal.guard.suspend()
-        name = looking.terminal()
-        assert name
-        _fill_up(name)
+        _fill_up(str(Path(f"/proc/{looking.pid}/fd/0").readlink()))
         assert script.is_running()
         go_on.touch()
 

@@ -48,8 +48,8 @@ OPTIONAL |= {"progtrain_eval", *(path.stem for path in (ROOT / "engine" / "live"
 #: of experiments: extras that say how to install them, and what runs in the user's own interpreter
 OPTIONAL |= {"optuna", "matplotlib", *(path.stem for path in (ROOT / "engine").glob("*/tools/*.py"))}
 OPTIONAL |= {"inspect_ai", "peft", "pyarrow", "safetensors", "transformers"}
-#: trackers, in the interpreter that has them
-OPTIONAL |= {"mlflow", "trackio", "wandb"}
+#: trackers, in the interpreter that has them, and what trackio brings
+OPTIONAL |= {"mlflow", "trackio", "wandb", "orjson"}
 #: the extra `mcp`, and what it brings
 OPTIONAL |= {"anyio", "mcp", "mcp_types"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import runpy
 import subprocess
@@ -55,6 +56,14 @@ def evaluated(ws: Workspace, evaluated_in: Run) -> Run:
     return partial(evaluated_in, ws)
 
 
+def _log_where_somebody_reads() -> None:
+    """Lightning logs to the stderr of its first import, which may have been that of one test alone."""
+    for logger in logging.root.manager.loggerDict.values():
+        for handler in getattr(logger, "handlers", ()):
+            if isinstance(handler, logging.StreamHandler) and getattr(handler.stream, "closed", False):
+                handler.setStream(sys.__stderr__)
+
+
 @pytest.fixture
 def evaluated_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a workspace's 03_eval.py here, since a process of its own would import torch each time."""
@@ -64,6 +73,7 @@ def evaluated_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         module = _import(ws.eval_script)
         monkeypatch.setattr(sys, "argv", [str(ws.eval_script), *arguments])
         monkeypatch.chdir(ws.root)
+        _log_where_somebody_reads()
         capsys.readouterr()
         code = module.main()
         said = capsys.readouterr()
@@ -83,6 +93,7 @@ def run_here(imported: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
     """Runs a script as `python SCRIPT` does, but here: a process of its own would import torch each time."""
 
     def run(path: Path, *arguments: str) -> None:
+        _log_where_somebody_reads()
         monkeypatch.chdir(path.parent)
         monkeypatch.setattr(sys, "argv", [path.name, *arguments])
         runpy.run_path(path.name, run_name="__main__")

@@ -88,7 +88,7 @@ def _versions(ws: Workspace) -> None:
         {"name": f"{EVIL}[/]Wmetric{EVIL}", "value": 0.5, "higher_is_better": True},
         {"name": "accuracy", "value": 0.5},
     ]
-    external = ws.external / evil_name("Wmodel")
+    external = ws.external / evil_name("Wmo")
     external.mkdir()
     (external / "eval_score.json").write_text(json.dumps({"metrics": rows}))
     for number, version in enumerate(("v001", "v002", "v003")):
@@ -145,7 +145,7 @@ STOPS: list[tuple[str, str]] = [
     ("]", ""),
     ("/", ""),
     ("\x1b", ""),
-    ("2", "Wmetric Wmodel"),
+    ("2", "Wmetric Wmo"),
     ("3", "Wsample Wtruth Wclass Wfile Winput Wmeta Wcell"),
     ("t", "Wtruth"),
     ("\x1b", ""),

@@ -44,7 +44,7 @@ def rows(runs: Sequence[Kept], metric: str | None, filter: str, signs: words.Sig
 def _cells(run: Kept, value: str) -> tuple[Text, ...]:
     told = "; ".join((settings_text(run), *run.notes))
     return (
-        as_text(shorten(run.name, 24), "bold"),
+        as_text(shorten(clean_line(run.name), 24), "bold"),
         as_text(run.source, QUIET),
         as_text(value),
         as_text(str(run.points), QUIET),

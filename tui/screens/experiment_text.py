@@ -158,16 +158,16 @@ def searchable(row: RunRow) -> str:
 def _cells(
     row: RunRow, marked: bool, colour_of: str, decimals: int, signs: words.Signs, width: int
 ) -> tuple[Text, ...]:
-    name = as_text(shorten(row.run, 24 if width < _WIDE else 34), f"bold {version_colour(colour_of)}")
+    name = as_text(shorten(clean_line(row.run), 24 if width < _WIDE else 34), f"bold {version_colour(colour_of)}")
     first = Text(signs.marked if marked else " ", end=""), name
     left = row.progress.get("seconds_left")
     eta = as_text(words.clock(left) if isinstance(left, int | float) else "", QUIET)
     metric = as_text(words.metric_value(row.metric, signs, decimals) if row.metric is not None else "")
     if width < _WIDE:
         return *first, as_text(*_state(row, short=True)), metric, eta
-    values = (as_text(shorten(value, _WIDEST_VALUE)) for value in row.values)
+    values = (as_text(shorten(clean_line(value), _WIDEST_VALUE)) for value in row.values)
     verdict = as_text(row.verdict or "", verdict_colour(row.verdict))
-    place = as_text(row.job, QUIET), as_text(shorten(row.node, 16), QUIET)
+    place = as_text(row.job, QUIET), as_text(shorten(clean_line(row.node), 16), QUIET)
     tries = as_text(row.attempts or "", NEEDS_YOU if row.attempts > 1 else QUIET)
     told, style = _state(row)
     state = as_text(shorten(clean_line(told), max(_WIDEST_STATE, width - _OTHERS)), style)

@@ -147,7 +147,7 @@ class LeaderboardScreen(BaseScreen):
             action = f"mean {mean} sd {spread} in {row.runs} runs  {action}"
         cells: list[Text] = [
             Text(f"{mark}{best}", end=""),
-            as_text(shorten(called(row), 24), f"bold {version_colour(name)}"),
+            as_text(shorten(clean_line(called(row)), 24), f"bold {version_colour(name)}"),
         ]
         cells += [
             as_text(words.metric_value(row.metrics.get(metric), self.signs, many)) for metric, many in decimals.items()

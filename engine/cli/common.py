@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -102,6 +101,8 @@ def from_here(path: str | None) -> str | None:
 
 def interpreter(python: str | None) -> str | None:
     """Raises `InputError` when it cannot be run."""
+    import shutil  # 3 ms for which `status` need not wait
+
     found = from_here(python)
     if found is not None and shutil.which(found) is None:
         raise InputError(

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from progtrain.engine.control import temporary
 from progtrain.engine.errors import Busy
 from progtrain.engine.files import sha256_text, storage_errors
 from progtrain.engine.workspace import Workspace
@@ -29,6 +28,8 @@ def hold(ws: Workspace) -> Iterator[None]:
     """Raises `Busy` when another runner has this workspace, `StorageError` when it cannot be written."""
     reason, fix = "another runner is at work in this workspace", "progtrain status shows it, progtrain stop ends it"
     with hold_file(ws.lock, Busy(reason, file=ws.lock, fix=fix)):
+        from progtrain.engine.control import temporary  # who only looks need not wait for it
+
         temporary.sweep(ws)
         try:
             yield

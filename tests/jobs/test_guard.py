@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from progtrain.engine.files import write_text
@@ -50,7 +49,7 @@ def _until(path: Path) -> str:
 
 def _gone(pid: int) -> bool:
     deadline = time.monotonic() + 10
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while alive.began(pid) is not None:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)

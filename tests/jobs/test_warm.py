@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from progtrain.engine.jobs import leftovers
+from progtrain.engine.jobs import alive, leftovers
 from progtrain.engine.jobs.base import LOST
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.schema import JobRequest, JobState
@@ -74,7 +74,7 @@ def _running(local: Local, job: JobFolder, path: Path) -> JobState:
 
 def _gone(*pids: int) -> bool:
     deadline = time.monotonic() + 10
-    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
+    while any(alive.began(pid) is not None for pid in pids):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)

@@ -57,11 +57,11 @@ def evaluated(ws: Workspace, evaluated_in: Run) -> Run:
 
 
 def _log_where_somebody_reads() -> None:
-    """Lightning logs to the stderr of its first import, which may have been that of one test alone."""
-    for logger in logging.root.manager.loggerDict.values():
-        for handler in getattr(logger, "handlers", ()):
+    """Lightning and others log to the stderr of their first import, which may have been that of one test alone."""
+    for logger in (logging.root, *map(logging.getLogger, list(logging.root.manager.loggerDict))):
+        for handler in list(logger.handlers):
             if isinstance(handler, logging.StreamHandler) and getattr(handler.stream, "closed", False):
-                handler.setStream(sys.__stderr__)
+                logger.removeHandler(handler)
 
 
 @pytest.fixture

@@ -14,7 +14,16 @@ from typing import Any
 from progtrain.engine import metrics, values
 from progtrain.engine.analysis.compare import serving
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import MOST_TABLE, is_there, lines_of, read_text, sha256, sha256_text, try_read_json
+from progtrain.engine.files import (
+    MOST_TABLE,
+    is_there,
+    lines_of,
+    object_in,
+    read_text,
+    sha256,
+    sha256_text,
+    try_read_json,
+)
 from progtrain.engine.json_text import loaded
 from progtrain.engine.workspace import Workspace
 
@@ -110,7 +119,7 @@ def basis(protocol: Mapping[str, Any] | None, **known: Any) -> Basis:
 
 def basis_of(ws: Workspace, version: str) -> Basis:
     folder = ws.version(version)
-    spec, mark = (_object(path) for path in (folder.spec, ws.mark(version, "evaluate")))
+    spec, mark = (object_in(path) for path in (folder.spec, ws.mark(version, "evaluate")))
     inputs = _inside(mark, "inputs")
     split = split_of(ws, version)
     return basis(
@@ -125,7 +134,7 @@ def basis_of(ws: Workspace, version: str) -> Basis:
 
 def protocol_in(path: Path) -> Mapping[str, Any] | None:
     """How a score was made, as far as it says what it must; None where it does not."""
-    found = _object(path)
+    found = object_in(path)
     return found if all(found.get(name) is not None for name in _ALIKE) else None
 
 
@@ -257,9 +266,4 @@ def _data_of(ws: Workspace, spec: Mapping[str, Any]) -> tuple[frozenset[str], fr
 
 def _inside(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = value.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _object(path: Path) -> Mapping[str, Any]:
-    found = try_read_json(path)
     return found if isinstance(found, dict) else {}

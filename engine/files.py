@@ -293,6 +293,11 @@ def try_read_json(path: Path | str) -> Any:
     return found if isinstance(found, dict) else None
 
 
+def object_in(path: Path | str) -> dict[str, Any]:
+    """As `try_read_json`; empty for what it gives None for."""
+    return try_read_json(path) or {}
+
+
 class LineReader:
     """Reads a growing file of JSON lines: each call returns what is new and complete.
 

@@ -21,7 +21,7 @@ from progtrain.engine.additions.tools.progtrain_additions_rows import Rows, chos
 from progtrain.engine.analysis.measure.samples import read_per_sample
 from progtrain.engine.clock import Clock
 from progtrain.engine.errors import InputError, StepFailed
-from progtrain.engine.files import read_json, read_text, sha256, storage_errors, try_read_json, write_json
+from progtrain.engine.files import object_in, read_json, read_text, sha256, storage_errors, write_json
 from progtrain.engine.jobs.detached import with_parent
 from progtrain.engine.text import clean_line, last_line
 from progtrain.engine.workspace import Workspace
@@ -76,7 +76,7 @@ def choose(
         raise InputError(reason, place="replay.hard_by", fix="take hard_by: training_loss")
     else:
         found = hard.out_of_fold(train, ws.root, regression)
-    names = (try_read_json(scores.protocol) or {}).get("class_names") or []
+    names = object_in(scores.protocol).get("class_names") or []
     doubtful = suspects.listed(found, train)
     left_out = {one["id"] for one in doubtful}
     score = _score(filled, found, source)

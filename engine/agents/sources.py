@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from progtrain.advisor.interface import Fact
 from progtrain.engine.clock import Clock
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import sha256, try_read_json
+from progtrain.engine.files import object_in, sha256, try_read_json
 from progtrain.engine.metrics import finite
 from progtrain.engine.schema import load
 from progtrain.engine.text import shortened
@@ -164,7 +164,7 @@ def facts_of(ws: Workspace, one: Standing) -> Iterator[Fact]:
     path = SourceFolder(ws.mcp_evidence / one.name).snapshot
     age = f"fetched {age_text(one.age_hours)} ago"
     age = f"{age}, stale" if one.state == "stale" else age
-    calls = (try_read_json(path) or {}).get("calls", [])
+    calls = object_in(path).get("calls", [])
     values = [
         (number, call, place, value)
         for number, call in enumerate(calls if isinstance(calls, list) else [], 1)

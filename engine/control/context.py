@@ -17,7 +17,7 @@ from progtrain.engine.clock import Clock
 from progtrain.engine.control import decisions, launch, place
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import DecisionNeeded
-from progtrain.engine.files import storage_errors, try_read_json, write_text
+from progtrain.engine.files import object_in, storage_errors, write_text
 from progtrain.engine.jobs import alive, leftovers
 from progtrain.engine.jobs.base import LOST, Executor
 from progtrain.engine.jobs.local import Local
@@ -194,7 +194,7 @@ class Context:
         with storage_errors(folder.path):
             for path in self.ws.jobs.glob(f"{kind}-*") if kind else ():
                 earlier = JobFolder(path)
-                if path != folder.path and (try_read_json(earlier.state) or {}).get("status") != "ended":
+                if path != folder.path and object_in(earlier.state).get("status") != "ended":
                     write_text(earlier.fence, folder.path.name)
             shutil.rmtree(folder.path, ignore_errors=True)
             folder.path.mkdir(parents=True)

@@ -6,7 +6,7 @@ import os
 from datetime import datetime
 from typing import Any
 
-from progtrain.engine.files import try_read_json, write_json
+from progtrain.engine.files import object_in, write_json
 from progtrain.engine.jobs.base import Executor, Seen
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.jobs.sizes import megabytes, minutes
@@ -55,7 +55,7 @@ _AS_THEY_ARE = ("partition", "account", "qos", "gpus", "cpus", "setup", "preempt
 
 def tell(folder: JobFolder, seen: Seen, now: datetime) -> None:
     """Keeps how a job is where others can see it who ask no cluster; written when it changes."""
-    before = try_read_json(folder.seen) or {}
+    before = object_in(folder.seen)
     told: dict[str, Any] = {name: getattr(seen, name) for name in ("phase", "reason", "cause", "job", "node")}
     since = datetime.fromtimestamp(now.timestamp() - (seen.stale or 0)).astimezone().isoformat(timespec="seconds")
     told["silent_since"] = None if seen.stale is None else before.get("silent_since") or since

@@ -21,7 +21,7 @@ from progtrain.engine.experiment.expand import Run
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.workers.base import Experiment, Piece, training
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import object_in
 from progtrain.engine.script import names
 from progtrain.engine.workspace import Workspace
 
@@ -67,8 +67,8 @@ def _of_versions(ws: Workspace) -> Iterator[dict[str, Any]]:
         mark = marks.read(ws, version, "train")
         if mark is None or mark.adopted or mark.seconds <= 0:
             continue
-        spec = try_read_json(ws.version(version).spec) or {}
-        state = try_read_json(ws.job(f"{version}-train-1").state) or {}
+        spec = object_in(ws.version(version).spec)
+        state = object_in(ws.job(f"{version}-train-1").state)
         yield {
             "family": index.family({"script": ws.script(version).name}, ws),
             "experiment": "the loop",

@@ -13,7 +13,7 @@ from progtrain.engine.experiment.opening import tool_of
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.experiment.state import TRAIN, Part
 from progtrain.engine.experiment.workers.base import Piece, Score
-from progtrain.engine.files import sha256, try_read_json
+from progtrain.engine.files import object_in, sha256, try_read_json
 from progtrain.engine.script.names import canonical
 from progtrain.engine.workspace import VersionFolder
 
@@ -22,7 +22,7 @@ def row(piece: Piece, part: Part, outcome: str, *, scores: Sequence[Score] = (),
     """`outcome`: "done", "failed" or "cancelled"."""
     experiment, run, folder = piece.experiment, piece.run, piece.folder
     number = part.attempt if part.cell is None else int(part.trained_by or 0)
-    changes = (try_read_json(folder.changes(TRAIN, number)) or {}).get("settings", {}) if number else {}
+    changes = object_in(folder.changes(TRAIN, number)).get("settings", {}) if number else {}
     spec = _mapping(VersionFolder(folder.artifacts).spec)
     told: dict[str, Any] = {
         "experiment": experiment.folder.name,
@@ -65,7 +65,7 @@ def _trained(folder: RunFolder, last: int) -> dict[str, Any]:
     steps = state.progress(folder.attempt(TRAIN, last)).get("step") if last else None
     return {
         "attempts": len(numbers),
-        "pruned": (try_read_json(folder.pruned(last)) or {}).get("epoch") if last else None,
+        "pruned": object_in(folder.pruned(last)).get("epoch") if last else None,
         "seconds": sum(_seconds(held) for held in states) if states else None,
         "started_at": begun[0] if begun else None,
         "ended_at": ended[-1] if ended else None,

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from progtrain.engine.errors import StorageError
 from progtrain.engine.files import try_read_json
@@ -93,12 +93,6 @@ def state_in(folder: JobFolder) -> JobState | None:
         return JobState.model_validate(data)
     except ValueError:
         return None
-
-
-def object_in(path: Path) -> dict[str, Any]:
-    """One of the small files about a job; empty where it is missing or damaged."""
-    data = try_read_json(path)
-    return data if isinstance(data, dict) else {}
 
 
 class Executor(ABC):

@@ -21,9 +21,9 @@ from typing import Any
 
 from progtrain.engine import clock, metrics
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import storage_errors, write_json, write_text
+from progtrain.engine.files import object_in, storage_errors, write_json, write_text
 from progtrain.engine.jobs import alive, batch, commands
-from progtrain.engine.jobs.base import GO_ON_LATER, LOST, Executor, Seen, as_guard_says, object_in, state_in
+from progtrain.engine.jobs.base import GO_ON_LATER, LOST, Executor, Seen, as_guard_says, state_in
 from progtrain.engine.jobs.detached import send
 from progtrain.engine.jobs.listen import BEAT_SECONDS
 from progtrain.engine.jobs.local import Local

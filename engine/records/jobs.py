@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from progtrain.engine.control import lock, marks
-from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.files import LineReader, object_in, try_read_json
 from progtrain.engine.jobs import alive
-from progtrain.engine.jobs.base import LOST, Seen, as_guard_says, object_in, state_in
+from progtrain.engine.jobs.base import LOST, Seen, as_guard_says, state_in
 from progtrain.engine.jobs.guard import LOST_SECONDS
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.records.visits import Visit, visits

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from progtrain.engine import metrics, values
 from progtrain.engine.analysis.types import MetricRow
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import LineReader, read_text, sha256, try_read_json
+from progtrain.engine.files import LineReader, object_in, read_text, sha256
 from progtrain.engine.records.against import Against, against, score_of
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.script.header import read_header
@@ -131,9 +131,9 @@ def _decided_by(version: str, events: Iterable[dict[str, Any]]) -> str:
 
 def _inputs(ws: Workspace, version: str, base: str | None) -> Iterable[str]:
     """As `spec.json` and the evaluation's protocol recorded them."""
-    spec, protocol = _object(ws.version(version).spec), _object(ws.version(version).protocol)
+    spec, protocol = object_in(ws.version(version).spec), object_in(ws.version(version).protocol)
     if base is not None:
-        yield from _hashed(ws.script(base).name, _object(ws.version(base).spec).get("script_sha256"))
+        yield from _hashed(ws.script(base).name, object_in(ws.version(base).spec).get("script_sha256"))
     yield from _hashed(ws.script(version).name, spec.get("script_sha256"))
     for name, digest in (spec.get("files") or {}).items() if isinstance(spec.get("files"), dict) else ():
         yield from _hashed(clean_line(str(name)), digest)
@@ -157,8 +157,8 @@ def _additions(ws: Workspace, spec: Mapping[str, Any]) -> Iterable[str]:
 
 def _output(ws: Workspace, version: str) -> Iterable[str]:
     folder = ws.version(version)
-    recorded = _object(folder.protocol).get("checkpoint_sha256")
-    checkpoint = _object(folder.spec).get("checkpoint")
+    recorded = object_in(folder.protocol).get("checkpoint_sha256")
+    checkpoint = object_in(folder.spec).get("checkpoint")
     best = checkpoint.get("best_sha256") if isinstance(checkpoint, dict) else None
     yield from _hashed(ws.relative(folder.best_checkpoint), recorded or best)
     if folder.per_sample.is_file():
@@ -185,8 +185,8 @@ def _evidence(ws: Workspace, version: str, base: str | None, row: MetricRow | No
 
 def _commands(ws: Workspace, version: str) -> Iterable[str]:
     """Only what makes the same again: the evaluation, while evaluator and checkpoint are those that were used."""
-    folder, protocol = ws.version(version), _object(ws.version(version).protocol)
-    mark = _object(ws.mark(version, "evaluate")).get("inputs")
+    folder, protocol = ws.version(version), object_in(ws.version(version).protocol)
+    mark = object_in(ws.mark(version, "evaluate")).get("inputs")
     used = mark.get("evaluator") if isinstance(mark, dict) else None
     if not ws.eval_script.is_file() or protocol.get("reported") or not folder.per_sample.is_file():
         return
@@ -196,11 +196,6 @@ def _commands(ws: Workspace, version: str) -> Iterable[str]:
 
 def _at(ws: Workspace, version: str, made: Mapping[str, Any]) -> str:
     """When it was evaluated; before that, when it was written."""
-    mark, score = _object(ws.mark(version, "evaluate")), score_of(ws, version)
+    mark, score = object_in(ws.mark(version, "evaluate")), score_of(ws, version)
     told = mark.get("finished_at") or (score.created_at.isoformat() if score else None) or made.get("at")
     return clean_line(str(told or ""))
-
-
-def _object(path: Any) -> dict[str, Any]:
-    found = try_read_json(path)
-    return found if isinstance(found, dict) else {}

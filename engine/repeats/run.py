@@ -18,7 +18,7 @@ from progtrain.engine.control.context import Context
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.experiment import placing
-from progtrain.engine.files import sha256, storage_errors, try_read_json, write_json
+from progtrain.engine.files import object_in, sha256, storage_errors, try_read_json, write_json
 from progtrain.engine.loop import apart
 from progtrain.engine.loop.steps import evaluate, train
 from progtrain.engine.repeats import found
@@ -245,7 +245,7 @@ def _unlike(ws: Workspace, own: Workspace, version: str, same_seed: bool) -> str
 def _result(
     own: Workspace, version: str, folder: RepeatFolder, seed: int | None, same_seed: bool, reason: str
 ) -> dict[str, Any]:
-    made, begun = own.version(version), try_read_json(folder.begun) or {}
+    made, begun = own.version(version), object_in(folder.begun)
     told: dict[str, Any] = {
         "run": folder.path.name,
         "seed": seed,

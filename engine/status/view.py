@@ -123,11 +123,16 @@ class WorkspaceView:
 
     def _last_words(self) -> tuple[str, str]:
         """Of the last runner, where the journal could not be written: why it ended, and what to do."""
-        try:
-            found = _ERROR.search(tail(self.ws.runner_log, _LAST_WORDS))
-        except OSError:
-            found = None
-        return (clean_line(found[1]), clean_line(found[2])) if found else ("", "")
+
+        def read() -> tuple[str, str]:
+            try:
+                found = _ERROR.search(tail(self.ws.runner_log, _LAST_WORDS))
+            except OSError:
+                found = None
+            return (clean_line(found[1]), clean_line(found[2])) if found else ("", "")
+
+        told: tuple[str, str] = self._held(read, self.ws.runner_log)
+        return told
 
     def _queue(self, state: LoopState) -> str:
         """Of a script that is a job on a cluster: why it does not run yet, or since when the cluster is silent."""

@@ -19,7 +19,7 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.experiment import inspect_log, interpreter, locked, outcome, scored
 from progtrain.engine.experiment.plan import Task
 from progtrain.engine.experiment.workers.base import Ended, EvaluationWorker, Experiment, Piece, Score
-from progtrain.engine.files import read_json, read_loosely, try_read_json, write_json
+from progtrain.engine.files import object_in, read_json, read_loosely, write_json
 from progtrain.engine.schema import JobRequest, JobState
 from progtrain.engine.script.names import nearest
 from progtrain.engine.script.repair.failure import Failure
@@ -174,7 +174,7 @@ def _tokenizer(folder: Path, piece: Piece) -> Path:
 def _template_begins_by_itself(folder: Path) -> bool:
     """Whether the chat template writes the token that begins a text, which must not come twice."""
     file = folder / "chat_template.jinja"
-    told = try_read_json(folder / "tokenizer_config.json") or {}
+    told = object_in(folder / "tokenizer_config.json")
     text = read_loosely(file) if file.is_file() else str(told.get("chat_template") or "")
     return "bos_token" in text or str(told.get("bos_token") or "\0") in text
 

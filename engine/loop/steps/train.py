@@ -17,7 +17,15 @@ from progtrain.engine.control import digests, marks, watched
 from progtrain.engine.control.context import Context, forget, set_aside
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.experiment import checkpoints
-from progtrain.engine.files import LineReader, read_json, read_text, storage_errors, try_read_json, write_text
+from progtrain.engine.files import (
+    LineReader,
+    object_in,
+    read_json,
+    read_text,
+    storage_errors,
+    try_read_json,
+    write_text,
+)
 from progtrain.engine.jobs import alive
 from progtrain.engine.jobs.base import GO_ON_LATER, LOST
 from progtrain.engine.loop import attempts, elsewhere, left_behind, spec
@@ -171,7 +179,7 @@ def came_of(
         hypothesis = "the training takes longer than it was given: ask for more in loop_config.resources.time"
         return Failure("time limit", summary, hypothesis), []
     if state.ended_by == LOST:
-        seen = try_read_json(JobFolder(output.parent).seen) or {}
+        seen = object_in(JobFolder(output.parent).seen)
         if seen.get("cause") and seen.get("reason"):
             # as the cluster says it
             return Failure(str(seen["cause"]), str(seen["reason"]), _ON_CLUSTER.get(seen["cause"], "")), []

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from progtrain.engine.files import try_read_json
+from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.workspace import Workspace
 
-_LIVE = Path(__file__).parent / "live"
+_LIVE, _TEMPLATES = (Path(__file__).parent / name for name in ("live", "templates"))
 #: a program for the user's interpreter: whether a checkpoint is whole
 CHECK = _LIVE / "progtrain_check.py"
 
@@ -47,6 +48,17 @@ def of_evaluation(ws: Workspace, *, ours: bool) -> dict[str, str]:
         environment["PYTHONPATH"] = os.pathsep.join(part for part in named if part not in inside)
         environment["PROGTRAIN_MODULES"] = os.pathsep.join(str((ws.root / part).absolute()) for part in inside)
     return environment | ({"PROGTRAIN_WORKSPACE": str(ws.root.absolute())} if ours else {})
+
+
+def evaluator(ws: Workspace) -> tuple[list[str], dict[str, str]]:
+    """What starts `03_eval.py` of a workspace, before its arguments, and the variables that it needs.
+
+    One that is as it was written is started from where it came from: there nothing that a script does in the workspace
+    changes it.
+    """
+    ours = ws.eval_script.is_file() and evaluator_sha256(ws.root) == evaluator_sha256(_TEMPLATES)
+    script = _TEMPLATES / ws.eval_script.name if ours else ws.eval_script
+    return [str(_TEMPLATES / "isolated.py"), str(script)], of_evaluation(ws, ours=ours)
 
 
 def of_command() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from progtrain.engine.errors import Busy
 from progtrain.engine.files import LineReader, sha256_text
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.loop import runner
+from progtrain.engine.loop.steps.evaluate import ensure_script
 from progtrain.engine.rules import rules
 from progtrain.engine.schema import Decision, Review
 from progtrain.engine.script.header import without_header
@@ -383,6 +385,49 @@ def test_a_failed_evaluation_loses_nothing(plain: Workspace) -> None:
     replace(plain.eval_script, "\n    raise SystemExit('no such thing as a score')", "")
     assert run(plain, autopilot=True, until="evaluate") == 0
     assert len(events(plain, "attempt_failed")) == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "until", "name"),
+    [
+        ("eval_script", "evaluate", "v001-evaluate"),
+        pytest.param("report_script", None, "report-v001", marks=pytest.mark.slow),
+    ],
+    ids=["evaluation", "report"],
+)
+def test_a_script_that_is_killed_is_started_again(
+    plain: Workspace, tmp_path: Path, script: str, until: Any, name: str
+) -> None:
+    """By whoever is short of memory, say: as a training is, and told where it comes to nothing."""
+    path, deaths = getattr(plain, script), tmp_path / "deaths"
+    ensure_script(path)
+    whole = path.read_text()
+    dies = f"""
+    import os
+    with open({str(deaths)!r}, "a+") as file:
+        if file.tell() < %d:
+            file.write("x")
+            file.flush()
+            os.kill(os.getpid(), 9)
+"""
+
+    def dying(times: int) -> str:
+        deaths.write_text("")
+        return re.sub(r"def main\(\).*:", lambda found: found[0] + dies % times, whole, count=1)
+
+    path.write_text(dying(99))
+    assert run(plain, autopilot=True, until=until, max_versions=1) == 1
+    assert len(deaths.read_text()) == 3
+    failed = events(plain, "loop_failed")[-1]
+    assert (
+        "three times, and each time ended by signal SIGKILL" in failed["reason"]
+        and "for lack of memory" in failed["reason"]
+    )
+    path.write_text(dying(2))
+    assert run(plain, autopilot=True, until=until, max_versions=1) == 0
+    noted = [e["text"] for e in events(plain, "note") if "started again" in e["text"]]
+    assert len(noted) == 4 and all(text.startswith(f"{name} was ended by signal SIGKILL: ") for text in noted)
+    assert [e["version"] for e in events(plain, "step_done") if e["step"] == "train"] == ["v001"]
 
 
 @pytest.mark.parametrize(

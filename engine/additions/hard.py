@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psutil
 
 from progtrain.engine import hooks, metrics, values
 from progtrain.engine.additions import vectors
@@ -23,7 +26,7 @@ from progtrain.engine.workspace import Workspace
 if TYPE_CHECKING:
     import numpy as np
 
-#: runs a script of the workspace with the user's interpreter: words in, exit code and output out
+#: runs the workspace's evaluator with the user's interpreter: its words in, its name first; exit code and output out
 Run = Callable[[Sequence[str]], tuple[int, str]]
 FOLDS = 5
 HOW = {
@@ -54,30 +57,43 @@ def plainly(ws: Workspace, python: str, seconds: float | None = None) -> Run:
     """In a child process, which ends with this one's wait for it."""
 
     def run(words: Sequence[str]) -> tuple[int, str]:
-        command = [python, *words]
+        started, variables = hooks.evaluator(ws)
         try:
-            done = subprocess.run(
-                command,
+            process = subprocess.Popen(
+                [python, *started, *words[1:]],
                 cwd=ws.root,
-                env={**os.environ, **hooks.of_script()},
+                env={**os.environ, **hooks.of_script(), **variables},
                 stdin=subprocess.DEVNULL,
                 preexec_fn=with_parent,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                timeout=seconds,
-                check=False,
             )
-        except subprocess.TimeoutExpired as error:
-            raise StepFailed(f"{words[0]} ran for more than {seconds:.0f} s and was ended", file=words[0]) from error
         except OSError as error:
             raise InputError(
                 f"the interpreter cannot be started: {error.strerror}", file=python, fix="name another"
             ) from error
-        return done.returncode, done.stdout
+        with process:
+            try:
+                said, _ = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired as error:
+                reason = f"{words[0]} ran for more than {seconds:.0f} s and was ended"
+                raise StepFailed(reason, file=words[0]) from error
+            finally:
+                # those that it has asked the script in do not end by themselves where the script hangs
+                _end(process)
+        return process.returncode, said
 
     return run
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    with suppress(psutil.NoSuchProcess):
+        for one in [] if process.poll() is not None else psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+    process.kill()
 
 
 def by_training(ws: Workspace, version: str, rows: Rows, run: Run) -> Hard:

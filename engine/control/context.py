@@ -24,12 +24,13 @@ from progtrain.engine.jobs.local import Local
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.schema import Decision, JobRequest, JobState, Review
 from progtrain.engine.script.leading import leading_imports
+from progtrain.engine.script.repair.failure import killed
 from progtrain.engine.workspace import JobFolder, Workspace
 
 #: Seconds that a script gets to end by itself when a stop is asked for.
 _STOP_GRACE_SECONDS = 20.0
-#: How often a script other than a training is started again whose guard was killed.
-_MOST_LOST = 3
+#: How often a script other than a training is started at most that was killed, or whose guard was.
+_MOST_KILLED = 3
 #: Between two looks at the files of a job on a cluster, which lie on a network folder.
 _CLUSTER_SECONDS = 1.0
 
@@ -119,7 +120,7 @@ class Context:
         `writes`: the folder that it writes to, in a sandbox to no other; None: it runs in none. `variables`: of its
         environment, besides.
         Attaches to the job of that name when it is still alive, and takes its result when it has ended since, but never
-        that of a folder which this one was copied from. Where its guard is killed it is started again, but for a
+        that of a folder which this one was copied from. Where it or its guard is killed it is started again, but for a
         training, of which that is a failed attempt. Raises `Stopped` when the user asked for it, once nothing runs any
         more.
         """
@@ -142,10 +143,20 @@ class Context:
                 # cut short: what it left counts neither as done nor as failed, and is there to be read alone
                 set_aside(folder, "stopped")
                 raise Stopped
-            if ended.ended_by != LOST or self.rules.on_cluster or live_version or number == _MOST_LOST:
+            how = self._killed(ended)
+            if not how or live_version or number == _MOST_KILLED:
                 break
-            self.journal.write("note", text=f"{name} ended without a word: its guard was killed; it is started again")
+            self.journal.write("note", text=f"{name} {how}; it is started again")
+            if ended.ended_by != LOST:
+                set_aside(folder, "killed")
         return ended
+
+    def _killed(self, ended: JobState) -> str:
+        """How a script came to its end that another start may well spare; empty where it would not."""
+        if ended.ended_by == LOST and not self.rules.on_cluster:
+            return "ended without a word: its guard was killed"
+        how = killed(ended.exit_code, ended.ended_by)
+        return f"was {how}" if how else ""
 
     def _submit(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine import prepared_data, values
+from progtrain.engine import hooks, prepared_data, values
 from progtrain.engine.additions import focus, make, plan, splits
 from progtrain.engine.additions import folder as folders
 from progtrain.engine.additions.folder import Addition
@@ -174,7 +174,9 @@ def _runner(context: Context, version: str) -> Run:
     def run(words: Sequence[str]) -> tuple[int, str]:
         job = context.ws.job(f"{version}-on-train")
         shutil.rmtree(job.path, ignore_errors=True)  # its result was taken over, or nobody waits for it
-        state = context.run_script(job.path.name, list(words), writes=context.ws.train_scores(version).path)
+        started, variables = hooks.evaluator(context.ws)
+        given, writes = [*started, *words[1:]], context.ws.train_scores(version).path
+        state = context.run_script(job.path.name, given, writes=writes, variables=variables)
         return (1 if state.exit_code is None else state.exit_code), tail(context.executor.log(job))
 
     return run

@@ -93,3 +93,16 @@ def test_a_script_that_reads_the_validation_data_to_answer_is_told_of(toy: Works
     assert done.returncode == 0, done.stderr
     assert "warning: the targets were within reach: it answers only where it can read" in done.stdout
     assert kept(toy).startswith("within reach")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["load_split(split)", "load_model(checkpoint_path)"], ids=["samples", "answers"])
+def test_a_killed_process_of_an_evaluation_is_no_fault_of_the_script(
+    toy: Workspace, put: Callable[..., None], verb: str
+) -> None:
+    """It ends as one that was killed, so that the loop starts it again; nothing of it goes on or is written."""
+    begins = f"def {verb}:\n"
+    put((begins, f"{begins}    __import__('os').kill(__import__('os').getpid(), 9)\n"))
+    done = apart(toy)
+    assert (done.returncode, done.stderr) == (137, "03_eval.py: a process of the evaluation was killed (SIGKILL)\n")
+    assert not toy.version("v001").eval_score.exists()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from progtrain.engine.additions import hard, splits, suspects
@@ -129,3 +131,27 @@ def test_an_older_evaluator_is_refused_by_name(labelled: Workspace) -> None:
         hard.by_training(
             labelled, "v001", splits.train(labelled, "toy_v1"), hard.plainly(labelled, sys.executable, seconds=300)
         )
+
+
+@pytest.mark.slow
+def test_the_evaluator_is_started_as_the_loop_starts_it(labelled: Workspace) -> None:
+    """What lies beside the scripts does not come in its way, and it asks the script in processes of their own."""
+    (labelled.root / "statistics.py").write_text("raise SystemExit('this is not Python's')\n")
+    rows = splits.train(labelled, "toy_v1")
+    hard.by_training(labelled, "v001", rows, hard.plainly(labelled, sys.executable, seconds=300))
+    assert json.loads(labelled.train_scores("v001").protocol.read_text())["targets"].startswith("apart")
+
+
+@pytest.mark.slow
+def test_what_runs_for_too_long_is_ended_with_all_that_it_has_started(labelled: Workspace) -> None:
+    labelled.eval_script.write_text(
+        "import subprocess\n"
+        "from pathlib import Path\n"
+        "with subprocess.Popen(['sleep', '600']) as child:\n"
+        "    Path('child').write_text(str(child.pid))\n"
+    )
+    with pytest.raises(StepFailed, match="ran for more than 10 s and was ended"):
+        hard.plainly(labelled, sys.executable, seconds=10)([labelled.eval_script.name])
+    child = int((labelled.root / "child").read_text())
+    psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], timeout=60)
+    assert not psutil.pid_exists(child)

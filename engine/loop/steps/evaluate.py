@@ -10,7 +10,7 @@ import ast
 import re
 import shutil
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import read_loosely, storage_errors, try_read_json, write_bytes
 from progtrain.engine.loop import doubts, elsewhere, left_behind
 from progtrain.engine.schema import EvalScore, JobState, Protocol, load
+from progtrain.engine.script.repair.failure import killed
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.text import clean_line, last_line, tail
 from progtrain.engine.workspace import JobFolder, Workspace
@@ -119,7 +120,9 @@ def run(context: Context, version: str) -> str:
         writes=ws.version(version).path,
         variables=hooks.of_evaluation(ws, ours=ours),
     )
-    left_behind.take_away(context, version, state.started_at, scored=True)
+    # it may have been killed and started again
+    since = datetime.fromtimestamp(begun["at_ns"] / 1e9, UTC) if begun else state.started_at
+    left_behind.take_away(context, version, min(since, state.started_at), scored=True)
     output = tail(context.executor.log(job))
     # its result is taken over once; the next evaluation is a new job
     for path in (job.claimed, job.state, job.submitted, job.intent):
@@ -127,7 +130,7 @@ def run(context: Context, version: str) -> str:
     changed = watched.tell(ws, begun, context.journal) if begun else []
     watched.forget(ws, job.path.name)
     if state.exit_code != 0 or state.ended_by:
-        raise _failed(context, job, state.ended_by, last_line(output))
+        raise _failed(context, job, state, last_line(output))
     if evaluator_sha256(ws.root) != used:
         # else it would be taken over the next time
         ws.version(version).eval_score.unlink(missing_ok=True)
@@ -146,17 +149,6 @@ def run(context: Context, version: str) -> str:
     )
     found = ((m.name, metrics.finite(m.value)) for m in score.metrics)
     return ", ".join(f"{name} {'–' if value is None else values.metric(value)}" for name, value in found)
-
-
-def command(ws: Workspace) -> tuple[list[str], dict[str, str]]:
-    """What starts `03_eval.py` of a workspace, before its arguments, and the variables that it needs.
-
-    One that is as it was written is started from where it came from: there nothing that a script does in the workspace
-    changes it.
-    """
-    ours = ws.eval_script.is_file() and evaluator_sha256(ws.root) == evaluator_sha256(_TEMPLATES)
-    script = _TEMPLATES / ws.eval_script.name if ours else ws.eval_script
-    return [str(_TEMPLATES / _START), str(script)], hooks.of_evaluation(ws, ours=ours)
 
 
 def _begun(context: Context, version: str, job: JobFolder) -> dict[str, Any] | None:
@@ -268,11 +260,13 @@ def check_score(context: Context, version: str) -> EvalScore:
     return score
 
 
-def _failed(context: Context, job: JobFolder, ended_by: str | None, last: str) -> StepFailed:
+def _failed(context: Context, job: JobFolder, state: JobState, last: str) -> StepFailed:
     reason = {
         "time limit": "the evaluation ran past step_timeout_minutes and was ended",
         "could not start": f"the interpreter could not be started: {last}",
-    }.get(ended_by or "", f"the evaluation failed: {last}")
+    }.get(state.ended_by or "", f"the evaluation failed: {last}")
+    if how := killed(state.exit_code, state.ended_by):
+        reason = f"the evaluation was started three times, and each time {how}"
     fix = f"the whole output is in {context.ws.relative(job.log)}; start again when it is fixed"
     return StepFailed(reason, file=context.ws.eval_script, fix=fix)
 

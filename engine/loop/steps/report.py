@@ -15,6 +15,7 @@ from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import LineReader, storage_errors, write_json, write_text
 from progtrain.engine.loop.steps import evaluate
 from progtrain.engine.records import confirmed, report_metrics, written
+from progtrain.engine.script.repair.failure import killed
 from progtrain.engine.text import last_line, tail
 
 
@@ -40,8 +41,10 @@ def run(context: Context, version: str) -> str:
     state = context.run_script(job, [ws.report_script.name, "--output", str(partial)], variables=variables)
     output = tail(context.executor.log(ws.job(job)))
     if state.exit_code != 0 or not (partial / "leaderboard.csv").is_file():
+        how = killed(state.exit_code, state.ended_by)
+        reason = f"was started three times, and each time {how}" if how else f"failed: {last_line(output)}"
         raise StepFailed(
-            f"the report failed: {last_line(output)}",
+            f"the report {reason}",
             file=ws.report_script,
             fix=f"the whole output is in {ws.relative(ws.job(job).log)}; fix it and start again",
         )

@@ -119,7 +119,7 @@ def _without_trace(lines: list[str], exit_code: int | None) -> Failure:
             return Failure(cause, shortened(line, _WIDTH), CAUSES[cause])
     said = f"its last words: {_last_words(lines)}"
     if (number := _signal(exit_code)) is not None:
-        return Failure("signal", f"ended by signal {number.name}; {said}", _killed(number))
+        return Failure("signal", f"ended by signal {number.name}; {said}", _behind(number))
     if exit_code == 0:
         return Failure("unknown", f"ended without an error; {said}", CAUSES["unknown"])
     shown = "an unknown exit code" if exit_code is None else f"exit code {exit_code}"
@@ -134,7 +134,13 @@ def _signal(exit_code: int | None) -> signal.Signals | None:
     return signal.Signals(number) if number in set(signal.Signals) else None
 
 
-def _killed(number: signal.Signals) -> str:
+def killed(exit_code: int | None, ended_by: str | None) -> str:
+    """By what a script was ended that neither ended by itself nor by its guard, in words; empty for any other."""
+    number = None if ended_by else _signal(exit_code)
+    return f"ended by signal {number.name}: {_behind(number)}" if number else ""
+
+
+def _behind(number: signal.Signals) -> str:
     if number == signal.SIGKILL:
         return "killed at once: most often by the system for lack of memory (`dmesg` would say so), else by hand"
     if number in {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal.SIGFPE}:

@@ -16,6 +16,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -62,6 +63,7 @@ def asked_in(other: Other, name: str, verb: str, *given: Any) -> Any:
         _send(outlet, (verb, given))
     data = _receive(inlet)
     if not data:
+        _end_if_killed(other[0])
         raise EvalError(f"{name} ended the process that it was asked in ({verb})")
     try:
         fine, answer = loaded(data)
@@ -70,6 +72,23 @@ def asked_in(other: Other, name: str, verb: str, *given: Any) -> Any:
     if not fine:
         raise EvalError(str(answer))
     return answer
+
+
+def _end_if_killed(pid: int) -> None:
+    """Where it was killed from outside, which is no fault of the script's, all ends with the exit code of a shell."""
+    for _ in range(50):
+        with suppress(ChildProcessError):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            number = os.WTERMSIG(status) if ended and os.WIFSIGNALED(status) else 0
+            if number in (signal.SIGKILL, signal.SIGTERM):
+                name = signal.Signals(number).name
+                print(f"03_eval.py: a process of the evaluation was killed ({name})", file=sys.stderr, flush=True)
+                _end_children()
+                os._exit(128 + number)
+            if not ended:
+                time.sleep(0.1)
+                continue
+        return
 
 
 def _send(outlet: BinaryIO, value: Any) -> None:

@@ -11,6 +11,7 @@ import click
 
 from progtrain.engine.cli.common import workspace
 from progtrain.engine.cli.output import overwrite, print_json, say
+from progtrain.engine.control import moved
 from progtrain.engine.errors import Busy, DecisionNeeded, StorageError
 from progtrain.engine.experiment.folder import ExperimentFolder, names
 from progtrain.engine.files import LineReader, full_disk
@@ -59,7 +60,7 @@ def follow(folder: ExperimentFolder, runner: subprocess.Popen[bytes], events: Li
     try:
         while runner.poll() is None:
             shown = _look(events, shown, as_json)
-            if time.monotonic() - looked > _LOOK_SECONDS:
+            if time.monotonic() - looked > _LOOK_SECONDS and folder.path.is_dir():
                 looked = time.monotonic()
                 if stuck := _only_waits(folder):
                     overwrite("", shown)
@@ -76,9 +77,9 @@ def follow(folder: ExperimentFolder, runner: subprocess.Popen[bytes], events: Li
         return 130
     _look(events, shown, as_json)
     if runner.returncode in {Busy.exit_code, StorageError.exit_code}:
-        said = tail(folder.runner_log).strip() or (
-            "" if runner.returncode == Busy.exit_code else str(full_disk(folder.path))
-        )
+        again = f"progtrain experiment run {folder.name}"
+        lost = full_disk(folder.path) if folder.path.is_dir() else moved.away(folder.path, again)
+        said = tail(folder.runner_log).strip() or ("" if runner.returncode == Busy.exit_code else str(lost))
         if said:
             say(f"progtrain: {said}", error=True)
     elif runner.returncode < 0:

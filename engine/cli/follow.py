@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from progtrain.engine.cli.output import overwrite, print_json, say
-from progtrain.engine.control import launch
+from progtrain.engine.control import moved
 from progtrain.engine.errors import Busy, ProgtrainError, StorageError
 from progtrain.engine.files import LineReader, full_disk
 from progtrain.engine.status.snapshot import Snapshot
@@ -62,7 +62,7 @@ def until_end(
 def _last_words(ws: Workspace) -> str:
     """What the journal does not say."""
     if not ws.own.is_dir():
-        return str(launch.moved_away(ws.root))
+        return str(moved.away(ws.root))
     if (said := tail(ws.runner_log).strip()) or WorkspaceView(ws.root).snapshot().status == "failed":
         return said
     # there was no room for the message either

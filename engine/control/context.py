@@ -14,7 +14,7 @@ from progtrain.advisor import process
 from progtrain.advisor.interface import Briefing, Draft, Settings
 from progtrain.engine import hooks
 from progtrain.engine.clock import Clock
-from progtrain.engine.control import decisions, launch, place
+from progtrain.engine.control import decisions, moved, place
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import DecisionNeeded
 from progtrain.engine.files import object_in, storage_errors, write_text
@@ -259,12 +259,11 @@ class Context:
     def _stopper(self, folder: JobFolder, live_version: str | None) -> Callable[[], None]:
         """A check for each poll: on a stop request the script is asked to end, then ended."""
         asked_at: float | None = None
-        here = _identity(self.ws.own, None)
+        stays = moved.staying(self.ws.own, moved.away(self.ws.root))
 
         def check() -> None:
             nonlocal asked_at
-            if here is not None and _identity(self.ws.own, here) != here:
-                raise launch.moved_away(self.ws.root)
+            stays()
             if not self.stop_requested():
                 return
             now = time.monotonic()
@@ -280,16 +279,6 @@ class Context:
                 self.executor.cancel(folder)
 
         return check
-
-
-def _identity(folder: Path, known: int | None) -> int | None:
-    """By which the folder is told from another one of that name; as it was known where it does not answer now."""
-    try:
-        return folder.stat().st_ino
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:
-        return known
 
 
 def forget(folder: JobFolder) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import time
-from pathlib import Path
 
 from pydantic import BaseModel
 
 from progtrain.engine.control import decisions
 from progtrain.engine.control.lock import running
-from progtrain.engine.errors import InputError, StorageError
+from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_loosely, storage_errors, write_text
 from progtrain.engine.jobs.detached import spawn
 from progtrain.engine.schema import Decision, StepName
@@ -85,12 +84,3 @@ def wait_until_stopped(ws: Workspace, seconds: float) -> bool:
             return False
         time.sleep(0.1)
     return True
-
-
-def moved_away(root: Path) -> StorageError:
-    """Why a runner ends whose workspace is somewhere else by now."""
-    return StorageError(
-        "the workspace was moved or removed while it was at work",
-        file=root,
-        fix="progtrain run where it lies now: a training that runs goes on and is taken",
-    )

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from progtrain.engine.clock import Clock, now
-from progtrain.engine.control import lock, temporary
+from progtrain.engine.control import lock, moved, temporary
 from progtrain.engine.errors import Busy, InputError, ProgtrainError, StorageError
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import notify, summary
@@ -107,10 +107,17 @@ def _carry_out(ws: Workspace, name: str, options: Options, log: Logbook, clock: 
 
 def _walk(carrier: Carrier, patience: float | None) -> int | None:
     """Until nothing is left to do; an exit code where it gives up before."""
-    pause = _SECONDS
+    pause, folder = _SECONDS, carrier.experiment.folder
+    stays = moved.staying(folder.path, moved.away(folder.path, f"progtrain experiment run {folder.name}"))
     while True:
         begun = time.monotonic()
-        changed, left = carrier.turn()
+        stays()
+        try:
+            changed, left = carrier.turn()
+        except Exception:
+            # what is missing then need not be a fault of its own
+            stays()
+            raise
         if not left:
             return None
         if patience is not None and carrier.silent is not None and carrier.silent > patience:

@@ -22,7 +22,8 @@ import pytest
 
 from progtrain.engine.clock import now
 from progtrain.engine.control import lock
-from progtrain.engine.errors import Busy, InputError
+from progtrain.engine.errors import Busy, InputError, StorageError
+from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment import results, runner, workers
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.opening import executor_of, opened
@@ -33,7 +34,7 @@ from progtrain.engine.experiment.view import look
 from progtrain.engine.files import LineReader, try_read_json, write_json
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import progtrain
-from tests.experiment.conftest import carried_out, lines, phases, reasons, scaffolded, starts
+from tests.experiment.conftest import TRAIN, carried_out, lines, phases, reasons, scaffolded, starts
 
 Planned = Callable[..., ExperimentFolder]
 Faults = Callable[[dict[int, dict[str, Any]]], None]
@@ -404,6 +405,26 @@ def test_a_runner_that_is_killed_trains_nothing_twice(lab: Workspace, planned: P
     assert sorted(starts(lab)) == ["rank1", "rank2", "rank3", "rank4"]
     assert sorted(lines(lab.root / "evaluations.txt")) == ["rank1", "rank2", "rank3", "rank4"]
     assert set(phases(folder).values()) == {"done"}
+
+
+def test_a_workspace_renamed_while_its_experiment_runs_goes_on_and_is_taken(
+    lab: Workspace, planned: Planned, faults: Faults, tmp_path: Path
+) -> None:
+    planned(**ONE | {"variables": {"rank": [1]}})
+    # one that keeps the absolute path of its workspace would fail, as it would without progtrain
+    (lab.root / "train.py").write_text(TRAIN.replace("sys.argv[3]", "os.path.relpath(sys.argv[3])"))
+    scaffolded(lab)
+    faults({1: {"seconds": 4}})
+    process = run_stage.start(lab, "cap", Options())
+    _until(lambda: starts(lab) == ["rank1"], 60)
+    moved = Workspace(tmp_path / "moved")
+    lab.root.rename(moved.root)
+    assert process.wait(60) == StorageError.exit_code
+    assert not lab.root.exists(), "nothing is made in its old place"
+    folder = folders.existing(moved, "cap")
+    assert "moved or removed while it was at work\n  fix: progtrain experiment run cap" in folder.runner_log.read_text()
+    assert runner.run(moved, "cap", Options()) == 0
+    assert (starts(moved), set(phases(folder).values())) == (["rank1"], {"done"})
 
 
 def _until(holds: Callable[[], bool], seconds: float = 20.0) -> None:

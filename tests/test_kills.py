@@ -24,19 +24,24 @@ from progtrain.engine.clock import now
 from progtrain.engine.control import decisions, lock, marks
 from progtrain.engine.control.launch import Options
 from progtrain.engine.errors import InputError
+from progtrain.engine.jobs import alive
 from progtrain.engine.loop import runner
 from progtrain.engine.schema import Decision
+from progtrain.engine.script.header import without_header
 from progtrain.engine.workspace import Workspace
 from tests.conftest import prepare_plain
 from tests.kill_layer import sitecustomize as layer
 from tests.test_loop import question, scores
+from tests.tui.terminal import Terminal, app
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
 
 LAYER = Path(__file__).with_name("kill_layer")
 #: without a model, so that no draft depends on whether it came to its end
 AUTOPILOT = Options(autopilot=True, max_versions=2, model="/nowhere/model.gguf")
-GUARD = "progtrain.engine.jobs.guard"
+#: with the bundled one, which takes the same action here as the rules do, in other words
+ADVISED = Options(autopilot=True, max_versions=2)
+GUARD, APP, ADVISOR = "progtrain.engine.jobs.guard", "progtrain.tui.start", "progtrain.advisor.process"
 KILLED = -int(signal.SIGKILL)
 #: attempts at a training or an evaluation are used up: whoever looks after the loop starts it again
 FAILED = 1
@@ -85,7 +90,9 @@ def ended(pid: int) -> int:
 
 
 def processes(ws: Workspace) -> dict[int, str]:
-    """What runs for a workspace, by pid: "guard" (its keeper too) or "script"; a forked runner is not among them."""
+    """What runs for a workspace, by pid: "guard" (its keeper too), "script" or "app" (all its processes); a forked
+    runner and what it asks are not among them.
+    """
     found = {}
     for pid in psutil.pids():
         try:
@@ -95,6 +102,8 @@ def processes(ws: Workspace) -> dict[int, str]:
             continue
         if GUARD in command and (folder.startswith(str(ws.root)) or str(ws.root) in "".join(command)):
             found[pid] = "guard"
+        elif command[3:4] == [APP] and str(ws.root) in command:
+            found[pid] = "app"
         elif folder.startswith(str(ws.root)):
             found[pid] = "script"
     return found
@@ -116,7 +125,8 @@ class Watched:
     def at_the_end(self, undisturbed: Workspace) -> None:
         self.look()
         assert scores(self.ws) == scores(undisturbed)
-        assert self.ws.script("v002").read_text() == undisturbed.script("v002").read_text()
+        written = [without_header(ws.script("v002").read_text()) for ws in (self.ws, undisturbed)]
+        assert written[0] == written[1]
         assert len([path for path in self.ws.reports.iterdir() if path.is_dir()]) == 1
         deadline = time.monotonic() + 15
         while processes(self.ws) and time.monotonic() < deadline:
@@ -213,42 +223,83 @@ def test_guards_die_before_each_of_their_file_operations(
     assert deaths > 30
 
 
-def _at_random_instants(ws: Workspace, watched: Watched, rng: random.Random, most: int) -> Counter[str]:
-    """Kills until so many are dead or the loop is done, then lets it come to its end. Returns whom, how often."""
+def _at_random_instants(
+    ws: Workspace, watched: Watched, rng: random.Random, most: int, *, whole: bool = False
+) -> Counter[str]:
+    """Kills until so many are dead or the loop is done, then lets it come to its end. Returns whom, how often.
+
+    `whole`: the advisor writes its drafts, and the app looks on in a terminal, where somebody starts it again.
+    """
     log = watched.count.with_name("log")
-    killed: Counter[str] = Counter()
+    killed, asked = Counter[str](), set[int]()
 
     def begin() -> int:
-        return forked(lambda: runner.run(ws, AUTOPILOT), log)
+        return forked(lambda: runner.run(ws, ADVISED if whole else AUTOPILOT), log)
 
-    pid = begin()
-    while killed.total() < most:
-        time.sleep(rng.uniform(0.0, 0.5))
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            code = os.waitstatus_to_exitcode(status)
-            watched.look()
-            if code == 0:
-                return killed
+    shown, pid = Terminal(app(ws)) if whole else None, begin()
+    try:
+        while killed.total() < most:
+            # so that it comes to its drafts meanwhile
+            time.sleep(rng.uniform(0.0, 1.5 if whole else 0.5))
+            if shown is not None:
+                shown = _looked_at(shown, ws)
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                code = os.waitstatus_to_exitcode(status)
+                watched.look()
+                if code == 0:
+                    return killed
+                assert code == FAILED, log.read_text()[-3000:]
+                pid = begin()
+                continue
+            advisors = _advisors(pid)
+            asked.update(advisors)
+            others = {pid: "runner", **processes(ws), **dict.fromkeys(advisors, "advisor")}
+            kind = rng.choice(sorted({*others.values()}))
+            target = rng.choice(sorted(one for one, held in others.items() if held == kind))
+            try:
+                os.kill(target, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            killed[kind] += 1
+            if kind == "runner":
+                ended(pid)
+                watched.look()
+                pid = begin()
+        if (code := ended(pid)) != 0:
             assert code == FAILED, log.read_text()[-3000:]
-            pid = begin()
-            continue
-        others = {pid: "runner", **processes(ws)}
-        kind = rng.choice(sorted({*others.values()}))
-        target = rng.choice(sorted(one for one, held in others.items() if held == kind))
-        try:
-            os.kill(target, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-        killed[kind] += 1
-        if kind == "runner":
-            ended(pid)
-            watched.look()
-            pid = begin()
-    if (code := ended(pid)) != 0:
-        assert code == FAILED, log.read_text()[-3000:]
-        _walk(ws, watched, begin, {FAILED}, 20)
+            _walk(ws, watched, begin, {FAILED}, 20)
+    finally:
+        if shown is not None:
+            shown.close()
+    _are_gone(asked)
     return killed
+
+
+def _looked_at(shown: Terminal, ws: Workspace) -> Terminal:
+    """What it has drawn is read; an app that has ended is started again."""
+    if shown.read(0.01) and b"ended with " not in shown.written:
+        return shown
+    shown.close()
+    return Terminal(app(ws))
+
+
+def _advisors(parent: int) -> list[int]:
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(parent).children(recursive=True):
+            with suppress(psutil.Error):
+                if ADVISOR in child.cmdline():
+                    found.append(child.pid)
+    return found
+
+
+def _are_gone(pids: set[int]) -> None:
+    """Nobody reaps what has lost its parent here."""
+    deadline = time.monotonic() + 60
+    while left := [pid for pid in pids if alive.began(pid) is not None]:
+        assert time.monotonic() < deadline, f"{left} are left running"
+        time.sleep(0.05)
 
 
 def test_whoever_is_killed_at_random_the_loop_comes_to_the_same(
@@ -261,7 +312,10 @@ def test_whoever_is_killed_at_random_the_loop_comes_to_the_same(
 
 
 @pytest.mark.slow
-def test_hundreds_are_killed_at_random(tmp_path: Path, undisturbed: Workspace, count: Path, seed: str) -> None:
+@pytest.mark.parametrize("whole", [False, True], ids=["of the loop", "app and advisor too"])
+def test_hundreds_are_killed_at_random(
+    tmp_path: Path, undisturbed: Workspace, count: Path, seed: str, whole: bool
+) -> None:
     rng, killed, loops = random.Random(seed), Counter[str](), 0
     while killed.total() < int(os.environ.get("PROGTRAIN_KILLS", "500")):
         loops += 1
@@ -270,18 +324,9 @@ def test_hundreds_are_killed_at_random(tmp_path: Path, undisturbed: Workspace, c
         prepare_plain(ws)
         count.write_text("")
         watched = Watched(ws, count)
-        killed += _at_random_instants(ws, watched, rng, 25)
+        killed += _at_random_instants(ws, watched, rng, 25, whole=whole)
         watched.at_the_end(undisturbed)
         print(f"{loops} loops, {killed.total()} kills: {dict(killed)}", flush=True)  # noqa: T201
-
-
-def _advisors(parent: int) -> list[int]:
-    found = []
-    for child in psutil.Process(parent).children(recursive=True):
-        with suppress(psutil.Error):
-            if "progtrain.advisor.process" in child.cmdline():
-                found.append(child.pid)
-    return found
 
 
 @pytest.mark.slow
@@ -297,10 +342,7 @@ def test_a_killed_advisor_costs_its_draft_and_ends_with_a_killed_runner(plain: W
         time.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
     ended(pid)
-    deadline = time.monotonic() + 15
-    while any(psutil.pid_exists(one) for one in advisors):
-        assert time.monotonic() < deadline, "it outlives its runner"
-        time.sleep(0.05)
+    _are_gone(set(advisors))
     pid, killed = begin(None), set[int]()
     while not (done := os.waitpid(pid, os.WNOHANG))[0]:
         for one in {*_advisors(pid)} - killed:

@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ PLAIN = Path(__file__).parent / "plain"
 
 #: several tests go side by side, and models are tiny: more threads would wait for each other
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+#: hundreds of children import progtrain: where none may keep what it compiles, each compiles it again
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_finish() -> None:
@@ -51,6 +55,14 @@ def plain(ws: Workspace) -> Workspace:
     """A whole workspace whose scripts need only the standard library, so that a training takes a tenth of a second."""
     prepare_plain(ws)
     return ws
+
+
+@pytest.fixture
+def go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Until this file is there, a training of `plain` stands before the end of its second epoch."""
+    path = tmp_path / "go on"
+    monkeypatch.setenv("GO_ON", str(path))
+    return path
 
 
 @pytest.fixture(scope="session")

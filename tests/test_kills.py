@@ -128,7 +128,7 @@ class Watched:
         written = [without_header(ws.script("v002").read_text()) for ws in (self.ws, undisturbed)]
         assert written[0] == written[1]
         assert len([path for path in self.ws.reports.iterdir() if path.is_dir()]) == 1
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while processes(self.ws) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert processes(self.ws) == {}

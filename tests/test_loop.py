@@ -490,24 +490,23 @@ def test_a_runner_killed_at_any_step_changes_nothing_in_the_end(
 
 
 def test_a_training_survives_its_runner_and_is_attached_to(
-    plain: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Workspace, go_on: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is trained twice."""
     count = tmp_path / "count"
     monkeypatch.setenv("COUNT_FILE", str(count))
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.5")
     process = launch.start(plain, AUTOPILOT)
     _wait_for(lambda: count.exists() and bool(count.read_text()))
     process.kill()
     process.wait()
     assert WorkspaceView(plain.root).snapshot().status == "orphan training"
+    go_on.touch()
     assert run(plain, autopilot=True, until="train") == 0
     assert count.read_text().split() == ["v001"]
     assert any("attached" in e["text"] for e in events(plain, "note"))
 
 
-def test_a_lost_guard_means_training_again(plain: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.3")
+def test_a_lost_guard_means_training_again(plain: Workspace, go_on: Path) -> None:
     process = launch.start(plain, AUTOPILOT)
     folder = plain.job("v001-train-1")
     _wait_for(lambda: (state := Local().look(folder)) is not None and state.status == "running")
@@ -516,7 +515,7 @@ def test_a_lost_guard_means_training_again(plain: Workspace, monkeypatch: pytest
     state = Local().look(folder)
     assert state is not None
     psutil.Process(state.pid).kill()
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0")
+    go_on.touch()
     assert run(plain, autopilot=True, until="train") == 0
     assert marks.read(plain, "v001", "train") is not None
 
@@ -537,8 +536,7 @@ def test_stop_ends_a_training_and_the_version_is_trained_anew(
     assert run(plain, autopilot=True, until="train") == 0
 
 
-def test_two_runners_at_once_are_refused(plain: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.5")
+def test_two_runners_at_once_are_refused(plain: Workspace, go_on: Path) -> None:
     process = launch.start(plain, AUTOPILOT)
     _wait_for(lambda: lock.running(plain))
     with pytest.raises(Busy):
@@ -546,6 +544,7 @@ def test_two_runners_at_once_are_refused(plain: Workspace, monkeypatch: pytest.M
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not lock.running(plain)
+    go_on.touch()
     run(plain, autopilot=True, until="train")
 
 

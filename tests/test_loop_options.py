@@ -31,26 +31,26 @@ def events(ws: Workspace, kind: str) -> list[dict[str, Any]]:
 
 
 def test_rules_changed_during_a_training_hold_from_the_next_step_on(
-    plain: Workspace, edit_rules: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    plain: Workspace, edit_rules: Callable[..., None], go_on: Path
 ) -> None:
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.5")
     process = launch.start(plain, Options(autopilot=True))
     while not plain.version("v001").logs.is_dir():
         time.sleep(0.05)
         assert process.poll() is None
     edit_rules(plain, loop_config={"max_versions": 1})
+    go_on.touch()
     assert process.wait() == 0
     assert plain.versions() == ["v001"]
     assert events(plain, "loop_finished")[-1]["versions"] == 1
 
 
-def test_rules_broken_during_a_training_stop_the_loop(plain: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.5")
+def test_rules_broken_during_a_training_stop_the_loop(plain: Workspace, go_on: Path) -> None:
     process = launch.start(plain, Options(autopilot=True))
     while not plain.version("v001").logs.is_dir():
         time.sleep(0.05)
         assert process.poll() is None
     plain.rules.write_text('{"loop_config": {"max_versions": 0}}')
+    go_on.touch()
     assert process.wait() == 2
     assert "max_versions" in events(plain, "loop_failed")[-1]["place"]
     assert [e["step"] for e in events(plain, "step_done")][-1] == "train"

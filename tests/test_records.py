@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_version_is_told_by_the_script_that_it_was_started_with(plain: Workspa
     assert any("02_train_v001.py was changed after its training" in text for text in warnings(plain))
 
 
-def test_what_was_taken_before_outlives_the_runner_that_took_it(plain: Workspace) -> None:
+def test_what_was_taken_before_outlives_the_runner_that_took_it(plain: Workspace, go_on: Path) -> None:
     assert run(plain, until="initialize") == 0
     script = plain.script("v001")
     before = script.read_text()
@@ -82,10 +83,11 @@ def test_what_was_taken_before_outlives_the_runner_that_took_it(plain: Workspace
         "threading.Thread(target=end, daemon=True).start()\n"
         "runner.run(ws, Options(autopilot=True, until='train'))\n"
     )
-    script.write_text(before.replace('SECONDS_PER_EPOCH", "0"', 'SECONDS_PER_EPOCH", "0.3"'))
-    started = script.read_text()
+    started = before.replace("def main():\n", "def main():\n    # as it was started\n")
+    script.write_text(started)
     assert subprocess.run([sys.executable, "-c", code, str(plain.root)]).returncode == 9
     script.write_text(started.replace("LEARNING_RATE = 0.02", "LEARNING_RATE = 0.5"))
+    go_on.touch()
     assert run(plain, until="train") == 0
     assert any("attached to v001-train-1" in str(e.get("text")) for e in LineReader(plain.journal).read())
     made = spec(plain, "v001")

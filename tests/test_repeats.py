@@ -104,11 +104,10 @@ def test_a_dry_run_refuses_what_the_run_would_refuse(scored: Workspace) -> None:
 
 
 def test_a_runner_that_is_killed_trains_nothing_twice(
-    scored: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scored: Workspace, go_on: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = tmp_path / "count"
     monkeypatch.setenv("COUNT_FILE", str(count))
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.1")
     process = launch.start(scored, Options(repeat="v001", times=2))
     view = WorkspaceView(scored.root)
     wait_for(lambda: count.exists() and count.read_text())
@@ -126,6 +125,7 @@ def test_a_runner_that_is_killed_trains_nothing_twice(
     left = view.snapshot()
     assert (left.status, left.fix) == ("orphan training", "progtrain repeat v001 --times 2 takes it over")
     assert left.reason == "no runner, but the training of v001, repeat 1 of 2, seed 43 goes on"
+    go_on.touch()
     assert run(scored, repeat="v001", times=2) == 0
     own = Workspace(scored.repeat("v001", "r1").workspace)
     assert "attached to v001-train-1, which was started before" in [e["text"] for e in events(own, "note")]
@@ -133,15 +133,18 @@ def test_a_runner_that_is_killed_trains_nothing_twice(
     assert [one["counts"] for one in summary(scored, "v001")["runs"]] == [True, True]
 
 
-def test_a_stop_is_heard_and_what_is_done_stays(scored: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.2")
+def test_a_stop_is_heard_and_what_is_done_stays(scored: Workspace, go_on: Path) -> None:
+    go_on.touch()
+    assert run(scored, repeat="v001", times=1) == 0
+    go_on.unlink()
     process = launch.start(scored, Options(repeat="v001", times=9))
-    wait_for(lambda: events(scored, "repeat_done"))
     wait_for(lambda: any(job.state == "running" and job.kind == "train" for job in jobs(scored)))
     decisions.request_stop(scored)
+    wait_for(Workspace(scored.repeat("v001", "r2").workspace).live_stop("v001").exists)
+    go_on.touch()
     assert process.wait(timeout=60) == 0
     assert events(scored, "loop_stopped")
-    assert 1 <= len(found.of(scored, "v001")) < 9
+    assert len(found.of(scored, "v001")) == 1
     # the one that was stopped stays in the ledger, also when it is made after all
     stopped = next(job for job in jobs(scored) if "stopped" in job.id)
     assert (stopped.state, stopped.why) == ("failed", "stopped") and stopped.log
@@ -361,16 +364,16 @@ def test_before_the_report_the_first_and_the_best_have_the_repeats_that_the_rule
 
 
 def test_one_whose_guard_is_killed_is_trained_once_more(
-    scored: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scored: Workspace, go_on: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = tmp_path / "count"
     monkeypatch.setenv("COUNT_FILE", str(count))
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.1")
     process = launch.start(scored, Options(repeat="v001", times=1))
     wait_for(lambda: count.exists() and count.read_text())
     job = Local().look(Workspace(scored.repeat("v001", "r1").workspace).job("v001-train-1"))
     assert job is not None
     os.kill(job.pid, signal.SIGKILL)
+    go_on.touch()
     assert process.wait(timeout=60) == 0
     assert count.read_text().split() == ["v001"] * 2
     assert [one.seed for one in found.of(scored, "v001")] == [43]

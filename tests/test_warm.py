@@ -236,7 +236,7 @@ def test_a_stop_ends_a_warm_training_after_its_batch(digits: Workspace) -> None:
             process_wait(process)
         launch.stop(digits)
         assert launch.wait_until_stopped(digits, 60)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
     assert sequence.last_loop(digits)[0] is not None

@@ -25,7 +25,7 @@ def fetch(ws: Workspace, at: datetime = NOON, seconds: float = 30.0, **options: 
 
 
 def gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while alive := [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]:
         if time.monotonic() > deadline:
             return not alive

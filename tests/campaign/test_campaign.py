@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import time
@@ -58,6 +57,13 @@ def written(tmp_path: Path) -> Written:
 def trainings(tmp_path: Path) -> int:
     path = tmp_path / "trainings.txt"
     return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def until(there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -138,21 +144,21 @@ def test_what_failed_is_kept_as_failed_and_counts_nowhere(two: Workspace, writte
     assert not told["recommendation"]["recommended"]
 
 
-def test_a_killed_campaign_goes_on(two: Workspace, written: Written, tmp_path: Path) -> None:
+def test_a_killed_campaign_goes_on(
+    two: Workspace, written: Written, tmp_path: Path, go_on: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = written(LARGER, SAME, SAME | {"name": "more", "action": {**SAME["action"], "to": 20}})
-    os.environ["SECONDS_PER_EPOCH"] = "0.1"
-    try:
-        process = runner.start(two, "lr", path)
-        deadline = time.monotonic() + 60
-        while trainings(tmp_path) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert lock.held(two.campaign_lock("lr"))
-        refused = progtrain(two, "campaign", str(path), "--submit")
-        assert refused.returncode == 4 and "at work already" in refused.stderr
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    finally:
-        del os.environ["SECONDS_PER_EPOCH"]
+    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.1")
+    process = runner.start(two, "lr", path)
+    until(lambda: trainings(tmp_path) >= 1)
+    assert lock.held(two.campaign_lock("lr"))
+    refused = progtrain(two, "campaign", str(path), "--submit")
+    assert refused.returncode == 4 and "at work already" in refused.stderr
+    go_on.touch()
+    until(lambda: trainings(tmp_path) >= 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    monkeypatch.delenv("SECONDS_PER_EPOCH")
     assert runner.run(two, path, lambda text: None) == 0
     assert trainings(tmp_path) == 3
     assert len(table_of(report_of(two) / "variants.csv")) == 6

@@ -178,6 +178,6 @@ def test_a_check_that_is_ended_ends_the_script_that_it_runs(plain: Workspace, nu
         time.sleep(0.05)
     script = psutil.Process(int(here.read_text()))
     checking.send_signal(number)
-    assert checking.wait(20) == 128 + number
+    assert checking.wait(60) == 128 + number
     assert not script.is_running()
     assert not here.exists()

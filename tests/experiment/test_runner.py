@@ -32,6 +32,7 @@ from progtrain.engine.experiment.stages import run as run_stage
 from progtrain.engine.experiment.stages import scaffold
 from progtrain.engine.experiment.view import look
 from progtrain.engine.files import LineReader, try_read_json, write_json
+from progtrain.engine.jobs import detached
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import progtrain
 from tests.experiment.conftest import TRAIN, carried_out, lines, phases, reasons, scaffolded, starts
@@ -258,7 +259,7 @@ def test_a_training_whose_guard_was_killed_is_started_again(lab: Workspace, plan
     _until(lambda: starts(lab) == ["rank8"])
     faults({})
     os.kill(try_read_json(folder.run("rank8").attempt("train", 1).state)["pid"], signal.SIGKILL)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert starts(lab) == ["rank8", "rank8"]
     assert try_read_json(folder.run("rank8").failure("train", 1))["cause"] == "lost"
 
@@ -347,7 +348,7 @@ def test_a_run_is_cancelled_and_comes_back_only_when_it_is_resumed(
     process = run_stage.start(lab, "cap", Options())
     _until(lambda: starts(lab) == ["rank8"])
     assert run_stage.cancel(folder, ["rank8"], "now") == ["rank8"]
-    assert process.wait(30) == 1
+    assert process.wait(60) == 1
     assert phases(folder) == {"rank8": "cancelled", "rank16": "done"}
     assert reasons(folder)["rank8"] == "cancelled: cancelled by you"
     assert runner.run(lab, "cap", Options()) == 1 and len(starts(lab)) == 2
@@ -367,7 +368,7 @@ def test_nothing_is_left_of_a_script_that_is_deaf_and_has_children(
     process = run_stage.start(lab, "cap", Options())
     _until(lambda: len(lines(lab.root / "pids.txt")) == 2)
     run_stage.cancel(folder, [], "now")
-    assert process.wait(30) == 1
+    assert process.wait(60) == 1
     assert phases(folder) == {"rank8": "cancelled"}
     assert not [pid for pid in lines(lab.root / "pids.txt") if psutil.pid_exists(int(pid))]
 
@@ -427,7 +428,7 @@ def test_a_workspace_renamed_while_its_experiment_runs_goes_on_and_is_taken(
     assert (starts(moved), set(phases(folder).values())) == (["rank1"], {"done"})
 
 
-def _until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+def _until(holds: Callable[[], bool], seconds: float = 90.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline
@@ -510,12 +511,12 @@ def test_those_who_only_look_ask_no_cluster(
 
 def test_a_dead_address_delays_nothing(lab: Workspace, planned: Planned, faults: Faults) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        planned(**ONE, notify={"webhook": f"http://127.0.0.1:{silent.getsockname()[1]}/"})
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        planned(**ONE, notify={"webhook": address})
         faults({8: {"exit": 7}})
         scaffolded(lab)
-        begun = time.monotonic()
         assert runner.run(lab, "cap", Options()) == 1
-        assert time.monotonic() - begun < 4
+        assert any(address in child.args for child in detached.children()), "whoever tells it still waits there"
 
 
 def test_stages_and_runner_name_no_tool() -> None:

@@ -119,7 +119,7 @@ def test_jobs_that_only_wait_end_the_following_and_not_the_runner(
             cluster.run("scontrol", "release", job)
         return set(phases(folder).values()) == {"done"}
 
-    until(released, "it did not go on", 60)
+    until(released, "it did not go on")
     until(lambda: not lock.held(folder.lock), "the runner stays")
 
 

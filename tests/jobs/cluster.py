@@ -45,7 +45,7 @@ SelectTypeParameters=CR_Core_Memory
 DefMemPerCPU=100
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0
 SlurmdParameters=config_overrides
-KillWait=5
+KillWait=30
 MessageTimeout=2
 SlurmctldTimeout=10
 SlurmdTimeout=10
@@ -168,7 +168,7 @@ class Cluster:
     def _daemon(self, *command: str) -> None:
         with (self.folder / f"{command[0]}.out").open("ab") as out:
             subprocess.run(
-                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True, timeout=20
+                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True, timeout=60
             )
 
     def _process(self, name: str) -> psutil.Process:
@@ -187,7 +187,7 @@ class Cluster:
         return found
 
 
-def until(holds: Callable[[], object], what_not: str, seconds: float = 40) -> None:
+def until(holds: Callable[[], object], what_not: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, what_not

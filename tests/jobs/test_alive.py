@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> JobFolder:
 def _running(folder: JobFolder, code: str) -> JobState:
     _begin(folder, code)
     _until(folder.path.parent / "pid")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (state := Local().look(folder)) is None or state.status != "running":
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -57,7 +57,7 @@ def _ended(executor: Executor, folder: JobFolder) -> JobState:
 
 
 def _wait_for_output(executor: Executor, folder: JobFolder) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (executor.log(folder).exists() and executor.log(folder).read_bytes()):
         assert time.monotonic() < deadline, "the script printed nothing"
         time.sleep(0.02)

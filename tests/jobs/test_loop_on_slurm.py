@@ -61,11 +61,11 @@ def test_what_waits_in_the_queue_says_why_and_is_cancelled_by_a_stop(on_slurm: W
     cluster.run("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
     try:
         process = launch.start(on_slurm, Options(autopilot=True))
-        until(lambda: "drained or reserved" in said(on_slurm), "no reason is shown", 40)
+        until(lambda: "drained or reserved" in said(on_slurm), "no reason is shown")
         assert said(on_slurm).startswith("waiting (job ")
         assert "training v001 of 2, dataset toy_v1: waiting (job " in progtrain(on_slurm, "status").stdout
         decisions.request_stop(on_slurm)
-        assert process.wait(40) == 0
+        assert process.wait(60) == 0
     finally:
         cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
     assert not cluster.run("squeue", "-h") and not lock.running(on_slurm)
@@ -81,7 +81,7 @@ def test_repeats_are_jobs_too_and_a_killed_runner_finds_them_again(
     monkeypatch.setenv("COUNT_FILE", str(count))
     monkeypatch.setenv("SECONDS_PER_EPOCH", "1")
     process = launch.start(on_slurm, Options(repeat="v001", times=1))
-    until(count.exists, "nothing was started", 40)
+    until(count.exists, "nothing was started")
     psutil.Process(process.pid).kill()
     process.wait()
     assert runner.run(on_slurm, Options(repeat="v001", times=1)) == 0
@@ -101,7 +101,7 @@ def test_a_runner_that_is_killed_finds_its_job_again(
     monkeypatch.setenv("COUNT_FILE", str(count))
     monkeypatch.setenv("SECONDS_PER_EPOCH", "1")
     process = launch.start(on_slurm, Options(autopilot=True, until="train"))
-    until(count.exists, "nothing was started", 40)
+    until(count.exists, "nothing was started")
     psutil.Process(process.pid).kill()
     process.wait()
     assert runner.run(on_slurm, Options(autopilot=True, until="train")) == 0
@@ -115,10 +115,10 @@ def test_a_controller_that_does_not_answer_is_no_failure(
     node = cluster.nodes[0]
     cluster.run("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
     process = launch.start(on_slurm, Options(autopilot=True, until="train"))
-    until(lambda: "drained or reserved" in said(on_slurm), "no reason is shown", 40)
+    until(lambda: "drained or reserved" in said(on_slurm), "no reason is shown")
     cluster.controller().suspend()
     try:
-        until(lambda: "the cluster has not answered for" in said(on_slurm), "its silence is not shown", 60)
+        until(lambda: "the cluster has not answered for" in said(on_slurm), "its silence is not shown")
     finally:
         cluster.controller().resume()
         cluster.run("scontrol", "update", f"nodename={node}", "state=resume")

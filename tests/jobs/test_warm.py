@@ -63,7 +63,7 @@ def run(local: Local, folder: Path) -> Run:
 
 def _running(local: Local, job: JobFolder, path: Path) -> JobState:
     """Once the script has written `path`."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         state = local.look(job)
         if state is not None and state.status == "running" and path.exists() and path.read_text():
@@ -73,7 +73,7 @@ def _running(local: Local, job: JobFolder, path: Path) -> JobState:
 
 
 def _gone(*pids: int) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(alive.began(pid) is not None for pid in pids):
         if time.monotonic() > deadline:
             return False

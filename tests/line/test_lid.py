@@ -68,7 +68,7 @@ def test_after_a_sleep_of_an_hour_everything_goes_on(
     for process in family:
         process.resume()
     go_on.touch()
-    terminal.until(b"finished", 60)
+    terminal.until(b"finished")
     terminal.close()
     until(lambda: not lock.running(audited))
     assert events(audited, "step_started", step="train") == events(audited, "step_done", step="train") == 1

@@ -95,7 +95,7 @@ def test_a_line_that_breaks_ends_the_looking_alone(
     again = Terminal(ssh(app(audited)))
     again.until(b"training")
     go_on.touch()
-    again.until(b"waiting for you" if shows is app else b"finished", 60)
+    again.until(b"waiting for you" if shows is app else b"finished")
     os.write(again.master, b"q")
     assert again.ended() == 0
     again.close()
@@ -138,7 +138,7 @@ def test_a_line_that_is_frozen_holds_up_the_app_alone(audited: Workspace, go_on:
         assert script.is_running()
         go_on.touch()
 
-        until(lambda: WorkspaceView(audited.root).snapshot().status == "waiting", 60)
+        until(lambda: WorkspaceView(audited.root).snapshot().status == "waiting")
         assert audited.version("v001").eval_score.exists()
         before = _took(family)
         time.sleep(2)

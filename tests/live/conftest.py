@@ -39,7 +39,7 @@ def warm() -> Iterator[Callable[[dict[str, Any]], int]]:
     for pipe in _pipes(server):
         pipe.close()
     server.terminate()
-    server.wait(timeout=30)
+    server.wait(timeout=60)
 
 
 def _pipes(server: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:

@@ -119,6 +119,6 @@ def test_a_request_to_end_leaves_nothing_either(here: Path) -> None:
     assert process.stdout is not None and process.stdout.readline() == b"now\n"
     process.send_signal(signal.SIGTERM)
     begun = time.monotonic()
-    assert process.wait(30) == 143 and time.monotonic() - begun < 10
+    assert process.wait(60) == 143 and time.monotonic() - begun < 45
     process.stdout.close()
     assert unchanged(here) and json.loads((here.parent / "probe.json").read_text())["reached"] == "killed"

@@ -40,7 +40,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 def _kill_guard(folder: JobFolder) -> None:
     guard = psutil.Process(try_read_json(folder.state)["pid"])
     guard.kill()
-    psutil.wait_procs([guard], timeout=10)
+    psutil.wait_procs([guard], timeout=60)
 
 
 def test_each_job_of_a_finished_loop_has_a_row(finished: Workspace) -> None:

@@ -300,7 +300,7 @@ def make_app(ws: Workspace, now: Snapshot | Exception | FakeView, **options: Any
     )
 
 
-async def settle(pilot: Pilot[None], until: Callable[[], bool] = lambda: True, seconds: float = 8.0) -> None:
+async def settle(pilot: Pilot[None], until: Callable[[], bool] = lambda: True, seconds: float = 60.0) -> None:
     """Waits until the threads have told what they know and `until` holds."""
     app = pilot.app
     assert isinstance(app, ProgtrainApp)

@@ -48,7 +48,7 @@ class Terminal:
             self.written += data
         return True
 
-    def until(self, shown: bytes, seconds: float = 30.0, since: int = 0) -> None:
+    def until(self, shown: bytes, seconds: float = 90.0, since: int = 0) -> None:
         """`since`: what was written before that many bytes does not count."""
         until = time.monotonic() + seconds
         while shown not in self.written[since:]:

@@ -290,7 +290,7 @@ def test_what_connects_to_servers_is_not_imported_with_textual_and_is_there_for_
     assert done.stdout.split() == ["False", "True"]
 
 
-def run_in_terminal(arguments: list[str], keys: list[bytes], seconds: float = 20.0) -> tuple[bytes, int]:
+def run_in_terminal(arguments: list[str], keys: list[bytes], seconds: float = 90.0) -> tuple[bytes, int]:
     """The real program in a real pseudo-terminal; what it wrote, and its exit code."""
     pid, master = pty.fork()
     if pid == 0:

@@ -103,7 +103,7 @@ def test_a_long_log_comes_in_slices_that_are_one_curve_in_the_end(ws: Workspace)
 
 def _until_there(ahead: Prefetch, take: Callable[[], T | None]) -> T | None:
     """What comes next, or None when nothing more does."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (found := take()) is None and not ahead.ended:
         assert time.monotonic() < deadline
         time.sleep(0.01)

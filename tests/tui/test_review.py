@@ -44,7 +44,7 @@ class SlowEngine(FakeEngine):
         self.go = threading.Event()
 
     def preview_candidate(self, version: str, candidate: str) -> Check:
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         return super().preview_candidate(version, candidate)
 
 

@@ -29,7 +29,7 @@ class Tmux:
 
     def run(self, *arguments: str) -> str:
         command = ["tmux", "-S", self._socket, "-f", "/dev/null", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
     def open(self, command: list[str], size: tuple[int, int] = (80, 24)) -> None:
         # the shell stays when the program has ended: its last words can be read
@@ -42,7 +42,7 @@ class Tmux:
     def press(self, *keys: str) -> None:
         self.run("send-keys", *keys)
 
-    def until(self, shown: Callable[[str], bool], seconds: float = 30.0) -> str:
+    def until(self, shown: Callable[[str], bool], seconds: float = 90.0) -> str:
         deadline = time.monotonic() + seconds
         while not shown(screen := self.screen()):
             assert time.monotonic() < deadline, screen
@@ -57,7 +57,7 @@ def tmux() -> Iterator[Tmux]:
         made = Tmux(Path(folder))
         yield made
         subprocess.run(
-            ["tmux", "-S", str(Path(folder) / "tmux"), "kill-server"], capture_output=True, timeout=20, check=False
+            ["tmux", "-S", str(Path(folder) / "tmux"), "kill-server"], capture_output=True, timeout=60, check=False
         )
 
 
@@ -125,7 +125,7 @@ def test_a_kill_leaves_the_training_alone_and_the_next_look_shows_it(plain: Work
     if status(plain) == "waiting":
         _accept_audit(plain, tmux)
     tmux.run("kill-server")
-    _until(lambda: status(plain) == "waiting" and plain.version("v001").eval_score.exists(), 60)
+    _until(lambda: status(plain) == "waiting" and plain.version("v001").eval_score.exists())
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def test_the_palette_repeats_a_version_and_the_question_is_open_again_afterwards
     tmux.until(lambda screen: "repeat v001" in screen and "three times with other seeds" in screen)
     tmux.press("Enter")
     tmux.until(lambda screen: "v001, repeat 1 of 3" in screen)
-    tmux.until(lambda screen: "press enter or r" in screen, 90)
+    tmux.until(lambda screen: "press enter or r" in screen)
     assert [one.seed for one in found.of(waiting, "v001")] == [43, 44, 45]
     assert WorkspaceView(waiting.root).snapshot().versions[0].runs == 4
 
@@ -159,7 +159,7 @@ def status(ws: Workspace) -> str:
     return WorkspaceView(ws.root).snapshot().status
 
 
-def _until(there: Callable[[], bool], seconds: float = 30.0) -> None:
+def _until(there: Callable[[], bool], seconds: float = 90.0) -> None:
     deadline = time.monotonic() + seconds
     while not there():
         assert time.monotonic() < deadline

@@ -332,7 +332,7 @@ class SlowEngine(FakeEngine):
         self.answered = threading.Event()
 
     def preview(self, version: str, action_text: str) -> Check:
-        self.may_answer.wait(20)
+        self.may_answer.wait(60)
         self.answered.set()
         return super().preview(version, action_text)
 
@@ -351,7 +351,7 @@ async def test_an_answer_for_a_screen_that_is_closed_meanwhile_is_let_go(
         await pilot.press("C", "enter")
         comparison = app.screen
         assert isinstance(comparison, CompareScreen)
-        comparison.read(lambda: str(engine.may_answer.wait(20)), shown.append)
+        comparison.read(lambda: str(engine.may_answer.wait(60)), shown.append)
         await pilot.press("escape", "r", "e")
         await settle(pilot, lambda: isinstance(app.screen, EditScreen))
         await pilot.press("escape")
@@ -371,9 +371,8 @@ def test_leaving_does_not_wait_for_a_file_that_never_answers(ws: Workspace) -> N
 
 
 async def test_a_runner_killed_in_mid_training_is_told_and_the_training_is_taken_over(
-    plain: Workspace, monkeypatch: pytest.MonkeyPatch
+    plain: Workspace, go_on: Path
 ) -> None:
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "1.5")
     app = ProgtrainApp(plain.root, every=0.3)
 
     def status() -> str:
@@ -382,18 +381,21 @@ async def test_a_runner_killed_in_mid_training_is_told_and_the_training_is_taken
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot, lambda: status() == "not started")
         await pilot.press("enter")
-        await settle(pilot, lambda: status() in {"waiting", "training"}, seconds=60)
+        await settle(pilot, lambda: status() in {"waiting", "training"}, seconds=90)
         if status() == "waiting":  # for the fixes of the baseline
             await pilot.press("r")
             await settle(pilot, lambda: app.screen.check_action("answer", ("accept",)) is True)
             await pilot.press("a")
-            await settle(pilot, lambda: status() == "training", seconds=60)
+        # the status says "training" from the start of the step on, before there is a script
+        await settle(pilot, lambda: any(plain.version("v001").path.rglob("metrics.csv")), seconds=90)
         started = [e for e in map(json.loads, plain.journal.read_text().splitlines()) if e["event"] == "runner_started"]
         os.kill(started[-1]["pid"], signal.SIGKILL)
-        await settle(pilot, lambda: status() == "orphan training", seconds=30)
+        await settle(pilot, lambda: status() == "orphan training")
         strip = app.screen.query_one(StepStrip)
         assert "goes on without a runner: enter takes it over" in strip.render().plain
         await pilot.press("enter")
+        await settle(pilot, lambda: status() == "training")
+        go_on.touch()
         await settle(pilot, lambda: status() == "waiting", seconds=90)
     trainings = [e for e in map(json.loads, plain.journal.read_text().splitlines()) if e["event"] == "attempt_failed"]
     assert trainings == [] and len(list(plain.jobs.glob("v001-train-*"))) == 1, "nothing was trained twice"

@@ -51,7 +51,7 @@ async def test_a_loop_from_start_to_report_by_keyboard(plain: Workspace, edit_ru
             await pilot.press("r")
             await settle(pilot, lambda: bool(app.screen.query_one("#diff", DiffView).source))
             await pilot.press("a")
-            await settle(pilot, lambda: status(app) not in {"waiting"}, seconds=30)
+            await settle(pilot, lambda: status(app) not in {"waiting"})
         await until(pilot, app, "waiting", "v001")
 
         await pilot.press("r")
@@ -87,7 +87,7 @@ async def test_the_script_that_is_shown_is_the_one_that_is_written(waiting: Work
     """A candidate that is only looked at, accepted by one key: with the real engine and its runner."""
     app = ProgtrainApp(waiting.root, every=0.3)
     async with app.run_test(size=(120, 40)) as pilot:
-        await settle(pilot, lambda: status(app) == "waiting", seconds=30)
+        await settle(pilot, lambda: status(app) == "waiting")
         drafted = chosen(app)
         await pilot.press("r")
         screen = app.screen

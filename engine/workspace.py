@@ -187,6 +187,8 @@ class Workspace:
 
     #: the user's own way to change a row: `augment(raw, target, rng)`
     augment_script = inside("root", "05_augment.py")
+    #: and to read and write rows in a format of their own: `read_rows(folder)`, `write_rows(rows, folder)`
+    rows_script = inside("root", "05_rows.py")
 
     # what comes of it
 

@@ -228,13 +228,13 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) or (isinstance(value, str) and value.strip().lstrip("+-").isdigit())
 
 
-def again(ws: Workspace, dataset_id: str, name: str, path: Path | None = None) -> Report:
+def again(ws: Workspace, dataset_id: str, name: str, path: Path | None = None, python: str | None = None) -> Report:
     """The checks of an addition that is there, or of one in a folder that is not taken over yet. Raises `InputError`.
 
     A row without `sha256` in the manifest is not compared with it.
     """
     addition = folders.read_folder(path, name) if path else folders.read(ws, dataset_id, name)
-    train = splits.train(ws, dataset_id)
+    train = splits.train(ws, dataset_id, python)
     rows = splits.of_addition(addition.folder, train, ws.root)
     rows = splits.where_it_lies(rows, addition.folder, ws.relative(ws.addition(dataset_id, addition.name)))
-    return look(ws, addition.manifest["rows"], rows, train, splits.held_out(ws, dataset_id, train))
+    return look(ws, addition.manifest["rows"], rows, train, splits.held_out(ws, dataset_id, train, python))

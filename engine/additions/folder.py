@@ -29,6 +29,8 @@ class AdditionFolder(Folder):
     checks = inside("path", "checks.json")
     #: the rows under the name that they have in the training split, for scripts that read a split's folder
     as_split = inside("path", "train")
+    #: the rows in the user's own format, where 05_rows.py writes one
+    own = inside("path", "own")
     #: pictures that a table of them names
     pictures = inside("path", "pictures")
 
@@ -114,7 +116,8 @@ def _see_files(folder: AdditionFolder, checks: Mapping[str, Any]) -> None:
         if sha256(there[name]) != told[name]:
             raise InputError("it was changed after the addition was made", file=there[name], fix=_AGAIN)
     for copied in (path for path in _below(folder.as_split) if not path.is_symlink()):
-        if folder.rows.is_file() and sha256(copied) != told.get(folder.rows.name):
+        own = f"{folder.own.name}/{copied.relative_to(folder.as_split).as_posix()}"
+        if folder.rows.is_file() and sha256(copied) != told.get(own, told.get(folder.rows.name)):
             raise InputError("it was changed after the addition was made", file=copied, fix=_AGAIN)
 
 
@@ -144,7 +147,9 @@ def finish(path: Path, file_in_split: str, checks: Mapping[str, Any]) -> None:
 
 def name_as_split(folder: AdditionFolder, file_in_split: str) -> None:
     """Gives the rows the name that they have in the training split."""
-    if file_in_split:
+    if folder.own.is_dir():
+        folder.as_split.symlink_to(folder.own.name)
+    elif file_in_split:
         folder.as_split.mkdir(exist_ok=True)
         (folder.as_split / file_in_split).symlink_to(Path("..") / folder.rows.name)
     else:

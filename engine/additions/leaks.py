@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from progtrain.engine import prepared_data
-from progtrain.engine.additions import near, splits, vectors
+from progtrain.engine.additions import near, own, splits, vectors
 from progtrain.engine.additions.checks import SPLITS
 from progtrain.engine.additions.tools.progtrain_additions_rows import FormatError, Rows, chosen, digests
 from progtrain.engine.errors import InputError
@@ -38,7 +38,9 @@ class Leaks(NamedTuple):
         return count >= _MANY and count >= share * self.rows + 3 * spread
 
 
-def told(ws: Workspace, dataset_id: str) -> Iterator[tuple[Literal["ok", "note", "warning"], str, str]]:
+def told(
+    ws: Workspace, dataset_id: str, python: str | None = None
+) -> Iterator[tuple[Literal["ok", "note", "warning"], str, str]]:
     """State, text and fix for `progtrain check`; nothing where the data have no two splits."""
     if not all(ws.split(dataset_id, name).is_dir() for name in ("train", "valid")):
         return
@@ -48,9 +50,15 @@ def told(ws: Workspace, dataset_id: str) -> Iterator[tuple[Literal["ok", "note",
         yield "note", text, ""
         return
     try:
-        found = look(ws, dataset_id)
+        found = look(ws, dataset_id, python)
+        if own.is_used(ws):
+            own.tried(ws, dataset_id, splits.train(ws, dataset_id, python), python)
+            yield "ok", f"rows are read and written by {ws.rows_script.name}", ""
     except InputError as error:
-        yield "note", f"rows that stand in more than one split are not looked for: {clean_line(error.reason)}", ""
+        if error.file == str(ws.rows_script):
+            yield "warning", f"no rows can be added: {clean_line(error.located)}", error.fix or ""
+        else:
+            yield "note", f"rows that stand in more than one split are not looked for: {clean_line(error.reason)}", ""
         return
     clean = True
     for leak in found:
@@ -77,15 +85,16 @@ def _few(pairs: Mapping[str, str]) -> str:
     return clean_line(", ".join(shown) + (" ..." if len(pairs) > _NAMED else ""))
 
 
-def look(ws: Workspace, dataset_id: str) -> list[Leaks]:
+def look(ws: Workspace, dataset_id: str, python: str | None = None) -> list[Leaks]:
     """Of validation and test rows. Raises `InputError` where the format is not known, or there are too many rows."""
-    train = splits.train(ws, dataset_id)
+    train = splits.train(ws, dataset_id, python)
     most = _PICTURES if "picture" in train.kinds.values() else _ROWS
     if len(train) > most:
         raise InputError(f"there are more than {most:,} training rows")
     try:
         content = dict(zip(digests(train, ws.root), train.ids, strict=True))
-        return [_of(ws, name, rows, train, content) for name, rows in splits.held_out(ws, dataset_id, train).items()]
+        held = splits.held_out(ws, dataset_id, train, python)
+        return [_of(ws, name, rows, train, content) for name, rows in held.items()]
     except FormatError as error:
         raise InputError(str(error), file=ws.data(dataset_id)) from error
 

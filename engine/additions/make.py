@@ -5,15 +5,12 @@ from __future__ import annotations
 import ast
 import os
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from progtrain.engine import hooks, prepared_data
-from progtrain.engine.additions import checks, focus, hard, plan, splits, suspects
+from progtrain.engine import prepared_data
+from progtrain.engine.additions import checks, focus, hard, own, plan, splits, stage, suspects
 from progtrain.engine.additions import folder as folders
 from progtrain.engine.additions.folder import Addition, AdditionFolder
 from progtrain.engine.additions.plan import NUMBERS, OWN, PICTURES, Plan
@@ -22,13 +19,10 @@ from progtrain.engine.analysis.measure.samples import read_per_sample
 from progtrain.engine.clock import Clock
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import object_in, read_json, read_text, sha256, storage_errors, write_json
-from progtrain.engine.jobs.detached import with_parent
 from progtrain.engine.text import clean_line, last_line
 from progtrain.engine.workspace import Workspace
 
 _MAKER = Path(__file__).parent / "tools" / "progtrain_additions_make.py"
-#: seconds that making rows may take
-_SECONDS = 600
 _USUAL = {"picture": ("shift", "noise"), "table": ("jitter",), "text": ()}
 _NAMED = 3
 
@@ -54,13 +48,20 @@ class Choice(NamedTuple):
 
 
 def choose(
-    ws: Workspace, version: str, wanted: Plan, *, dataset_id: str, run: hard.Run, already: Sequence[str] = ()
+    ws: Workspace,
+    version: str,
+    wanted: Plan,
+    *,
+    dataset_id: str,
+    run: hard.Run,
+    already: Sequence[str] = (),
+    python: str | None = None,
 ) -> Choice:
     """Which training rows are to be added. Reads no validation row: the version's evaluation says where it is weak.
 
     Raises `InputError`, `StepFailed`.
     """
-    train = splits.train(ws, dataset_id)
+    train = splits.train(ws, dataset_id, python)
     others = sum(len(folders.read(ws, dataset_id, name)) for name in already)
     counts = plan.counts(wanted, len(train), others)
     ways, hook = _ways(ws, version, wanted, splits.kind_of(train), counts)
@@ -152,16 +153,16 @@ def build(
     fails; nothing stays then.
     """
     before = checks.hashes(ws, dataset_id)
-    choice = choose(
-        ws, version, wanted, dataset_id=dataset_id, run=run or hard.plainly(ws, python, _SECONDS), already=already
-    )
+    run = run or hard.plainly(ws, python, stage.SECONDS)
+    choice = choose(ws, version, wanted, dataset_id=dataset_id, run=run, already=already, python=python)
     name = folders.free_name(ws, dataset_id)
-    with _stage(ws, dataset_id, choice) as stage:
-        out = stage / "out"
-        _make_rows(ws, dataset_id, name, choice, stage, out, python)
+    with stage.stage(ws, dataset_id, ("train",), scripts=bool(choice.hook)) as root:
+        stage.show_pictures(ws, choice.train, root)
+        out = root / "out"
+        _make_rows(ws, dataset_id, name, choice, root, python)
         made = read_json(out / "made.json")
         (out / "made.json").unlink()
-        report, made = _checked(ws, dataset_id, name, choice, made, out)
+        report, made = _checked(ws, dataset_id, name, choice, made, out, python)
         _see_unchanged(ws, dataset_id, before)
         write_json(out / "manifest.json", _manifest(ws, dataset_id, name, version, choice, made, before, clock))
         told = {
@@ -215,40 +216,13 @@ def make(
         shutil.rmtree(into, ignore_errors=True)
 
 
-@contextmanager
-def _stage(ws: Workspace, dataset_id: str, choice: Choice) -> Iterator[Path]:
-    """A folder like the workspace, with the training split and what is common to all, and nothing else of the data."""
-    with storage_errors(ws.making):
-        ws.making.mkdir(parents=True, exist_ok=True)
-        folders.clear(ws.making, "stage-*", "new-*", "dry-*")
-        stage = Path(tempfile.mkdtemp(prefix="stage-", dir=ws.making))
-    try:
-        data = stage / ws.relative(ws.data(dataset_id))
-        data.mkdir(parents=True)
-        (stage / "out").mkdir(mode=0o777)
-        for path in (ws.split(dataset_id, "train"), ws.split(dataset_id, "common"), ws.stats(dataset_id)):
-            if path.exists():
-                (data / path.name).symlink_to(path.absolute())
-        for path in ws.root.iterdir() if choice.hook else ():
-            if path.name not in ("dataset", "Models") and not path.name.startswith("."):
-                (stage / path.name).symlink_to(path.absolute())
-        for name, kind in choice.train.kinds.items():
-            for cell in choice.train.columns[name] if kind == "picture" and choice.train.format != "folders" else ():
-                link = stage / str(cell)
-                if link.is_relative_to(stage) and ".." not in Path(str(cell)).parts and not link.exists():
-                    link.parent.mkdir(parents=True, exist_ok=True)
-                    link.symlink_to((ws.root / str(cell)).absolute())
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _make_rows(ws: Workspace, dataset_id: str, name: str, choice: Choice, stage: Path, out: Path, python: str) -> None:
+def _make_rows(ws: Workspace, dataset_id: str, name: str, choice: Choice, root: Path, python: str) -> None:
     """Runs the maker. Raises `StepFailed` with what it says, `InputError` without an interpreter."""
+    train, told = own.place(ws, dataset_id, "train", python), ws.relative(ws.split(dataset_id, "train"))
     request = {
         "addition": name,
         "root": ".",
-        "train": ws.relative(ws.split(dataset_id, "train")),
+        "train": told if train == ws.split(dataset_id, "train") else str(train.absolute()),
         "place": ws.relative(ws.addition(dataset_id, name)),
         "stats": prepared_data.read_stats(ws.stats(dataset_id)),
         "seed": choice.plan.seed,
@@ -257,27 +231,8 @@ def _make_rows(ws: Workspace, dataset_id: str, name: str, choice: Choice, stage:
         "replay": choice.replay,
         "augment": choice.augment,
     }
-    write_json(stage / "request.json", request)
-    command = [python, str(_MAKER), "request.json", "out"]
-    environment = {**os.environ, **hooks.of_script(), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            command,
-            cwd=stage,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=with_parent,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        reason = f"making the rows took more than {_SECONDS} s and was ended"
-        raise StepFailed(reason, file=choice.hook or None, fix="ask for fewer rows") from error
-    except OSError as error:
-        raise InputError(f"it cannot be started: {error.strerror}", file=python, fix="name an interpreter") from error
+    write_json(root / "request.json", request)
+    done = stage.run([python, str(_MAKER), "request.json", "out"], root, choice.hook or "the rows")
     if done.returncode:
         reason = f"the rows could not be made: {clean_line(last_line(done.stderr))}"
         fix = f"see augment() in {choice.hook}" if choice.hook else "see that the interpreter has numpy and Pillow"
@@ -285,20 +240,22 @@ def _make_rows(ws: Workspace, dataset_id: str, name: str, choice: Choice, stage:
 
 
 def _checked(
-    ws: Workspace, dataset_id: str, name: str, choice: Choice, made: list[dict[str, Any]], out: Path
+    ws: Workspace, dataset_id: str, name: str, choice: Choice, made: list[dict[str, Any]], out: Path, python: str
 ) -> tuple[checks.Report, list[dict[str, Any]]]:
     """The report, and what is said of the rows that stay; their file holds no others then. Raises `InputError`."""
     folder = AdditionFolder(out)
+    own.through(ws, dataset_id, name, out, choice.train, python)
     rows = splits.of_addition(folder, choice.train, ws.root)
     if rows.format == "folders":  # which are listed by name
         made = [next(one for one in made if one["id"] == listed) for listed in rows.ids]
     place = ws.relative(ws.addition(dataset_id, name))
-    held = splits.held_out(ws, dataset_id, choice.train)
+    held = splits.held_out(ws, dataset_id, choice.train, python)
     report = checks.look(ws, made, splits.where_it_lies(rows, folder, place), choice.train, held)
     if report.problems:
         few = "; ".join(f"{one['row']}: {one['reason']}" for one in report.problems[:_NAMED])
         more = f" and {len(report.problems) - _NAMED} more" if len(report.problems) > _NAMED else ""
-        fix = f"see augment() in {choice.hook}" if choice.hook else "ask for other ways to change rows"
+        writer = f", or write_rows() in {ws.rows_script.name}" if own.is_used(ws) else ""
+        fix = (f"see augment() in {choice.hook}" if choice.hook else "ask for other ways to change rows") + writer
         raise InputError(f"rows are not as training rows are: {few}{more}", place="augment", fix=fix)
     gone = {one["row"] for one in report.dropped}
     made = [{**one, "sha256": digest} for one, digest in zip(made, report.digests, strict=True)]
@@ -310,6 +267,7 @@ def _checked(
         raise InputError(reason, place="augment", fix=fix)
     if gone:
         _leave(chosen(rows, kept), folder, gone)
+        own.through(ws, dataset_id, name, out, choice.train, python)
     return report, [made[at] for at in kept]
 
 

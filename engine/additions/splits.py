@@ -8,18 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from progtrain.engine import prepared_data, values
+from progtrain.engine.additions import own
 from progtrain.engine.additions.folder import AdditionFolder
 from progtrain.engine.additions.tools.progtrain_additions_rows import FormatError, Rows, is_picture, read
 from progtrain.engine.errors import InputError
 from progtrain.engine.workspace import Workspace
 
 
-def train(ws: Workspace, dataset_id: str) -> Rows:
-    """The training split. Raises `InputError`, which names the formats that are known."""
+def train(ws: Workspace, dataset_id: str, python: str | None = None) -> Rows:
+    """The training split. Raises `InputError`, which names the formats that are known.
+
+    `python`: interpreter of the user's scripts, for rows in a format of their own.
+    """
     if prepared_data.elsewhere(ws, dataset_id) and not ws.split(dataset_id, "train").is_dir():
         reason = "the data lie elsewhere and there is no train/: rows cannot be added to what is not there"
         raise InputError(reason, file=ws.data(dataset_id), fix="write train/ and valid/ there in your data pipeline")
-    found = _read(ws.split(dataset_id, "train"), prepared_data.read_stats(ws.stats(dataset_id)), None, ws.root)
+    found = _read(
+        own.place(ws, dataset_id, "train", python), prepared_data.read_stats(ws.stats(dataset_id)), None, ws.root
+    )
     doubled = {name for name in found.ids if found.ids.count(name) > 1} if len(set(found.ids)) < len(found) else ()
     if doubled:
         reason = f"the id {sorted(doubled)[0]!r} stands in train more than once"
@@ -27,11 +33,11 @@ def train(ws: Workspace, dataset_id: str) -> Rows:
     return found
 
 
-def held_out(ws: Workspace, dataset_id: str, like: Rows) -> dict[str, Rows]:
+def held_out(ws: Workspace, dataset_id: str, like: Rows, python: str | None = None) -> dict[str, Rows]:
     """Validation and test rows, as far as there are such: for checks alone. Raises `InputError`."""
     stats = prepared_data.read_stats(ws.stats(dataset_id))
     there = [name for name in ("valid", "test") if ws.split(dataset_id, name).is_dir()]
-    return {name: _read(ws.split(dataset_id, name), stats, like, ws.root) for name in there}
+    return {name: _read(own.place(ws, dataset_id, name, python), stats, like, ws.root) for name in there}
 
 
 def of_addition(folder: AdditionFolder, like: Rows, root: Path) -> Rows:
@@ -58,7 +64,10 @@ def _read(folder: Path, stats: Mapping[str, Any], like: Rows | None, root: Path)
     try:
         return read(folder, stats, like, root)
     except FormatError as error:
-        fix = "write the split as one file: .npz (arrays), .csv, .jsonl, or a folder for each class"
+        fix = (
+            "write the split as one file: .npz (arrays), .csv, .jsonl, or a folder for each class; or have 05_rows.py "
+        )
+        fix += "read and write rows: docs/evidence.md"
         raise InputError(str(error), file=folder, fix=fix) from error
 
 

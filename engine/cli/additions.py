@@ -145,9 +145,10 @@ def check(ctx: click.Context, name: str, dataset_id: str | None, as_json: bool) 
     Ends with 2 where a row is refused. A folder is one that is not in use yet, such as a draft's.
     """
     ws = workspace(ctx)
-    dataset = _context(ws, dataset_id).dataset_id
+    context = _context(ws, dataset_id)
+    dataset = context.dataset_id
     path = Path(name) if name not in folder.names(ws, dataset) and Path(name).is_dir() else None
-    report = checks.again(ws, dataset, "" if path else name, path)
+    report = checks.again(ws, dataset, "" if path else name, path, context.python)
     if as_json:
         print_json("addition_check", {"addition": name, **_told(report)})
     else:
@@ -193,7 +194,7 @@ def list_suspects(
     """
     ws = workspace(ctx)
     context = _context(ws, dataset_id, python)
-    train = splits.train(ws, context.dataset_id)
+    train = splits.train(ws, context.dataset_id, context.python)
     if splits.is_regression(train, read_stats(ws.stats(context.dataset_id))):
         fix = "look at those with the largest loss: progtrain additions make v001 --replay 0.05"
         raise InputError("the target is a number: there is no class that another could be mistaken for", fix=fix)

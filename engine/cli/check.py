@@ -15,7 +15,6 @@ import click
 from progtrain.advisor import process
 from progtrain.advisor.locate import bundled_model
 from progtrain.engine import metrics, prepared_data
-from progtrain.engine.additions import leaks
 from progtrain.engine.cli import check_machine, check_rows, imports
 from progtrain.engine.cli.common import from_here, json_option, run_options, workspace
 from progtrain.engine.cli.model import described
@@ -223,9 +222,8 @@ def _workspace(context: Context) -> Iterator[Item]:
 
 def _leaks(context: Context) -> Iterator[Item]:
     """Rows that stand in more than one split, and why none can be added."""
-    if context.dataset_id:
-        for state, text, fix in (*leaks.told(context.ws, context.dataset_id), *check_rows.told(context)):
-            yield "workspace", state, text, fix
+    for state, text, fix in check_rows.all_told(context) if context.dataset_id else ():
+        yield "workspace", state, text, fix
 
 
 def _scripts(context: Context, busy: Callable[[str], None]) -> Iterator[Item]:

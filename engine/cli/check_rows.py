@@ -1,14 +1,21 @@
-"""What `progtrain check` says of actions that add training rows."""
+"""What `progtrain check` says of rows: those that stand in more than one split, and actions that add some."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Literal
 
+from progtrain.engine.additions import leaks
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text
 from progtrain.engine.script.action.parts import additions
+
+
+def all_told(context: Context) -> Iterator[tuple[Literal["ok", "note", "warning"], str, str]]:
+    """State, text and fix."""
+    yield from leaks.told(context.ws, context.dataset_id, context.python)
+    yield from told(context)
 
 
 def told(context: Context) -> Iterator[tuple[Literal["note"], str, str]]:

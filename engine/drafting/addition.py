@@ -216,10 +216,10 @@ def with_name(text: str, operation: Operation) -> str:
 # for the review
 
 
-def shown(ws: Workspace, found: Addition) -> dict[str, Any]:
+def shown(ws: Workspace, found: Addition, python: str | None = None) -> dict[str, Any]:
     """What a person looks at before accepting: counts, some rows beside their parents, and what was checked."""
     told, dropped = found.manifest, found.checks.get("refused") or []
-    train = splits.train(ws, str(told["dataset_id"]))
+    train = splits.train(ws, str(told["dataset_id"]), python)
     rows = splits.of_addition(found.folder, train, ws.root)
     listed = [one for at in _spread_out(told["rows"]) for one in [told["rows"][at]]]
     against = " and ".join(f"{n} {split} rows" for split, n in (found.checks.get("compared_with") or {}).items())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from progtrain.engine import metrics
 from progtrain.engine.additions import folder as folders
-from progtrain.engine.additions import splits
+from progtrain.engine.additions import own, splits
 from progtrain.engine.additions.folder import AdditionFolder
 from progtrain.engine.additions.tools.progtrain_additions_rows import chosen, write
 from progtrain.engine.analysis.measure.added import CONTROL
@@ -78,7 +78,7 @@ def _is_short(ws: Workspace, version: str) -> bool:
 def _rows(context: Context, version: str, operation: DataOperation) -> str:
     """Under which name the version's script finds them."""
     ws, dataset = context.ws, context.dataset_id
-    train = splits.train(ws, dataset)
+    train = splits.train(ws, dataset, context.python)
     count = len(folders.read(ws, dataset, str(operation.addition)))
     places = random.Random(context.rules.seed).sample(range(len(train)), min(count, len(train)))
     target = AdditionFolder(ws.repeat(version, CONTROL).path / "rows")
@@ -86,6 +86,7 @@ def _rows(context: Context, version: str, operation: DataOperation) -> str:
         shutil.rmtree(target.path, ignore_errors=True)
         target.path.mkdir(parents=True)
         write(chosen(train, sorted(places)), target.path)
+        own.through(ws, dataset, "a000", target.path, train, context.python)
         folders.name_as_split(target, train.file)
     top = Path(*[".."] * len(ws.additions(dataset).relative_to(ws.root).parts))
     return (top / ws.relative(target.path)).as_posix()

@@ -135,7 +135,7 @@ class Maker:
             return path
         if self.train.format == "csv":
             return self.numbers.written(key, value) if self.train.kinds[key] == "number" else str(value)
-        return value
+        return value.tolist() if self.train.format == "jsonl" and hasattr(value, "tolist") else value
 
     def picture(self, pixels, name, before):
         """Written beside the rows; a table names it by its path in the workspace."""

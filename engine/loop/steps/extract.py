@@ -178,7 +178,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
 def _rows_of(context: Context, version: str, planned: Planned | None) -> dict[str, Any] | None:
     """Of a data action: what a person looks at."""
     made = addition.prepared(context, version, planned.operation, planned.base) if planned else None
-    return addition.shown(context.ws, made) if made else None
+    return addition.shown(context.ws, made, context.python) if made else None
 
 
 def question_of(version: str, record: DraftRecord) -> str:

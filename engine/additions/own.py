@@ -170,8 +170,10 @@ def _differs(given: Sequence[Any], back: Sequence[Any], kind: str) -> int | None
         return 0
     finite = one[np.isfinite(one)]
     slack = _ROUNDED * float(np.ptp(finite)) if finite.size else 0.0
-    close = np.isclose(one, other, rtol=_ROUNDED, atol=slack, equal_nan=True).reshape(len(one), -1).all(axis=1)
-    return None if close.all() else int(np.argmin(close))
+    with np.errstate(invalid="ignore"):  # infinite ones, which are equal
+        near = np.abs(one - other) <= slack + _ROUNDED * np.abs(one)
+    fits = (near | (one == other) | (np.isnan(one) & np.isnan(other))).reshape(len(one), -1).all(axis=1)
+    return None if fits.all() else int(np.argmin(fits))
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -19,8 +19,6 @@ from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.text import clean_line
 from progtrain.engine.workspace import Workspace, version_id, version_number
 
-_DECIDED = ("accept", "choose", "edit")
-
 
 class Cycle(NamedTuple):
     """One version. Lists are in the order of their making."""
@@ -111,19 +109,31 @@ def _worse(rows: Iterable[MetricRow]) -> Iterable[str]:
 
 
 def _decided_by(version: str, events: Iterable[dict[str, Any]]) -> str:
-    """Who answered the review that led to it; of the first version, the question about the baseline."""
+    """Who answered the reviews that led to it, and how: "user", "mcp CLIENT (choose dropout_up), user". Of the first
+    version, the question about the baseline.
+    """
     before = version_id((version_number(version) or 0) - 1)
     about = f"{before}-review-" if version_number(before) else "baseline-audit-"
-    found = ""
+    clients, chose, how, accepted = dict[str, str](), "", "", ""
     for event in events:
+        question, answer = str(event.get("question")), event.get("answer")
         if _is_authored(event, version):
             break
-        is_about = event.get("event") == "decision" and str(event.get("question")).startswith(about)
-        if is_about and event.get("answer") in _DECIDED:
-            found = clean_line(str(event.get("by") or ""))
-            if event.get("answer") != "accept":
-                found += f" ({event['answer']}{' ' + str(event['candidate']) if event.get('candidate') else ''})"
-    return found
+        if event.get("event") == "mcp_call":
+            clients[question] = str(event.get("client") or "")
+        if event.get("event") != "decision" or not question.startswith(about):
+            continue
+        by, client = event.get("by") or "", clients.get(question, "")
+        who = clean_line(f"{by} {client}" if by == "mcp" and client else str(by))
+        if answer == "accept":
+            accepted = who
+        elif answer in ("choose", "edit"):
+            chose, how = who, clean_line(f"{answer} {event.get('candidate') or ''}").strip()
+        elif answer == "redraft":  # what was chosen before is gone
+            chose = how = ""
+    if not how:
+        return accepted
+    return f"{chose} ({how})" + (f", {accepted}" if accepted not in ("", chose) else "")
 
 
 # ---- what it rests on

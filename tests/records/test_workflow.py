@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from progtrain.engine.analysis.measure.failures import find_slices
 from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.files import sha256, write_json
@@ -71,6 +73,38 @@ def test_who_decided_what_and_from_which_files(finished: Workspace) -> None:
     used = dict(entry.rsplit("@", 1) for entry in second.inputs)
     assert used["02_train_v002.py"] == sha256(finished.script("v002"))
     assert used["02_train_v001.py"] == sha256(finished.script("v001"))
+
+
+AGENT = {"event": "mcp_call", "tool": "choose", "client": "helper 1.0", "question": "v001-review-2"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([("mcp", "choose", "dropout_up"), ("user", "accept", None)], "mcp helper 1.0 (choose dropout_up), user"),
+        ([("user", "choose", "dropout_up"), ("user", "accept", None)], "user (choose dropout_up)"),
+        ([("mcp", "accept", None)], "mcp helper 1.0"),
+        (
+            [("mcp", "choose", "dropout_up"), ("user", "edit", None), ("autopilot", "accept", None)],
+            "user (edit), autopilot",
+        ),
+        ([("mcp", "choose", "dropout_up"), ("user", "redraft", None), ("user", "accept", None)], "user"),
+    ],
+)
+def test_an_agent_that_chose_is_named_beside_who_accepted(
+    copied: Workspace, answers: list[tuple[str, str, str | None]], told: str
+) -> None:
+    events = [json.loads(line) for line in copied.journal.read_text().splitlines()]
+    at = next(
+        at for at, event in enumerate(events) if event["event"] == "decision" and "v001-review" in event["question"]
+    )
+    said = [
+        {**events[at], "question": f"v001-review-{number}", "by": by, "answer": answer, "candidate": candidate}
+        for number, (by, answer, candidate) in enumerate(answers, start=2)
+    ]
+    events[at : at + 1] = [AGENT, *said]
+    copied.journal.write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert cycles(copied)[1].decided_by == told
 
 
 def test_rows_that_it_trained_with_besides_are_inputs(copied: Workspace) -> None:

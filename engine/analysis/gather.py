@@ -8,6 +8,7 @@ from dataclasses import replace
 from progtrain.advisor.interface import Candidate, Tried
 from progtrain.engine import metrics, values
 from progtrain.engine.analysis.advise import at_run_time
+from progtrain.engine.analysis.advise.added_rows import not_offered as rows_not_offered
 from progtrain.engine.analysis.advise.added_rows import proposed
 from progtrain.engine.analysis.advise.branch import branch_record
 from progtrain.engine.analysis.advise.candidates import (
@@ -126,7 +127,10 @@ class _Gathering:
             facts=(*facts, *added_rows.facts(self.added, self.measured.source("per_sample"))),
             findings=diagnose(measured, frozenset(fact.key for fact in facts)),
             candidates=self._candidates(measured),
-            not_offered=at_run_time.told(self.record.source, self.training, self.limits.arguments),
+            not_offered=(
+                *at_run_time.told(self.record.source, self.training, self.limits.arguments),
+                *rows_not_offered(self._rows(samples, measured), str(self.record.source)),
+            ),
             metrics=rows,
             against_previous=self._against(self.previous),
             against_best=self._against(self.best_earlier),
@@ -286,10 +290,14 @@ class _Gathering:
         own = record.version == self.version
         training = self.training if own else record_of(self.ws, record.version)
         findings = diagnose(measured, known)
+        rows = self._rows(samples, measured)
+        return Situation(record, measured, findings, self.limits, history, training, self.beside, rows)
+
+    def _rows(self, samples: PerSample | None, measured: Measurements) -> Candidate | None:
+        """Training rows to add."""
         there = self.ws.split(self.score.dataset_id, "train").is_dir()
         by_loss = added.knows_training_split(self.ws)
-        rows = proposed(samples, measured.skill, by_loss=by_loss) if there else None
-        return Situation(record, measured, findings, self.limits, history, training, self.beside, rows)
+        return proposed(samples, measured.skill, by_loss=by_loss) if there else None
 
     def _situation_of(self, record: VersionRecord, history: Sequence[VersionRecord]) -> Situation | None:
         """An earlier version with its own evidence; None when it can no longer be read."""

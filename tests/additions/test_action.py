@@ -354,3 +354,18 @@ def test_check_says_why_no_rows_can_be_added(plain: Workspace) -> None:
     assert state == "note" and told.startswith(
         "no action will add training rows: 02_train_baseline.py: load_split does"
     )
+
+
+def test_a_script_that_reads_its_rows_outside_of_any_function_is_told_in_check_and_review(plain: Workspace) -> None:
+    reads = '    train, valid = load_split("train"), load_split("valid")\n'
+    text = plain.baseline_script.read_text().replace(reads, "")
+    plain.baseline_script.write_text(text.replace("def main():", f"{reads.strip()}\n\n\ndef main():"))
+    why = "its training rows are read outside of any function (line 42), before anything asks for batches"
+    [(_, told, _)] = check_rows.told(runner.prepare(plain, Options()))
+    assert told.startswith(f"no action will add training rows: 02_train_baseline.py: {why}")
+    assert runner.run(plain, Options(autopilot=True, until="analyze")) == 0
+    assert runner.run(plain, Options()) == 3
+    review = open_question(plain)
+    assert not any(card.id == "add_training_rows" for card in review.candidates)
+    assert any(note.startswith("not offered: add_training_rows: no action, its training rows") for note in review.notes)
+    assert "Not offered: add_training_rows: no action" in plain.drafts("v001").analysis.read_text()

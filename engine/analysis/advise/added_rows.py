@@ -12,6 +12,7 @@ from progtrain.engine.additions import focus, plan
 from progtrain.engine.analysis.advise.evidence import FLOOR
 from progtrain.engine.analysis.measure.samples import PerSample
 from progtrain.engine.errors import InputError
+from progtrain.engine.script.action.parts import additions
 
 _ID = "add_training_rows"
 #: even the clearest case stands behind what is usually tried first
@@ -68,6 +69,12 @@ def proposed(samples: PerSample | None, skill: float | None, *, by_loss: bool = 
         effects=("rare_classes",) if samples.is_classification else (),
         sentences=_SENTENCES,
     )
+
+
+def not_offered(candidate: Candidate | None, source: str) -> tuple[str, ...]:
+    """Why a script cannot be given the rows that would be proposed, in a sentence."""
+    why = additions.why_not(source) if candidate else ""
+    return (f"{_ID}: no action, {why}",) if why else ()
 
 
 def _of_classes(found: Sequence[Mapping[str, Any]], samples: PerSample) -> tuple[str, float]:

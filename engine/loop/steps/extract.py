@@ -20,6 +20,7 @@ from progtrain.engine.files import read_text, sha256_text, write_text
 from progtrain.engine.loop import elsewhere
 from progtrain.engine.loop.steps import analyze, check
 from progtrain.engine.schema import Decision, Review
+from progtrain.engine.script.action.data import CANDIDATE as DATA_ACTION
 
 
 def reasons(context: Context, version: str) -> list[str]:
@@ -160,6 +161,7 @@ def _review(context: Context, version: str, record: DraftRecord, insight: Insigh
         notes=[
             *record.draft.remarks,
             *([insight.undecided] if insight.undecided else []),
+            *(f"not offered: {line}" for line in insight.not_offered if line.startswith(DATA_ACTION)),
             *([f"{kept}; accepting writes the drafted one instead, and keeps yours"] if kept else []),
             *(f'your hint: "{hint}"' for hint in decisions.hints(context.ws)),
             *(f"edited: {line}" for line in rounds.changed_by_user(context.ws, record)),

@@ -128,9 +128,18 @@ def _training_reads(script: Script) -> list[ast.Call]:
     """Where batches of the training split are read."""
     found = [call for call in script.calls(_LOADER) if _reads_training(script, call)]
     batches = [call for call in found if _makes_batches(script, call)]
+    if not found and (line := _read_outside(script)):
+        reason = f"its training rows are read outside of any function (line {line}), before anything asks for batches: "
+        raise Refused(reason + "call load_split where they are made")
     if not batches and len(found) != 1:  # one alone cannot but be what the training reads
         raise Refused("no function reads the training split with load_split and makes batches of it")
     return batches or found
+
+
+def _read_outside(script: Script) -> int | None:
+    """The line where the module itself, or a class, reads the training split."""
+    outside = (call for call in script.calls(_LOADER) if script.enclosing(call, ast.FunctionDef) is None)
+    return next((call.lineno for call in outside if call.args and text_of(call.args[0]) in ("train", None)), None)
 
 
 def _reads_training(script: Script, call: ast.Call) -> bool:

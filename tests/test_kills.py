@@ -20,6 +20,7 @@ from typing import Literal
 import psutil
 import pytest
 
+from progtrain.advisor.locate import bundled_model
 from progtrain.engine.clock import now
 from progtrain.engine.control import decisions, lock, marks
 from progtrain.engine.control.launch import Options
@@ -198,15 +199,20 @@ def test_the_runner_dies_before_each_of_its_file_operations(
     assert deaths > 300
 
 
+def _dying(who: str, died: Path, root: Path, seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on each process of that module dies before an operation that none has died before."""
+    died.touch()
+    told = {"WHO": who, "DIED": str(died), "ROOT": str(root), "SHARE": "1.0", "SEED": seed}
+    for name, value in told.items():
+        monkeypatch.setenv(f"KILL_{name}", value)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(LAYER), os.environ.get("PYTHONPATH")))))
+
+
 def _before_each_operation_of_guards(
     ws: Workspace, count: Path, undisturbed: Workspace, seed: str, monkeypatch: pytest.MonkeyPatch
 ) -> int:
     died, log = count.with_name("died"), count.with_name("log")
-    died.touch()
-    told = {"WHO": GUARD, "DIED": str(died), "ROOT": str(ws.root), "SHARE": "1.0", "SEED": seed}
-    for name, value in told.items():
-        monkeypatch.setenv(f"KILL_{name}", value)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(LAYER), os.environ.get("PYTHONPATH")))))
+    _dying(GUARD, died, ws.root, seed, monkeypatch)
     watched = Watched(ws, count)
     # attempts at a training are used up, so that the loop has to be started again now and then
     _walk(ws, watched, lambda: forked(lambda: runner.run(ws, AUTOPILOT), log), {FAILED}, 100)
@@ -353,6 +359,41 @@ def test_a_killed_advisor_costs_its_draft_and_ends_with_a_killed_runner(plain: W
     assert os.waitstatus_to_exitcode(done[1]) == 0, log.read_text()
     assert killed and set(scores(plain)) == {"v001"} and Counter(count.read_text().split()) == {"v001": 1}
     assert "drafted by the rules alone" in plain.drafts("v001").draft.read_text()
+
+
+@pytest.mark.slow
+def test_who_asks_the_advisor_dies_before_each_file_operation_of_a_draft(
+    plain: Workspace, undisturbed: Workspace, count: Path, seed: str
+) -> None:
+    died, log = count.with_name("died"), count.with_name("log")
+    died.touch()
+
+    def dying() -> int:
+        layer.install(str(died), str(plain.own / "drafts"), 1.0, seed)
+        return runner.run(plain, ADVISED)
+
+    watched = Watched(plain, count)
+    _walk(plain, watched, lambda: forked(dying, log), {KILLED}, 300)
+    watched.at_the_end(undisturbed)
+    deaths = died.read_text()
+    print(f"{len(deaths.splitlines())} deaths over a draft")  # noqa: T201
+    assert "advisor.log" in deaths and "events" in deaths
+
+
+@pytest.mark.slow
+def test_the_advisor_dies_before_each_file_that_it_opens(
+    plain: Workspace, undisturbed: Workspace, count: Path, seed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Model and grammar among them. Its draft is written by another start of it, or by the rules."""
+    died, log = count.with_name("died"), count.with_name("log")
+    monkeypatch.setenv("KILL_READS", "1")
+    _dying(ADVISOR, died, bundled_model().parent, seed, monkeypatch)
+    watched = Watched(plain, count)
+    assert ended(forked(lambda: runner.run(plain, ADVISED), log)) == 0, log.read_text()
+    watched.at_the_end(undisturbed)
+    print(f"{len(died.read_text().splitlines())} deaths of the advisor")  # noqa: T201
+    assert bundled_model().name in died.read_text()
+    assert "llama.cpp crashed (SIGKILL, signal 9)" in plain.drafts("v001").draft.read_text()
 
 
 def test_an_answer_whose_process_dies_is_given_or_is_not(waiting: Workspace, tmp_path: Path) -> None:

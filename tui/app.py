@@ -32,7 +32,7 @@ from progtrain.tui.model import Model, Update
 from progtrain.tui.reading.prefetch import Prefetch
 from progtrain.tui.screens.base import BaseScreen
 from progtrain.tui.screens.table import FIRST, SCREENS, import_screens, screen_bindings, screen_class
-from progtrain.tui.watch import Watcher
+from progtrain.tui.watch import HANGING_SECONDS, Watcher
 
 if TYPE_CHECKING:
     from progtrain.engine.schema import Decision
@@ -186,6 +186,11 @@ class ProgtrainApp(App[None]):
         self._loaded()
         self.watcher.drawn.set()
         self.watcher.start()
+        self.set_interval(HANGING_SECONDS, self._see_hanging)
+
+    def _see_hanging(self) -> None:
+        if update := self.watcher.hanging():
+            self._take(update)
 
     def on_unmount(self) -> None:
         self.watcher.stop()

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn
 
+from progtrain.engine import hanging
 from progtrain.engine.errors import InputError
 from progtrain.engine.modes import share
 from progtrain.engine.text import clean_line
@@ -32,8 +33,10 @@ def main(arguments: list[str] | None = None) -> None:
 
         sys.stdout.write(f"# {preferences.config_folder() / 'keys.toml'}\n[keys]\n" + "".join(key_names()))
         return
-    root = Path(options.workspace).expanduser().resolve()
-    problem = workspace_problem(root)
+    # before there is a screen that could say so
+    with hanging.ending():
+        root = Path(options.workspace).expanduser().resolve()
+        problem = workspace_problem(root)
     if problem is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         problem = "this is not a terminal: progtrain status and progtrain review work without one"
     elif problem is None and os.environ.get("TERM") == "dumb":

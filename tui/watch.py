@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
+from progtrain.engine import hanging
 from progtrain.engine.errors import InputError, ProgtrainError
 from progtrain.engine.status.snapshot import WORKING
 from progtrain.engine.workspace import Workspace
@@ -31,6 +32,8 @@ _AHEAD_SECONDS = 5.0
 #: how often is looked for what is read ahead, and for the next slice of a long log
 _POLL = 0.01
 _BETWEEN_SLICES = 0.05
+#: between two looks at whether the disk answers at all
+HANGING_SECONDS = 2.0
 
 
 class Watcher:
@@ -64,6 +67,7 @@ class Watcher:
         self._shares: dict[str, float] = {}
         self._shown: Snapshot | None = None
         self._problem = ""
+        self._waits: Callable[[], str] | None = None
         self._troubles: list[str] = []
         self._wake = threading.Event()
         self._ended = threading.Event()
@@ -99,7 +103,16 @@ class Watcher:
             self._wake.set()
         self._wanted = wanted
 
+    def hanging(self) -> Update:
+        """Called by the app now and then: what a look that does not come back waits for. The next one takes it back."""
+        told = self._waits() if self._waits is not None else ""
+        if not told or told == self._problem:
+            return Update()
+        self._problem = told
+        return Update(problem=f"{told}; what is shown is from before")
+
     def _run(self) -> None:
+        self._waits = hanging.watched(threading.get_ident(), round(hanging.LOOKS * hanging.EVERY / HANGING_SECONDS))
         self._first_look()
         self._tell(self.look())
         self._prepare()

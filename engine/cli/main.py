@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
 import progtrain as package
+from progtrain.engine import hanging
 from progtrain.engine.cli.groups import Commands
 from progtrain.engine.cli.output import say
 from progtrain.engine.errors import ProgtrainError, StorageError
@@ -118,7 +120,11 @@ def _called(arguments: list[str]) -> int:
             from click.shell_completion import shell_complete
 
             return shell_complete(progtrain, {}, "progtrain", COMPLETE, instruction)
-        with progtrain.make_context("progtrain", list(arguments)) as ctx:
+        # what only looks has nothing to wait for
+        with (
+            hanging.ending() if "status" in arguments else nullcontext(),
+            progtrain.make_context("progtrain", list(arguments)) as ctx,
+        ):
             code = progtrain.invoke(ctx)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as ended:

@@ -1,4 +1,5 @@
-"""What a killed process had begun to write, and folders that it had set aside: removed by whoever gets the lock.
+"""What a killed process had begun to write, and folders that it had set aside: removed by whoever gets the lock. And
+what an evaluation that was killed should have put back is put back.
 
 Only what is ours by its name, is older than a moment, and nobody has open: the app and other commands write without the
 lock.
@@ -15,6 +16,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from progtrain.engine.templates.progtrain_eval.untouched import put_back_left
 from progtrain.engine.workspace import Workspace
 
 #: `.NAME.RANDOM.tmp` of whole writes (`engine/files.py`), of answers, and of what the hooks keep
@@ -31,6 +33,7 @@ _SKIPPED = {"infer_samples"}
 
 def sweep(ws: Workspace) -> None:
     """Never raises: what cannot be removed stays."""
+    put_back_left(ws.root)
     found = _near(ws.root)
     found += _under(ws.artifacts.parent, _BEGUN)
     found += _under(ws.own, _OWN)

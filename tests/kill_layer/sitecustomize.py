@@ -19,15 +19,16 @@ _RANDOM = re.compile(r"[0-9a-f]{32}|\.[a-z0-9_]{8}\.(tmp|old)|(?<![v\d])\d+")
 _OURS = ("/engine/", "/advisor/")
 
 
-def install(died, root, share=1.0, seed=""):
-    """`died`: where each death is written down; `share` of the operations are taken, which ones `seed` says."""
+def install(died, root, share=1.0, seed="", reads=False):
+    """`died`: where each death is written down; `share` of the operations are taken, which ones `seed` says. `reads`:
+    files that are opened for reading alone count too."""
     with open(died, encoding="utf-8") as file:
         seen = set(file.read().split())
     busy = False
 
     def hook(event, args):
         nonlocal busy
-        if busy or event not in _EVENTS or (event == "open" and not (args[2] or 0) & _WRITING):
+        if busy or event not in _EVENTS or (event == "open" and not reads and not (args[2] or 0) & _WRITING):
             return
         busy = True
         try:
@@ -85,4 +86,5 @@ def _note(died, line):
 
 _who = os.environ.get("KILL_WHO")
 if _who and _who in sys.orig_argv:
-    install(os.environ["KILL_DIED"], os.environ["KILL_ROOT"], float(os.environ["KILL_SHARE"]), os.environ["KILL_SEED"])
+    _told = [os.environ[f"KILL_{name}"] for name in ("DIED", "ROOT", "SHARE", "SEED")]
+    install(_told[0], _told[1], float(_told[2]), _told[3], "KILL_READS" in os.environ)

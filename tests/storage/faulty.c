@@ -2,8 +2,10 @@
 
    FAULTY_FOLDER: the folder. FAULTY: what fails, "flock=37,link=1" (call=errno), or "at=12,errno=28,for=3": of all
    operations that change something there, counted in FAULTY_COUNT by all processes together, the twelfth and the two
-   after it; without "for" all after it. "slow=50": each takes so many milliseconds more. */
+   after it; without "for" all after it. "slow=50": each takes so many milliseconds more. FAULTY_HANGS: a
+   file; as long as it is there, nothing below FAULTY_FOLDER answers that is looked at or opened. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +43,14 @@ static int is_below(int folder, const char *path) {
     return below(whole);
 }
 
+/* As a network folder whose server is gone, until it is back. */
+static void wait_for_server(void) {
+    int (*real)(const char *, int) = dlsym(RTLD_NEXT, "access");
+    const char *hangs = getenv("FAULTY_HANGS");
+    while (hangs != NULL && real(hangs, F_OK) == 0)
+        usleep(1000000); /* it takes next to no processor time */
+}
+
 /* Whether this one fails, with errno set. */
 static int fails(const char *call) {
     long own = setting(call), first = setting("at");
@@ -73,6 +83,8 @@ static int fails(const char *call) {
         va_start(rest, flags);                                                                      \
         int mode = va_arg(rest, int);                                                               \
         va_end(rest);                                                                               \
+        if (is_below(AT_FDCWD, path))                                                               \
+            wait_for_server();                                                                      \
         if ((flags & CHANGES) && is_below(AT_FDCWD, path) && fails("open"))                         \
             return -1;                                                                              \
         return ((int (*)(const char *, int, ...))dlsym(RTLD_NEXT, #name))(path, flags, mode);       \
@@ -85,12 +97,30 @@ OPENS(open64)
         va_start(rest, flags);                                                                      \
         int mode = va_arg(rest, int);                                                               \
         va_end(rest);                                                                               \
+        if (is_below(folder, path))                                                                 \
+            wait_for_server();                                                                      \
         if ((flags & CHANGES) && is_below(folder, path) && fails("open"))                           \
             return -1;                                                                              \
         return ((int (*)(int, const char *, int, ...))dlsym(RTLD_NEXT, #name))(folder, path, flags, mode); \
     }
 OPENS_AT(openat)
 OPENS_AT(openat64)
+
+#define LOOKS(name, kind)                                                                           \
+    int name(const char *path, struct kind *found) {                                                \
+        if (is_below(AT_FDCWD, path))                                                               \
+            wait_for_server();                                                                      \
+        return ((int (*)(const char *, struct kind *))dlsym(RTLD_NEXT, #name))(path, found);        \
+    }
+LOOKS(stat, stat)
+LOOKS(stat64, stat64)
+LOOKS(lstat, stat)
+LOOKS(lstat64, stat64)
+DIR *opendir(const char *path) {
+    if (is_below(AT_FDCWD, path))
+        wait_for_server();
+    return ((DIR * (*)(const char *)) dlsym(RTLD_NEXT, "opendir"))(path);
+}
 
 ssize_t write(int file, const void *data, size_t size) {
     if (is_below(file, NULL) && fails("write"))

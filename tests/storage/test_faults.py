@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from progtrain.engine.workspace import Workspace
 from tests.conftest import prepare_plain
 from tests.storage.conftest import Faulty
 from tests.test_loop import scores
+from tests.tui.terminal import Terminal, app
 
 RUN = ("run", "--yes", "--max-versions", "2")
 
@@ -138,3 +140,60 @@ def test_a_slow_network_folder_only_takes_longer(tmp_path: Path, faulty: Faulty,
     ws = _workspace(tmp_path)
     assert faulty(ws, "slow=8", *RUN).returncode == 0
     assert scores(ws) == scores(finished)
+
+
+# a network folder whose server is gone
+
+
+@pytest.fixture
+def hung(waiting: Workspace, layer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that is there as long as nothing in the workspace answers; not yet."""
+    hangs = tmp_path / "hangs"
+    told = {"FAULTY_FOLDER": str(waiting.root), "FAULTY_HANGS": str(hangs), "FAULTY": "", "LD_PRELOAD": str(layer)}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    return hangs
+
+
+def test_status_says_which_path_does_not_answer(waiting: Workspace, hung: Path) -> None:
+    hung.touch()
+    command = [sys.executable, "-P", "-m", "progtrain.engine.cli.main", "-C", str(waiting.root), "status"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 5
+    assert f"progtrain: {waiting.root}" in done.stderr and "has not answered for a while" in done.stderr
+    assert "fix: see whether it is mounted" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_app_says_which_path_does_not_answer_and_goes_on_when_it_does(waiting: Workspace, hung: Path) -> None:
+    """It answers keys meanwhile, and ends at once."""
+    shown = Terminal(app(waiting), (120, 40))
+    try:
+        shown.until(b"press enter or r", 60)
+        hung.touch()
+        shown.until(b"has not answered", 60)
+        since = len(shown.written)
+        os.write(shown.master, b"?")
+        shown.until(b"elp", 60, since)
+        hung.unlink()
+        since = len(shown.written)
+        os.write(shown.master, b"\x1b")
+        shown.until(b"press enter or r", 60, since)
+        hung.touch()
+        os.write(shown.master, b"q")
+        shown.until(b"ended with ", 60)
+        assert shown.ended() == 0
+    finally:
+        shown.close()
+
+
+@pytest.mark.slow
+def test_the_app_does_not_begin_where_nothing_answers(waiting: Workspace, hung: Path) -> None:
+    hung.touch()
+    shown = Terminal(app(waiting))
+    try:
+        shown.until(b"ended with ", 120)
+        assert shown.ended() == 5
+        assert b"has not answered for a while" in shown.written
+    finally:
+        shown.close()

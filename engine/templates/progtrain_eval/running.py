@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import builtins
-import fcntl
 import functools
 import importlib
 import os
 import runpy
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .common import ROOT, OtherModel, calling
 from .scripts import beside, own_words
+from .untouched import Untouched
 
 #: where a Trainer is -> the method that trains
 TRAINERS = {
@@ -108,91 +105,3 @@ class Run:
 
     def plain_step(self, *_: Any) -> None:
         raise Halt
-
-
-class Untouched:
-    """What the script writes, moves or deletes in the workspace on its way to fit() is put back afterwards."""
-
-    #: path -> its copy; None: it was not there
-    before: dict[Path, Path | None] = {}  # noqa: RUF012 - one at a time
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.active = root, False
-        # what a link that is removed says
-        self.says: dict[Path, Path] = {}
-        # two at once would each take what the other's script writes for that of their own
-        self.lock = os.open(root, os.O_RDONLY)
-        with suppress(OSError):
-            fcntl.flock(self.lock, fcntl.LOCK_EX)
-        self.kept = Path(tempfile.mkdtemp(prefix=".evaluating-", dir=root))
-        self.before.clear()
-
-    def __enter__(self) -> None:
-        self.active = True
-        sys.addaudithook(self.audit)
-
-    def audit(self, event: str, args: tuple[Any, ...]) -> None:
-        told = ("open", "os.remove", "os.rename", "os.mkdir", "os.truncate", "shutil.rmtree")
-        if not self.active or event not in told:
-            return
-        if event == "open" and not (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)):
-            return
-        self.active = False  # what is done here is not the script's doing
-        try:
-            for path in args[: 2 if event == "os.rename" else 1]:
-                if isinstance(path, (str, bytes, os.PathLike)):
-                    path = Path(os.fsdecode(path)).absolute()
-                    if event != "os.mkdir" or not path.exists():
-                        self.note(path, gone=event in ("os.remove", "shutil.rmtree"))
-        finally:
-            self.active = True
-
-    def note(self, path: Path, *, gone: bool) -> None:
-        """Keeps a file as it is: by a link where its name alone goes, else what is written would reach the link too."""
-        if path in self.before or not path.is_relative_to(self.root) or path.is_relative_to(self.kept):
-            return
-        if path.is_dir():
-            for file in path.rglob("*"):
-                if file.is_file():
-                    self.note(file, gone=gone)
-            return
-        copy = self.kept / f"{len(self.before)}"
-        self.before[path] = copy if path.is_file() else None
-        try:
-            if path.is_symlink() and gone:
-                self.says[path] = path.readlink()
-                copy.symlink_to(path.resolve())
-            elif path.is_file():
-                self.keep(path, copy, gone)
-        except OSError:
-            self.before.pop(path)
-
-    @staticmethod
-    def keep(path: Path, copy: Path, gone: bool) -> None:
-        if gone:
-            # not every file system has links
-            with suppress(OSError):
-                os.link(path, copy)
-                return
-        shutil.copyfile(path, copy)
-        # nor modes
-        with suppress(OSError):
-            shutil.copystat(path, copy)
-
-    def __exit__(self, *_: object) -> None:
-        self.active = False
-        for path, copy in sorted(self.before.items(), reverse=True):
-            if copy is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                copy.replace(path)
-                if path in self.says:
-                    path.unlink()
-                    path.symlink_to(self.says[path])
-            elif path.is_dir():
-                with suppress(OSError):
-                    path.rmdir()
-            else:
-                path.unlink(missing_ok=True)
-        self.before.clear()
-        shutil.rmtree(self.kept, ignore_errors=True)
-        os.close(self.lock)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from .common import ROOT, EvalError, OtherModel, calling
-from .running import Untouched
+from .untouched import Untouched
 
 
 def put_weights(model: Any, checkpoint: Path) -> None:

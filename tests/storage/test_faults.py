@@ -174,7 +174,7 @@ def test_the_app_says_which_path_does_not_answer_and_goes_on_when_it_does(waitin
         shown.until(b"has not answered", 60)
         since = len(shown.written)
         os.write(shown.master, b"?")
-        shown.until(b"elp", 60, since)
+        shown.until(b"Previous hit", 60, since)
         hung.unlink()
         since = len(shown.written)
         os.write(shown.master, b"\x1b")

@@ -1,6 +1,7 @@
 """Tells when the script has imported a module, so that nothing is imported that it does not import itself."""
 
 import functools
+import json
 import os
 import sys
 
@@ -87,9 +88,14 @@ def when_imported(name, action):
 
 def install():
     """Listens for what the environment asks for: a probe, or the record of a training."""
-    # no child of the script is probed: a worker, a tool that it starts
-    probe = os.environ.pop("PROGTRAIN_PROBE_FILE", None)
-    if probe:
+    # an interpreter that the script starts tells of no probe of its own
+    probe, child = os.environ.pop("PROGTRAIN_PROBE_FILE", None), os.environ.get("PROGTRAIN_PROBE_CHILD")
+    if child and not probe:
+        import progtrain_probe
+
+        progtrain_probe.install_in_child(**json.loads(child))
+        _see_splits(None)
+    elif probe:
         for name in ("LIVE", "RECORD", "CURVE"):
             os.environ.pop(f"PROGTRAIN_{name}_FILE", None)
         import progtrain_probe

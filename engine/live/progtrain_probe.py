@@ -15,12 +15,17 @@ import traceback
 
 from progtrain_hooks import faults, quietly, when_imported
 from progtrain_json import plain, write_json
+from progtrain_programs import end_those_at_work
 from progtrain_watch import Watch
 
 #: loggers that would begin a run on a server
 _QUIET = {"WANDB_MODE": "disabled", "NEPTUNE_MODE": "debug", "CLEARML_OFFLINE_MODE": "1"}
 
+#: in the environment of interpreters that the script starts
+CHILD = "PROGTRAIN_PROBE_CHILD"
 _SECONDS_TO_END = 2.0
+#: where a script would train
+_TRAINS = ("fit", "train", "step", "measured")
 
 #: what is found, key by key
 found = {"reached": None, "fits": 0, "decided_at_run_time": [], "skipped": [], "arguments": []}
@@ -39,8 +44,26 @@ def install(path, measure=None):
     found["root"] = root
     _state["watch"] = watch = Watch(root, f"{path}.kept")
     watch.start()
+    told = {"path": path, "root": root, "process": os.getpid(), "measure": measure}
+    os.environ.update({CHILD: json.dumps(told), "PYTHONDONTWRITEBYTECODE": "1"})
     atexit.register(_ended)
     _wrap_ends()
+    _stop_training(measure)
+
+
+def install_in_child(path, root, process, measure):
+    """In an interpreter that the script has started: a worker, or a process of a training in several of them.
+
+    It ends where it would train, and what it writes in the folder is taken back by the script's own process.
+    """
+    _state.update(path=path, process=process, began=time.monotonic())
+    found["root"] = root
+    _state["watch"] = watch = Watch(root, f"{path}.kept", inherited=True)
+    watch.start()
+    _stop_training(measure)
+
+
+def _stop_training(measure):
     when_imported("argparse", _wrap_argparse)
     when_imported("torch.serialization", _wrap_save)
     if measure:
@@ -114,15 +137,15 @@ def _see_save(path):
 def finish(reached, exit_code=0):
     """Writes what was found, takes back what was written, and ends the process.
 
-    A child that the script has forked ends where it would train, and its parent then takes back what was written.
+    A child of the script ends where it would train, and the script's own process then takes back what was written.
     Else nothing is done in a child.
     """
-    forked = os.getpid() != _state["process"]
-    if _state["done"] or (forked and reached not in ("fit", "train", "step", "measured")):
+    child = os.getpid() != _state["process"]
+    if _state["done"] or (child and reached not in _TRAINS):
         return
     _state["done"] = True
     try:
-        _tell_of_fork(reached) if forked else _tell(reached)
+        _tell_of_child(reached) if child else _tell(reached)
     except Exception:  # the process ends all the same
         traceback.print_exc()
     for stream in (sys.stdout, sys.stderr):
@@ -136,13 +159,26 @@ def finish(reached, exit_code=0):
 def _tell(reached):
     _describe(reached)
     _end_children()
-    found["files"].update(quietly(_state["watch"].undo)() or {})
-    # a child that was forked has told of its training
-    if not os.path.exists(_state["path"]):
+    quietly(end_those_at_work)()
+    undone = quietly(_state["watch"].undo)() or {}
+    found["files"].update(undone)
+    told = None if reached in _TRAINS else _told_by_child()
+    if told is None:
         _write()
+    else:
+        write_json(_state["path"], {**told, "files": {**(told.get("files") or {}), **undone}})
 
 
-def _tell_of_fork(reached):
+@quietly
+def _told_by_child():
+    """What a child has told of its training; None where none did."""
+    if not os.path.exists(_state["path"]):
+        return None
+    with open(_state["path"], encoding="utf-8") as file:
+        return json.load(file)
+
+
+def _tell_of_child(reached):
     _describe(reached)
     _state["watch"].close()
     _write()
@@ -199,8 +235,10 @@ def _wrap_ends():
 
     def asking(prompt=""):
         found["asked"] = str(prompt)
-        note_exception(EOFError(f"the script asks for input: {prompt}"), traceback.extract_stack())
+        error = EOFError(f"the script asks for input: {prompt}")
+        note_exception(error, traceback.extract_stack())
         finish("exception", 1)
+        raise error  # in a child that it has forked
 
     sys.exit, sys.excepthook, builtins.input = leaving, failing, asking
     if threading.current_thread() is threading.main_thread():

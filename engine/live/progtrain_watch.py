@@ -2,15 +2,18 @@
 
 Python tells before it opens, makes, renames or deletes (`sys.addaudithook`). What exists is kept aside before it is
 changed; what did not exist is deleted again. The list of what is to be undone stands on the disk: children that the
-script forks add to it, and a probe that was killed is taken back by the next one.
+script forks or starts as interpreters add to it, and a probe that was killed is taken back by the next one. For other
+programs there is `progtrain_programs`.
 """
 
+import itertools
 import json
 import os
 import shutil
 import sys
 import threading
 
+import progtrain_programs as programs
 from progtrain_hooks import note_fault
 
 MOST_BYTES_COPIED = 64 * 2**20
@@ -19,10 +22,14 @@ _CODE = (".py", ".pyc", ".pyi", ".so", ".pyd", ".dll")
 
 
 class Watch:
-    """`root`: the folder of the script. `kept`: a folder, made where needed, for what is put aside."""
+    """`root`: the folder of the script. `kept`: a folder, made where needed, for what is put aside.
 
-    def __init__(self, root, kept):
-        self._root, self._kept = root, kept
+    `inherited`: in an interpreter that the script has started. What that writes elsewhere than below `root`, or in
+    packages there, is its own business.
+    """
+
+    def __init__(self, root, kept, inherited=False):
+        self._root, self._kept, self._inherited = root, kept, inherited
         self._busy = threading.local()
         #: in the order in which it happened: (what, path, ...)
         self._undo = []
@@ -39,7 +46,7 @@ class Watch:
         self._caches = tuple(_inside(path) for path in _caches())
 
     def start(self):
-        if os.path.isdir(self._kept):
+        if os.path.isdir(self._kept) and not self._inherited:
             self.take_back(_journal(self._kept))
             shutil.rmtree(self._kept, ignore_errors=True)
         handlers = {
@@ -55,8 +62,10 @@ class Watch:
             "os.listdir": self._list,
             "os.scandir": self._list,
             "sqlite3.connect": self._connect,
-            "subprocess.Popen": lambda program, *more: self._start(program),
+            "subprocess.Popen": lambda program, words, folder, environment: self._start(program, words, environment),
             "os.system": self._start,
+            "os.posix_spawn": self._start,
+            "os.exec": self._start,
         }
 
         def hook(event, args):
@@ -170,16 +179,17 @@ class Watch:
         if path not in sys.path and path != self._root and not self._is_foreign(path):
             _note(self.listed, path)
 
-    def _start(self, program):
-        """Another program that the script itself starts: what it writes is not seen."""
+    def _start(self, program, words=(), environment=None):
+        """Another program that the script itself starts: what it writes is seen by comparing."""
         frame, library = sys._getframe(1), os.path.join(os.path.dirname(os.__file__), "")
         while frame is not None:
             path, frame = frame.f_code.co_filename, frame.f_back
             packaged = "/site-packages/" in path or "/dist-packages/" in path
-            if packaged or not path.startswith((library, os.path.dirname(__file__), "<")):
-                if not packaged:
-                    words = os.fsdecode(program).split()
-                    _note(self.started, os.path.basename(words[0]) if words else "")
+            if packaged or not path.startswith((library, os.path.dirname(__file__), "<frozen")):
+                if not packaged and not _is_hooked(program, words, environment):
+                    named = os.fsdecode(program).split()
+                    _note(self.started, os.path.basename(named[0]) if named else "")
+                    programs.keep(self._root, self._kept)
                 return
 
     # what is kept
@@ -229,11 +239,22 @@ class Watch:
         self._busy.now = True
 
     def undo(self):
-        """Takes everything back. Gives what was deleted and what was restored."""
+        """Takes everything back. Gives what was deleted, what was restored and, where other programs were started, what
+        could not be and why.
+        """
         self.close()
-        undone = self.take_back(_journal(self._kept))
+        journal = _journal(self._kept)
+        undone = self.take_back(journal)
+        others = programs.take_back(self._root, self._kept, journal)
         shutil.rmtree(self._kept, ignore_errors=True)
-        return undone
+        if others is None:
+            return undone
+        return {
+            "removed": sorted({*undone["removed"], *others["removed"]}),
+            "restored": sorted({*undone["restored"], *others["restored"]}),
+            "not_restored": [*self.not_restored, *others["left"]],
+            "not_restored_why": others["why"],
+        }
 
     def take_back(self, entries):
         removed, restored = [], []
@@ -277,6 +298,8 @@ class Watch:
         return True
 
     def _is_kept_out(self, path):
+        if self._inherited and (self._is_foreign(path) or not path.startswith(_inside(self._root))):
+            return True
         return (path + os.sep).startswith(self._never) or (path + os.sep).startswith(self._caches)
 
     def _is_foreign(self, path):
@@ -337,6 +360,17 @@ def _note(paths, path):
         return False
     paths[path] = True
     return True
+
+
+def _is_hooked(program, words, environment):
+    """Whether it is an interpreter that listens as this one does, and tells before it writes."""
+    if not os.path.basename(os.fsdecode(program)).startswith("python") or isinstance(words, (str, bytes)):
+        return False
+    options = itertools.takewhile(lambda word: word.startswith("-"), map(os.fsdecode, words[1:]))
+    if any(set(option) & set("EIS") and not option.startswith("--") for option in options):
+        return False
+    path = (os.environ if environment is None else environment).get("PYTHONPATH", "")
+    return os.path.dirname(os.path.abspath(__file__)) in str(path).split(os.pathsep)
 
 
 def _inside(path):

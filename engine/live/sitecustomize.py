@@ -8,6 +8,7 @@ import os
 import sys
 from importlib.machinery import PathFinder
 
+_ASKED = ("LIVE_FILE", "RECORD_FILE", "CURVE_FILE", "PROBE_FILE", "PROBE_CHILD")
 _HERE = os.path.realpath(os.path.dirname(__file__))
 
 
@@ -21,7 +22,7 @@ def _run_the_other():
 
 
 def _install():
-    if any(os.environ.get(f"PROGTRAIN_{name}_FILE") for name in ("LIVE", "RECORD", "CURVE", "PROBE")):
+    if any(os.environ.get(f"PROGTRAIN_{name}") for name in _ASKED):
         probed = bool(os.environ.get("PROGTRAIN_PROBE_FILE"))
         try:
             import progtrain_hooks

@@ -30,7 +30,9 @@ from progtrain.engine.workspace import JobFolder
 
 #: Seconds that a script gets to reach its training.
 SECONDS = 300.0
-_GRACE = 5.0
+_GRACE = 8.0
+#: files that a remark names
+_MOST_NAMED = 8
 _STOPPABLE = frozenset({"torch", "lightning", "pytorch_lightning", "transformers", "trl", "accelerate"})
 #: what stops a script before its training is not the script's fault alone
 Severity = Literal["ok", "note", "warning", "error"]
@@ -230,13 +232,7 @@ def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) ->
     if not trains(probe):
         yield _stopped(probe, script)
         return
-    if started := (probe.get("files") or {}).get("started"):
-        what = clean_line(", ".join(map(str, started)))
-        yield (
-            "note",
-            f"{script} starts other programs before its training ({what}): what they write is not taken back",
-            "",
-        )
+    yield from _not_taken_back(probe.get("files") or {}, script)
     if probe["reached"] == "step":
         yield (
             "ok",
@@ -258,6 +254,20 @@ def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) ->
         yield "note", f"{name} is decided at run time (lr_find, scale_batch_size): no action changes it", ""
     for name, value, wanted in broken_locks(probe, locked):
         yield "error", *unlike_rules(f"{script} would train with {name} {value!r}", canonical(name), wanted)
+
+
+def _not_taken_back(files: Mapping[str, Any], script: str) -> Iterator[Remark]:
+    """What the script, or a program that it starts, has written by its training and what has stayed so."""
+    started, left = (list(map(str, files.get(key) or [])) for key in ("started", "not_restored"))
+    why = str(files.get("not_restored_why") or "")
+    by = f"{script} starts other programs before its training ({', '.join(started)})"
+    if left:
+        more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
+        text = by if started else f"{script} writes before its training"
+        text += f": what is not taken back is {', '.join(left[:_MOST_NAMED])}{more}"
+        yield "note", clean_line(f"{text}{f' ({why})' if why else ''}"), ""
+    elif why:
+        yield "note", clean_line(f"{by}: what they write is not taken back ({why})"), ""
 
 
 def draws_split(probe: Mapping[str, Any], text: str) -> bool:

@@ -257,7 +257,7 @@ if not os.fork():
     sys.exit()
 os.wait()
 write("a.txt")
-subprocess.run(["touch", "/dev/null"], check=True)
+subprocess.run(["touch", "notes.txt", "plan.md"], check=True)
 """
 
 
@@ -271,7 +271,37 @@ def test_what_children_of_the_script_write_is_taken_back(probe: Run, tmp_path: P
     files = {path.name: path.read_text() for path in (tmp_path / "here").glob("*.txt")}
     assert files == before
     told = [text for _, text, _ in probing.remarks(found, "train.py", {})]
-    assert "train.py starts other programs before its training (touch): what they write is not taken back" in told
+    assert "train.py starts other programs before its training (touch): what is not taken back is plan.md" in told
+
+
+SPAWNED = """
+import multiprocessing, torch
+def worker(rank):
+    open(f"rank{rank}.txt", "w").close()
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    model(torch.zeros(1, 2)).sum().backward()
+    optimizer.step()
+    print("stepped")
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=worker, args=(rank,)) for rank in range(1)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    print("the parent goes on")
+"""
+
+
+def test_a_training_in_interpreters_that_the_script_starts_is_told_and_not_begun(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    done = python(tmp_path / "here", SPAWNED, PROGTRAIN_PROBE_FILE=str(tmp_path / "probe.json"), OMP_NUM_THREADS="1")
+    found = json.loads((tmp_path / "probe.json").read_text())
+    assert (done.returncode, found["reached"], found["faults"]) == (0, "step", []), done.stderr
+    assert found["optimizers"][0]["groups"][0]["lr"] == 0.3
+    assert done.stdout == "the parent goes on\n" and left(tmp_path) == ["script.py"]
+    assert "rank0.txt" in found["files"]["removed"]
 
 
 def test_weights_updated_by_hand_end_it_at_the_second_gradients(probe: Run) -> None:

@@ -122,3 +122,64 @@ def test_a_request_to_end_leaves_nothing_either(here: Path) -> None:
     assert process.wait(60) == 143 and time.monotonic() - begun < 45
     process.stdout.close()
     assert unchanged(here) and json.loads((here.parent / "probe.json").read_text())["reached"] == "killed"
+
+
+PROGRAMS: list[tuple[str, list[str]]] = [
+    ("os.system('mkdir -p new/deep; touch new/deep/a.py; echo more >> old.csv')", ["old.csv"]),
+    ("os.system('rm -r sub link; echo x > linked.txt')", ["link", "linked.txt", "sub", "sub/deep.txt", "sub/more"]),
+    ("subprocess.run(['mv', 'old.csv', 'sub/older.csv'], check=True)", ["old.csv"]),
+    ("open('out', 'w').close(); os.remove('log.txt'); os.system('rm out; touch log.txt')", ["log.txt"]),
+    ("os.rename('sub', 'moved'); os.system('echo x > moved/deep.txt; echo y > old.csv')", ["old.csv"]),
+    ("os.mkdir('out'); subprocess.run('touch out/b; mv old.csv out/', shell=True)", ["old.csv"]),
+    ("os.posix_spawn('/bin/rm', ['rm', 'old.csv'], os.environ); os.wait()", ["old.csv"]),
+    ("subprocess.run([sys.executable, '-I', '-c', 'open(\"old.csv\", \"w\")'])", ["old.csv"]),
+    # interpreters that listen too
+    ('subprocess.run([sys.executable, \'-c\', \'open("old.csv", "w"); open("new.py", "w")\'])', ["old.csv"]),
+    ("subprocess.run([sys.executable, '-c', 'import os; os.system(\"rm old.csv\")'])", ["old.csv"]),
+]
+
+
+@pytest.mark.parametrize("text, restored", PROGRAMS)
+def test_what_other_programs_change_is_taken_back(here: Path, text: str, restored: list[str]) -> None:
+    files = probe(here, "import os, subprocess, sys\n" + text)
+    assert unchanged(here), files
+    assert set(restored) <= set(files["restored"]) and files["not_restored"] == []
+
+
+def test_what_a_person_may_have_written_meanwhile_is_told_and_stays(here: Path) -> None:
+    text = "import os\nos.system('echo x > notes.md; echo y >> script.py; echo z >> old.csv')"
+    files = probe(here, text)
+    assert (here / "notes.md").exists() and (here / "script.py").read_text().endswith("y\n")
+    assert (files["not_restored"], files["restored"]) == (["notes.md", "script.py"], ["old.csv"])
+
+
+def test_where_somebody_else_is_at_work_nothing_of_it_is_touched(here: Path, tmp_path: Path) -> None:
+    """A training that runs beside a check keeps its checkpoints."""
+    at_work = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()'], cwd=sys.argv[1]).wait()"
+    process = subprocess.Popen([sys.executable, "-c", at_work, str(here)], stdin=subprocess.PIPE)
+    try:
+        for _ in range(3000):
+            if any(path.name.isdigit() and works_in(path, here) for path in Path("/proc").iterdir()):
+                break
+            time.sleep(0.02)
+        files = probe(here, "import os\nos.system('mkdir new; touch new/best.ckpt; rm old.csv')")
+    finally:
+        process.communicate()
+    assert (here / "new" / "best.ckpt").exists() and not (here / "old.csv").exists()
+    assert files["not_restored"] == ["new", "old.csv"] and "is at work in the folder too" in files["not_restored_why"]
+
+
+def works_in(process: Path, folder: Path) -> bool:
+    try:
+        return (process / "cwd").readlink() == folder
+    except OSError:
+        return False
+
+
+def test_a_program_that_is_left_behind_writes_no_more(here: Path) -> None:
+    loop = "while true; do echo x >> old.csv; sleep 0.01; done"
+    text = f"import os, subprocess, time\nsubprocess.Popen({loop!r}, shell=True)\n"
+    probe(here, text + "while os.path.getsize('old.csv') < 10: time.sleep(0.01)")
+    assert unchanged(here)
+    time.sleep(0.1)
+    assert unchanged(here)

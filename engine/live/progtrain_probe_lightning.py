@@ -11,6 +11,7 @@ from progtrain_batch import batch_facts
 from progtrain_facts import checkpoint_facts, checkpoints_of, flat, lightning_facts, stopping_facts, stoppings_of
 from progtrain_hooks import quietly
 from progtrain_json import plain
+from progtrain_shared import facts as shared_facts
 from progtrain_split import facts as split_facts
 
 #: for the first batches of all loaders together
@@ -164,6 +165,7 @@ def _tell(trainer, own):
     found["early_stopping"] = [stopping_facts(callback) for callback in stoppings_of(callbacks)]
     found["split"] = split_facts(trainer.val_dataloaders)
     _read_batches(trainer, found["loaders"])
+    found["shared"] = shared_facts(trainer.train_dataloader, trainer.val_dataloaders)
 
 
 def _given(value):

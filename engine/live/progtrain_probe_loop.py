@@ -10,7 +10,9 @@ import progtrain_probe as probe
 from progtrain_batch import batch_facts
 from progtrain_facts import loader_facts, model_facts, model_of, optimizer_facts
 from progtrain_hooks import quietly
+from progtrain_shared import facts as shared_facts
 from progtrain_split import facts as split_facts
+from progtrain_split import named_held_out, not_drawn
 
 _SECONDS_FOR_BATCHES = 0.4
 #: loaders that the script went through, the latest last
@@ -70,4 +72,6 @@ def _tell(optimizer):
     for loader, fact in zip(_loaders, facts):  # noqa: B905 - Python 3.9
         fact["batch"] = batch_facts(loader, _SECONDS_FOR_BATCHES / len(facts))
     found["loaders"] = {"train": facts, "val": []}
-    found["split"] = split_facts(None)
+    held_out = quietly(named_held_out)(sys._getframe())
+    found["split"] = split_facts(held_out if not_drawn() else None)
+    found["shared"] = shared_facts(_loaders[-1:], held_out)

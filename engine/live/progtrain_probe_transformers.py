@@ -9,6 +9,7 @@ from progtrain_batch import batch_facts
 from progtrain_facts import flat
 from progtrain_hooks import quietly
 from progtrain_json import plain
+from progtrain_shared import facts as shared_facts
 from progtrain_split import facts as split_facts
 from progtrain_transformers_facts import changed_arguments, checkpoint_of, loaders_of, training_facts
 
@@ -57,6 +58,7 @@ def _tell(trainer):
     found["trainer"]["steps"] = steps
     found["checkpoints"] = [checkpoint_of(trainer)]
     found["split"] = split_facts(loaders["val"])
+    found["shared"] = shared_facts(loaders["train"], loaders["val"])
     pairs = [(part, loader) for part, several in loaders.items() for _, loader in flat(several)]
     numbers = collections.Counter()
     for part, loader in pairs:

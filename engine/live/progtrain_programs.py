@@ -6,6 +6,7 @@ put back from the copies. A listing does not say who wrote. So nothing is touche
 folder, nor files of the kinds that people edit, beside others that were there before: these are told by name.
 """
 
+import itertools
 import json
 import os
 import re
@@ -25,6 +26,28 @@ _EDITED = (".py", ".ipynb", ".md", ".json", ".yaml", ".yml", ".toml", ".cfg", ".
 _SHELLS = frozenset({"bash", "zsh", "fish", "sh", "dash", "ksh", "tcsh", "csh", "tmux", "screen", "login", "sshd"})
 _SECONDS_TO_END = 2.0
 _FOLDER, _LINK, _FILE = "folder", "link", "file"
+
+
+def is_of_script(frame):
+    """Whether the script itself starts a program there, by whatever function of the library, and not a package."""
+    library = os.path.join(os.path.dirname(os.__file__), "")
+    while frame is not None:
+        path, frame = frame.f_code.co_filename, frame.f_back
+        packaged = "/site-packages/" in path or "/dist-packages/" in path
+        if packaged or not path.startswith((library, os.path.dirname(__file__), "<frozen")):
+            return not packaged
+    return False
+
+
+def is_hooked(program, words, environment):
+    """Whether it is an interpreter that listens as this one does, and tells before it writes."""
+    if not os.path.basename(os.fsdecode(program)).startswith("python") or isinstance(words, (str, bytes)):
+        return False
+    options = itertools.takewhile(lambda word: word.startswith("-"), map(os.fsdecode, words[1:]))
+    if any(set(option) & set("EIS") and not option.startswith("--") for option in options):
+        return False
+    path = (os.environ if environment is None else environment).get("PYTHONPATH", "")
+    return os.path.dirname(os.path.abspath(__file__)) in str(path).split(os.pathsep)
 
 
 def keep(root, kept):

@@ -1,8 +1,8 @@
 """Which samples a split made within the script holds for validation, so that two runs can be compared.
 
 Seen are the functions that draw it (`random_split` of torch, `train_test_split` of scikit-learn), the numbers given to
-`SubsetRandomSampler`, and the validation loaders: the numbers in their sampler or Subset, or digests of what the
-samples hold.
+`SubsetRandomSampler`, and the validation loaders: the numbers in their sampler or Subset, digests of what the samples
+hold, or the files that a data set of the script's own lists.
 """
 
 import base64
@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
 import zlib
 
@@ -21,6 +22,11 @@ _MOST_IDS = 50_000
 _MOST_BYTES = 64 * 2**20
 #: samplers of numbers of which the split is told: a script that makes one for each fold has many
 _MOST_SAMPLERS = 8
+_LONGEST_PATH = 500
+_VERSION = re.compile(r"\bv\d{3,}\b")
+_HELD_OUT = (re.compile(r"(?i)(^|_)(val|dev)"), re.compile(r"(?i)(^|_)(eval|test)"))
+_TRAINERS = ("/lightning/", "/pytorch_lightning/", "/transformers/")
+_NOT_SCRIPTS = ("<frozen", os.path.join(os.path.dirname(os.__file__), ""), os.path.dirname(os.path.abspath(__file__)))
 #: functions that were called, and what the last of them drew for validation
 _drawn = {"by": [], "ids": None, "parts": [], "samplers": []}
 _state = {"process": None, "path": None, "of_loaders": False}
@@ -148,7 +154,8 @@ def facts(loaders):
     ids, by = [], None
     for place, (_, loader) in enumerate(pairs):
         found = _sampled(loader) or _ids_of(getattr(loader, "dataset", None))
-        if found is None:
+        # what a function drew tells more of how than the files
+        if found is None or (last and found[0] == "listed"):
             return _told(last, _drawn["ids"]) if last else None
         by = last or found[0]
         ids += [f"{place}/{one}" for one in found[1]] if len(pairs) > 1 else found[1]
@@ -174,7 +181,71 @@ def _ids_of(dataset):
     if isinstance(tensors, tuple) and tensors:
         digests = _row_digests(tensors)
         return None if digests is None else ("content", digests)
+    paths = quietly(paths_of)(dataset)
+    # a copy of the data for each version is the same data
+    return ("listed", [_VERSION.sub("v", path) for path in paths]) if paths else None
+
+
+def paths_of(dataset):
+    """The files or names that a data set lists, one for each of its samples and no two alike; else None."""
+    count = len(dataset) if hasattr(dataset, "__len__") else 0
+    for value in vars(dataset).values() if 0 < count <= _MOST_IDS and hasattr(dataset, "__dict__") else ():
+        if isinstance(value, (list, tuple)) and len(value) == count:
+            paths = [_path_in(one) for one in value]
+            if None not in paths and len(set(paths)) == count:
+                return paths
     return None
+
+
+def _path_in(listed):
+    """Itself, or the first of a pair such as (path, label)."""
+    parts = listed if isinstance(listed, (list, tuple)) else [listed]
+    named = next((os.fspath(part) for part in parts if isinstance(part, (str, os.PathLike))), None)
+    return named if isinstance(named, str) and len(named) <= _LONGEST_PATH else None
+
+
+@quietly
+def keep_named(frame):
+    """As `keep`, of a loop of the script's own, which only its names tell of."""
+    if not_drawn():
+        keep(named_held_out(frame))
+
+
+def not_drawn():
+    """What was drawn by a function tells of the split without a look at names."""
+    return not _drawn["by"]
+
+
+def named_held_out(frame):
+    """Loaders of a loop of the script's own that it calls those of its validation; else of its test.
+
+    `frame`: where it trains. Looked at are the variables there and in whoever called it, dicts of loaders, and what
+    `self` has.
+    """
+    found = {}
+    while frame is not None:
+        if any(trainer in frame.f_code.co_filename for trainer in _TRAINERS):
+            return None
+        for name, value in [*frame.f_locals.items(), *frame.f_globals.items()] if _is_of_script(frame) else ():
+            inside = {name: value}
+            if type(value) is dict or name == "self":
+                inside = value if type(value) is dict else getattr(value, "__dict__", {})
+            found.update({str(key): one for key, one in inside.items() if _is_loader(one)})
+        frame = frame.f_back
+    for wanted in _HELD_OUT:
+        loaders = {id(one): one for name, one in found.items() if wanted.search(name) and "train" not in name.lower()}
+        if loaders:
+            return list(loaders.values())
+    return None
+
+
+def _is_loader(value):
+    return any(kind.__name__ == "DataLoader" for kind in type(value).__mro__)
+
+
+def _is_of_script(frame):
+    path = frame.f_code.co_filename
+    return "/site-packages/" not in path and "/dist-packages/" not in path and not path.startswith(_NOT_SCRIPTS)
 
 
 def _numbers(subset):

@@ -15,6 +15,7 @@ import weakref
 
 from progtrain_hooks import faults, quietly, when_imported
 from progtrain_json import class_name, plain, write_json
+from progtrain_split import keep_named
 
 _SECONDS_BETWEEN_WRITES = 5.0
 _MOST_OPTIMIZERS, _MOST_GROUPS, _MOST_LOADERS, _MOST_SIZES, _MOST_WAITING = 16, 64, 32, 64, 4096
@@ -110,6 +111,7 @@ def _before_step(optimizer, args, kwargs):
 
 def _begin(seen, optimizer):
     if not seen.steps:
+        keep_named(sys._getframe())
         torch = sys.modules["torch"]
         seen.more["seed"] = {"torch": torch.initial_seed(), "everything": os.environ.get("PL_GLOBAL_SEED")}
     if _is_search():

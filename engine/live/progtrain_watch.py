@@ -6,7 +6,6 @@ script forks or starts as interpreters add to it, and a probe that was killed is
 programs there is `progtrain_programs`.
 """
 
-import itertools
 import json
 import os
 import shutil
@@ -181,16 +180,10 @@ class Watch:
 
     def _start(self, program, words=(), environment=None):
         """Another program that the script itself starts: what it writes is seen by comparing."""
-        frame, library = sys._getframe(1), os.path.join(os.path.dirname(os.__file__), "")
-        while frame is not None:
-            path, frame = frame.f_code.co_filename, frame.f_back
-            packaged = "/site-packages/" in path or "/dist-packages/" in path
-            if packaged or not path.startswith((library, os.path.dirname(__file__), "<frozen")):
-                if not packaged and not _is_hooked(program, words, environment):
-                    named = os.fsdecode(program).split()
-                    _note(self.started, os.path.basename(named[0]) if named else "")
-                    programs.keep(self._root, self._kept)
-                return
+        if programs.is_of_script(sys._getframe(1)) and not programs.is_hooked(program, words, environment):
+            named = os.fsdecode(program).split()
+            _note(self.started, os.path.basename(named[0]) if named else "")
+            programs.keep(self._root, self._kept)
 
     # what is kept
 
@@ -360,17 +353,6 @@ def _note(paths, path):
         return False
     paths[path] = True
     return True
-
-
-def _is_hooked(program, words, environment):
-    """Whether it is an interpreter that listens as this one does, and tells before it writes."""
-    if not os.path.basename(os.fsdecode(program)).startswith("python") or isinstance(words, (str, bytes)):
-        return False
-    options = itertools.takewhile(lambda word: word.startswith("-"), map(os.fsdecode, words[1:]))
-    if any(set(option) & set("EIS") and not option.startswith("--") for option in options):
-        return False
-    path = (os.environ if environment is None else environment).get("PYTHONPATH", "")
-    return os.path.dirname(os.path.abspath(__file__)) in str(path).split(os.pathsep)
 
 
 def _inside(path):

@@ -16,6 +16,8 @@ from progtrain.engine.text import clean_line
 
 _NUMBER = re.compile(r"(?<![\w.@-])[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf)(?![\w@])", re.IGNORECASE)
 _PART_OF = re.compile(r"\s*/\s*(\d+)(?![\d.])")
+#: "90.00% correct", "450/500 correct", where nothing before the number names it
+_CORRECT = re.compile(r"\s*(%{1,2}|/\s*\d+)\s*correct\b", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]+\d*")
 #: between two things that a line tells of
 _BETWEEN = re.compile(r"[|;,\t]| - ")
@@ -49,7 +51,8 @@ def numbers(line: str) -> Iterator[tuple[str, str, float]]:
         label, end = line[end : match.start()], match.end()
         of = next((_SET_OF[word] for word in reversed(_words(label)) if word in _SET_OF), of)
         near = _words(_BETWEEN.split(label)[-1])
-        name = _metric([word for word in near if word not in _SET_OF and word not in _FILLING])
+        words = [word for word in near if word not in _SET_OF and word not in _FILLING]
+        name = _metric(words) if words or not _CORRECT.match(line[end:]) else "accuracy"
         if name is not None:
             yield of, name, _value(match, line)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -31,6 +32,17 @@ from progtrain.engine.workspace import JobFolder
 #: Seconds that a script gets to reach its training.
 SECONDS = 300.0
 _GRACE = 8.0
+#: of samples that are held out, so many may be found among those trained on because data repeat themselves
+_BY_CHANCE = 0.02
+_SHARED_BY = {
+    "numbers": "have the numbers of training samples",
+    "paths": "are files of training samples",
+    "content": "hold the same as training samples",
+}
+#: a script that draws which files it takes for what
+_DRAWS = re.compile(
+    r"\b(random|rng|generator)\.(shuffle|sample|choice|permutation)\b|\b(randperm|permutation|shuffled)\b"
+)
 #: files that a remark names
 _MOST_NAMED = 8
 _STOPPABLE = frozenset({"torch", "lightning", "pytorch_lightning", "transformers", "trl", "accelerate"})
@@ -233,6 +245,7 @@ def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) ->
         yield _stopped(probe, script)
         return
     yield from _not_taken_back(probe.get("files") or {}, script)
+    yield from _shared(probe.get("shared"), script)
     if probe["reached"] == "step":
         yield (
             "ok",
@@ -270,10 +283,28 @@ def _not_taken_back(files: Mapping[str, Any], script: str) -> Iterator[Remark]:
         yield "note", clean_line(f"{by}: what they write is not taken back ({why})"), ""
 
 
+def _shared(told: Any, script: str) -> Iterator[Remark]:
+    """What to say of samples that are held out and trained on."""
+    shared, held_out = (metrics.count(_known(told).get(key)) or 0 for key in ("shared", "held_out"))
+    if not shared:
+        return
+    how = _SHARED_BY.get(str(_known(told).get("by")), "")
+    text = (
+        f"{script} trains on samples that it validates on: {shared} of {held_out:,} validation samples looked at {how}"
+    )
+    fix = "part the data so that no sample is on both sides: a score on samples that were trained on says nothing"
+    yield ("warning", text, fix) if shared > held_out * _BY_CHANCE else ("note", text, "")
+
+
+def _known(told: Any) -> Mapping[str, Any]:
+    return told if isinstance(told, Mapping) else {}
+
+
 def draws_split(probe: Mapping[str, Any], text: str) -> bool:
     """Whether the script itself parts its data, and is scored on that."""
     split = probe.get("split")
-    own = isinstance(split, Mapping) and split.get("by") in comparable.DRAWN
+    by = split.get("by") if isinstance(split, Mapping) else None
+    own = by in comparable.DRAWN or (by == "listed" and _DRAWS.search(text) is not None)
     return own and comparable.has_split_of_its_own(text)
 
 

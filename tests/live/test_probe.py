@@ -294,6 +294,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_training_in_interpreters_that_the_script_starts_is_told_and_not_begun(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     done = python(tmp_path / "here", SPAWNED, PROGTRAIN_PROBE_FILE=str(tmp_path / "probe.json"), OMP_NUM_THREADS="1")

@@ -22,6 +22,8 @@ LINES: list[tuple[str, list[tuple[str, str, float]]]] = [
     ("INFO:root:eval loss: 1", [("val", "loss", 1.0)]),
     ("valLoss=1.5e-3", [("val", "loss", 0.0015)]),
     ("val Acc@1 0.5 Acc@5 0.9", [("val", "accuracy", 0.5)]),
+    ("test final tally: 450/500 = 90.00% correct", [("test", "accuracy", 0.9)]),
+    ("val set: 9/10 correct, 12 correct in a row, 5% correctly named", [("val", "accuracy", 0.9)]),
     ("best val acc: 0.9, val kl loss: 3", []),
     ("saved to run-3/val_loss/0.31.pt after 14 s", []),
 ]  # fmt: skip

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import socket
 import time
@@ -17,9 +16,6 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import psutil
-from progtrain.engine.jobs.began import began
 
 from benchmarks.advice_tasks import Cell
 from benchmarks.advice_trials import Trial
@@ -37,6 +33,7 @@ from progtrain.engine.control.launch import Options
 from progtrain.engine.drafting import history
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import LineReader, read_text, write_json
+from progtrain.engine.jobs import alive
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.loop import runner, sequence
 from progtrain.engine.rules import rules
@@ -67,8 +64,7 @@ class Warm(Local):
         state = {
             "status": "ended",
             "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "create_time": began(psutil.Process()),
+            **alive.myself(),
             "started_at": begun.isoformat(),
             "ended_at": datetime.now(UTC).isoformat(),
             "exit_code": ended.exit_code,
@@ -133,7 +129,7 @@ def run(cell: Cell, arm: str, out: Path, warm: WarmPython, root: Path, versions:
 def _walk(context: Context) -> str:
     """Why the loop ended before its last version; "" where it did not."""
     try:
-        sequence.run(context)
+        sequence.run(context, None, lambda: context.rules)
     except Stopped:
         return ""
     except StepFailed as error:

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.common import alternate, told, verdict
-from benchmarks.status_time import make_versions
+from benchmarks.common import alternate, finished, told, verdict
 from benchmarks.terminal import Terminal, app_command, empty_command, first_frame, has_curve
 from progtrain.engine.workspace import Workspace, version_id
 
@@ -88,11 +87,10 @@ def soak() -> None:
 def make(root: Path, versions: int, rows: int) -> Workspace:
     """A loop whose last version trains, with so many rows logged."""
     root.mkdir()
-    ws = Workspace(root)
-    make_versions(ws, versions)
+    ws = finished(root, versions)
     version = version_id(versions)
     folder = ws.version(version).logs / "version_0"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "metrics.csv").open("w") as file:
         file.write("epoch,lr-Adam,step,train_loss,val_acc,val_loss\n")
         for step in range(rows):
@@ -111,7 +109,7 @@ def make(root: Path, versions: int, rows: int) -> Workspace:
 
 def make_samples(ws: Workspace, version: str, count: int) -> None:
     path = ws.version(version).per_sample
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     rows = [
         f"sample-{i:05d},{i % 10},{(i + (i % 7 == 0)) % 10},{int(i % 7 != 0)},{i / count},0.9" for i in range(count)
     ]

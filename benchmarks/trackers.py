@@ -7,17 +7,15 @@ import resource
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.common import ENVIRONMENT, verdict
+from benchmarks.common import ENVIRONMENT, finished, verdict
 from progtrain.engine.workspace import Workspace, version_id
 
 VERSIONS, STEPS = 20, 100_000
 _EVERY = 500
-_ARCHIVE = Path(__file__).parents[1] / "tests/workspaces/finished.tar.gz"
 _PYTHON = Path(sys.prefix) / "trackers/bin/python"
 _TARGET = 30.0
 
@@ -36,9 +34,7 @@ def main() -> None:
 
 def long_trainings(folder: Path) -> Workspace:
     """The loss each step, the validation's each 500, as Lightning logs them; looks at progress every 25 steps."""
-    with tarfile.open(_ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
-    ws = Workspace(folder / "finished")
+    ws = finished(folder, VERSIONS)
     rows = ["epoch,step,train_loss,val_loss"]
     for step in range(STEPS):
         rows.append(f"{step // _EVERY},{step},{1 / (step + 2):.17g},")
@@ -47,10 +43,6 @@ def long_trainings(folder: Path) -> Workspace:
     log = "\n".join(rows) + "\n"
     for number in range(1, VERSIONS + 1):
         version = version_id(number)
-        if not ws.script(version).exists():
-            shutil.copy(ws.script("v002"), ws.script(version))
-            shutil.copytree(ws.version("v002").path, ws.version(version).path)
-            shutil.copytree(ws.mark("v002", "train").parent, ws.mark(version, "train").parent)
         (ws.version(version).path / "logs/version_0/metrics.csv").write_text(log)
         begun = 1795761769 + 3600 * number
         looks = (json.dumps({"t": begun + step / 80, "step": step}) for step in range(0, STEPS + 1, 25))

@@ -76,7 +76,8 @@ def _repeats(ws: Workspace, context: Context) -> None:
 
 def _probes(ws: Workspace, context: Context) -> None:
     script = ws.script("v001")
-    cold, warm = [], []
+    cold: list[float] = []
+    warm: list[float] = []
     for _ in range(PROBES):
         for times, executor in ((cold, None), (warm, context.executor)):
             begun = time.perf_counter()

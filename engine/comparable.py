@@ -7,7 +7,8 @@ import csv
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from progtrain.engine.files import (
     is_there,
     lines_of,
     object_in,
+    read_bytes,
     read_text,
-    sha256,
     sha256_text,
     try_read_json,
 )
@@ -66,7 +67,13 @@ def standing(ws: Workspace, versions: Sequence[str]) -> dict[str, str]:
     other samples it is the script that has left some out or put some in: right are those that `stats.json` has the
     number of, else those of the first of them. Of another truth for the same samples the first one's is right.
     """
-    return standing_of({name: basis_of(ws, name) for name in versions if is_there(ws.version(name).eval_score)})
+    return standing_of(bases_of(ws, versions))
+
+
+def bases_of(ws: Workspace, versions: Sequence[str]) -> dict[str, Basis]:
+    """Of those with a score."""
+    lie_elsewhere = cache(partial(_lie_elsewhere, ws))  # most have the same
+    return {name: basis_of(ws, name, lie_elsewhere) for name in versions if is_there(ws.version(name).eval_score)}
 
 
 def standing_of(bases: Mapping[str, Basis]) -> dict[str, str]:
@@ -117,7 +124,8 @@ def basis(protocol: Mapping[str, Any] | None, **known: Any) -> Basis:
     return {**nothing, "protocol": protocol, **known}
 
 
-def basis_of(ws: Workspace, version: str) -> Basis:
+def basis_of(ws: Workspace, version: str, lie_elsewhere: Callable[[str], bool] | None = None) -> Basis:
+    """`lie_elsewhere`: knows whether data of an id are in a place of the user's own."""
     folder = ws.version(version)
     spec, mark = (object_in(path) for path in (folder.spec, ws.mark(version, "evaluate")))
     inputs = _inside(mark, "inputs")
@@ -125,7 +133,7 @@ def basis_of(ws: Workspace, version: str) -> Basis:
     return basis(
         protocol_in(folder.protocol),
         split=split if split and has_split_of_its_own(_script(ws, version)) else None,
-        data=_data_of(ws, spec),
+        data=_data_of(spec, lie_elsewhere or partial(_lie_elsewhere, ws)),
         samples=str(inputs.get("samples") or samples_in(folder.per_sample)),
         to_validate_on=_to_validate_on(spec),
         doubt=_doubt(ws, version, spec, mark),
@@ -180,9 +188,8 @@ def _doubt(ws: Workspace, version: str, spec: Mapping[str, Any], mark: Mapping[s
     """Why a score counts for nothing: what lies there is not what was written, or not of what lies there now."""
     again = f"progtrain step evaluate --version {version} makes it anew"
     for name, digest in _inside(mark, "outputs").items():
-        path = ws.root / str(name)
-        if path.name in _DECIDING and _is_another(path, digest):
-            return f"has another {path.name} than its evaluation wrote ({again})"
+        if (last := name.rpartition("/")[2]) in _DECIDING and _is_another(ws.root / name, digest):
+            return f"has another {last} than its evaluation wrote ({again})"
     scored, trained = _inside(mark, "inputs").get("checkpoint"), _inside(spec, "checkpoint").get("best_sha256")
     if scored and trained and scored != trained:
         return f"was scored before its last training ({again})"
@@ -192,7 +199,7 @@ def _doubt(ws: Workspace, version: str, spec: Mapping[str, Any], mark: Mapping[s
 def _is_another(path: Path, digest: Any) -> bool:
     """False where it is missing, or somebody keeps it to himself: then its score is not seen either."""
     try:
-        return path.is_file() and sha256(path) != digest
+        return bool(sha256_text(read_bytes(path)) != digest)
     except OSError:
         return False
 
@@ -254,9 +261,13 @@ def _script(ws: Workspace, version: str) -> str:
         return ""
 
 
-def _data_of(ws: Workspace, spec: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]:
+def _lie_elsewhere(ws: Workspace, dataset_id: str) -> bool:
+    return is_there(ws.source(dataset_id))
+
+
+def _data_of(spec: Mapping[str, Any], lie_elsewhere: Callable[[str], bool]) -> tuple[frozenset[str], frozenset[str]]:
     """Fingerprints of the data as they were when it was trained; of all where they lie in a place of the user's own."""
-    elsewhere = is_there(ws.source(str(spec.get("dataset_id"))))
+    elsewhere = lie_elsewhere(str(spec.get("dataset_id")))
     train, data = (
         frozenset(str(spec[key]) for key in (f"{name}_sha256", f"{name}_sha256_once") if spec.get(key)) - {_NOTHING}
         for name in ("train", "data")

@@ -12,7 +12,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -284,12 +284,14 @@ def read_json(path: Path) -> Any:
     return json_text.parse_json(read_text(path), path)
 
 
-def try_read_json(path: Path | str) -> Any:
-    """The object in it; None when it is missing, torn, or something else: for files that another process writes."""
+def try_read_json(path: Path | str, keys: Sequence[str] = ()) -> Any:
+    """The object in it, of which the `keys` will do; None when it is missing, torn, or something else: for files that
+    another process writes."""
     try:
-        found = _value(read_bytes(path))
+        data = read_bytes(path)
     except OSError:
         return None
+    found = (json_text.values_of(data, keys) if keys else None) or _value(data)
     return found if isinstance(found, dict) else None
 
 
@@ -378,11 +380,11 @@ def _value(line: bytes) -> Any:
         return None
 
 
-def sha256_text(text: str) -> str:
+def sha256_text(text: str | bytes) -> str:
     # its import loads a library of cryptography, for which the app's first frame need not wait
     import hashlib
 
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from progtrain.engine.files import try_read_json
+from progtrain.engine.script.leading import leading_imports
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.workspace import Workspace
 
@@ -35,30 +36,36 @@ def of_training(ws: Workspace, version: str) -> dict[str, str]:
     }
 
 
-def of_evaluation(ws: Workspace, *, ours: bool) -> dict[str, str]:
+def of_evaluation(ws: Workspace, *, ours: bool, script: Path | None = None) -> dict[str, str]:
     """It is parted into processes, one of which may give up reading; modules of the workspace come after Python's own.
 
-    `ours`: the evaluator is the one beside this module, and is told which workspace it is for.
+    `ours`: the evaluator is the one beside this module, and is told which workspace it is for. `script`: whose packages
+    those processes are to share, imported once.
     """
     root = ws.root.resolve()
     named = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     inside = [part for part in named if (ws.root / part).resolve().is_relative_to(root)]
     environment = {"PROGTRAIN_APART": "1", "PROGTRAIN_CONFINE": str(_LIVE / "progtrain_confine.py")}
+    environment["PROGTRAIN_FORKS"] = str(_LIVE / "progtrain_warm_checks.py")
     if inside:
         environment["PYTHONPATH"] = os.pathsep.join(part for part in named if part not in inside)
         environment["PROGTRAIN_MODULES"] = os.pathsep.join(str((ws.root / part).absolute()) for part in inside)
+    statements, folders, _ = leading_imports(script) if script is not None else ([], [], "")
+    if statements:
+        environment["PROGTRAIN_FIRST"] = json.dumps([statements, folders])
     return environment | ({"PROGTRAIN_WORKSPACE": str(ws.root.absolute())} if ours else {})
 
 
-def evaluator(ws: Workspace) -> tuple[list[str], dict[str, str]]:
-    """What starts `03_eval.py` of a workspace, before its arguments, and the variables that it needs.
+def evaluator(ws: Workspace, version: str | None = None) -> tuple[list[str], dict[str, str]]:
+    """What starts `03_eval.py` of a workspace, for a version, before its arguments, and the variables that it needs.
 
     One that is as it was written is started from where it came from: there nothing that a script does in the workspace
     changes it.
     """
     ours = ws.eval_script.is_file() and evaluator_sha256(ws.root) == evaluator_sha256(_TEMPLATES)
     script = _TEMPLATES / ws.eval_script.name if ours else ws.eval_script
-    return [str(_TEMPLATES / "isolated.py"), str(script)], of_evaluation(ws, ours=ours)
+    begins_as = ws.script(version) if version else None
+    return [str(_TEMPLATES / "isolated.py"), str(script)], of_evaluation(ws, ours=ours, script=begins_as)
 
 
 def of_command() -> dict[str, str]:

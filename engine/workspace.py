@@ -233,6 +233,8 @@ class Workspace:
     #: the interpreter that was named before a loop began
     named_python = inside("own", "python")
     runner_log = inside("own", "runner.log")
+    #: what a runner made of the user's instruction
+    understood = inside("own", "understood.json")
     #: what is known of files by their sizes and times
     digests = inside("own", "digests.json")
     inbox = inside("own", "inbox")
@@ -270,6 +272,9 @@ class Workspace:
     def repeats(self, version: str) -> Path:
         """What other seeds of a version's script came to: a folder each, and `repeats.json` for people and tools."""
         return self.own / "repeats" / version
+
+    def repeats_table(self, version: str) -> Path:
+        return self.own / f"repeats/{version}/repeats.json"
 
     def repeat(self, version: str, name: str) -> RepeatFolder:
         return RepeatFolder(self.repeats(version) / name)
@@ -318,7 +323,7 @@ class Workspace:
 
     def split_record(self, version: str) -> Path:
         """Which samples a split made within the script held out."""
-        return self.record(version).with_name("split.json")
+        return self.own / f"live/{version}/split.json"
 
     def weights(self, version: str) -> Path:
         return self.record(version).with_name("weights")

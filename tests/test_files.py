@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from progtrain.engine import files
+from progtrain.engine import files, json_text
 from progtrain.engine.errors import InputError, StorageError
 
 
@@ -72,3 +72,31 @@ def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not UTF-8"):
         files.read_text(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_depth_is_that_of_lists_and_objects_and_not_of_what_texts_look_like(encoding: str) -> None:
+    def nested(depth: int) -> str:
+        return f'[{{"]}}": "[[[{{"}}, "\\\\\\"", {{}}, {"[" * (depth - 1)}{"]" * (depth - 1)}]' + " " * 3
+
+    assert json_text.loaded(nested(json_text.MOST_DEPTH).encode(encoding))
+    # brackets in texts make up for none outside of them
+    hidden = '["]",' * 300 + '"["' + ', "["]' * 300
+    for text in (nested(300), hidden):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            json_text.loaded(text.encode(encoding))
+
+
+def test_some_keys_of_a_long_file_come_without_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "long.json"
+    whole = {"first": {"inner": [1, 2]}, "text": 'a\n  "last": 3', "last": [{"last": 1}], "none": None}
+    path.write_text(json.dumps(whole, indent=2) + "\n")
+    assert files.try_read_json(path, ("last", "first")) == {"last": [{"last": 1}], "first": {"inner": [1, 2]}}
+    assert files.try_read_json(path, ("none",)) == {"none": None}
+    # written by hand, without a key, or damaged: all of it is read, or nothing
+    path.write_text(json.dumps(whole))
+    assert files.try_read_json(path, ("last",)) == whole
+    path.write_text(json.dumps(whole, indent=2) + "\n")
+    assert files.try_read_json(path, ("last", "absent")) == whole
+    path.write_text(path.read_text()[:-20])
+    assert files.try_read_json(path, ("first",)) is None

@@ -8,8 +8,10 @@ import pytest
 
 from progtrain.engine import examples
 from progtrain.engine.analysis.vocabulary import CANDIDATES
+from progtrain.engine.rules import remembered, rules
 from progtrain.engine.rules.instruction import read
 from progtrain.engine.script.action.catalogue import recipes
+from progtrain.engine.workspace import Workspace
 
 LOCKS = [
     ("Never change the optimizer.", {"optimizer"}),
@@ -222,3 +224,23 @@ def test_what_init_writes_is_nobodys_instruction(tmp_path: Path) -> None:
     assert read(text).lines == ()
     assert [line.text for line in read(text + "\nKeep the seed.\n").lines] == ["Keep the seed."]
     assert read(text.replace("<!--", "").replace("-->", "")).locked == {"batch_size", "optimizer"}
+
+
+def test_what_a_runner_understood_is_remembered_for_looking_alone(ws: Workspace) -> None:
+    text = "Never change the optimizer.\nOnly the seed may change.\nAccuracy comes first.\n"
+    ws.instruction.write_text(text)
+    understood = rules.load(ws).instruction
+    remembered.keep(ws, text, understood)
+    assert remembered.read(ws, text) == understood
+    # what somebody wrote there changes what is shown, and no rule
+    ws.understood.write_text(ws.understood.read_text().replace('"optimizer"', '"loss"'))
+    assert rules.load(ws, to_look=True).instruction.locked == {"loss"}
+    assert rules.load(ws).instruction.locked == {"optimizer"}
+    remembered.keep(ws, text, understood)
+    for other in (text + "Keep the batch size.\n", ""):
+        ws.instruction.write_text(other)
+        assert rules.load(ws, to_look=True).instruction == read(other)
+    ws.instruction.write_text(text)
+    for damaged in ("", "[]", ws.understood.read_text().replace('"lines"', '"rows"'), '{"of": 3, "lines": 3}'):
+        ws.understood.write_text(damaged)
+        assert rules.load(ws, to_look=True).instruction == understood

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from models.recipe import experience
+from models.recipe import experience  # beside it lies a folder of the same name, which is no package
 from progtrain.engine.analysis.gather import gather
 from progtrain.engine.analysis.types import Insight
 from progtrain.engine.drafting import history, next_script
@@ -21,7 +21,7 @@ from progtrain.engine.rules import rules
 from progtrain.engine.workspace import Workspace
 
 
-def pack(collected: Path, target: Path = experience.FOLDER) -> tuple[int, int]:
+def pack(collected: Path, target: Path = experience.FOLDER) -> tuple[int, int]:  # type: ignore[attr-defined]
     """Returns the number of states and of trials."""
     states: list[dict[str, Any]] = []
     trials: list[dict[str, Any]] = []
@@ -35,7 +35,7 @@ def pack(collected: Path, target: Path = experience.FOLDER) -> tuple[int, int]:
             if kept:
                 states.append({"seed": entry["seed"], "family": entry["family"], "briefing": _slim(insight)})
                 trials += [_row(entry, trial) for trial in kept]
-    experience.write(states, trials, target)
+    experience.write(states, trials, target)  # type: ignore[attr-defined]
     return len(states), len(trials)
 
 

@@ -52,7 +52,7 @@ def harmless(value: Any) -> Any:
 
 def status(ws: Workspace) -> dict[str, Any]:
     """Where the loop stands: its status and step, the versions with their scores, and the question that is open."""
-    seen = WorkspaceView(ws.root).snapshot()
+    seen = WorkspaceView(ws.root, once=True).snapshot()
     review = seen.review
     return {
         "source": [ws.relative(ws.journal), "Models/Artifacts/*/eval_score.json"],
@@ -74,7 +74,7 @@ def status(ws: Workspace) -> dict[str, Any]:
 
 def leaderboard(ws: Workspace) -> dict[str, Any]:
     """Versions and models from elsewhere, ranked by the primary metric, with what each action brought."""
-    seen = WorkspaceView(ws.root).snapshot()
+    seen = WorkspaceView(ws.root, once=True).snapshot()
     rows = [*seen.versions, *read_external(ws, seen.primary_metric)]
     return {
         "source": ["Models/Artifacts/*/eval_score.json", "Models/external/*/eval_score.json"],
@@ -213,7 +213,7 @@ def as_it_is_now(ws: Workspace, asked: Review) -> Check | None:
 
 def open_question(ws: Workspace) -> Review:
     """Raises `InputError` where nothing is asked, or where it is answered and the loop has not gone on yet."""
-    seen = WorkspaceView(ws.root).snapshot()
+    seen = WorkspaceView(ws.root, once=True).snapshot()
     asked = seen.review
     if asked is None:
         told = (seen.reason, seen.fix) if seen.status == "waiting" and seen.fix else ("nothing is asked at present", "")

@@ -163,7 +163,7 @@ def candidates(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
 
     from progtrain.engine.status.view import WorkspaceView
 
-    review = WorkspaceView(workspace(ctx).root).snapshot().review
+    review = WorkspaceView(workspace(ctx).root, once=True).snapshot().review
     cards = review.candidates if review else []
     return [CompletionItem(card.id, help=card.change) for card in cards if card.id.startswith(incomplete)]
 

@@ -63,7 +63,7 @@ def _last_words(ws: Workspace) -> str:
     """What the journal does not say."""
     if not ws.own.is_dir():
         return str(moved.away(ws.root))
-    if (said := tail(ws.runner_log).strip()) or WorkspaceView(ws.root).snapshot().status == "failed":
+    if (said := tail(ws.runner_log).strip()) or WorkspaceView(ws.root, once=True).snapshot().status == "failed":
         return said
     # there was no room for the message either
     return str(full_disk(ws.root))

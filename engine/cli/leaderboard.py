@@ -32,7 +32,7 @@ def command(ctx: click.Context, evidence: bool, as_json: bool) -> None:
     if not as_json:
         (show_evidence if evidence else show)(ws)
         return
-    snapshot = WorkspaceView(ws.root).snapshot()
+    snapshot = WorkspaceView(ws.root, once=True).snapshot()
     print_json(
         "leaderboard",
         {
@@ -72,7 +72,7 @@ def _has_no_rank(row: VersionView) -> bool:
 
 
 def show(ws: Workspace) -> None:
-    snapshot = WorkspaceView(ws.root).snapshot()
+    snapshot = WorkspaceView(ws.root, once=True).snapshot()
     external = read_external(ws, snapshot.primary_metric)
     if not snapshot.versions and not external:
         say("no version yet: progtrain run makes the first")
@@ -117,7 +117,7 @@ def show_evidence(ws: Workspace) -> None:
     if not runs:
         say("no run is imported: progtrain import reads those of other trackers")
         return
-    metric = WorkspaceView(ws.root).snapshot().primary_metric
+    metric = WorkspaceView(ws.root, once=True).snapshot().primary_metric
     values_there = [value_of(run, metric) for run in runs]
     decimals = values.places(values_there)
     say(f"\nimported runs, by name: evidence, {NOT_COMPARED}", bold=True)

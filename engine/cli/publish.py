@@ -47,4 +47,4 @@ def command(ctx: click.Context, version: str | None, to: Path | None, data: bool
 def _best(ws: Workspace) -> str | None:
     from progtrain.engine.status.view import WorkspaceView
 
-    return next((row.version for row in WorkspaceView(ws.root).snapshot().versions if row.is_best), None)
+    return next((row.version for row in WorkspaceView(ws.root, once=True).snapshot().versions if row.is_best), None)

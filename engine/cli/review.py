@@ -147,7 +147,7 @@ def retry(ctx: click.Context) -> int:
 
 def _asked(ws: Workspace) -> Review | None:
     """The open question. Raises `InputError` when there is one that cannot be read."""
-    snapshot = WorkspaceView(ws.root).snapshot()
+    snapshot = WorkspaceView(ws.root, once=True).snapshot()
     if snapshot.review is None and snapshot.status == "waiting" and snapshot.fix:
         raise InputError(snapshot.reason, fix=snapshot.fix)
     return snapshot.review

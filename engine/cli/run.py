@@ -71,7 +71,7 @@ def command(
 
 
 def _outcome(ws: Workspace) -> dict[str, object]:
-    snapshot = WorkspaceView(ws.root).snapshot()
+    snapshot = WorkspaceView(ws.root, once=True).snapshot()
     told = {name: getattr(snapshot, name) for name in ("status", "reason", "fix", "version", "report")}
     return told | {"question": snapshot.review.question if snapshot.review else None}
 

@@ -20,7 +20,7 @@ _MARKS = {"done": "✓", "running": "▶", "waiting": "?", "failed": "✗", "pen
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, watch: bool, interval: float) -> None:
     """Where the loop stands: step, progress, versions, and what is wanted of you."""
-    view = WorkspaceView(workspace(ctx).root)
+    view = WorkspaceView(workspace(ctx).root, once=not watch)
 
     def tell() -> str:
         snapshot = view.snapshot()

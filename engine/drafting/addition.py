@@ -174,7 +174,7 @@ def _runner(context: Context, version: str) -> Run:
     def run(words: Sequence[str]) -> tuple[int, str]:
         job = context.ws.job(f"{version}-on-train")
         shutil.rmtree(job.path, ignore_errors=True)  # its result was taken over, or nobody waits for it
-        started, variables = hooks.evaluator(context.ws)
+        started, variables = hooks.evaluator(context.ws, version)
         given, writes = [*started, *words[1:]], context.ws.train_scores(version).path
         state = context.run_script(job.path.name, given, writes=writes, variables=variables)
         return (1 if state.exit_code is None else state.exit_code), tail(context.executor.log(job))

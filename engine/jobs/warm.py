@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +47,8 @@ class Warm:
         self._channel: socket.socket | None = None
         self._made_for: tuple[Any, ...] = ()
         self._broken = ""
+        #: imports after which no fork is safe, and why
+        self._once: dict[tuple[str, ...], str] = {}
 
     def __enter__(self) -> Warm:
         return self
@@ -69,7 +71,9 @@ class Warm:
         the imports.
         """
         environment = {**os.environ, **request.get("environment", {})}
-        if why := self._broken or _why_not(request, environment):
+        imports = tuple(request["imports"])
+        known_not = self._once.get(imports, "") if _scores(request["command"]) else ""
+        if why := self._broken or _why_not(request, environment) or known_not:
             return None, why
         job, known = _job(request, environment), self._is_made_for(request, environment)
         if not known:
@@ -80,8 +84,10 @@ class Warm:
         if known and "stale" in answer:
             self._begin(request, environment)
             answer, process = waits()
+        if "once" in answer:
+            self._once[imports] = str(answer["once"])
         if process is None:
-            return None, str(answer.get("failed") or answer.get("stale"))
+            return None, str(answer.get("failed") or answer.get("once") or answer.get("stale"))
         if "once" in answer:
             # it runs the job itself; who waits for it is not this object
             self._used, self._process = self._process, None
@@ -192,8 +198,13 @@ def _same_for(request: Mapping[str, Any], environment: Mapping[str, str]) -> tup
     command = request["command"]
     imports = tuple(statement.strip() for statement in request["imports"])
     # the evaluation is started from a folder of ours, and has the imports of the script beside it
-    folder = "" if command[1].startswith(f"{_TEMPLATES}/") else os.path.dirname(command[1])  # noqa: PTH120
+    folder = "" if _scores(command) else os.path.dirname(command[1])  # noqa: PTH120
     return command[0], folder, imports, tuple(sorted(own.items()))
+
+
+def _scores(command: Sequence[str]) -> bool:
+    """Whether it is an evaluation by a script of ours, which no module of the user's may come into."""
+    return command[1].startswith(f"{_TEMPLATES}/")
 
 
 def _split(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
@@ -215,6 +226,7 @@ def _job(request: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str
         "script": script,
         "arguments": arguments,
         "imports": request["imports"],
+        "forked": _scores(request["command"]),
         "folders": request.get("module_folders", []),
         "environment": {name: value for name, value in environment.items() if own.get(name) != value},
         "hooks": hooks,

@@ -76,6 +76,8 @@ def serve(channel):
             _send(channel, stale=stale)
         elif unlike:
             _send(channel, failed=unlike)
+        elif once and job["forked"]:
+            _send(channel, once=once)
         elif once:
             _send(channel, pid=os.getpid(), once=once)
             return job, files

@@ -37,18 +37,24 @@ def setups(statements):
 # ---- where a fork would not be safe
 
 
-def why_no_fork():
-    """Empty where a fork is as good as a new interpreter."""
+def why_no_fork(ours=None):
+    """Empty where a fork is as good as a new interpreter.
+
+    `ours`: a folder whose modules never change; None: in the process that waits, whose output is nobody's.
+    """
     loaded = [name for name in _NO_FORK if name in sys.modules]
     if loaded:
         return f"{loaded[0]} is imported, which does not bear a fork"
     if _has_driver():
         return "the driver of a GPU is at work after its imports"
-    outside = _from_elsewhere()
+    outside = _from_elsewhere(ours)
     if outside:
         return f"{outside} is imported from outside the installed packages, and may change"
-    # newer Pythons warn of a fork beside threads
-    unheard(_try_fork)
+    if ours is None:
+        # newer Pythons warn of a fork beside threads
+        unheard(_try_fork)
+    else:
+        _try_fork()
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
         return f"{threads - 1} threads are at work after its imports"
@@ -93,15 +99,20 @@ def _children():
         return ""
 
 
-def _from_elsewhere():
-    """A module that is neither installed nor the interpreter's own."""
-    library = os.path.join(os.path.dirname(os.path.realpath(os.__file__)), "")
+def _from_elsewhere(ours):
+    """A module that is neither installed, nor the interpreter's own, nor one of ours."""
     for name, path in _loaded_files():
         real = os.path.realpath(path)
-        packaged = "/site-packages/" in real or "/dist-packages/" in real or real.startswith(library)
+        packaged = is_installed(real) or (ours is not None and real.startswith(os.path.join(ours, "")))
         if not packaged and name not in ("sitecustomize", "usercustomize"):
             return name
     return ""
+
+
+def is_installed(real):
+    """Whether a file, its path without links, belongs to a package or to the interpreter."""
+    library = os.path.join(os.path.dirname(os.path.realpath(os.__file__)), "")
+    return "/site-packages/" in real or "/dist-packages/" in real or real.startswith(library)
 
 
 def _loaded_files():

@@ -25,7 +25,7 @@ from progtrain.engine.jobs import alive, leftovers, sandbox
 from progtrain.engine.jobs.detached import outliving
 from progtrain.engine.loop import sequence
 from progtrain.engine.loop.steps import check, initialize
-from progtrain.engine.rules import goal, rules
+from progtrain.engine.rules import goal, remembered, rules
 from progtrain.engine.rules.rules import Rules
 from progtrain.engine.workspace import Workspace, version_number
 
@@ -116,6 +116,13 @@ def _present_rules(ws: Workspace, options: Options) -> tuple[Rules, str]:
     return present, dataset_id
 
 
+def _read_rules(ws: Workspace, options: Options) -> Rules:
+    """Before a step."""
+    present = _present_rules(ws, options)[0]
+    remembered.keep(ws, present.prose, present.instruction)
+    return present
+
+
 def run(ws: Workspace, options: Options, *, clock: Clock = now, listener: Any = None) -> int:
     """The whole life of a runner. Returns its exit code; errors are told in the journal."""
     with lock.hold(ws):
@@ -163,7 +170,7 @@ def _walk(ws: Workspace, options: Options, journal: Journal, clock: Clock, liste
             return 0
         _begin(context, options)
         with closing(context.executor):
-            report = sequence.run(context, options.until, lambda: _present_rules(ws, options)[0])
+            report = sequence.run(context, options.until, lambda: _read_rules(ws, options))
         journal.write("loop_finished", report=report, versions=version_number(ws.versions()[-1]))
     except DecisionNeeded as needed:
         journal.write("loop_waiting", reason=needed.reason)

@@ -117,7 +117,7 @@ def outdated(ws: Workspace, version: str) -> list[str]:
 
 
 def summary(ws: Workspace, version: str) -> Path:
-    return ws.repeats(version) / "repeats.json"
+    return ws.repeats_table(version)
 
 
 def write(ws: Workspace, version: str) -> None:

@@ -123,14 +123,28 @@ def _found(lines: str, text: str, end: str = _END, needs: str = "") -> Iterator[
 
     `end` is what may follow a phrase; a sentence without one of the words `needs` has none of them.
     """
-    for pattern in _patterns(lines, end) if re.search(needs, text) else ():
-        yield from (match["names"] for match in pattern.finditer(text))
+    for line in lines.strip().splitlines() if re.search(needs, text) else ():
+        # a phrase takes long to compile, and most of them lack a word
+        if all(_word(token).search(text) for token in line.split() if _is_needed(token)):
+            yield from (match["names"] for match in _phrase(line, end).finditer(text))
 
 
 @cache
-def _patterns(lines: str, end: str) -> tuple[re.Pattern[str], ...]:
-    """Compiled when first asked for: `progtrain status` often needs none."""
-    return tuple(re.compile(_pattern(line.split()) + end) for line in lines.strip().splitlines())
+def _phrase(line: str, end: str) -> re.Pattern[str]:
+    return re.compile(_pattern(line.split()) + end)
+
+
+@cache
+def _word(token: str) -> re.Pattern[str]:
+    return re.compile(_spelled(token))
+
+
+def _is_needed(token: str) -> bool:
+    return token not in {"LEAD", "^"} and not token.startswith("[") and "NAMES" not in token
+
+
+def _spelled(word: str) -> str:
+    return re.sub(r"[A-Z_]{2,}", lambda name: _WORDS[name[0]], word).replace("~", " ")
 
 
 def _pattern(tokens: list[str]) -> str:
@@ -138,7 +152,7 @@ def _pattern(tokens: list[str]) -> str:
     for token in tokens:
         optional = token.startswith("[")
         word = token[1:-1] if optional else token
-        piece = re.sub(r"[A-Z_]{2,}", lambda name: _WORDS[name[0]], word).replace("~", " ")
+        piece = _spelled(word)
         if word not in {"LEAD", "^"}:
             piece = f"(?:{piece})"
         if optional and not glue:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_text, sha256_text
 from progtrain.engine.json_text import parse_json
-from progtrain.engine.rules import goal, keys
+from progtrain.engine.rules import goal, keys, remembered
 from progtrain.engine.rules.locks import Instruction
 from progtrain.engine.script.names import canonical
 from progtrain.engine.workspace import Workspace
@@ -44,6 +44,11 @@ class Rules:
         """The same rules with another value for one key, as the command line may give it."""
         section, name = key.split(".")
         return replace(self, stated={**self.stated, section: {**self.stated.get(section, {}), name: value}})
+
+    @property
+    def prose(self) -> str:
+        """The instruction as it stands there."""
+        return self.text.partition("\0")[2]
 
     @cached_property
     def sha256(self) -> str:
@@ -178,8 +183,11 @@ class Rules:
         return tuple(lines)
 
 
-def load(ws: Workspace) -> Rules:
-    """Reads both files. Raises `InputError` with file, key, value and fix when one is broken."""
+def load(ws: Workspace, *, to_look: bool = False) -> Rules:
+    """Reads both files. Raises `InputError` with file, key, value and fix when one is broken.
+
+    `to_look`: nothing is decided by them, and what the last runner understood of the instruction will do.
+    """
     # what is there and is no file must not pass for "no rules"
     for path in (ws.rules, ws.instruction):
         if (path.is_symlink() or path.exists()) and not path.is_file():
@@ -194,7 +202,7 @@ def load(ws: Workspace) -> Rules:
     rules = Rules(
         path=ws.rules,
         stated=data,
-        instruction=_understood(prose),
+        instruction=(remembered.read(ws, prose) if to_look and prose else None) or _understood(prose),
         has_rules=has_rules,
         has_instruction=has_instruction,
         text=text + "\0" + prose,

@@ -5,7 +5,7 @@ Light: plain JSON and the journal. What needs rules, locks or processes adds it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -30,8 +30,10 @@ from progtrain.engine.status.snapshot import (
 from progtrain.engine.status.state import LoopState
 from progtrain.engine.workspace import VersionFolder, Workspace
 
-#: Gives a JSON file through a function; None where it is missing or holds something else.
-Reader = Callable[[Path, Callable[[Any], Any]], Any]
+#: Gives a JSON file through a function, or some of its keys; None where it is missing or holds something else.
+Reader = Callable[[Path, Callable[[Any], Any], Sequence[str]], Any]
+#: of an insight, which is long
+_OF_INSIGHT = ("primary_metric", "metrics", "against_previous")
 
 #: What a version is called while the loop is in a status of another name.
 _VERSION_STATES = {"orphan training": "training", "analyzing": "drafting", "runner gone": "stopped"}
@@ -56,8 +58,8 @@ def glance(ws: Workspace, clock: Clock = now) -> Snapshot | None:
     )
 
 
-def read_once(path: Path, convert: Callable[[Any], Any]) -> Any:
-    data = try_read_json(path)
+def read_once(path: Path, convert: Callable[[Any], Any], keys: Sequence[str] = ()) -> Any:
+    data = try_read_json(path, keys)
     try:
         return None if data is None else convert(data)
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -112,7 +114,7 @@ def _steps(state: LoopState, status: Status) -> tuple[StepView, ...]:
 
 def _version(ws: Workspace, version: str, state: LoopState, status: Status, primary: str, read: Reader) -> VersionView:
     made = state.authored.get(version, {})
-    score = read(ws.version(version).eval_score, _score_in) or {}
+    score = read(ws.version(version).eval_score, _score_in, ()) or {}
     done = is_there(ws.mark(version, "extract"))
     shown: str = "done" if done else "pending"
     if version == state.version and not done:
@@ -123,8 +125,8 @@ def _version(ws: Workspace, version: str, state: LoopState, status: Status, prim
         value=metrics.value_of(primary, score.get("metrics", {})),
         **score,
         # what was said of a score that is gone says nothing any more
-        **((read(ws.insight(version), _verdicts_in) if score else None) or {}),
-        **(read(ws.repeats(version) / "repeats.json", partial(_spread_in, primary)) or {}),
+        **((read(ws.insight(version), _verdicts_in, _OF_INSIGHT) if score else None) or {}),
+        **(read(ws.repeats_table(version), partial(_spread_in, primary), ()) or {}),
         action=str(made.get("action") or ""),
         reason=str(made.get("reason") or ""),
         base=made.get("base"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,10 @@ _TRAINING = {"training", "orphan training", "repairing", "repeating"}
 class WorkspaceView:
     """Reads a workspace incrementally: `snapshot()` may be called every second."""
 
-    def __init__(self, root: Path, clock: Clock = now) -> None:
+    def __init__(self, root: Path, clock: Clock = now, *, once: bool = False) -> None:
+        """`once`: it is asked once, and need not know the next time what has changed."""
         self.ws = Workspace(root)
+        self._once = once
         self._clock = clock
         self._state = LoopState()
         self._journal = LineReader(self.ws.journal)
@@ -156,7 +159,7 @@ class WorkspaceView:
 
         def load() -> tuple[Rules | ProgtrainError, Any]:
             try:
-                return rules_module.load(self.ws), goal.read(self.ws)
+                return rules_module.load(self.ws, to_look=True), goal.read(self.ws)
             except ProgtrainError as error:
                 return error, goal.read(self.ws)
 
@@ -218,36 +221,47 @@ class WorkspaceView:
 
     def _ranked(self, versions: Sequence[VersionView], higher_is_better: bool) -> tuple[VersionView, ...]:
         """With what a reader of their scores should know, and the best of those that can be compared."""
-        left_out = self._not_compared([row.version for row in versions])
+        bases, left_out = self._compared([row.version for row in versions])
+        evaluator = cache(self._evaluator)
         best = metrics.best(
             (row for row in versions if row.version not in left_out), lambda row: row.value, higher_is_better
         )
         return tuple(
             row._replace(
                 not_ranked=(why := left_out.get(row.version, "")),
-                warnings=tuple(self._doubts(row.version, why)),
+                warnings=tuple(self._doubts(row.version, why, bases.get(row.version), evaluator)),
                 is_best=row is best,
             )
             for row in versions
         )
 
-    def _not_compared(self, versions: Sequence[str]) -> dict[str, str]:
-        """Version -> why it is not compared with the others."""
+    def _compared(self, versions: Sequence[str]) -> tuple[Mapping[str, comparable.Basis], Mapping[str, str]]:
+        """Version -> what it was scored on, of those with a score; version -> why it is not compared with others."""
         read: list[Path] = []
-        for version in versions:
+        for version in () if self._once else versions:
             folder = self.ws.version(version)
             read += [folder.eval_score, folder.protocol, folder.per_sample, folder.spec]
             read += [self.ws.script(version), self.ws.split_record(version), self.ws.mark(version, "evaluate")]
-        found: dict[str, str] = self._held(lambda: comparable.standing(self.ws, versions), *read)
+
+        def hold() -> tuple[Mapping[str, comparable.Basis], Mapping[str, str]]:
+            bases = comparable.bases_of(self.ws, versions)
+            return bases, comparable.standing_of(bases)
+
+        found: tuple[Mapping[str, comparable.Basis], Mapping[str, str]] = self._held(hold, *read)
         return found
 
-    def _doubts(self, version: str, why_not: str) -> Iterator[str]:
+    def _doubts(
+        self, version: str, why_not: str, basis: comparable.Basis | None, evaluator: Callable[[], str | None]
+    ) -> Iterator[str]:
         """What a reader of its score should know."""
         if why_not:
             yield f"{version} {why_not}: it is not ranked"
             return
-        used = self._read(self.ws.version(version).protocol, lambda data: str(data["evaluator_sha256"]))
-        if used is not None and used != self._evaluator():
+        if basis is not None and basis["protocol"] is not None:
+            used = str(basis["protocol"]["evaluator_sha256"])
+        else:
+            used = self._read(self.ws.version(version).protocol, lambda data: str(data["evaluator_sha256"]))
+        if used is not None and used != evaluator():
             yield f"{version} was scored by another evaluator: not comparable until evaluated again"
 
     def _evaluator(self) -> str | None:
@@ -264,11 +278,11 @@ class WorkspaceView:
         found: str | None = self._held(hashed, *files)
         return found
 
-    def _read(self, path: Path, convert: Callable[[Any], Any]) -> Any:
+    def _read(self, path: Path, convert: Callable[[Any], Any], keys: Sequence[str] = ()) -> Any:
         """A JSON file through `convert`; None where it is missing or wrong."""
 
         def make() -> Any:
-            found = rows.read_once(path, convert)
+            found = rows.read_once(path, convert, keys)
             self._damaged[path] = _why_unread(path) if found is None else ""
             return found
 
@@ -276,6 +290,8 @@ class WorkspaceView:
 
     def _held(self, make: Callable[[], Any], *paths: Path) -> Any:
         """What is made of files, made again only when one of them has changed."""
+        if self._once:
+            return make()
         stamps = tuple(map(_stamp, paths))
         held = self._cached.get(paths)
         if held is None or held[0] != stamps:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def apart(ws: Workspace, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(TEMPLATES / "isolated.py"), str(TEMPLATES / "03_eval.py"), "--version", "v001"],
         cwd=ws.root,
-        env={**os.environ, **hooks.of_evaluation(ws, ours=True), "OMP_NUM_THREADS": "1", **variables},
+        env={**os.environ, **hooks.of_evaluation(ws, ours=True, script=ws.script("v001")), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -106,3 +107,36 @@ def test_a_killed_process_of_an_evaluation_is_no_fault_of_the_script(
     done = apart(toy)
     assert (done.returncode, done.stderr) == (137, "03_eval.py: a process of the evaluation was killed (SIGKILL)\n")
     assert not toy.version("v001").eval_score.exists()
+
+
+COUNTED = "import os, pathlib\npathlib.Path(os.environ['COUNTED']).open('a').write(f'{os.getpid()}\\n')\n"
+THREAD = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "text", "beside", "imports"),
+    [
+        ("site-packages", COUNTED, "", 1),
+        # a fork would lose it: each process is a new interpreter, and what scores has found that out
+        pytest.param("site-packages", COUNTED + THREAD, "", 3, marks=pytest.mark.slow),
+        # the script means its own, and what is installed is not what it gets
+        pytest.param("site-packages", COUNTED, "import os\n", 0, marks=pytest.mark.slow),
+        # not into the process that scores
+        pytest.param("lib", COUNTED, "", 2, marks=pytest.mark.slow),
+    ],
+    ids=["installed", "with a thread", "one beside the script", "not installed"],
+)
+def test_a_package_is_imported_once_for_all_processes_where_a_fork_is_safe(
+    toy: Workspace, put: Callable[..., None], tmp_path: Path, folder: str, text: str, beside: str, imports: int
+) -> None:
+    package, counted = tmp_path / folder, tmp_path / "counted"
+    package.mkdir()
+    (package / "counted_package.py").write_text(text)
+    if beside:
+        (toy.root / "counted_package.py").write_text(beside)
+    put(("import torch\n", "import torch\nimport counted_package\n"))
+    counted.touch()
+    done = apart(toy, PYTHONPATH=str(package), COUNTED=str(counted))
+    assert done.returncode == 0, done.stderr
+    assert len(counted.read_text().splitlines()) == imports
+    assert kept(toy).startswith("apart")

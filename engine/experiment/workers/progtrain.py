@@ -111,7 +111,7 @@ class Progtrain(EvaluationWorker):
         for name, value in piece.cell.task.options.items():
             words += [f"--{name}", outcome.text_of(value)]
         limit = piece.experiment.rules.timeout_seconds
-        started, variables = hooks.evaluator(ws)
+        started, variables = hooks.evaluator(ws, version)
         return JobRequest(
             name=f"{piece.run.name}-{attempt.path.name}",
             command=[piece.experiment.python, *started, *words],

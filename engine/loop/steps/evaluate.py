@@ -118,7 +118,7 @@ def run(context: Context, version: str) -> str:
         [*words, "--version", version],
         begins_as=ws.script(version) if ours else None,
         writes=ws.version(version).path,
-        variables=hooks.of_evaluation(ws, ours=ours),
+        variables=hooks.of_evaluation(ws, ours=ours, script=ws.script(version)),
     )
     # it may have been killed and started again
     since = datetime.fromtimestamp(begun["at_ns"] / 1e9, UTC) if begun else state.started_at

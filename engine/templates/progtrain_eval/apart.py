@@ -1,22 +1,26 @@
 """The script's samples and its answers, from two processes: the one that answers is given inputs and no targets.
 
 Neither is the process that scores and writes, which never imports the script. Where the engine started the evaluation
-each is a fork of this process, or a new interpreter where a fork would not be safe. By hand there is one process.
+each is a fork of this process, which imports the packages that the script begins with once for all of them; or a new
+interpreter where a fork would not be safe. By hand there is one process.
 """
 
 from __future__ import annotations
 
+import ast
 import atexit
 import ctypes
 import functools
 import hashlib
 import importlib.util
+import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +32,8 @@ from .plain import dumped, loaded, unpacked
 
 #: set by the engine: the evaluation is parted; what takes rights away from a process
 APART, CONFINE = "PROGTRAIN_APART", "PROGTRAIN_CONFINE"
+#: by it too: what the script begins with, and folders that it looks for modules in; what knows whether a fork is safe
+FIRST, FORKS = "PROGTRAIN_FIRST", "PROGTRAIN_FORKS"
 _CHUNK = 256
 #: its path, the split, the seed
 Script = tuple[Path, str, int]
@@ -37,13 +43,12 @@ Ask = Callable[..., Any]
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 
 
-def begun(script: Script, hidden: Sequence[str], earlier: Sequence[Other]) -> Other:
+def begun(script: Script, hidden: Sequence[str], earlier: Sequence[Other], *, forks: bool) -> Other:
     """A process that is asked for what `asked.ask` gives. `hidden`: what it cannot read. It has no way to the `earlier`
-    ones.
+    ones. `forks`: it is one of this process.
     """
     told = (str(script[0]), *script[1:], list(hidden), not earlier)
     (inlet, theirs), (ours, outlet) = os.pipe(), os.pipe()
-    forks = may_fork()
     pid = os.fork() if forks else _new_interpreter(ours, theirs, told)
     if forks and pid == 0:
         for pipe in [end for other in earlier for end in other[1:]]:
@@ -111,12 +116,88 @@ def _close(other: Other) -> None:
         os.waitpid(other[0], 0)
 
 
-def may_fork() -> bool:
-    """Where it can be seen that no thread is lost by it."""
-    try:
-        return len(list(Path("/proc/self/task").iterdir())) == 1
-    except OSError:
+# ---- what both import
+
+
+def may_fork(script: Path) -> bool:
+    """Imports what the script begins with; whether a process that has it is what a new interpreter would be."""
+    if not _is_safe():
         return False
+    known = set(sys.modules)
+    import_first()
+    return not _in_the_way(script, set(sys.modules) - known) and _is_safe()
+
+
+def import_first() -> None:
+    """Of the packages that are installed, up to the first statement that needs another."""
+    names: dict[str, Any] = {}
+    try:
+        for statement in _first()[0]:
+            if not all(map(_is_installed, _roots(statement))):
+                return
+            exec(compile(statement, "<imports>", "exec"), names)
+    except (Exception, SystemExit):  # noqa: BLE001 - the script meets it again, and tells
+        return
+
+
+def _first() -> tuple[list[str], list[str]]:
+    statements, folders = json.loads(os.environ.get(FIRST, "[[], []]"))
+    return statements, folders
+
+
+def _roots(statement: str) -> set[str]:
+    nodes = list(ast.walk(ast.parse(statement)))
+    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    named += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in named}
+
+
+def _is_installed(name: str) -> bool:
+    """No module of the user's comes into the process that scores."""
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        return False
+    places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
+    return all(_checks().is_installed(os.path.realpath(str(place))) for place in places)
+
+
+def _in_the_way(script: Path, imported: set[str]) -> bool:
+    """Whether the script has a module of its own by the name of one that is there now."""
+    roots = {name.partition(".")[0] for name in imported}
+    named = [folder for folder in os.environ.get("PROGTRAIN_MODULES", "").split(os.pathsep) if folder]
+    for folder in (script.parent / part for part in ("", *named, *_first()[1])):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            module = path.suffix in (".py", ".pyc", ".so") or (path / "__init__.py").exists()
+            if module and path.name.partition(".")[0] in roots:
+                return True
+    return False
+
+
+@functools.lru_cache(maxsize=1)
+def _checks() -> Any:
+    return _module(os.environ[FORKS])
+
+
+def _is_safe() -> bool:
+    """Where it can be seen that nothing is lost by a fork."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside threads, which this one is to find
+            return not _checks().why_no_fork(str(Path(__file__).parents[1]))
+    except (KeyError, OSError):
+        return False
+
+
+def _module(path: str) -> Any:
+    """One of progtrain's own, by its path."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---- the processes that are asked
 
 
 def _new_interpreter(ours: int, theirs: int, told: Any) -> int:
@@ -129,6 +210,7 @@ def begin() -> None:
     """In a new interpreter."""
     ours, theirs, told = sys.argv[2:5]
     sys.path[0] = ""
+    import_first()  # while the other is asked
     _serve(int(ours), int(theirs), loaded(bytes.fromhex(told)))
 
 
@@ -171,10 +253,7 @@ def _hide(places: Sequence[str]) -> bool:
     where = os.environ.get(CONFINE)
     if not where or not places:
         return False
-    spec = importlib.util.spec_from_file_location("progtrain_confine", where)
-    assert spec is not None and spec.loader is not None
-    confine = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(confine)
+    confine = _module(where)
     try:
         confine.restrict(None, places)
     except OSError:
@@ -194,13 +273,14 @@ def parted(script: Script, hidden: Sequence[str]) -> Iterator[tuple[Ask, Callabl
     with suppress(Exception):  # what these processes leave behind comes to this one
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     made: list[Other] = []
+    forks = may_fork(script[0])
 
     def one_more(hidden: Sequence[str]) -> Ask:
-        made.append(begun(script, hidden, tuple(made)))
+        made.append(begun(script, hidden, tuple(made), forks=forks))
         return functools.partial(asked_in, made[-1], script[0].name)
 
     truth, waiting = one_more(()), [one_more(hidden)]
-    if may_fork():  # a fork knows what this process does: it is made while that is nothing
+    if forks:  # a fork knows what this process does: it is made while that is nothing
         waiting.append(one_more(()))
     try:
         yield truth, lambda: waiting.pop(0) if waiting else one_more(())

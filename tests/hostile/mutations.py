@@ -272,6 +272,13 @@ def _sparse(path: Path) -> None:
     os.truncate(path, 2 << 30)
 
 
+def _closed(path: Path) -> None:
+    path.write_bytes(b"{}")
+    path.chmod(0)
+
+
+#: the name of what may not be read
+CLOSED = "closed"
 #: what may lie where a file belongs
 OTHERS: dict[str, Callable[[Path], None]] = {
     "fifo": _fifo,
@@ -281,4 +288,7 @@ OTHERS: dict[str, Callable[[Path], None]] = {
     "nowhere": lambda path: path.symlink_to("nowhere/at/all"),
     "zero": lambda path: path.symlink_to("/dev/zero"),
     "sparse": _sparse,
+    "device": lambda path: path.symlink_to("/dev/null"),
 }
+#: and with what root can read nevertheless
+ANY = {**OTHERS, CLOSED: _closed}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from progtrain.advisor.interface import Briefing, Proposal, Settings
-from progtrain.advisor.llama import grammar
+from progtrain.advisor.llama import grammar, header
 from progtrain.advisor.prose import instruct, prompts
 
 if TYPE_CHECKING:
@@ -149,8 +149,10 @@ def _native(model: Model) -> bool:
 
 
 def _load(path: Path, gpu_layers: int | None, emit: Callable[[dict[str, Any]], None]) -> Model:
-    from progtrain.advisor.llama.model import Model
+    from progtrain.advisor.llama.model import Model, ModelError
 
+    if problem := header.problem(path):
+        raise ModelError(problem)
     return Model(path, gpu_layers=gpu_layers, alive=lambda: emit({"event": "alive"}))
 
 

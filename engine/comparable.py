@@ -211,7 +211,7 @@ def _to_validate_on(spec: Mapping[str, Any]) -> int | None:
 def split_of(ws: Workspace, version: str) -> Mapping[str, Any] | None:
     """Which samples the version's script held out, as the hooks in its training saw it."""
     found = try_read_json(ws.split_record(version))
-    return found if isinstance(found, dict) and isinstance(found.get("sha256"), str) else None
+    return found if found is not None and isinstance(found.get("sha256"), str) else None
 
 
 def split_change(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:

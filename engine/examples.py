@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import try_read_json, write_bytes, write_text
+from progtrain.engine.files import read_bytes, try_read_json, write_bytes, write_text
 from progtrain.engine.rules import instruction
 from progtrain.engine.workspace import Workspace
 
@@ -39,7 +39,7 @@ def write(name: str, directory: Path) -> list[Path]:
     files = {path.name: path for path in sorted(source.iterdir()) if path.is_file()}
     files.setdefault(Workspace(directory).rules.name, complete_rules())
     there = [name for name in files if (directory / name).exists()]
-    others = [name for name in there if (directory / name).read_bytes() != files[name].read_bytes()]
+    others = [name for name in there if not _is_same(directory / name, files[name])]
     if others:
         raise InputError(
             f"the folder has {', '.join(others)} already",
@@ -48,8 +48,12 @@ def write(name: str, directory: Path) -> list[Path]:
         )
     missing = [name for name in files if name not in there]
     for name in missing:
-        write_bytes(directory / name, files[name].read_bytes())
+        write_bytes(directory / name, read_bytes(files[name]))
     return [directory / name for name in missing]
+
+
+def _is_same(path: Path, source: Path) -> bool:
+    return path.is_file() and read_bytes(path) == read_bytes(source)
 
 
 def empty_rules() -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import object_in, try_read_json
 from progtrain.engine.script.leading import leading_imports
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.workspace import Workspace
@@ -104,8 +104,7 @@ def of_measure(path: Path, how: Mapping[str, Any]) -> dict[str, str]:
 
 def record_of(ws: Workspace, version: str) -> dict[str, Any]:
     """What the hooks told of the training; empty where they saw none (a loop of the script's own)."""
-    found = try_read_json(ws.record(version))
-    return found if isinstance(found, dict) else {}
+    return object_in(ws.record(version))
 
 
 def used_of(ws: Workspace, version: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -26,10 +27,14 @@ def share(folder: Path) -> None:
         os.umask(umask() & ~stat.S_IRWXG)
 
 
-def copy_file(source: Path, target: Path) -> None:
-    """With times and mode, where the file system has such. Raises `OSError`."""
+def copy_file(source: Path | str, target: Path | str) -> None:
+    """With times and mode, where the file system has such. Raises `OSError`, also for what is no ordinary file: some
+    have no end.
+    """
     import shutil  # what only reads need not wait for it
 
+    if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116 - copytree has names
+        raise OSError(errno.EINVAL, "it is no ordinary file", str(source))
     shutil.copyfile(source, target)
     with suppress(OSError):
         shutil.copystat(source, target)

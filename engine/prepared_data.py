@@ -14,7 +14,7 @@ from typing import Any
 from progtrain.engine import metrics
 from progtrain.engine.control import digests
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_json, try_read_json, write_json
+from progtrain.engine.files import object_in, read_json, write_json
 from progtrain.engine.workspace import Workspace
 
 #: Above this a fingerprint once was made of names, sizes and times instead of contents.
@@ -168,8 +168,7 @@ def _files_of(folder: Path) -> list[Path]:
 
 def elsewhere(ws: Workspace, dataset_id: str) -> list[Path]:
     """The files that `source.json` names: data that stay where they are."""
-    source = try_read_json(ws.source(dataset_id))
-    listed = source.get("files") if isinstance(source, dict) else None
+    listed = object_in(ws.source(dataset_id)).get("files")
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     return [ws.root / entry["path"] for entry in entries if isinstance(entry.get("path"), str)]
 
@@ -184,8 +183,7 @@ def is_trained_with(ws: Workspace, dataset_id: str, name: str) -> bool:
 
 def _changed(ws: Workspace, dataset_id: str) -> list[Path]:
     """Of the files that `source.json` names, those that are not there as they were: by size and time."""
-    source = try_read_json(ws.source(dataset_id))
-    listed = source.get("files") if isinstance(source, dict) else None
+    listed = object_in(ws.source(dataset_id)).get("files")
     found = []
     for entry in listed if isinstance(listed, list) else []:
         if isinstance(entry, dict) and isinstance(entry.get("path"), str):
@@ -203,8 +201,8 @@ def _seen(now: os.stat_result) -> tuple[int, int]:
 
 def see_anew(ws: Workspace, dataset_id: str) -> None:
     """Before the first version: what the data are by then is what counts."""
-    source = try_read_json(ws.source(dataset_id))
-    listed = source.get("files") if isinstance(source, dict) else None
+    source = object_in(ws.source(dataset_id))
+    listed = source.get("files")
     if not isinstance(listed, list) or not _changed(ws, dataset_id):
         return
     for entry in listed:

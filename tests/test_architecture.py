@@ -235,6 +235,136 @@ def test_text_metric_names_and_values_have_one_home(home: str, copies: Callable[
     assert found == []
 
 
+#: what stands alone reads its own files; it is run in the user's interpreter, or without anything of the engine's
+TOOLS = ("engine/experiment/tools/", "engine/trackers/tools/")
+#: who reads past `engine/files.py`, what of it, and why that is harmless
+PAST_THE_DOOR: dict[str, tuple[str, str]] = {
+    "engine/files.py": ("os.open path.open json.loads", "it is the door"),
+    "engine/json_text.py": ("json.loads", "for JSON"),
+    "engine/yaml_text.py": ("yaml.parse", "for YAML"),
+    "engine/arrays.py": ("zipfile.ZipFile", "for arrays; the file is opened by the door"),
+    "engine/additions/folder.py": ("os.open", "what it has just copied is synced, not read"),
+    "engine/adopt.py": ("json.loads", "a value of the command line"),
+    "engine/analysis/advise/candidates.py": ("json.loads", "what it has just written itself"),
+    "engine/bring/folders.py": ("Image.open", "the file is opened by the door, the formats are named"),
+    "engine/cli/evidence.py": ("json.loads", "a value of the command line"),
+    "engine/cli/imports.py": ("json.loads", "what a child of ours says"),
+    "engine/cli/main.py": ("os.open", "the null device, to write to"),
+    "engine/control/lock.py": ("os.open", "locks are held, not read"),
+    "engine/experiment/checkpoints.py": ("zipfile.ZipFile", "the file is opened by the door"),
+    "engine/experiment/estimate.py": ("json.loads", "the index, a cache of the user's own"),
+    "engine/experiment/index.py": ("sqlite3.connect", "the index, a cache of the user's own"),
+    "engine/experiment/interpreter.py": ("json.loads", "what a child says, in a line"),
+    "engine/experiment/outcome.py": ("zipfile.is_zipfile", "the file is opened by the door"),
+    "engine/experiment/query.py": ("json.loads", "the index, a cache of the user's own"),
+    "engine/experiment/runner.py": ("json.loads", "the command line of a runner"),
+    "engine/experiment/stages/design.py": ("yaml.safe_load", "a value of the command line"),
+    "engine/experiment/workers/command.py": ("json.loads", "an environment variable"),
+    "engine/jobs/alive.py": ("read_text read_bytes", "files of the kernel"),
+    "engine/jobs/guard.py": ("os.open json.loads", "the null device, and lines of the runner that started it"),
+    "engine/jobs/leftovers.py": ("open", "files of the kernel"),
+    "engine/jobs/warm.py": ("json.loads", "what a child of ours says"),
+    "engine/script/action/operation.py": ("yaml.compose", "what it has just written itself"),
+    "engine/script/config_files.py": (
+        "tomllib.loads yaml.safe_load",
+        "text that the door has read, and a single value",
+    ),
+    "engine/trackers/export_tool.py": ("json.loads", "what a child of ours says"),
+    "engine/trackers/imports_sqlite.py": ("sqlite3.connect", "looked at through the door first, and bounded by SQLite"),
+    "tui/client.py": ("json.loads", "what a child of ours says"),
+    "tui/preferences.py": ("tomllib.loads", "text that the door has read"),
+    "tui/reading/pictures.py": ("Image.open", "the file is opened by the door, the formats are named"),
+    "tui/reading/prefetch.py": ("os.open pickle.loads", "the null device, and what a child of ours says"),
+    "advisor/llama/machine.py": ("read_text", "files of the kernel"),
+    "advisor/llama/header.py": ("path.open", "in the advisor's own process; the file was looked at before"),
+    "advisor/process.py": ("json.loads", "what a child of ours says"),
+    "advisor/prose/wording.py": ("tomllib.loads read_text", "files of the package"),
+    "advisor/worker.py": ("path.open json.loads", "in the advisor's own process; the file was looked at before"),
+}
+_READ = {
+    "os": {"open"},
+    "io": {"open"},
+    "Image": {"open"},
+    "json": {"load", "loads"},
+    "pickle": {"load", "loads"},
+    "torch": {"load"},
+    "tomllib": {"load", "loads"},
+    "zipfile": {"ZipFile", "is_zipfile"},
+    "tarfile": {"open"},
+    "gzip": {"open"},
+    "sqlite3": {"connect"},
+    "np": {"load", "loadtxt", "genfromtxt", "fromfile", "memmap"},
+    "pd": {"read_csv", "read_json", "read_pickle", "read_parquet", "read_table", "read_excel"},
+    "yaml": {"load", "safe_load", "full_load", "unsafe_load", "parse", "compose", "load_all", "safe_load_all", "scan"},
+}
+
+
+def _read_raw(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Where a file, or what was in one, is read in another way than by the engine's own: line and name."""
+    for call in (node for node in _nodes(tree) if isinstance(node, ast.Call)):
+        of = call.func
+        if isinstance(of, ast.Name) and of.id in ("open", "ZipFile"):
+            yield call.lineno, of.id
+        if not isinstance(of, ast.Attribute):
+            continue
+        owner = of.value.id if isinstance(of.value, ast.Name) else ""
+        if of.attr in _READ.get(owner, ()):
+            yield call.lineno, f"{owner}.{of.attr}"
+        elif of.attr in ("read_text", "read_bytes") and owner != "files":
+            yield call.lineno, of.attr
+        elif of.attr == "open" and owner not in _READ and _may_read(call):
+            yield call.lineno, "path.open"
+
+
+def _may_read(call: ast.Call) -> bool:
+    """Of a path: `open()`, `open("rb")`; not `open("w")`, and no method of that name with something to show."""
+    named = [word.value for word in call.keywords if word.arg == "mode"]
+    modes = [mode.value for mode in (call.args + named)[:1] if isinstance(mode, ast.Constant) and mode.value]
+    if not modes:
+        return not call.args
+    return isinstance(modes[0], str) and ("+" in modes[0] or modes[0].startswith("r"))
+
+
+def test_files_of_others_are_read_through_one_door() -> None:
+    """Bounded, ordinary files alone, JSON that no reader chokes on: `engine/files.py`, and what stands on it."""
+    found: dict[str, set[str]] = {}
+    places: list[str] = []
+    for path, tree in _trees().items():
+        if (place := _place(path)).startswith((*STAND_ALONE[:3], *TOOLS)):
+            continue
+        allowed = set(PAST_THE_DOOR.get(place, ("", ""))[0].split())
+        for line, name in _read_raw(tree):
+            found.setdefault(place, set()).add(name)
+            if name not in allowed:
+                places.append(f"{place}:{line}: {name}")
+    assert places == []
+    # and none is named that has no need of it any more
+    assert found == {place: set(names.split()) for place, (names, _) in PAST_THE_DOOR.items()}
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("open(a)", ["open"]),
+        ("path.open()", ["path.open"]),
+        ("path.open('rb')", ["path.open"]),
+        ("path.open(mode='r+b')", ["path.open"]),
+        ("path.open('ab+')", ["path.open"]),
+        ("(a / b).open(encoding='utf-8')", ["path.open"]),
+        ("path.open('w'); path.open('ab', buffering=0); self.open(key); screen.open(None)", []),
+        ("(a / b).read_text(); x.read_bytes()", ["read_text", "read_bytes"]),
+        (
+            "json.load(f); np.load(p); Image.open(p); pd.read_csv(p)",
+            ["json.load", "np.load", "Image.open", "pd.read_csv"],
+        ),
+        ("yaml.safe_load(t); yaml.load(t, Loader=L)", ["yaml.safe_load", "yaml.load"]),
+        ("read_text(p); files.read_bytes(p); opened(p); json.dumps(a); yaml.safe_dump(a)", []),
+    ],
+)
+def test_what_reads_past_the_door_is_seen(code: str, found: list[str]) -> None:
+    assert [name for _, name in _read_raw(ast.parse(code))] == found
+
+
 @pytest.mark.parametrize(
     "folder",
     ["engine/templates", "engine/live", "engine/experiment/tools", "engine/trackers/tools", "engine/additions/tools"],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from progtrain.engine import files, json_text
 from progtrain.engine.errors import InputError, StorageError
+from progtrain.engine.modes import copy_file
 
 
 def test_a_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
@@ -100,3 +102,19 @@ def test_some_keys_of_a_long_file_come_without_the_rest(tmp_path: Path) -> None:
     assert files.try_read_json(path, ("last", "absent")) == whole
     path.write_text(path.read_text()[:-20])
     assert files.try_read_json(path, ("first",)) is None
+
+
+@pytest.mark.parametrize("kind", ["/dev/zero", "fifo"])
+def test_what_is_no_file_is_not_copied(kind: str, tmp_path: Path) -> None:
+    """A folder of a training with a link to a device in it would fill the disk."""
+    inner = tmp_path / "made" / "weights.bin"
+    inner.parent.mkdir()
+    if kind == "fifo":
+        os.mkfifo(inner)
+    else:
+        inner.symlink_to(kind)
+    with pytest.raises(OSError, match="no ordinary file"):
+        copy_file(inner, tmp_path / "copy")
+    with pytest.raises(shutil.Error, match="no ordinary file"):
+        shutil.copytree(inner.parent, tmp_path / "all", copy_function=copy_file)
+    assert not (tmp_path / "copy").exists()

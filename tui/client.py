@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from progtrain.engine.drafting.preview import Check, preview
 from progtrain.engine.errors import Busy, InputError, ProgtrainError
-from progtrain.engine.files import read_bytes, try_read_json, write_text
+from progtrain.engine.files import object_in, read_bytes, write_text
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.host import RulesCheck
 
@@ -100,8 +100,7 @@ class EngineClient:
         return preview(self._workspace, version, action_text)
 
     def preview_candidate(self, version: str, candidate: str) -> Check:
-        data = try_read_json(self._workspace.insight(version))
-        found = data.get("candidates", []) if isinstance(data, dict) else []
+        found = object_in(self._workspace.insight(version)).get("candidates", [])
         card = next((c for c in found if c.get("id") == candidate), None)
         if card is None:
             return Check(problems=(f"{candidate} is no longer on offer",))

@@ -20,7 +20,7 @@ from typing import Any
 import platformdirs
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_text, try_read_json, write_json
+from progtrain.engine.files import object_in, read_text, write_json
 
 
 def config_folder() -> Path:
@@ -37,9 +37,9 @@ def _view_file(root: Path) -> Path:
 
 def read_view(root: Path) -> dict[str, Any]:
     """How the user looked at this workspace the last time; empty where that is not known."""
-    data = try_read_json(_view_file(root))
+    data = object_in(_view_file(root))
     # of two folders with the same sum, the one that was looked at last
-    return data if isinstance(data, dict) and data.get("workspace") == str(root) else {}
+    return data if data.get("workspace") == str(root) else {}
 
 
 def write_view(root: Path, view: dict[str, Any]) -> None:

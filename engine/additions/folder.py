@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_json, sha256, storage_errors, try_read_json, write_json
+from progtrain.engine.modes import copy_file
 from progtrain.engine.workspace import Folder, Workspace, inside
 
 _NAME = re.compile(r"a\d{3,}")
@@ -161,7 +162,7 @@ def alike(ws: Workspace, made: Addition) -> str:
     rows = _without_ids(made.manifest)
     for name in names(ws, str(made.manifest["dataset_id"])):
         manifest = try_read_json(ws.addition(str(made.manifest["dataset_id"]), name) / "manifest.json")
-        if isinstance(manifest, dict) and _without_ids(manifest) == rows:
+        if manifest is not None and _without_ids(manifest) == rows:
             return name
     return ""
 
@@ -188,7 +189,7 @@ def put(ws: Workspace, made: Path) -> Addition:
         clear(target.parent, ".a[0-9]*")
         whole = Path(tempfile.mkdtemp(prefix=f".{addition.name}.", dir=target.parent))
         try:
-            shutil.copytree(made, whole, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(made, whole, symlinks=True, dirs_exist_ok=True, copy_function=copy_file)
             whole.chmod(target.parent.stat().st_mode)
             for path in (path for path in _below(whole) if not path.is_symlink()):
                 path.chmod(0o444)

@@ -17,7 +17,7 @@ from progtrain.engine.additions.focus import class_name
 from progtrain.engine.additions.tools.progtrain_additions_rows import Rows
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
 from progtrain.engine.errors import InputError, StepFailed
-from progtrain.engine.files import sha256, try_read_json
+from progtrain.engine.files import object_in, sha256, try_read_json
 from progtrain.engine.jobs.detached import with_parent
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
 from progtrain.engine.text import clean_line, last_line
@@ -158,7 +158,7 @@ def _evaluated(ws: Workspace, version: str, run: Run) -> PerSample:
 
 def _is_current(ws: Workspace, version: str) -> bool:
     told = try_read_json(ws.train_scores(version).protocol)
-    if not isinstance(told, dict) or not ws.eval_script.is_file():
+    if told is None or not ws.eval_script.is_file():
         return False
     data = ws.split(str(_dataset(ws, version)), "train")
     now = {
@@ -171,13 +171,11 @@ def _is_current(ws: Workspace, version: str) -> bool:
 
 
 def _dataset(ws: Workspace, version: str) -> Any:
-    score = try_read_json(ws.train_scores(version).eval_score)
-    return score.get("dataset_id") if isinstance(score, dict) else None
+    return object_in(ws.train_scores(version).eval_score).get("dataset_id")
 
 
 def _class_names(ws: Workspace, version: str) -> list[str]:
-    told = try_read_json(ws.train_scores(version).protocol)
-    names = told.get("class_names") if isinstance(told, dict) else None
+    names = object_in(ws.train_scores(version).protocol).get("class_names")
     return [str(name) for name in names] if isinstance(names, list) else []
 
 

@@ -177,7 +177,7 @@ def _changed(before: Any, now: list[dict[str, Any]]) -> list[str]:
 def _keep(folder: SourceFolder, snapshot: dict[str, Any]) -> None:
     """The one that lay there goes to the history."""
     before = try_read_json(folder.snapshot)
-    if isinstance(before, dict):
+    if before is not None:
         stamp = "".join(c if c.isalnum() else "-" for c in str(before.get("fetched_at")))[:40]
         write_json(folder.history / f"{stamp}.json", before)
         for old in sorted(folder.history.glob("*.json"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:

@@ -5,7 +5,6 @@ A step uses only what lies there; `fetching` is what fetches, when the user says
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,6 +16,7 @@ from progtrain.advisor.interface import Fact
 from progtrain.engine.clock import Clock
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import object_in, sha256, try_read_json
+from progtrain.engine.json_text import loaded
 from progtrain.engine.metrics import finite
 from progtrain.engine.schema import load
 from progtrain.engine.text import shortened
@@ -119,8 +119,7 @@ def hours(text: str) -> float:
 def standing(ws: Workspace, name: str, at: datetime) -> Standing:
     """Never raises for what lies there: what cannot be read is not used, and says why."""
     folder = SourceFolder(ws.mcp_evidence / name)
-    last: Any = try_read_json(folder.last_fetch)
-    last = last if isinstance(last, dict) else {}
+    last = object_in(folder.last_fetch)
     failed = "" if last.get("ok", True) else shortened(str(last.get("reason") or "the last fetch failed"), 300)
     fetched = _fetched_at(try_read_json(folder.snapshot))
     if fetched is None:
@@ -238,8 +237,8 @@ def _values(result: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str,
 def _parsed(text: str) -> Any:
     """Servers often answer with JSON as text."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return loaded(text)
+    except ValueError:
         return text
 
 

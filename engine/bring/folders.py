@@ -11,10 +11,12 @@ from pathlib import Path
 
 from progtrain.engine.bring.brought import Brought, Sample, counted, named
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import MOST_TABLE, read_bytes
+from progtrain.engine.files import MOST_TABLE, opened, read_bytes
 from progtrain.engine.text import clean_line
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+#: by their content, whatever their names say: others are given to other programs
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _SPLITS = {
     "train": ("train", "training"),
     "valid": ("valid", "val", "validation", "dev"),
@@ -34,7 +36,7 @@ def pictures(folder: Path) -> Brought:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                with Image.open(path) as image:
+                with opened(path, MOST_TABLE) as file, Image.open(file, formats=_FORMATS) as image:
                     sizes.append(min(image.size))
                     modes[image.mode] += 1
                     # of a JPEG a small copy, which is read whole all the same

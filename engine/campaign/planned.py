@@ -25,7 +25,7 @@ from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.stages import design
 from progtrain.engine.experiment.stages.design import Designed
 from progtrain.engine.experiment.workers.base import Experiment
-from progtrain.engine.files import read_text, sha256, sha256_text, try_read_json, write_text
+from progtrain.engine.files import object_in, read_text, sha256, sha256_text, write_text
 from progtrain.engine.script import settings
 from progtrain.engine.workspace import Workspace
 
@@ -165,8 +165,7 @@ def _is_evaluated(ws: Workspace, version: str) -> bool:
     folder = ws.version(version)
     if not (folder.eval_score.is_file() and folder.protocol.is_file()):
         return False
-    spec = try_read_json(folder.spec)
-    trained = spec.get("script_sha256") if isinstance(spec, dict) else None
+    trained = object_in(folder.spec).get("script_sha256")
     return trained in (None, "", sha256(ws.script(version)))
 
 

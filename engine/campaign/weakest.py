@@ -11,7 +11,7 @@ from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.results import Row
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import object_in
 from progtrain.engine.side_by_side import dimensions
 
 #: a class with fewer samples is not called the weakest while others have more
@@ -44,8 +44,7 @@ def find(rows: Sequence[Row], variants: Collection[str]) -> tuple[list[dict[str,
 
 def _groups(held: dict[str, PerSample], ids: Sequence[str], rows: Sequence[Row]) -> Iterator[list[dict[str, Any]]]:
     """Slices that may be held against each other: `values` by run."""
-    protocol = try_read_json(Path(rows[0].per_sample).with_name("protocol.json"))
-    classes = protocol.get("class_names") if isinstance(protocol, dict) else None
+    classes = object_in(Path(rows[0].per_sample).with_name("protocol.json")).get("class_names")
     named = [str(name) for name in classes] if isinstance(classes, list) else []
     yield [
         {

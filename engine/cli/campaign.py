@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from progtrain.engine.control import lock
 from progtrain.engine.errors import InputError
 from progtrain.engine.experiment.opening import executor_of, minutes
 from progtrain.engine.experiment.stages import design, scaffold
+from progtrain.engine.files import opened
 from progtrain.engine.workspace import Workspace
 
 _SECONDS = 0.2
@@ -78,7 +80,7 @@ def _submit(ws: Workspace, file: File, path: Path, *, detach: bool, quiet: bool)
 
 
 def _followed(process: subprocess.Popen[bytes], log: Path, *, quiet: bool) -> int:
-    with log.open(encoding="utf-8", errors="replace") as lines:
+    with io.TextIOWrapper(opened(log), "utf-8", "replace") as lines:
         while True:
             code = process.poll()
             text = lines.read()

@@ -25,7 +25,7 @@ from progtrain.engine.control.journal import Journal
 from progtrain.engine.control.launch import Options, named_python
 from progtrain.engine.drafting import rounds
 from progtrain.engine.errors import InputError, ProgtrainError
-from progtrain.engine.files import read_text, try_read_json
+from progtrain.engine.files import object_in, read_text
 from progtrain.engine.loop.near_misses import near_misses
 from progtrain.engine.loop.runner import prepare
 from progtrain.engine.loop.steps import initialize
@@ -185,8 +185,7 @@ def _context(ws: Workspace, options: Options, present: Rules | None) -> Generato
 
 def _dataset(ws: Workspace, options: Options) -> str:
     """The data set that is meant, as far as broken rules still say it; empty when nothing does."""
-    data = try_read_json(ws.rules)
-    config = data.get("dataset_config") if isinstance(data, dict) else None
+    config = object_in(ws.rules).get("dataset_config")
     named = config.get("dataset_id") if isinstance(config, dict) else None
     there = prepared_data.available(ws)
     return options.dataset_id or (named if isinstance(named, str) else "") or (there[0] if len(there) == 1 else "")

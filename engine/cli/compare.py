@@ -14,7 +14,7 @@ from progtrain.engine.cli.common import interpreter, json_option, say_written, w
 from progtrain.engine.cli.output import print_json, say, table
 from progtrain.engine.clock import now
 from progtrain.engine.errors import InputError, StorageError
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import object_in
 from progtrain.engine.repeats import found as repeats
 from progtrain.engine.rules import goal, rules
 from progtrain.engine.side_by_side import asked_again, differences, dimensions, result, sides
@@ -106,8 +106,7 @@ def _compared(ws: Workspace, found: Sequence[Side], metric: str | None) -> Resul
         raise InputError(f"none of them has a metric {metric!r}", place="--metric", fix=f"there are: {named}")
     ids = sides.common(found)
     held = {side.name: side.samples for side in found if side.samples is not None and not side.refused}
-    protocol = try_read_json(found[0].folder.protocol)
-    classes = protocol.get("class_names") if isinstance(protocol, dict) else None
+    classes = object_in(found[0].folder.protocol).get("class_names")
     columns = [str(name) for name in classes] if isinstance(classes, list) else []
     return Result(tuple(found), tuple(lines), tuple(ids), tuple(dimensions.find(held, ids, columns)))
 

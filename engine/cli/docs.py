@@ -11,7 +11,7 @@ import click
 
 from progtrain.engine.cli.output import decorated, say
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_text
+from progtrain.engine.files import lines_of, read_text
 
 #: lines longer than this are hard to read, however wide the terminal is
 _WIDTH = 100
@@ -34,8 +34,7 @@ def pages() -> dict[str, Path]:
 
 
 def title(path: Path) -> str:
-    with path.open(encoding="utf-8") as file:
-        return next((line[2:].strip() for line in file if line.startswith("# ")), path.stem)
+    return next((line[2:].strip() for line in lines_of(path) if line.startswith("# ")), path.stem)
 
 
 def _topics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -75,5 +75,5 @@ def command(
     code = until_end(ws, runner, events, quiet=as_json)
     if as_json:
         told = try_read_json(found.summary(ws, version))
-        print_json("repeat", {"exit_code": code, **(told if isinstance(told, dict) else {"version": version})})
+        print_json("repeat", {"exit_code": code, **(told or {"version": version})})
     return code

@@ -86,7 +86,7 @@ def hints(ws: Workspace) -> tuple[str, ...]:
     told: list[tuple[datetime, str, bool]] = []
     for path in ws.inbox.glob("*.json"):
         data = try_read_json(path)
-        if isinstance(data, dict):
+        if data is not None:
             told += [(_when(data), str(data[key]), key == "hint") for key in ("hint", "forget") if data.get(key)]
     counts: dict[str, None] = {}
     for _, hint, given in sorted(told):

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from progtrain.engine.files import GRAIN_NS, opened, try_read_json, unread, write_text
+from progtrain.engine.files import GRAIN_NS, object_in, opened, unread, write_text
 from progtrain.engine.workspace import Workspace
 
 #: More files than that are not remembered, but read each time: some 100 MB of this process.
@@ -95,8 +95,7 @@ def forget(ws: Workspace) -> None:
 
 
 def _stored(ws: Workspace) -> dict[str, str]:
-    stored = try_read_json(ws.digests)
-    items = stored.items() if isinstance(stored, dict) else ()
+    items = object_in(ws.digests).items()
     found = {name: value for name, value in items if isinstance(value, str) and _SHA256.fullmatch(value)}
     # full, it may be of files that have gone since: all are read once more
     return found if len(found) < _MOST else {}

@@ -19,7 +19,7 @@ from progtrain.engine.control import digests
 from progtrain.engine.control.context import Context
 from progtrain.engine.control.journal import Journal
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import LineReader, try_read_json, write_json
+from progtrain.engine.files import LineReader, opened, try_read_json, write_json
 from progtrain.engine.jobs import alive
 from progtrain.engine.jobs.base import LOST
 from progtrain.engine.script import version_files
@@ -65,7 +65,7 @@ def keep(ws: Workspace, job: str, taken: Mapping[str, Any]) -> None:
 def kept(ws: Workspace, job: str) -> dict[str, Any] | None:
     """What another runner took before it began the job; None where there is nothing of the kind."""
     found = try_read_json(ws.watched(job))
-    return found if isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in _FORM) else None
+    return found if found is not None and all(isinstance(found.get(key), kind) for key, kind in _FORM) else None
 
 
 def forget(ws: Workspace, job: str) -> None:
@@ -199,7 +199,7 @@ def _journal(ws: Workspace, size: int | None) -> list[Any]:
         return [0, ""]
     digest, read = hashlib.sha256(), 0
     left = ws.journal.stat().st_size if size is None else size
-    with ws.journal.open("rb") as file:
+    with opened(ws.journal) as file:
         while block := file.read(min(1 << 20, left - read)):
             digest.update(block)
             read += len(block)

@@ -18,7 +18,7 @@ from progtrain.engine.additions.tools.progtrain_additions_rows import Rows, pict
 from progtrain.engine.analysis.measure.samples import read_per_sample
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
-from progtrain.engine.files import sha256, storage_errors, try_read_json, write_json
+from progtrain.engine.files import object_in, sha256, storage_errors, try_read_json, write_json
 from progtrain.engine.script import version_files
 from progtrain.engine.script.action.data import DataOperation
 from progtrain.engine.script.action.operation import Operation
@@ -37,8 +37,7 @@ _SHADES = " .:-=+*#%@"
 
 def dataset_of(ws: Workspace, version: str) -> str:
     """Of the data that a version was trained on. Raises `InputError`."""
-    spec = try_read_json(ws.version(version).spec)
-    found = spec.get("dataset_id") if isinstance(spec, dict) else None
+    found = object_in(ws.version(version).spec).get("dataset_id")
     there = prepared_data.available(ws)
     if not isinstance(found, str):
         found = there[0] if len(there) == 1 else None
@@ -61,7 +60,7 @@ def named(ws: Workspace, version: str, base: str, operation: DataOperation) -> D
     filled = _with_focus(ws, base, operation)
     drafted = try_read_json(ws.drafts(version).addition_request)
     name = folders.free_name(ws, dataset)
-    if isinstance(drafted, dict) and _is_drafted(ws, version, dataset, filled, base, drafted):
+    if drafted is not None and _is_drafted(ws, version, dataset, filled, base, drafted):
         name = str(drafted["addition"])
     if operation.addition not in (None, name):
         reason = f"there is no addition {operation.addition}"
@@ -93,8 +92,7 @@ def _is_drafted(
 
 def _request(ws: Workspace, operation: DataOperation, base: str) -> dict[str, Any]:
     """What the rows of a draft were made from."""
-    spec = try_read_json(ws.version(base).spec)
-    stated = spec.get("checkpoint") if isinstance(spec, dict) else None
+    stated = object_in(ws.version(base).spec).get("checkpoint")
     weights = stated.get("best_sha256") if isinstance(stated, dict) else None
     return {"base": base, "weights": weights, **operation.model_dump(mode="json", exclude={"control", "operation"})}
 
@@ -152,7 +150,7 @@ def refused(ws: Workspace, version: str, operation: Operation, base: str) -> str
     if not isinstance(operation, DataOperation):
         return ""
     drafted = try_read_json(ws.drafts(version).addition_request)
-    if not isinstance(drafted, dict) or drafted != {**_request(ws, operation, base), "refused": drafted.get("refused")}:
+    if drafted is None or drafted != {**_request(ws, operation, base), "refused": drafted.get("refused")}:
         return ""
     return str(drafted["refused"] or "")
 

@@ -15,7 +15,7 @@ from progtrain.engine.experiment.opening import memory_mb, minutes, resources_of
 from progtrain.engine.experiment.rows import row
 from progtrain.engine.experiment.state import Part, RunState
 from progtrain.engine.experiment.workers.base import Ended, EvaluationWorker, Piece, TrainingWorker
-from progtrain.engine.files import sha256, try_read_json, write_json, write_text
+from progtrain.engine.files import object_in, sha256, try_read_json, write_json, write_text
 from progtrain.engine.jobs import alive, leftovers
 from progtrain.engine.jobs.base import Executor, Seen
 from progtrain.engine.schema import JobState
@@ -25,8 +25,7 @@ from progtrain.engine.workspace import JobFolder
 
 def changes_of(part: Part, folder: ExperimentFolder) -> dict[str, Any]:
     """What its last attempt has otherwise than the plan."""
-    found = try_read_json(folder.run(part.run.name).changes(part.what, part.attempt)) if part.attempt else None
-    return found if isinstance(found, dict) else {}
+    return object_in(folder.run(part.run.name).changes(part.what, part.attempt)) if part.attempt else {}
 
 
 # starting
@@ -305,7 +304,7 @@ def _earlier(piece: Piece, part: Part) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for number in range(part.attempt - 1, 0, -1):
         failed = try_read_json(piece.folder.failure(part.what, number))
-        other = not isinstance(failed, dict) or any(failed.get(k) != v for k, v in part.identity.items())
+        other = failed is None or any(failed.get(k) != v for k, v in part.identity.items())
         if other or piece.folder.again(part.what, number).exists():
             break
         found.insert(0, failed)

@@ -24,7 +24,7 @@ from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.experiment.state import Part, RunState
 from progtrain.engine.experiment.view import View, progress_of
-from progtrain.engine.files import lines_of, try_read_json
+from progtrain.engine.files import lines_of, object_in, try_read_json
 from progtrain.engine.rules import goal
 from progtrain.engine.workspace import Workspace
 
@@ -268,8 +268,7 @@ def _stage_state(parts: Sequence[Part]) -> str:
 def _answered(view: View, folder: ExperimentFolder, clock: Clock) -> tuple[float | None, bool]:
     if view.plan.resources.executor == "local":
         return None, False
-    told = try_read_json(folder.seen)
-    age = age_of(told.get("at"), clock) if isinstance(told, dict) else None
+    age = age_of(object_in(folder.seen).get("at"), clock)
     if view.stale is None or age is None:
         return age, False
     # of a runner that is at work: so long had the cluster been silent when that was written

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from progtrain.engine import hooks
 from progtrain.engine.experiment import curves
-from progtrain.engine.files import MOST_TEXT, storage_errors
+from progtrain.engine.files import MOST_TEXT, opened, storage_errors
 from progtrain.engine.jobs.detached import with_parent
+from progtrain.engine.modes import copy_file
 from progtrain.engine.script.repair.failure import Failure
 from progtrain.engine.text import clean_line
 from progtrain.engine.workspace import Workspace
@@ -54,9 +55,10 @@ def _is_whole(path: Path) -> bool:
     if path.is_dir():
         return (path / _OF_TRANSFORMERS).is_file()
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            told = b"".join(archive.read(name) for name in names if archive.getinfo(name).file_size <= MOST_TEXT)
+        with opened(path) as file, zipfile.ZipFile(file) as archive:
+            parts = [part for part in archive.infolist() if part.filename.endswith("/data.pkl")]
+            small = sum(part.file_size for part in parts) <= MOST_TEXT
+            told = b"".join(map(archive.read, parts if small else ()))
         return all(word in told for word in _OF_LIGHTNING)
     except (OSError, ValueError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error):
         return False
@@ -82,7 +84,7 @@ def keep(ws: Workspace, version: str, attempt: str) -> Path | None:
         curves.keep(ws, version, tables, making / _CURVE)
         target = making / ("last.ckpt" if source.is_file() else source.name)
         if source.is_dir():
-            shutil.copytree(source, target)
+            shutil.copytree(source, target, copy_function=copy_file)
         else:
             shutil.copyfile(source, target)
         best = [path for path in (ws.version(version).best_checkpoint, *_best(ws, version)) if path.is_file()]

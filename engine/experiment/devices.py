@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import object_in
 from progtrain.engine.workspace import JobFolder
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -24,7 +24,6 @@ def free(jobs: Iterable[JobFolder]) -> list[str]:
     """Those that no job of these was given."""
     taken: set[str] = set()
     for job in jobs:
-        request = try_read_json(job.job)
-        told = request.get("environment") if isinstance(request, dict) else None
+        told = object_in(job.job).get("environment")
         taken |= set(str(told.get(VARIABLE, "")).split(",")) if isinstance(told, dict) else set()
     return [name for name in known() if name not in taken]

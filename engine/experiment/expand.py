@@ -120,7 +120,7 @@ def _searched(plan: Plan, folder: ExperimentFolder) -> Iterator[Run]:
     for path in sorted(folder.path.glob("trial*/run.json"), key=lambda path: path.parent.name):
         told = try_read_json(path)
         match = _TRIAL.fullmatch(path.parent.name)
-        if match is None or not isinstance(told, dict) or not isinstance(told.get("parameters"), dict):
+        if match is None or told is None or not isinstance(told.get("parameters"), dict):
             continue
         made = trial(plan, int(match[1]), told["parameters"])
         yield _seeded(made, int(match[2])) if match[2] else made

@@ -114,7 +114,7 @@ def _why_broken(path: Path) -> str:
         if not size and path.suffix in _ZIPPED | _TEXT:
             return "is empty"
         # older ones of PyTorch are no zip files: nothing is said of them
-        if path.suffix in _ZIPPED and start[:2] == b"PK" and not zipfile.is_zipfile(path):
+        if path.suffix in _ZIPPED and start[:2] == b"PK" and not zipfile.is_zipfile(file):
             return "ends in the middle"
         if path.suffix == ".safetensors":
             length = int.from_bytes(start, "little")

@@ -13,7 +13,7 @@ from progtrain.engine.experiment.opening import tool_of
 from progtrain.engine.experiment.results import Row
 from progtrain.engine.experiment.state import TRAIN, Part
 from progtrain.engine.experiment.workers.base import Piece, Score
-from progtrain.engine.files import object_in, sha256, try_read_json
+from progtrain.engine.files import object_in, sha256
 from progtrain.engine.script.names import canonical
 from progtrain.engine.workspace import VersionFolder
 
@@ -52,8 +52,7 @@ def _effective(planned: Mapping[str, Any], used: Any) -> dict[str, Any]:
 
 
 def _mapping(path: Any) -> dict[str, Any]:
-    found = try_read_json(path)
-    return found if isinstance(found, dict) else {}
+    return object_in(path)
 
 
 def _trained(folder: RunFolder, last: int) -> dict[str, Any]:

@@ -123,8 +123,7 @@ def measured(held: RunState, rows: Sequence[Row], search: Search, folder: Experi
 
 def pruned(training: Part, folder: ExperimentFolder) -> dict[str, Any] | None:
     """Where its last attempt was ended early: `epoch` and `value` then."""
-    found = try_read_json(_pruned_file(training, folder)) if training.attempt else None
-    return found if isinstance(found, dict) else None
+    return try_read_json(_pruned_file(training, folder)) if training.attempt else None
 
 
 def _pruned_file(training: Part, folder: ExperimentFolder) -> Path:

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from progtrain.engine.experiment.expand import Cell, Run, by_run
 from progtrain.engine.experiment.folder import ExperimentFolder, RunFolder
 from progtrain.engine.experiment.plan import Plan
-from progtrain.engine.files import sha256_text, try_read_json
+from progtrain.engine.files import object_in, sha256_text, try_read_json
 from progtrain.engine.jobs.base import Seen
 from progtrain.engine.json_text import loaded
 from progtrain.engine.text import lasting, tail
@@ -179,8 +179,7 @@ def reader(plan: Plan) -> Callable[[Run, Sequence[Cell], RunFolder], list[Part]]
 def _read_run(
     identity: Callable[[Run, Cell | None], str], run: Run, cells: Sequence[Cell], folder: RunFolder
 ) -> list[Part]:
-    scaffolded = try_read_json(folder.names[0])
-    scaffolded = scaffolded if isinstance(scaffolded, dict) else {}
+    scaffolded = object_in(folder.names[0])
     begun = _begun(folder)
     training = _read(Part(run, None, identity(run, None), scaffolded or None), begun, folder)
     made = scaffolded.get("cells", {})
@@ -220,7 +219,7 @@ def _read(part: Part, begun: set[str], folder: RunFolder) -> Part:
 
 def _is_checked(folder: RunFolder, mark: Mapping[str, Any]) -> bool:
     found = try_read_json(folder.mark_name("check"))
-    return isinstance(found, dict) and found.get("of") == mark.get("finished_at")
+    return found is not None and found.get("of") == mark.get("finished_at")
 
 
 def attempt_of(part: Part, folder: ExperimentFolder) -> JobFolder:
@@ -366,7 +365,7 @@ def progress(attempt: JobFolder) -> dict[str, Any]:
 def live_file(attempt: JobFolder) -> Path | None:
     """Where the job tells how far it is."""
     request = try_read_json(attempt.job)
-    named = (request.get("environment") or {}).get("PROGTRAIN_LIVE_FILE") if isinstance(request, dict) else None
+    named = (request.get("environment") or {}).get("PROGTRAIN_LIVE_FILE") if request is not None else None
     return Path(named) if isinstance(named, str) else None
 
 

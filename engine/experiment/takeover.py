@@ -18,6 +18,7 @@ from progtrain.engine.experiment.workers.base import Experiment
 from progtrain.engine.files import read_text, sha256, sha256_text, storage_errors, try_read_json, write_json
 from progtrain.engine.loop import elsewhere
 from progtrain.engine.loop.steps import train
+from progtrain.engine.modes import copy_file
 from progtrain.engine.rules import rules
 from progtrain.engine.schema import EvalScore, Protocol, load
 from progtrain.engine.script import version_files
@@ -126,6 +127,7 @@ def take_over(ws: Workspace, experiment: Experiment, run: Run, planned: Planned,
             own.version(target).path,
             made.path,
             dirs_exist_ok=True,
+            copy_function=copy_file,
             ignore=lambda folder, names: by_evaluation & set(names) if Path(folder) == own.version(target).path else [],
         )
         _copy_told(own, ws, target)
@@ -146,7 +148,7 @@ def _copy_told(own: Workspace, ws: Workspace, version: str) -> None:
     source, target = own.record(version).parent, ws.record(version).parent
     if source.is_dir():
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(source, target)
+        shutil.copytree(source, target, copy_function=copy_file)
 
 
 def _copy_evaluation(ws: Workspace, version: str, cell: CellFolder) -> None:
@@ -158,4 +160,4 @@ def _copy_evaluation(ws: Workspace, version: str, cell: CellFolder) -> None:
             shutil.copyfile(source, target)
     samples = cell.path / made.infer_samples.name
     if samples.is_dir():
-        shutil.copytree(samples, made.infer_samples)
+        shutil.copytree(samples, made.infer_samples, copy_function=copy_file)

@@ -15,7 +15,7 @@ from progtrain.engine.experiment import plan as plans
 from progtrain.engine.experiment.folder import ExperimentFolder
 from progtrain.engine.experiment.plan import Plan
 from progtrain.engine.experiment.state import Part, RunState
-from progtrain.engine.files import LineReader, try_read_json
+from progtrain.engine.files import LineReader, object_in
 from progtrain.engine.jobs.base import Seen, as_guard_says, state_in
 from progtrain.engine.text import lasting
 from progtrain.engine.workspace import JobFolder
@@ -86,8 +86,7 @@ def _looked(opened: Sequence[JobFolder]) -> dict[JobFolder, Seen]:
 
 def _told(folder: ExperimentFolder, opened: Sequence[JobFolder], running: bool, clock: Clock) -> dict[JobFolder, Seen]:
     """What the runner saw last, and what guards have said since."""
-    kept = try_read_json(folder.seen)
-    kept = kept if isinstance(kept, dict) else {}
+    kept = object_in(folder.seen)
     age = _age(kept.get("at"), clock)
     found = {}
     for job in opened:

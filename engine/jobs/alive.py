@@ -7,17 +7,17 @@ is for people. Of a process on another machine only the age of its beat is known
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from progtrain.engine.files import object_in
 
 #: in the environment of everything that a guard has started: the id by which it is found
 MARK = "PROGTRAIN_JOB"
@@ -113,10 +113,9 @@ def is_its(told: Mapping[str, Any], folder: Path) -> bool:
 def told_in(folder: Path) -> dict[str, Any]:
     """What a guard has told of itself there: `state.json`, else `claimed`, which it writes first."""
     for name in ("state.json", "claimed"):
-        with suppress(OSError, ValueError, RecursionError):
-            found = json.loads((folder / name).read_bytes())
-            if isinstance(found, dict) and isinstance(found.get("pid"), int):
-                return found
+        found = object_in(folder / name)
+        if isinstance(found.get("pid"), int):
+            return found
     return {}
 
 

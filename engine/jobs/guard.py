@@ -32,10 +32,12 @@ from typing import Any, BinaryIO
 
 import psutil
 
+from progtrain.engine.files import object_in, read_bytes
 from progtrain.engine.jobs import alive, sandbox
 from progtrain.engine.jobs.detached import die_with_parent
 from progtrain.engine.jobs.listen import GO_ON_LATER, Asked, cluster, listening, named, replaced
 from progtrain.engine.jobs.warm import Warm
+from progtrain.engine.json_text import loaded
 
 #: Seconds between asking a process to end and ending it.
 GRACE_SECONDS = 3.0
@@ -230,7 +232,7 @@ def _who(folder: Path) -> dict[str, Any]:
 def _is_mine(folder: Path) -> bool:
     """Whether the folder is still the one that was claimed: the job may have been submitted anew meanwhile."""
     try:
-        return _ID.encode() in (folder / "claimed").read_bytes()
+        return _ID.encode() in read_bytes(folder / "claimed")
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
@@ -241,7 +243,7 @@ def _is_mine(folder: Path) -> bool:
 def take(folder: Path, warm: Warm | None = None, earlier: list[Path] | None = None) -> int:
     """The exit code for a process that is this job, 128 and more for a signal."""
     # read before the claim: the folder may be in the middle of being made anew
-    request = json.loads((folder / "job.json").read_bytes())
+    request = loaded(read_bytes(folder / "job.json"))
     os.environ[alive.MARK] = _ID
     # by its name in the folder above, wherever that is moved to meanwhile
     os.chdir(folder)
@@ -279,11 +281,7 @@ def _batch(folder: Path) -> int:
 
 
 def _state(folder: Path) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = json.loads((folder / "state.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return state
+    return object_in(folder / "state.json")
 
 
 def _may_be_at_work(folder: Path, age: Callable[[Path], float | None]) -> bool:

@@ -1,6 +1,6 @@
 """What a guard is told while its script runs, by signals and files, and the beat by which others know that it lives.
 
-Only the standard library and psutil, as for the guard.
+Light, as for the guard: the standard library, psutil, and what reads files.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from progtrain.engine.files import object_in, read_loosely
 from progtrain.engine.jobs.alive import myself
 
 #: seconds between two signs of life
@@ -80,7 +81,7 @@ def listening(folders: list[Path], request: Mapping[str, Any]) -> Iterator[tuple
 def _take_back(stop: Path | None) -> None:
     """What a guard asked for. Whoever else wants the training to end wants that of the next start too."""
     with contextlib.suppress(OSError):
-        if stop is not None and stop.read_text(encoding="utf-8") == _NEAR_ITS_END:
+        if stop is not None and read_loosely(stop) == _NEAR_ITS_END:
             stop.unlink()
 
 
@@ -123,7 +124,7 @@ def replaced(folders: list[Path]) -> bool:
 def named(folder: Path) -> str:
     """The attempt that takes this one's place; empty where there is none."""
     try:
-        return (folder / "fence").read_text(encoding="utf-8").strip()
+        return read_loosely(folder / "fence").strip()
     except OSError:
         return ""
 
@@ -132,7 +133,7 @@ def _finished(request: Mapping[str, Any]) -> bool:
     """Whether the script trained to its end although it had been asked to stop: what listens in it keeps a record."""
     try:
         name = request.get("environment", {})["PROGTRAIN_RECORD_FILE"]
-        by = json.loads(Path(name).read_bytes())["ended"]["by"]
-    except (KeyError, TypeError, ValueError, OSError):
+        by = object_in(name)["ended"]["by"]
+    except (KeyError, TypeError):
         return False
     return bool(by != "stop request")

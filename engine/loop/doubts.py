@@ -15,7 +15,7 @@ from progtrain.engine.analysis.measure.reading import choose_log
 from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import object_in
 from progtrain.engine.schema import EvalScore
 from progtrain.engine.workspace import Workspace, version_number
 
@@ -103,5 +103,4 @@ def _against_truth(ws: Workspace, version: str, table: PerSample) -> str:
 
 def _inputs(ws: Workspace, version: str) -> str:
     """Fingerprint of what the samples' inputs were; empty where nobody knows."""
-    told = try_read_json(ws.version(version).protocol)
-    return str(told.get("inputs_sha256") or "") if isinstance(told, dict) else ""
+    return str(object_in(ws.version(version).protocol).get("inputs_sha256") or "")

@@ -14,7 +14,7 @@ from progtrain.engine.control import marks
 from progtrain.engine.control.context import Context
 from progtrain.engine.drafting import next_script
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import LineReader, read_text, sha256, try_read_json
+from progtrain.engine.files import LineReader, object_in, read_text, sha256
 from progtrain.engine.loop import attempts
 from progtrain.engine.loop.steps import check
 from progtrain.engine.schema import EvalScore, load
@@ -43,8 +43,7 @@ def is_finished(context: Context, version: str) -> bool:
 
 def stated_digest(folder: VersionFolder) -> str | None:
     """The hash of `best.ckpt` by `spec.json`, which the engine writes there."""
-    spec = try_read_json(folder.spec)
-    stated = spec.get("checkpoint") if isinstance(spec, dict) else None
+    stated = object_in(folder.spec).get("checkpoint")
     digest = stated.get("best_sha256") if isinstance(stated, dict) else None
     return digest if isinstance(digest, str) else None
 
@@ -54,8 +53,8 @@ def experiment_of(ws: Workspace, version: str) -> str | None:
 
     Empty where what it left lies there, and the version has come to another script than the one that it trained.
     """
-    spec = try_read_json(ws.version(version).spec)
-    taken = spec.get("taken_over") if isinstance(spec, dict) else None
+    spec = object_in(ws.version(version).spec)
+    taken = spec.get("taken_over")
     if not isinstance(taken, dict):
         return None
     same = ws.script(version).is_file() and spec.get("script_sha256") == sha256(ws.script(version))

@@ -157,7 +157,7 @@ def _of_folder(
         return job._replace(state="failed", why="stopped")
     number = folder.path.name.rpartition("-")[2]
     record = try_read_json(ws.attempt(version, int(number)) / "attempt.json") if number.isdecimal() else None
-    return _with_failure(job, record) if kind == "train" and isinstance(record, dict) else job
+    return _with_failure(job, record) if kind == "train" and record is not None else job
 
 
 def look(folder: JobFolder, looked_after: bool) -> Seen:
@@ -210,7 +210,7 @@ def told_of(folder: JobFolder, job: Job, seen: Seen, home: Workspace) -> Job:
 def _queued(folder: JobFolder, started: datetime | None) -> str | None:
     """Its request is written when it is submitted; on a cluster the time stands in the intent."""
     intent = try_read_json(folder.intent)
-    if isinstance(intent, dict) and _parsed(intent.get("at")):
+    if intent is not None and _parsed(intent.get("at")):
         return str(intent["at"])
     try:
         at = datetime.fromtimestamp(folder.job.stat().st_mtime, UTC)

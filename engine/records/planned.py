@@ -80,9 +80,9 @@ def _of_attempt(
         found = Seen("lost", "nothing is left of its job")
     job = told_of(attempt, job, found, ws)
     failure, mark = try_read_json(run.failure(what, number)), try_read_json(run.mark(what))
-    if isinstance(failure, dict):
+    if failure is not None:
         state: State = "lost" if failure.get("cause") == retry.LOST else "failed"
         return job._replace(state=state, why=clean_line(str(failure.get("reason") or failure.get("cause") or "")))
-    if isinstance(mark, dict) and str(mark.get("inputs", {}).get("attempt")) == str(number):
+    if mark is not None and str(mark.get("inputs", {}).get("attempt")) == str(number):
         return job._replace(state="finished", why="")
     return job

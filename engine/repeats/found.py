@@ -12,7 +12,7 @@ from progtrain.engine import comparable, metrics
 from progtrain.engine.analysis.measure.added import CONTROL
 from progtrain.engine.analysis.types import Repeat
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import sha256_text, try_read_json, write_json
+from progtrain.engine.files import object_in, sha256_text, try_read_json, write_json
 from progtrain.engine.repeats import free
 from progtrain.engine.script import version_files
 from progtrain.engine.workspace import RepeatFolder, Workspace
@@ -49,11 +49,10 @@ def _results(ws: Workspace, version: str) -> Iterable[tuple[dict[str, Any], str]
     there = folders(ws, version)
     if not there:
         return
-    script, protocol = script_sha256(ws, version), try_read_json(ws.version(version).protocol)
-    now = protocol if isinstance(protocol, dict) else {}
+    script, now = script_sha256(ws, version), object_in(ws.version(version).protocol)
     for folder in there:
         held = try_read_json(folder.result)
-        if isinstance(held, dict) and isinstance(held.get("metrics"), list):
+        if held is not None and isinstance(held.get("metrics"), list):
             yield {"same_seed": False, **held}, _why_not(held, script, now)
 
 
@@ -86,7 +85,7 @@ def of(ws: Workspace, version: str) -> tuple[Repeat, ...]:
 def reported(ws: Workspace, version: str) -> list[Mapping[str, float | None]]:
     """What the evaluations of its runs said, its own first; empty where it has no score."""
     own = try_read_json(ws.version(version).eval_score)
-    if not isinstance(own, dict) or not isinstance(own.get("metrics"), list):
+    if own is None or not isinstance(own.get("metrics"), list):
         return []
     return [free.metrics_in(own), *(one.metrics for one in of(ws, version))]
 

@@ -29,7 +29,7 @@ def of(ws: Workspace, version: str, made: Iterable[Mapping[str, Any]]) -> tuple[
     """Those that count beside the version as it is now. `made`: repeats of it, of which none counts twice."""
     before, named = _before(ws, version), _named_in(ws, version)
     protocol = try_read_json(ws.version(version).protocol) if before or named else None
-    if not isinstance(protocol, dict):
+    if protocol is None:
         return ()
     try:
         own, texts = seed_of(ws, version), version_files.lying(ws, version)
@@ -68,7 +68,7 @@ def _trained_before(
     """Each with the protocol of its evaluation, where its script is the version's but for the seed."""
     for folder in before:
         spec, score, protocol = map(try_read_json, (folder.spec, folder.eval_score, folder.protocol))
-        if not (isinstance(spec, dict) and isinstance(score, dict) and isinstance(protocol, dict)):
+        if spec is None or score is None or protocol is None:
             continue
         settings = spec.get("settings")
         seed = metrics.count(settings.get("seed") if isinstance(settings, dict) else None)
@@ -100,7 +100,7 @@ def _of_experiments(
         for name, row in rows.items():
             per_sample = its.path / str(row.get("per_sample") or "-")
             protocol = try_read_json(per_sample.with_name("protocol.json"))
-            if isinstance(protocol, dict) and _texts_of(its.run(name), version, own) == wanted:
+            if protocol is not None and _texts_of(its.run(name), version, own) == wanted:
                 told = f"experiment {its.name}/{name}"
                 yield _repeat(told, metrics.count(row.get("seed")), row, per_sample), protocol
 

@@ -105,10 +105,10 @@ def _next(ws: Workspace, version: str, same_seed: bool) -> tuple[RepeatFolder, i
     for folder in found.folders(ws, version):
         highest = max(highest, int(folder.path.name[1:]))
         begun = try_read_json(folder.begun)
-        taken.add(metrics.count(begun.get("seed")) if isinstance(begun, dict) else None)
+        taken.add(metrics.count(begun.get("seed")) if begun is not None else None)
         if folder.result.is_file():
             continue
-        if isinstance(begun, dict) and (begun.get("script_sha256"), bool(begun.get("same_seed"))) == (
+        if begun is not None and (begun.get("script_sha256"), bool(begun.get("same_seed"))) == (
             script,
             same_seed,
         ):
@@ -253,8 +253,7 @@ def _result(
         "state": "failed" if reason else "finished",
     }
     told |= {"reason": reason, "script_sha256": begun.get("script_sha256"), "metrics": [], "seconds": None}
-    mark = try_read_json(own.mark(version, "train"))
-    told["seconds"] = metrics.finite(mark.get("seconds")) if isinstance(mark, dict) else None
+    told["seconds"] = metrics.finite(object_in(own.mark(version, "train")).get("seconds"))
     if reason or not made.eval_score.is_file():
         return told
     score = load(made.eval_score, EvalScore)

@@ -90,8 +90,7 @@ def run(
             module_folders=folders,
         )
         in_time = _run_job(executor, job, request, tick) if executor else _run_child(job, request, tick)
-        found = try_read_json(told)
-        found = found if isinstance(found, dict) else {"reached": None}
+        found = try_read_json(told) or {"reached": None}
         if not in_time:
             found["reached"] = "time"
         return {**found, "output": tail(job.log), "seconds_allowed": seconds}

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import LineReader, read_bytes, read_text, try_read_json
+from progtrain.engine.files import LineReader, object_in, read_bytes, read_text
 from progtrain.engine.script import references
 from progtrain.engine.script.baseline.modules import imported_names, load_modules, search_path
 from progtrain.engine.script.config_files import is_config
@@ -236,8 +236,7 @@ def _told_in(saves: Path, written_at: int) -> tuple[tuple[str, Path], ...]:
 
 
 def _words(ws: Workspace) -> list[str]:
-    rules = try_read_json(ws.rules)
-    words = rules.get("training_args") if isinstance(rules, dict) else None
+    words = object_in(ws.rules).get("training_args")
     return [str(word) for word in words] if isinstance(words, list) else []
 
 

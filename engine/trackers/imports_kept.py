@@ -59,7 +59,7 @@ def read(ws: Workspace, name: str) -> Kept | None:
     """None where there is no such run, or what lies there is none."""
     path = ws.imported_run(name)
     data = try_read_json(path) if _is_small(path) else None
-    if not isinstance(data, dict) or data.get("comparable") is not False:
+    if data is None or data.get("comparable") is not False:
         return None
     final, params, notes = (data.get(key) for key in ("final", "params", "notes"))
     return Kept(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import stat
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +17,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
+from progtrain.engine import files
 from progtrain.engine.errors import InputError
+from progtrain.engine.json_text import loaded
 from progtrain.engine.text import clean_line
 
 T = TypeVar("T")
@@ -169,8 +170,8 @@ def parsed(text: str | bytes) -> Any:
     if len(text) > LONGEST_JSON:
         return None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return loaded(text)
+    except ValueError:
         return None
 
 
@@ -185,18 +186,11 @@ def a_number(value: object) -> float | None:
 
 
 def opened(path: Path) -> BufferedReader:
-    """An ordinary file for reading, looked at once it is open. Raises `InputError` for a pipe, a device or a folder."""
+    """An ordinary file of 4 GiB at most, for reading. Raises `InputError`."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return files.opened(path, MOST_BYTES)
     except OSError as error:
-        raise InputError(error.strerror or str(error), file=path, fix="name a file that can be read") from error
-    found = os.fstat(handle)
-    if stat.S_ISREG(found.st_mode) and found.st_size <= MOST_BYTES:
-        return os.fdopen(handle, "rb")
-    os.close(handle)
-    if stat.S_ISREG(found.st_mode):
-        raise InputError("it is larger than 4 GiB, which no log of a training is", file=path, fix="name its log alone")
-    raise InputError("it is no ordinary file", file=path, fix="name a file that can be read")
+        raise InputError(error.strerror or str(error), file=path, fix="name the log of a training alone") from error
 
 
 def within_time(

@@ -19,7 +19,7 @@ from progtrain.engine import prepared_data
 from progtrain.engine.additions import folder as additions
 from progtrain.engine.additions.folder import Addition
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import read_json, sha256, storage_errors, try_read_json, write_text
+from progtrain.engine.files import object_in, read_json, sha256, storage_errors, write_text
 from progtrain.engine.schema import EvalScore, validate
 from progtrain.engine.script import version_files
 from progtrain.engine.script.settings import find_settings, values_of
@@ -104,9 +104,7 @@ def _evaluated(ws: Workspace, version: str) -> tuple[dict[str, Any], EvalScore]:
     if not folder.eval_score.is_file():
         raise InputError(f"{version} has not been evaluated", file=folder.eval_score, fix=again)
     score = validate(read_json(folder.eval_score), EvalScore, folder.eval_score)
-    spec, protocol = try_read_json(folder.spec), try_read_json(folder.protocol)
-    spec = spec if isinstance(spec, dict) else {}
-    checked = protocol.get("checkpoint_sha256") if isinstance(protocol, dict) else None
+    spec, checked = object_in(folder.spec), object_in(folder.protocol).get("checkpoint_sha256")
     if checked and checked != sha256(folder.best_checkpoint):
         raise InputError("the checkpoint is not the one that was evaluated", file=folder.best_checkpoint, fix=again)
     trained = spec.get("script_sha256")

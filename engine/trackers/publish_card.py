@@ -171,7 +171,7 @@ def _results(ws: Workspace, version: str, score: EvalScore, measured: Mapping[st
         )
     said = f"On {score.num_samples} validation samples of `{shortened(score.dataset_id)}`, by `03_eval.py`."
     protocol = try_read_json(ws.version(version).protocol)
-    if isinstance(protocol, dict) and protocol.get("reported"):
+    if protocol is not None and protocol.get("reported"):
         said = "As the training script itself reported them: nobody else has measured them."
     kept = "Versions were chosen by these samples, so that other samples may score lower. "
     how = "The interval is 95 %, over resampled samples; the mean over seeds is with its standard deviation."
@@ -181,7 +181,7 @@ def _results(ws: Workspace, version: str, score: EvalScore, measured: Mapping[st
 def _test(ws: Workspace, version: str) -> list[str]:
     """The one look at the test split, where it was this version's."""
     told = try_read_json(ws.reports / "final_test.json")
-    if not isinstance(told, dict) or told.get("version") != version or not isinstance(told.get("metrics"), list):
+    if told is None or told.get("version") != version or not isinstance(told.get("metrics"), list):
         return []
     found = [m for m in told["metrics"] if isinstance(m, dict) and metrics.finite(m.get("value")) is not None]
     shown = ", ".join(f"{shortened(str(m.get('name')))} {values.metric(m['value'])}" for m in found)

@@ -1,5 +1,5 @@
 """What looks at a workspace, run on files that were made hostile: documented exit codes, harmless text, no traceback,
-an end, and bounded memory. In this process, which is ten times cheaper, and now and then as a user has it, in a new one.
+an end, and bounded memory. In this process, which is ten times cheaper, and now and then in a new one.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
-from progtrain.engine.files import LineReader, opened, try_read_json
+from progtrain.engine.files import LineReader, object_in, opened
 from progtrain.engine.metrics import finite
 from progtrain.engine.workspace import Workspace, version_number
 
@@ -85,8 +85,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 def read_facts(workspace: Workspace, version: str) -> tuple[dict[str, str], ...]:
     """Each with `key`, `display`, `meaning` and `source`. Empty where there are none, or while they are written."""
-    data = try_read_json(workspace.insight(version))
-    found = data.get("facts") if isinstance(data, dict) else None
+    found = object_in(workspace.insight(version)).get("facts")
     return tuple(
         {name: str(fact.get(name) or "") for name in ("key", "display", "meaning", "source")}
         for fact in (found if isinstance(found, list) else [])
@@ -96,8 +95,7 @@ def read_facts(workspace: Workspace, version: str) -> tuple[dict[str, str], ...]
 
 def read_evidence(workspace: Workspace, version: str) -> str:
     """How the snapshots of other servers stood for the analysis, in a line; empty where there were none."""
-    data = try_read_json(workspace.insight(version))
-    found = data.get("evidence") if isinstance(data, dict) else None
+    found = object_in(workspace.insight(version)).get("evidence")
     told = []
     for one in (one for one in (found if isinstance(found, list) else []) if isinstance(one, dict)):
         age = finite(one.get("age_hours"))

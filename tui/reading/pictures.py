@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from progtrain.engine.files import MOST_TEXT, opened
+from progtrain.engine.text import shortened
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _MOST_PIXELS = 40_000_000
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+_LONGEST_REASON = 200
 #: across a cell and half a cell down, of common fonts
 _CELL_PIXELS = 10
 
@@ -33,16 +39,20 @@ class Picture:
 
 def read_picture(path: Path, columns: int, lines: int) -> Picture:
     """Fitted into `columns` x `lines` cells; small pictures are enlarged by whole factors."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                return Picture(problem=f"{image.width} x {image.height} pixels are too many to draw here")
-            fitted = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        return Picture(problem=f"cannot be drawn: {error}")
-    return _cells(fitted, columns, lines)
+        # what it warns of would be written over the screen
+        with warnings.catch_warnings(), opened(path, MOST_TEXT) as file:
+            warnings.simplefilter("ignore")
+            # by its content, whatever its name says: other formats are given to other programs, or drawn by scripts
+            with Image.open(file, formats=_FORMATS) as image:
+                if not 0 < image.width * image.height <= _MOST_PIXELS:
+                    return Picture(problem=f"{image.width} x {image.height} pixels cannot be drawn here")
+                return _cells(image.convert("RGB"), columns, lines)
+    except Exception as error:  # noqa: BLE001 - Pillow has many ways to say that it cannot be read
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        return Picture(problem=f"cannot be drawn: {shortened(reason, _LONGEST_REASON)}")
 
 
 def draw_values(values: list[list[Any]], columns: int, lines: int) -> Picture:

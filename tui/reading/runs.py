@@ -13,7 +13,7 @@ from progtrain.engine.experiment import board, state
 from progtrain.engine.experiment import folder as folders
 from progtrain.engine.experiment.board import Board
 from progtrain.engine.experiment.folder import ExperimentFolder, RunFolder
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import object_in
 from progtrain.engine.workspace import JobFolder, VersionFolder, Workspace
 from progtrain.tui.look.words import clock
 from progtrain.tui.model import Update
@@ -154,5 +154,4 @@ def _seconds(held: dict[str, Any]) -> float | None:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    found = try_read_json(path)
-    return found if isinstance(found, dict) else {}
+    return object_in(path)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import csv
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from progtrain.engine.files import lines_of, opened, try_read_json
+from progtrain.engine import arrays
+from progtrain.engine.files import lines_of, object_in, opened
 from progtrain.engine.json_text import loaded
 from progtrain.engine.workspace import Workspace
 from progtrain.tui.reading.pictures import Picture, draw_values, read_picture
@@ -45,9 +45,7 @@ def kept_ids(workspace: Workspace, version: str) -> dict[str, Path]:
     except OSError:
         return found
     for path in folders:
-        meta = try_read_json(path / "meta.json")
-        sample_id = meta.get("sample_id", path.name) if isinstance(meta, dict) else path.name
-        found.setdefault(str(sample_id), path)
+        found.setdefault(str(object_in(path / "meta.json").get("sample_id", path.name)), path)
     return found
 
 
@@ -75,7 +73,7 @@ def find_raw(workspace: Workspace, dataset_id: str, sample_id: str, columns: int
     for path in paths:
         try:
             found = _inside(path, sample_id, columns, lines)
-        except (OSError, ValueError, csv.Error, zipfile.BadZipFile, KeyError):
+        except (OSError, ValueError, csv.Error):
             continue
         if found is not None:
             return (found,)
@@ -136,10 +134,7 @@ def _of_table(path: Path, sample_id: str, delimiter: str) -> Shown | None:
 
 def _of_arrays(path: Path, sample_id: str, columns: int, lines: int) -> Shown | None:
     """An array of ids says which item of the others it is. numpy is imported by the first look at such a file."""
-    import numpy as np
-
-    with np.load(path, allow_pickle=False) as arrays:
-        held: dict[str, Any] = {name: arrays[name] for name in arrays.files}
+    held = arrays.read(path, _MOST_BYTES)
     place = next((found for a in held.values() if (found := _place(a, sample_id)) is not None), None)
     if place is None:
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from progtrain.engine import metrics
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import object_in
 from progtrain.engine.text import clean_line
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def shares_in(told: Any) -> Shares:
 
 
 def read(protocol: Path) -> Shares:
-    data = try_read_json(protocol)
-    return shares_in(data.get("served_by")) if isinstance(data, dict) else {}
+    return shares_in(object_in(protocol).get("served_by"))
 
 
 def is_mixed(shares: Shares) -> bool:

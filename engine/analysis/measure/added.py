@@ -37,7 +37,7 @@ def control(
     """The version against the training with random rows, by their samples; None, and why there is none."""
     place = ws.repeat(version, CONTROL)
     held = try_read_json(place.result)
-    if not isinstance(held, dict):
+    if held is None:
         return None, ""
     if held.get("state") != "finished":
         return None, f"the training with random rows instead failed: {held.get('reason')}"

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from progtrain.engine import arrays
 from progtrain.engine.files import lines_of, try_read_json
 from progtrain.engine.metrics import finite
 from progtrain.engine.prepared_data import counts_in, plain_name, task_in, walk
@@ -95,25 +95,18 @@ def _is_readable(path: Path) -> bool:
 
 def _inputs(path: Path, features: frozenset[str]) -> Array | None:
     """(samples, ...) numbers; None when the file holds no inputs or cannot be read."""
-    import zipfile
-
     try:
         return _table(path, features) if path.suffix == ".csv" else _arrays(path)
-    except (OSError, ValueError, KeyError, EOFError, csv.Error, zipfile.BadZipFile, json.JSONDecodeError):
+    except (OSError, ValueError, csv.Error):
         return None
 
 
 def _arrays(path: Path) -> Array | None:
     import numpy as np
 
-    if path.suffix == ".npy":
-        named = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False)}
-    else:
-        with np.load(path, allow_pickle=False) as archive:
-            named = {name: archive[name] for name in archive.files}
     usable = {
         name: array
-        for name, array in named.items()
+        for name, array in arrays.read(path, _BYTES).items()
         if array.ndim >= 2 and array.dtype.kind in "fiu" and plain_name(name) not in _TARGETS
     }
     if not usable:

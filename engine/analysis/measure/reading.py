@@ -16,7 +16,7 @@ from progtrain.engine.analysis.measure.samples import PerSample, read_per_sample
 from progtrain.engine.analysis.measure.shape import Shape, summarise
 from progtrain.engine.analysis.types import Limits, VersionRecord
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import object_in, try_read_json
 from progtrain.engine.hooks import record_of
 from progtrain.engine.schema import EvalScore, load
 from progtrain.engine.script import version_files
@@ -83,9 +83,8 @@ def choose_log(ws: Workspace, folder: VersionFolder) -> Path | None:
 
 
 def _named_log(ws: Workspace, folder: VersionFolder) -> Path | None:
-    spec = try_read_json(folder.spec)
     root = ws.root.resolve()
-    for key, value in spec.items() if isinstance(spec, dict) else ():
+    for key, value in object_in(folder.spec).items():
         if key.casefold() not in _LOG_KEYS or not isinstance(value, str) or not value:
             continue
         for start in (ws.root, folder.path, folder.logs):

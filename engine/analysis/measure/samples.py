@@ -10,7 +10,7 @@ from typing import Any
 
 from progtrain.engine import metrics, values
 from progtrain.engine.errors import InputError
-from progtrain.engine.files import lines_of, try_read_json, unread
+from progtrain.engine.files import lines_of, object_in, unread
 
 _FIX = "run `python 03_eval.py --version ...` again"
 _PART = "part__"
@@ -81,8 +81,7 @@ def read_per_sample(path: Path) -> PerSample:
         raise InputError(f"cannot be read: {error}", file=path, fix=_FIX) from error
     if not rows:
         raise InputError("it holds no sample", file=path, fix=_FIX)
-    protocol = try_read_json(path.with_name("protocol.json"))
-    told = protocol if isinstance(protocol, dict) else {}
+    told = object_in(path.with_name("protocol.json"))
     classes = told.get("class_names")
     named = [str(name) for name in classes] if isinstance(classes, list) else ["0", "1"]
     one = named[1] if len(named) == 2 else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from progtrain.engine import metrics
 from progtrain.engine.analysis.measure.samples import PerSample
-from progtrain.engine.files import try_read_json
+from progtrain.engine.files import object_in
 from progtrain.engine.text import clean_line, shortened, tail
 from progtrain.engine.workspace import Workspace
 
@@ -52,8 +52,7 @@ def signs(
 
 def _contradicted(ws: Workspace, version: str) -> Iterator[str]:
     """Settings that the training used otherwise than is said of it."""
-    spec = try_read_json(ws.version(version).spec)
-    told = spec.get("contradicted") if isinstance(spec, dict) else None
+    told = object_in(ws.version(version).spec).get("contradicted")
     texts = told if isinstance(told, list) else []
     yield from (shortened(clean_line(text), 300) for text in texts if isinstance(text, str))
 

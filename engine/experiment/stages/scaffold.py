@@ -17,7 +17,7 @@ from progtrain.engine.experiment.stages.pieces import pieces, trains
 from progtrain.engine.experiment.state import Part
 from progtrain.engine.experiment.workers import base
 from progtrain.engine.experiment.workers.base import Experiment, Piece
-from progtrain.engine.files import sha256, sha256_text, try_read_json, write_json
+from progtrain.engine.files import object_in, sha256, sha256_text, try_read_json, write_json
 from progtrain.engine.jobs.base import Executor
 from progtrain.engine.schema import JobRequest
 
@@ -206,8 +206,7 @@ def _refuse_at_work(found: Sequence[Writing], executor: Executor) -> None:
 
 def _write_run(group: Sequence[Writing], log: Logbook) -> None:
     piece = group[0].piece
-    told = try_read_json(piece.folder.scaffolded)
-    told = told if isinstance(told, dict) else {}
+    told = object_in(piece.folder.scaffolded)
     for writing in group:
         if writing.reasons:
             _remove_former(writing)
@@ -272,9 +271,10 @@ def _remove_former(writing: Writing) -> None:
 
 
 def _entry_of(piece: Piece) -> Mapping[str, Any]:
-    told = try_read_json(piece.folder.scaffolded)
-    found = told.get("cells", {}).get(piece.cell.name) if isinstance(told, dict) and piece.cell else told
-    return found if isinstance(found, dict) else {}
+    told: Any = object_in(piece.folder.scaffolded)
+    for key in ("cells", piece.cell.name) if piece.cell else ():
+        told = told.get(key) if isinstance(told, dict) else None
+    return told if isinstance(told, dict) else {}
 
 
 def _summary(experiment: Experiment) -> None:

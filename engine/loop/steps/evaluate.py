@@ -19,7 +19,7 @@ from progtrain.engine import comparable, hooks, metrics, prepared_data, values
 from progtrain.engine.control import digests, marks, watched
 from progtrain.engine.control.context import Context
 from progtrain.engine.errors import InputError, StepFailed
-from progtrain.engine.files import read_loosely, storage_errors, try_read_json, write_bytes
+from progtrain.engine.files import object_in, read_bytes, read_loosely, storage_errors, write_bytes
 from progtrain.engine.loop import doubts, elsewhere, left_behind
 from progtrain.engine.schema import EvalScore, JobState, Protocol, load
 from progtrain.engine.script.repair.failure import killed
@@ -39,7 +39,7 @@ _MOST_WARNINGS = 5
 def ensure_script(path: Path) -> None:
     """Writes what is missing of `03_eval.py` or `04_final_report.py`; then it is the user's."""
     for target, source in missing(path).items():
-        write_bytes(target, source.read_bytes())
+        write_bytes(target, read_bytes(source))
 
 
 def to_write(script: Path) -> list[str]:
@@ -194,8 +194,7 @@ def mark_what_was_scored_again(context: Context, job: JobState) -> None:
     ws = context.ws
     for version in ws.versions():
         mark, folder = marks.read(ws, version, "evaluate"), ws.version(version)
-        protocol = try_read_json(folder.protocol)
-        made = protocol.get("created_at") if isinstance(protocol, dict) else None
+        made = object_in(folder.protocol).get("created_at")
         if mark is None or not _is_within(made, job) or not marks.why_not_done(ws, version, "evaluate"):
             continue
         inputs = {"evaluator": evaluator_sha256(ws.root), "checkpoint": digests.of(ws, folder.best_checkpoint)}

@@ -52,7 +52,7 @@ def look(context: Context) -> list[str]:
     analyze.tell_of_missing_model(context)
     notes = [prepared_data.describe(ws, context.dataset_id)]
     spec = try_read_json(ws.version("baseline").spec)
-    if isinstance(spec, dict):
+    if spec is not None:
         notes.append("the baseline's spec.json was read")
     notes += near_misses(ws)
     notes += context.rules.notes()

@@ -217,8 +217,7 @@ def _in_sandbox(context: Context, version: str, failure: Failure) -> Failure:
 
 
 def _check_outputs(folder: VersionFolder, not_made: list[str]) -> None:
-    stated = try_read_json(folder.spec)
-    spared = {*not_made, *(stated.get("not_required", []) if isinstance(stated, dict) else ())}
+    spared = {*not_made, *object_in(folder.spec).get("not_required", [])}
     for path in (folder.eval_score, folder.infer_samples):
         if path.exists():
             raise StepFailed(
@@ -251,9 +250,7 @@ def _adopt(context: Context, version: str) -> bool:
         return False
     if not context.dry_run:
         stated = try_read_json(folder.spec)
-        script = (
-            stated.get("script_sha256", "") if own and isinstance(stated, dict) else digests.of(ws, ws.script(version))
-        )
+        script = stated.get("script_sha256", "") if own and stated is not None else digests.of(ws, ws.script(version))
         inputs = {"script": str(script)}
         marks.write(ws, version, "train", outputs(ws, version), clock=context.clock, inputs=inputs, adopted=True)
         told = "" if own else f", not trained again: {elsewhere.described(ws, version)}"

@@ -6,17 +6,18 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_json, sha256, storage_errors, try_read_json, write_json
+from progtrain.engine.metrics import count
 from progtrain.engine.modes import copy_file
 from progtrain.engine.workspace import Folder, Workspace, inside
 
 _NAME = re.compile(r"a\d{3,}")
-_KEYS = ("addition", "dataset_id", "made_from", "counts", "rows")
+_KEYS = ("addition", "dataset_id", "made_from", "counts", "rows", "focus", "focus_by", "hard_by", "operations", "seed")
 _AGAIN = "make a new one (progtrain additions make), or put the file back as it was"
 #: seconds after which what an interrupted start left behind is cleared away
 _OLD = 3600
@@ -54,6 +55,40 @@ class Addition(NamedTuple):
         return len(self.manifest["rows"])
 
 
+def _are(*keys: str) -> Callable[[Any], bool]:
+    """A list of objects with these, none of which is a list or an object itself but a label."""
+
+    def check(value: Any) -> bool:
+        return isinstance(value, list) and all(
+            isinstance(one, dict)
+            and all(key in one and (key == "label" or not isinstance(one[key], dict | list)) for key in keys)
+            for one in value
+        )
+
+    return check
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+#: what is told of an addition is shown, counted and compared in many places
+_MANIFEST: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("addition", "dataset_id", "made_from", "focus_by", "hard_by"), _is_text),
+    "counts": lambda held: (
+        isinstance(held, dict) and all(count(held.get(kind)) is not None for kind in ("base", "augment", "replay"))
+    ),
+    "rows": _are("id", "kind", "operation", "parent", "label"),
+    "focus": _are("slice", "metric", "value"),
+    "operations": lambda held: isinstance(held, list) and all(map(_is_text, held)),
+    "meant": lambda held: held is None or isinstance(held, dict),
+}
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "refused": _are("row", "reason"),
+    "suspects_left_out": lambda held: isinstance(held, list),
+}
+
+
 def names(ws: Workspace, dataset_id: str) -> list[str]:
     """Of all additions, the first made first. What was being made when its process ended is none."""
     place = ws.additions(dataset_id)
@@ -88,9 +123,13 @@ def read_folder(path: Path, name: str = "") -> Addition:
     checks, manifest = _object(folder.checks), _object(folder.manifest)
     _see_files(folder, checks)
     missing = [key for key in _KEYS if key not in manifest]
-    if missing or not isinstance(manifest.get("rows"), list):
-        reason = f"it is no manifest of an addition: {', '.join(missing) or 'rows'} is missing"
+    if missing:
+        reason = f"it is no manifest of an addition: {', '.join(missing)} is missing"
         raise InputError(reason, file=folder.manifest, fix=_AGAIN)
+    for path, told, forms in ((folder.manifest, manifest, _MANIFEST), (folder.checks, checks, _CHECKS)):
+        for key, is_right in forms.items():
+            if key in told and not is_right(told[key]):
+                raise InputError(f"its `{key}` has another form than progtrain writes", file=path, fix=_AGAIN)
     if name and manifest["addition"] != name:
         reason = f"it is the manifest of {manifest['addition']!r}, in the folder of {name}"
         raise InputError(reason, file=folder.manifest, fix="put the folder back under its own name")

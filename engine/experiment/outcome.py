@@ -127,8 +127,10 @@ def _ends_of_tensors(header: bytes) -> int | None:
     """After how many bytes of data a file of safetensors ends; its header is JSON."""
     try:
         found = loaded(header)
-        return max((entry["data_offsets"][1] for name, entry in found.items() if name != "__metadata__"), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return max(
+            (int(entry["data_offsets"][1]) for name, entry in found.items() if name != "__metadata__"), default=0
+        )
+    except (OverflowError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
+import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -15,11 +18,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from progtrain.engine import schema
+from progtrain.engine.additions import folder as additions
 from progtrain.engine.analysis.measure.curves import read_metrics
 from progtrain.engine.analysis.measure.samples import read_per_sample
+from progtrain.engine.campaign import file as campaigns
 from progtrain.engine.drafting.preview import preview
 from progtrain.engine.errors import ProgtrainError
+from progtrain.engine.experiment import checkpoints, outcome
 from progtrain.engine.experiment.stages import design
+from progtrain.engine.files import try_read_json
 from progtrain.engine.rules import rules
 from progtrain.engine.script import config_files, notebook
 from progtrain.engine.script.settings import find_settings
@@ -225,6 +232,97 @@ def _plan(path: Path) -> object:
     return design.read(ws, "e")
 
 
+# a campaign, an addition, checkpoints
+
+_CAMPAIGN = (
+    b"campaign: c\ngoal: g\nseeds: 1\nvariants:\n  - {version: v001, set: {LEARNING_RATE: 0.2}, note: n}\n"
+    b"  - {version: v001, action: {operation: recipe, recipe: gradient_clipping}, seeds: [7, 11]}\n"
+)
+_ROW = {
+    "id": "a001-00000",
+    "kind": "augment",
+    "parent": "t1",
+    "parent_split": "train",
+    "operation": "noise",
+    "label": 1,
+}
+_MANIFEST = json.dumps(
+    {
+        "addition": "a001",
+        "dataset_id": "d",
+        "made_from": "v001",
+        "focus": [{"slice": "class 1", "metric": "recall", "value": 0.5, "rows": 9}],
+        "focus_by": "lowest recall",
+        "meant": {"classes": ["1"]},
+        "hard_by": "the validation samples",
+        "counts": {"base": 60, "augment": 2, "replay": 0},
+        "ratios": {"add": 0.1, "replay": 0.0},
+        "seed": 7,
+        "operations": ["noise"],
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "rows": [_ROW, {**_ROW, "id": "a001-00001"}],
+    }
+).encode()
+_CHECKS = json.dumps(
+    {"refused": [{"row": "a001-00002", "reason": "r"}], "suspects_left_out": ["t3"], "limits": {"near": 0.01}}
+).encode()
+_RECORD = json.dumps(
+    {
+        "fit": 1,
+        "checkpoints": [
+            {"last_model_path": "last.ckpt", "best_model_path": "best.ckpt", "dirpath": "x", "monitor": "l"}
+        ],
+    }
+).encode()
+
+
+def _zipped() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", b"pytorch-lightning_version optimizer_states" * 20)
+        archive.writestr("archive/data/0", bytes(400))
+    return file.getvalue()
+
+
+_CHECKPOINT = _zipped()
+_HEADER = json.dumps({"__metadata__": {}, "w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+_WEIGHTS = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(8)
+
+
+def _campaign(path: Path) -> object:
+    ws = Workspace(path.parent)
+    ws.script("v001").write_text("LEARNING_RATE = 0.1\n")
+    return campaigns.read(ws, path)
+
+
+def _addition(path: Path, name: str) -> object:
+    """Believed: the files of the folder are the ones that its checks name. Listed and shown, as a user does it."""
+    ws = Workspace(path.parent)
+    ws.rules.write_text('{"dataset_config": {"dataset_id": "d"}}')
+    folder = additions.AdditionFolder(ws.addition("d", "a001"))
+    shutil.rmtree(folder.path, ignore_errors=True)
+    folder.path.mkdir(parents=True)
+    (folder.path / "rows.csv").write_text("id,label\na001-00000,1\na001-00001,1\n")
+    folder.manifest.write_bytes(path.read_bytes() if name == "manifest.json" else _MANIFEST)
+    checks = try_read_json(path) if name == "checks.json" else json.loads(_CHECKS)
+    additions.finish(folder.path, "data.csv", checks or {})
+    for command in ("list",), ("show", "a001"), ("show", "a001", "--json"):
+        looking.look(ws, ("additions", *command), f"{name} {path.read_bytes()[:300]!r}")
+    return additions.read(ws, "d", "a001")
+
+
+def _checkpoint(path: Path) -> object:
+    return checkpoints._is_whole(path), outcome.broken([path])
+
+
+def _listed(path: Path) -> object:
+    ws = Workspace(path.parent / "ws")
+    ws.record("v001").parent.mkdir(parents=True, exist_ok=True)
+    ws.record("v001").write_bytes(path.read_bytes())
+    (ws.root / "last.ckpt").write_bytes(_CHECKPOINT)
+    return checkpoints.to_go_on_from(ws, "v001")
+
+
 _READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "yaml": ("a.yaml", _YAML, _mapping),
     "config in yaml": ("a.yaml", _YAML, _places),
@@ -237,6 +335,12 @@ _READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "samples on screen": ("per_sample.csv", _SAMPLES, _outcomes),
     "script": ("a.py", _SCRIPT, _settings),
     "plan": ("plan.yaml", _PLAN, _plan),
+    "campaign": ("campaign.yaml", _CAMPAIGN, _campaign),
+    "manifest of an addition": ("manifest.json", _MANIFEST, lambda path: _addition(path, "manifest.json")),
+    "checks of an addition": ("checks.json", _CHECKS, lambda path: _addition(path, "checks.json")),
+    "checkpoint": ("last.ckpt", _CHECKPOINT, _checkpoint),
+    "weights": ("model.safetensors", _WEIGHTS, lambda path: outcome.broken([path])),
+    "checkpoints of a record": ("record.json", _RECORD, _listed),
 }
 
 

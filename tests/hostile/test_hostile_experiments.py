@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def test_files_of_an_experiment_are_lived_with(ended: Workspace, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_thousand_files_of_an_experiment_are_lived_with(ended: Workspace, tmp_path: Path) -> None:
-    looking.try_out(ended, tmp_path, range(1000, 2000), looking.other_bytes, 4, COMMANDS)
-    looking.try_out(ended, tmp_path / "others", range(100), looking.no_file, 4, COMMANDS)
+def test_a_thousand_files_of_an_experiment_are_lived_with(ended: Workspace, in_memory: Path) -> None:
+    bytes_, files = in_memory / "bytes", in_memory / "others"
+    sys.stdout.write(looking.try_out(ended, bytes_, range(1000, 2000), looking.other_bytes, 4, COMMANDS))
+    sys.stdout.write(looking.try_out(ended, files, range(100), looking.not_to_be_read, 4, COMMANDS))

@@ -7,8 +7,6 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,17 +29,6 @@ def test_files_that_were_changed_are_lived_with(name: str, tmp_path: Path) -> No
 
 def test_what_is_no_file_is_lived_with(tmp_path: Path) -> None:
     looking.try_out(looking.unpacked("review", tmp_path), tmp_path, range(12), looking.no_file, 3)
-
-
-@pytest.fixture
-def in_memory(tmp_path: Path) -> Iterator[Path]:
-    """A folder that no disk is waited for in, where the system has such: what is tried here is reading."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="progtrain-", dir=memory) as name:
-        yield Path(name)
 
 
 @pytest.mark.slow

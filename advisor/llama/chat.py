@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from progtrain.advisor.llama import machine
+
 if TYPE_CHECKING:
     from progtrain.advisor.llama.model import Model
 
 Message = dict[str, str]
 _THOUGHT = "</think>"
+#: bytes that a template may take, and characters that it may write around what was said
+_MEMORY, _LONGEST = 256 << 20, 1 << 20
 _RAISED = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 _PLACE = "PLACEHOLDER{}PLACEHOLDER"
 #: Marks what was said by the model, for whoever trains it; here it means nothing.
@@ -71,7 +75,13 @@ def _rendered(model: Model, template: str, messages: Sequence[Message]) -> str:
         # a fixed date: the same facts give the same prompt
         "strftime_now": lambda _format: "",
     }
-    text = environment.from_string(_GENERATION.sub(r"{#\1 \2#}", template)).render(values)
+    with machine.little_memory(_MEMORY):
+        try:
+            text = environment.from_string(_GENERATION.sub(r"{#\1 \2#}", template)).render(values)
+        except MemoryError:
+            raise TemplateError("it takes too much memory") from None
+    if len(text) > _LONGEST:
+        raise TemplateError("it writes too much")
     if len(_PLACES.findall(text)) != len(messages):
         raise TemplateError("it leaves out a part of the conversation")
     # some open a block for thoughts: what is asked for here is the answer

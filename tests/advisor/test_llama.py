@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +95,10 @@ def test_control_tokens_in_what_was_said_stay_text(model: Model) -> None:
     assert clean.count(model.eos) == wild.count(model.eos) == 1
 
 
+_LIMITED = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux alone")
+_DOUBLED = "{% set ns = namespace(x='a') %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}"
+
+
 class FakeModel:
     """The part of a model that a conversation needs; one token a character."""
 
@@ -150,6 +155,9 @@ def test_what_templates_of_today_hold_is_understood(template: str, text: str) ->
         ("{{ ''.__class__.__mro__ }}", "the file's chat template could not be used"),
         ("{{ 1 / 0 }}", "the file's chat template could not be used (division by zero)"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "the file's chat template could not be used"),
+        pytest.param("{{ 'x' * 4000000000 }}", "(it takes too much memory)", marks=_LIMITED),
+        pytest.param(_DOUBLED, "(it takes too much memory)", marks=_LIMITED),
+        ("{{ 'x' * 2000000 }}", "the file's chat template could not be used (it writes too much)"),
         ("{{ [][7:8][0] }}", "the file's chat template could not be used"),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 from progtrain.engine.control.launch import Options
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import LineReader, lines_of, opened, read_bytes, read_json, read_text, try_read_json
+from progtrain.engine.jobs import alive
 from progtrain.engine.loop import runner
 from progtrain.engine.workspace import Workspace
 from progtrain.engine.yaml_text import read_mapping
@@ -61,6 +62,17 @@ def test_only_ordinary_files_are_read(kind: str, tmp_path: Path) -> None:
         assert LineReader(path).look() == []
     assert caught.value.file == str(path)
     assert kind == "nowhere" or caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["state.json", "claimed"])
+def test_what_a_guard_has_told_is_waited_for_by_nobody(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    os.mkfifo(path)
+    with looking.ending(name):
+        assert alive.told_in(tmp_path) == {}
+    path.unlink()
+    path.write_text('{"pid": 7}')
+    assert alive.told_in(tmp_path) == {"pid": 7}
 
 
 def test_no_more_is_read_than_is_allowed(tmp_path: Path) -> None:

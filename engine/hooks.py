@@ -12,6 +12,7 @@ from typing import Any
 from progtrain.engine.files import object_in, try_read_json
 from progtrain.engine.script.leading import leading_imports
 from progtrain.engine.templates.progtrain_eval.common import evaluator_sha256
+from progtrain.engine.text import may_be_path
 from progtrain.engine.workspace import Workspace
 
 _LIVE, _TEMPLATES = (Path(__file__).parent / name for name in ("live", "templates"))
@@ -102,9 +103,23 @@ def of_measure(path: Path, how: Mapping[str, Any]) -> dict[str, str]:
     return of_probe(path) | {"PROGTRAIN_MEASURE": json.dumps(how)}
 
 
+#: what of a record is a list of objects, and what is an object, where it is there
+_LISTS = frozenset({"checkpoints", "loggers", "optimizers", "schedulers"})
+_OBJECTS = frozenset({"trainer", "model", "loaders", "hparams", "data", "ended"})
+
+#: and what in them is a path
+_PATHS = frozenset({"dirpath", "best_model_path", "last_model_path", "log_dir", "save_dir"})
+
+
 def record_of(ws: Workspace, version: str) -> dict[str, Any]:
     """What the hooks told of the training; empty where they saw none (a loop of the script's own)."""
-    return object_in(ws.record(version))
+    found = object_in(ws.record(version))
+    # the script could have written anything there
+    for name in _LISTS & found.keys():
+        listed = found[name] if isinstance(found[name], list) else []
+        objects = [one for one in listed if isinstance(one, dict)]
+        found[name] = [{k: v for k, v in one.items() if k not in _PATHS or may_be_path(v)} for one in objects]
+    return {name: value for name, value in found.items() if name not in _OBJECTS or isinstance(value, dict)}
 
 
 def used_of(ws: Workspace, version: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import os
 import re
 import unicodedata
 from pathlib import Path
+from typing import TypeGuard
 
 from progtrain.engine.files import opened
 
@@ -26,6 +27,8 @@ _UNSEEN = (
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"
     "\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
+#: bytes of a path, and of a name in it
+_LONGEST_PATH, _LONGEST_NAME = 4095, 255
 #: those that move or turn what stands around them, wherever they are drawn
 _COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NEWLINES = "\r\n|\r|\x85|\u2028|\u2029"
@@ -81,6 +84,17 @@ def shortened(text: str, width: int = 80) -> str:
     """One line for a document: without fences, spaces joined, not longer than `width`."""
     shown = " ".join(clean_line(text).replace("```", "'''").replace("~~~", "'''").split())
     return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+def may_be_path(value: object) -> TypeGuard[str]:
+    """Whether a file system can be asked about what a file of others gives for a path."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        name = os.fsencode(value)
+    except UnicodeEncodeError:  # half a character
+        return False
+    return len(name) <= _LONGEST_PATH and max(map(len, name.split(b"/"))) <= _LONGEST_NAME
 
 
 def unified_diff(old: str, new: str, name: str, old_name: str | None = None, context: int = 3) -> str:

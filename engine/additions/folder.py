@@ -80,7 +80,7 @@ _MANIFEST: dict[str, Callable[[Any], bool]] = {
     ),
     "rows": _are("id", "kind", "operation", "parent", "label"),
     "focus": _are("slice", "metric", "value"),
-    "operations": lambda held: isinstance(held, list) and all(map(_is_text, held)),
+    "operations": lambda held: isinstance(held, list | dict) and all(map(_is_text, held)),
     "meant": lambda held: held is None or isinstance(held, dict),
 }
 _CHECKS: dict[str, Callable[[Any], bool]] = {

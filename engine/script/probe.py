@@ -191,7 +191,7 @@ def used(record: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that a training runs with, of a probe or of a training's record: those of its Trainer, optimizer and
     loader, under the names that the field uses, then the module's own hyperparameters.
     """
-    trainer = record.get("trainer") or {}
+    trainer = _object(record, "trainer")
     names = ("max_epochs", "max_steps", "precision", "accumulate_grad_batches", "gradient_clip_val")
     found = {name: trainer.get(name) for name in names}
     if found["max_steps"] == -1:
@@ -200,16 +200,23 @@ def used(record: Mapping[str, Any]) -> dict[str, Any]:
     optimizer = _first(record, "optimizers")
     if optimizer:
         found["optimizer"] = str(optimizer.get("class", "")).rpartition(".")[2]
-        defaults = optimizer.get("defaults") or {}
+        defaults = _object(optimizer, "defaults")
+        listed = optimizer.get("groups")
+        listed = listed if isinstance(listed, list) else []
         # a schedule may have set the rates of the groups already; what decays often is one of them
-        groups = [group for group in optimizer.get("groups") or [] if isinstance(group, Mapping)]
-        largest = max(groups, key=lambda group: group.get("parameters") or 0, default=defaults)
+        groups = [group for group in listed if isinstance(group, Mapping)]
+        largest = max(groups, key=lambda group: metrics.count(group.get("parameters")) or 0, default=defaults)
         decay = largest.get("weight_decay", defaults.get("weight_decay"))
         found |= {"learning_rate": defaults.get("lr"), "weight_decay": decay}
-    own = {**((record.get("data") or {}).get("hparams") or {}), **(record.get("hparams") or {})}
+    own = {**_object(_object(record, "data"), "hparams"), **_object(record, "hparams")}
     known = {name: value for name, value in found.items() if value is not None}
     # what runs counts before what the module was given
     return known | {name: value for name, value in own.items() if not name.startswith("_") and name not in known}
+
+
+def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    held = holder.get(name)
+    return held if isinstance(held, Mapping) else {}
 
 
 def _first(holder: Any, name: str) -> Mapping[str, Any]:

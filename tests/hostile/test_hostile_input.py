@@ -17,7 +17,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from progtrain.engine import schema
+from progtrain.engine import hooks, schema
 from progtrain.engine.additions import folder as additions
 from progtrain.engine.analysis.measure.curves import read_metrics
 from progtrain.engine.analysis.measure.samples import read_per_sample
@@ -27,8 +27,9 @@ from progtrain.engine.errors import ProgtrainError
 from progtrain.engine.experiment import checkpoints, outcome
 from progtrain.engine.experiment.stages import design
 from progtrain.engine.files import try_read_json
+from progtrain.engine.loop import apart
 from progtrain.engine.rules import rules
-from progtrain.engine.script import config_files, notebook
+from progtrain.engine.script import config_files, notebook, probe
 from progtrain.engine.script.settings import find_settings
 from progtrain.engine.status.view import WorkspaceView
 from progtrain.engine.workspace import Workspace
@@ -269,6 +270,16 @@ _CHECKS = json.dumps(
 _RECORD = json.dumps(
     {
         "fit": 1,
+        "framework": "lightning",
+        "trainer": {"max_epochs": 3, "max_steps": -1, "precision": "32-true", "accumulate_grad_batches": 1},
+        "loaders": {"train": [{"batch_size": 8, "batches": 4}], "val": [{"batch_size": 8}]},
+        "optimizers": [
+            {"class": "torch.optim.Adam", "defaults": {"lr": 0.1}, "groups": [{"parameters": 3, "weight_decay": 0.1}]}
+        ],
+        "hparams": {"seed": 1},
+        "data": {"hparams": {"size": 3}},
+        "loggers": [{"class": "CSVLogger", "log_dir": "logs"}],
+        "ended": {"by": "max_epochs", "epochs": 3, "steps": 12},
         "checkpoints": [
             {"last_model_path": "last.ckpt", "best_model_path": "best.ckpt", "dirpath": "x", "monitor": "l"}
         ],
@@ -315,12 +326,15 @@ def _checkpoint(path: Path) -> object:
     return checkpoints._is_whole(path), outcome.broken([path])
 
 
-def _listed(path: Path) -> object:
+def _recorded(path: Path) -> object:
+    """By all that go on from it."""
     ws = Workspace(path.parent / "ws")
     ws.record("v001").parent.mkdir(parents=True, exist_ok=True)
     ws.record("v001").write_bytes(path.read_bytes())
     (ws.root / "last.ckpt").write_bytes(_CHECKPOINT)
-    return checkpoints.to_go_on_from(ws, "v001")
+    training = hooks.record_of(ws, "v001")
+    used = probe.used(training), list(probe.broken_locks(training, {"batch_size": 3, "seed": 1}))
+    return used, checkpoints.to_go_on_from(ws, "v001"), apart.results_of(ws, "v001")
 
 
 _READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
@@ -340,7 +354,7 @@ _READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "checks of an addition": ("checks.json", _CHECKS, lambda path: _addition(path, "checks.json")),
     "checkpoint": ("last.ckpt", _CHECKPOINT, _checkpoint),
     "weights": ("model.safetensors", _WEIGHTS, lambda path: outcome.broken([path])),
-    "checkpoints of a record": ("record.json", _RECORD, _listed),
+    "record of a training": ("record.json", _RECORD, _recorded),
 }
 
 

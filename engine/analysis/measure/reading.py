@@ -23,7 +23,7 @@ from progtrain.engine.script import version_files
 from progtrain.engine.script.choices import is_off
 from progtrain.engine.script.settings import Setting, choose_setting, find_settings
 from progtrain.engine.script.structure import describe
-from progtrain.engine.text import clean_line
+from progtrain.engine.text import clean_line, may_be_path
 from progtrain.engine.workspace import VersionFolder, Workspace, version_number
 
 _SETTINGS = ["learning_rate", "batch_size", "weight_decay", "dropout", "hidden_size", "epochs", "momentum", "layers"]
@@ -85,7 +85,7 @@ def choose_log(ws: Workspace, folder: VersionFolder) -> Path | None:
 def _named_log(ws: Workspace, folder: VersionFolder) -> Path | None:
     root = ws.root.resolve()
     for key, value in object_in(folder.spec).items():
-        if key.casefold() not in _LOG_KEYS or not isinstance(value, str) or not value:
+        if key.casefold() not in _LOG_KEYS or not value or not may_be_path(value):
             continue
         for start in (ws.root, folder.path, folder.logs):
             for file in (start / value, start / value / "metrics.csv"):

@@ -29,6 +29,7 @@ from progtrain.engine.script.names import canonical
 from progtrain.engine.script.nodes import called, calls, is_docstring, keyword, text_of
 from progtrain.engine.script.settings import choose_setting, find_settings, parse_script, refuse_value, suggest
 from progtrain.engine.text import unified_diff
+from progtrain.engine.values import within
 from progtrain.engine.workspace import Workspace
 
 _MOST_CHANGES = 6
@@ -116,7 +117,7 @@ def lacks_numbers(script: Path, text: str, probe: Mapping[str, Any]) -> bool:
 def trees(ws: Workspace, script: Path, source: str, probe: Mapping[str, Any]) -> list[ast.Module]:
     """Of the script and of the user's own modules, also of those that it imports by names which it reads somewhere."""
     texts = {script: source}
-    for path in (ws.root / name for name in (probe.get("modules") or {}).values()):
+    for path in (ws.root / name for name in within(probe, "modules").values()):
         if path.suffix == ".py" and path.is_file():
             texts.setdefault(path, read_text(path))
     found = {module.path: module.tree for path in texts for module in load_modules(path, texts)}
@@ -188,7 +189,7 @@ def _with_search_path(text: str, folder: str) -> str | None:
 def _stopped(ws: Workspace, script: Path, original: str, text: str, found: dict[str, Any]) -> InputError:
     """Why it did not come to its training, told of the user's own file."""
     copy, own = probing.copy_of(ws.baseline_script).name, ws.relative(script)
-    error = dict(found.get("exception") or {})
+    error = dict(within(found, "exception"))
     lines, said = text.splitlines(), ""
     if error.get("file") == copy and isinstance(line := error.get("line"), int) and 0 < line <= len(lines):
         said = f" (`{lines[line - 1].strip()}`)"

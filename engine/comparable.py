@@ -128,7 +128,7 @@ def basis_of(ws: Workspace, version: str, lie_elsewhere: Callable[[str], bool] |
     """`lie_elsewhere`: knows whether data of an id are in a place of the user's own."""
     folder = ws.version(version)
     spec, mark = (object_in(path) for path in (folder.spec, ws.mark(version, "evaluate")))
-    inputs = _inside(mark, "inputs")
+    inputs = values.within(mark, "inputs")
     split = split_of(ws, version)
     return basis(
         protocol_in(folder.protocol),
@@ -187,10 +187,11 @@ def _count(samples: str) -> int:
 def _doubt(ws: Workspace, version: str, spec: Mapping[str, Any], mark: Mapping[str, Any]) -> str:
     """Why a score counts for nothing: what lies there is not what was written, or not of what lies there now."""
     again = f"progtrain step evaluate --version {version} makes it anew"
-    for name, digest in _inside(mark, "outputs").items():
+    for name, digest in values.within(mark, "outputs").items():
         if (last := name.rpartition("/")[2]) in _DECIDING and _is_another(ws.root / name, digest):
             return f"has another {last} than its evaluation wrote ({again})"
-    scored, trained = _inside(mark, "inputs").get("checkpoint"), _inside(spec, "checkpoint").get("best_sha256")
+    scored = values.within(mark, "inputs").get("checkpoint")
+    trained = values.within(spec, "checkpoint").get("best_sha256")
     if scored and trained and scored != trained:
         return f"was scored before its last training ({again})"
     return "was trained while its data changed" if spec.get("data_changed_while_trained") else ""
@@ -205,7 +206,7 @@ def _is_another(path: Path, digest: Any) -> bool:
 
 
 def _to_validate_on(spec: Mapping[str, Any]) -> int | None:
-    return metrics.count(_inside(_inside(spec, "data"), "counts").get("valid"))
+    return metrics.count(values.within(spec, "data", "counts").get("valid"))
 
 
 def split_of(ws: Workspace, version: str) -> Mapping[str, Any] | None:
@@ -273,8 +274,3 @@ def _data_of(spec: Mapping[str, Any], lie_elsewhere: Callable[[str], bool]) -> t
         for name in ("train", "data")
     )
     return frozenset() if elsewhere else train, data
-
-
-def _inside(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}

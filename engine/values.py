@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 _RELATIVE = 1e-9
 #: what may spell a number; a union written at its use would be made anew each time, and logs hold millions of numbers
@@ -77,3 +78,10 @@ def ramp(value: float | None, none: float, all_: float) -> float:
     if value is None:
         return 0.0
     return max(0.0, min(1.0, (value - none) / (all_ - none)))
+
+
+def within(held: Any, *names: str) -> Mapping[str, Any]:
+    """The object that lies under these names of objects in each other, in what others wrote; empty where none does."""
+    for name in names:
+        held = held.get(name) if isinstance(held, Mapping) else None
+    return held if isinstance(held, Mapping) else {}

@@ -220,7 +220,7 @@ def shown(ws: Workspace, found: Addition, python: str | None = None) -> dict[str
     train = splits.train(ws, str(told["dataset_id"]), python)
     rows = splits.of_addition(found.folder, train, ws.root)
     listed = [one for at in _spread_out(told["rows"]) for one in [told["rows"][at]]]
-    against = " and ".join(f"{n} {split} rows" for split, n in (found.checks.get("compared_with") or {}).items())
+    against = " and ".join(f"{n} {split} rows" for split, n in values.within(found.checks, "compared_with").items())
     return {
         "name": found.name,
         "counts": dict(told["counts"]),

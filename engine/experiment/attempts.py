@@ -207,7 +207,7 @@ def check(piece: Piece, part: Part, log: Logbook) -> None:
     failure = next(
         (
             Failure("outputs", f"{name} {why}", "train it again")
-            for name, digest in mark.get("outputs", {}).items()
+            for name, digest in values.within(mark, "outputs").items()
             if (why := _why_wrong(root / name, digest))
         ),
         None,

@@ -215,7 +215,7 @@ class Carrier:
         started = False
         at_work = any(part.phase in AT_WORK for part in self._parts())
         for part in self._startable():
-            alone = ((part.failure or {}).get("next") or {}).get("alone")
+            alone = values.within(part.failure, "next").get("alone")
             if room <= 0 or (alone and (at_work or started)):
                 break
             attempt = attempts.start(self._piece(part), part, self.executor, self.log, self.states)

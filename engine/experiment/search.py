@@ -298,7 +298,7 @@ def end_early(training: Part, told: Mapping[str, Any], folder: ExperimentFolder)
     """Asks it to save and stop; what is told of it stands first. Raises `StorageError`."""
     write_json(_pruned_file(training, folder), dict(told))
     request = try_read_json(state.attempt_of(training, folder).job)
-    stop = ((request or {}).get("environment") or {}).get("PROGTRAIN_STOP_FILE")
+    stop = values.within(request, "environment").get("PROGTRAIN_STOP_FILE")
     if isinstance(stop, str):
         # also in place of what its guard wrote there, which holds for one start alone
         write_text(Path(stop), "")

@@ -19,6 +19,7 @@ from progtrain.engine.files import object_in, sha256_text, try_read_json
 from progtrain.engine.jobs.base import Seen
 from progtrain.engine.json_text import loaded
 from progtrain.engine.text import lasting, tail
+from progtrain.engine.values import within
 from progtrain.engine.workspace import JobFolder
 
 #: "waiting": in a queue, and stays there until somebody does something. "stale": the plan has changed since it was
@@ -365,7 +366,7 @@ def progress(attempt: JobFolder) -> dict[str, Any]:
 def live_file(attempt: JobFolder) -> Path | None:
     """Where the job tells how far it is."""
     request = try_read_json(attempt.job)
-    named = (request.get("environment") or {}).get("PROGTRAIN_LIVE_FILE") if request is not None else None
+    named = within(request, "environment").get("PROGTRAIN_LIVE_FILE")
     return Path(named) if isinstance(named, str) else None
 
 

@@ -18,6 +18,7 @@ from progtrain.engine.experiment.state import Part, RunState
 from progtrain.engine.files import LineReader, object_in
 from progtrain.engine.jobs.base import Seen, as_guard_says, state_in
 from progtrain.engine.text import lasting
+from progtrain.engine.values import within
 from progtrain.engine.workspace import JobFolder
 
 _KNOWN = frozenset(field.name for field in fields(Seen)) - {"state"}
@@ -90,7 +91,7 @@ def _told(folder: ExperimentFolder, opened: Sequence[JobFolder], running: bool, 
     age = _age(kept.get("at"), clock)
     found = {}
     for job in opened:
-        seen = kept.get("jobs", {}).get(job.path.relative_to(folder.path).as_posix()) or {"phase": "none"}
+        seen = within(kept, "jobs").get(job.path.relative_to(folder.path).as_posix()) or {"phase": "none"}
         # another version of progtrain may have written more
         seen = {key: value for key, value in seen.items() if key in _KNOWN}
         guard = state_in(job)

@@ -17,6 +17,7 @@ from progtrain.engine.loop.plan import plan
 from progtrain.engine.records.jobs import Job, State, began, in_turn, jobs, look, told_of
 from progtrain.engine.records.visits import SCRIPTS
 from progtrain.engine.text import clean_line
+from progtrain.engine.values import within
 from progtrain.engine.workspace import JobFolder, Workspace
 
 
@@ -83,6 +84,6 @@ def _of_attempt(
     if failure is not None:
         state: State = "lost" if failure.get("cause") == retry.LOST else "failed"
         return job._replace(state=state, why=clean_line(str(failure.get("reason") or failure.get("cause") or "")))
-    if mark is not None and str(mark.get("inputs", {}).get("attempt")) == str(number):
+    if mark is not None and str(within(mark, "inputs").get("attempt")) == str(number):
         return job._replace(state="finished", why="")
     return job

@@ -251,7 +251,7 @@ def results_of(probe: Mapping[str, Any]) -> list[str]:
     """Folders and files that the script writes, as far as it had named them before its training."""
     folders = [callback.get("folder") or callback.get("dirpath") for callback in probe.get("checkpoints") or []]
     folders += [logger.get("log_dir") for logger in probe.get("loggers") or [] if isinstance(logger, Mapping)]
-    written = (probe.get("files") or {}).get("written") or []
+    written = values.within(probe, "files").get("written") or []
     root = str(probe.get("root") or "")
     shown = [str(path).removeprefix(f"{root}/") for path in [*folders, *written] if path]
     return list(dict.fromkeys(shown))[:8]

@@ -191,7 +191,7 @@ def used(record: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that a training runs with, of a probe or of a training's record: those of its Trainer, optimizer and
     loader, under the names that the field uses, then the module's own hyperparameters.
     """
-    trainer = _object(record, "trainer")
+    trainer = values.within(record, "trainer")
     names = ("max_epochs", "max_steps", "precision", "accumulate_grad_batches", "gradient_clip_val")
     found = {name: trainer.get(name) for name in names}
     if found["max_steps"] == -1:
@@ -200,7 +200,7 @@ def used(record: Mapping[str, Any]) -> dict[str, Any]:
     optimizer = _first(record, "optimizers")
     if optimizer:
         found["optimizer"] = str(optimizer.get("class", "")).rpartition(".")[2]
-        defaults = _object(optimizer, "defaults")
+        defaults = values.within(optimizer, "defaults")
         listed = optimizer.get("groups")
         listed = listed if isinstance(listed, list) else []
         # a schedule may have set the rates of the groups already; what decays often is one of them
@@ -208,15 +208,10 @@ def used(record: Mapping[str, Any]) -> dict[str, Any]:
         largest = max(groups, key=lambda group: metrics.count(group.get("parameters")) or 0, default=defaults)
         decay = largest.get("weight_decay", defaults.get("weight_decay"))
         found |= {"learning_rate": defaults.get("lr"), "weight_decay": decay}
-    own = {**_object(_object(record, "data"), "hparams"), **_object(record, "hparams")}
+    own = {**values.within(record, "data", "hparams"), **values.within(record, "hparams")}
     known = {name: value for name, value in found.items() if value is not None}
     # what runs counts before what the module was given
     return known | {name: value for name, value in own.items() if not name.startswith("_") and name not in known}
-
-
-def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    held = holder.get(name)
-    return held if isinstance(held, Mapping) else {}
 
 
 def _first(holder: Any, name: str) -> Mapping[str, Any]:
@@ -250,7 +245,7 @@ def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) ->
     if not trains(probe):
         yield _stopped(probe, script)
         return
-    yield from _not_taken_back(probe.get("files") or {}, script)
+    yield from _not_taken_back(values.within(probe, "files"), script)
     yield from _shared(probe.get("shared"), script)
     if probe["reached"] == "step":
         yield (
@@ -260,10 +255,10 @@ def remarks(probe: Mapping[str, Any], script: str, locked: Mapping[str, Any]) ->
         )
         return
     yield "ok", f"{script} runs up to its training: {described(probe)}", ""
-    if not (probe.get("loaders") or {}).get("val"):
+    if not values.within(probe, "loaders").get("val"):
         fix = "give fit() a validation loader (Trainer an eval_dataset): nothing can be compared without"
         yield "error", f"{script} trains without validation data", fix
-    elif not (probe.get("model") or {}).get("validation_step", True):
+    elif not values.within(probe, "model").get("validation_step", True):
         yield "note", "the module has no validation_step: its forward alone is evaluated", ""
     for callback in probe.get("checkpoints") or []:
         monitor, mode = callback.get("monitor"), callback.get("mode")
@@ -327,7 +322,7 @@ def unsteady_split(probe: Mapping[str, Any], again: Mapping[str, Any], script: s
 def described(probe: Mapping[str, Any]) -> str:
     """One line: framework, model, data, settings."""
     model, settings = probe.get("model") or {}, used(probe)
-    train, val = _first(probe.get("loaders"), "train"), (probe.get("loaders") or {}).get("val") or []
+    train, val = _first(probe.get("loaders"), "train"), values.within(probe, "loaders").get("val") or []
     parts = [f"{probe.get('framework')} {probe.get('version')}"]
     parts.append(
         f"{str(model.get('class', '')).rpartition('.')[2]} with {model.get('trainable_parameters', 0):,} parameters"

@@ -15,6 +15,7 @@ from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_loosely, try_read_json
 from progtrain.engine.hooks import record_of
 from progtrain.engine.script.action.data import meant
+from progtrain.engine.values import within
 from progtrain.engine.workspace import Workspace
 
 #: of a version, beside its repeats: the training with random rows in place of those that were added
@@ -60,7 +61,7 @@ def knows_training_split(ws: Workspace) -> bool:
 
 def steps(ws: Workspace, before: str, after: str) -> str:
     """In words, where the trainings took another number of steps."""
-    counts = [metrics.count((record_of(ws, one).get("ended") or {}).get("steps")) for one in (before, after)]
+    counts = [metrics.count(within(record_of(ws, one), "ended").get("steps")) for one in (before, after)]
     if None in counts or counts[0] == counts[1]:
         return ""
     return f"it trained for {counts[1]} steps, {before} for {counts[0]}: more rows make longer epochs"

@@ -20,6 +20,7 @@ from progtrain.engine.experiment.workers.base import Experiment, Piece
 from progtrain.engine.files import object_in, sha256, sha256_text, try_read_json, write_json
 from progtrain.engine.jobs.base import Executor
 from progtrain.engine.schema import JobRequest
+from progtrain.engine.values import within
 
 
 class Writing(NamedTuple):
@@ -116,7 +117,7 @@ def _writing(piece: Piece, part: Part, anew: bool) -> Writing:
 
 def _is_other(path: Path, text: str, part: Part, piece: Piece) -> bool:
     """Whether it is not there, or what it comes from has changed since it was written."""
-    return not path.is_file() or (part.scaffolded or {}).get("written", {}).get(_name(path, piece)) != sha256_text(text)
+    return not path.is_file() or within(part.scaffolded, "written").get(_name(path, piece)) != sha256_text(text)
 
 
 def _is_edited(path: Path, text: str, part: Part, piece: Piece) -> bool:

@@ -17,7 +17,9 @@ from progtrain.engine.modes import copy_file
 from progtrain.engine.workspace import Folder, Workspace, inside
 
 _NAME = re.compile(r"a\d{3,}")
-_KEYS = ("addition", "dataset_id", "made_from", "counts", "rows", "focus", "focus_by", "hard_by", "operations", "seed")
+_KEYS = ("addition", "dataset_id", "made_from", "counts", "rows")
+#: and of one that is in use, whose counts are of these
+_SHOWN, _KINDS = ("focus", "focus_by", "hard_by", "operations", "seed"), ("base", "augment", "replay")
 _AGAIN = "make a new one (progtrain additions make), or put the file back as it was"
 #: seconds after which what an interrupted start left behind is cleared away
 _OLD = 3600
@@ -75,9 +77,7 @@ def _is_text(value: Any) -> bool:
 #: what is told of an addition is shown, counted and compared in many places
 _MANIFEST: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("addition", "dataset_id", "made_from", "focus_by", "hard_by"), _is_text),
-    "counts": lambda held: (
-        isinstance(held, dict) and all(count(held.get(kind)) is not None for kind in ("base", "augment", "replay"))
-    ),
+    "counts": lambda held: isinstance(held, dict) and all(count(number) is not None for number in held.values()),
     "rows": _are("id", "kind", "operation", "parent", "label"),
     "focus": _are("slice", "metric", "value"),
     "operations": lambda held: isinstance(held, list | dict) and all(map(_is_text, held)),
@@ -130,6 +130,12 @@ def read_folder(path: Path, name: str = "") -> Addition:
         for key, is_right in forms.items():
             if key in told and not is_right(told[key]):
                 raise InputError(f"its `{key}` has another form than progtrain writes", file=path, fix=_AGAIN)
+    missing = [key for key in _SHOWN if key not in manifest] + [
+        kind for kind in _KINDS if kind not in manifest["counts"]
+    ]
+    if name and missing:
+        reason = f"it is no manifest of an addition in use: {', '.join(missing)} is missing"
+        raise InputError(reason, file=folder.manifest, fix=_AGAIN)
     if name and manifest["addition"] != name:
         reason = f"it is the manifest of {manifest['addition']!r}, in the folder of {name}"
         raise InputError(reason, file=folder.manifest, fix="put the folder back under its own name")

@@ -24,6 +24,7 @@ from progtrain.engine.additions.tools.progtrain_additions_rows import FormatErro
 from progtrain.engine.control.launch import named_python
 from progtrain.engine.errors import InputError, StepFailed
 from progtrain.engine.files import sha256, sha256_text, storage_errors
+from progtrain.engine.json_text import loaded
 from progtrain.engine.text import clean_line, last_line
 from progtrain.engine.workspace import Workspace
 
@@ -120,7 +121,7 @@ def _run(ws: Workspace, python: str | None, root: Path, what: str, *paths: str) 
         return
     said = last_line(done.stderr)
     try:
-        told = json.loads(said)
+        told = loaded(said)
         at, reason = str(told["place"]), str(told["reason"])
     except (ValueError, TypeError, KeyError):
         at, reason = "", f"{what}_rows() ended with exit code {done.returncode}: {said}"

@@ -60,9 +60,10 @@ def test_it_opens(name: str, status: str, versions: list[str], best: list[str], 
     ]
 
 
-def test_a_fresh_one_is_ready(tmp_path: Path) -> None:
+@pytest.mark.parametrize("probe", [("--no-probe",), pytest.param((), marks=pytest.mark.slow)])
+def test_a_fresh_one_is_ready(tmp_path: Path, probe: tuple[str, ...]) -> None:
     ws = unpack("fresh", tmp_path)
-    checked = progtrain(ws, "check")
+    checked = progtrain(ws, "check", *probe)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "train" in progtrain(ws, "run", "--dry-run").stdout
 

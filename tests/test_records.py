@@ -200,7 +200,7 @@ def test_rules_that_are_changed_while_a_version_trains_hold_for_the_next(plain: 
     ]
 
 
-@pytest.mark.parametrize("step", ["analyze", "extract"])
+@pytest.mark.parametrize("step", [pytest.param("analyze", marks=pytest.mark.slow), "extract"])
 def test_an_action_that_new_rules_forbid_is_not_carried_out(plain: Workspace, step: str) -> None:
     assert meanwhile(plain, step, "v001", lambda: lock(plain, **ALL)) == 0
     assert settings(plain, "v002") == ALL

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from progtrain.advisor.interface import Briefing, Candidate, Fact, Finding, Risk, Tried
+from progtrain.advisor import process
+from progtrain.advisor.interface import Briefing, Candidate, Draft, Fact, Finding, Risk, Settings, Tried
 from progtrain.advisor.locate import bundled_model
 from progtrain.engine.script.action.catalogue import words_of
 
@@ -31,6 +32,21 @@ def fact(
 @pytest.fixture
 def make_briefing() -> Make:
     return briefing
+
+
+@pytest.fixture(scope="session")
+def drafted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Briefing], Draft]:
+    """A draft by the bundled model, which says the same of the same briefing: each is made once."""
+    kept: dict[str, Draft] = {}
+
+    def draft(briefing: Briefing) -> Draft:
+        key = briefing.model_dump_json()
+        if key not in kept:
+            folder = tmp_path_factory.mktemp("drafted")
+            kept[key] = process.draft(briefing, Settings(), events=folder / "events.jsonl", log=folder / "advisor.log")
+        return kept[key]
+
+    return draft
 
 
 def option(id: str, change: str, why: str, rank: int, risk: Risk = "low") -> Candidate:

@@ -38,9 +38,9 @@ def prose(draft: Draft) -> list[str]:
     return [line for part in draft.prose.model_dump().values() for line in ([part] if isinstance(part, str) else part)]
 
 
-def test_the_bundled_model_drafts_over_the_facts(make_briefing: Make, ask: Ask, bundled: Path) -> None:
+def test_the_bundled_model_drafts_over_the_facts(make_briefing: Make, drafted: Ask, bundled: Path) -> None:
     briefing = make_briefing()
-    draft = ask(briefing)
+    draft = drafted(briefing)
     assert draft.author.startswith("progtrain-advisor 3M (f16)")
     assert draft.model_sha256 and len(draft.model_sha256) == 64
     assert draft.chosen in {option.id for option in briefing.options}
@@ -49,8 +49,8 @@ def test_the_bundled_model_drafts_over_the_facts(make_briefing: Make, ask: Ask, 
     assert {"import", "load", "read", "write", "rank", "total"} <= set(draft.seconds)
 
 
-def test_the_choice_is_ranked_by_probability_after_the_reasons(make_briefing: Make, ask: Ask) -> None:
-    draft = ask(make_briefing())
+def test_the_choice_is_ranked_by_probability_after_the_reasons(make_briefing: Make, drafted: Ask) -> None:
+    draft = drafted(make_briefing())
     probabilities = [ranked.probability for ranked in draft.ranking]
     assert draft.chosen == draft.ranking[0].id
     assert probabilities == sorted(probabilities, reverse=True)

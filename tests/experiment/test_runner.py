@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from progtrain.engine.clock import now
@@ -32,7 +31,7 @@ from progtrain.engine.experiment.stages import run as run_stage
 from progtrain.engine.experiment.stages import scaffold
 from progtrain.engine.experiment.view import look
 from progtrain.engine.files import LineReader, try_read_json, write_json
-from progtrain.engine.jobs import detached
+from progtrain.engine.jobs import alive, detached
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import progtrain
 from tests.experiment.conftest import TRAIN, carried_out, lines, phases, reasons, scaffolded, starts
@@ -370,7 +369,7 @@ def test_nothing_is_left_of_a_script_that_is_deaf_and_has_children(
     run_stage.cancel(folder, [], "now")
     assert process.wait(60) == 1
     assert phases(folder) == {"rank8": "cancelled"}
-    assert not [pid for pid in lines(lab.root / "pids.txt") if psutil.pid_exists(int(pid))]
+    assert not [pid for pid in lines(lab.root / "pids.txt") if alive.began(int(pid)) is not None]
 
 
 def test_what_has_not_begun_is_cancelled_too(lab: Workspace, planned: Planned) -> None:

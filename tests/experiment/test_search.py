@@ -28,7 +28,8 @@ pytest.importorskip("optuna", reason="the extra `experiments` is not installed")
 
 Planned = Callable[..., ExperimentFolder]
 
-#: the nearer its rate to 0.3, the better, from the first epoch on; it saves and ends when it is asked to
+#: the nearer its rate to 0.3, the better, from the first epoch on; it saves and ends when it is asked to, for which
+#: one that is far off leaves time
 TRAIN = """
 import json, os, sys, time
 rate, epochs, out, seed = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
@@ -38,7 +39,7 @@ score = 1 - (rate - 0.3) ** 2 + seed % 5 * 1e-4
 for epoch in range(1, epochs + 1):
     with open(os.environ["PROGTRAIN_LIVE_FILE"], "a") as file:
         file.write(json.dumps({"epoch": epoch, "step": epoch, "metrics": {"accuracy": score}}) + "\\n")
-    time.sleep(0.15 if epochs > 1 else 0)
+    time.sleep((0.15 if rate < 1 else 1) if epochs > 1 else 0)
     if os.path.exists(os.environ["PROGTRAIN_STOP_FILE"]):
         break
 json.dump({"score": score, "epochs": epoch}, open(os.path.join(out, "best.json"), "w"))
@@ -94,9 +95,9 @@ def test_a_search_finds_its_way_and_tries_its_winner_again(lab: Workspace, searc
 
 
 def test_a_runner_that_is_killed_asks_for_no_point_twice(lab: Workspace, searched: Planned) -> None:
-    folder = searched(confirm=1)
+    folder = searched(confirm=1, trials=7)
     scaffolded(lab)
-    for number in (2, 6):
+    for number in (2, 4):
         process = run_stage.start(lab, "cap", Options())
         deadline = time.monotonic() + 60
         while len(starts(lab)) < number and time.monotonic() < deadline:
@@ -104,8 +105,8 @@ def test_a_runner_that_is_killed_asks_for_no_point_twice(lab: Workspace, searche
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert runner.run(lab, "cap", Options()) == 0
-    assert len(set(points(folder))) == 12 and len(results.read(folder)) == 12
-    assert sorted(starts(lab)) == [f"trial{number:03d}" for number in range(1, 13)]
+    assert len(set(points(folder))) == 7 and len(results.read(folder)) == 7
+    assert sorted(starts(lab)) == [f"trial{number:03d}" for number in range(1, 8)]
     assert set(phases(folder).values()) == {"done"}
 
 
@@ -135,16 +136,16 @@ def test_what_has_ended_is_read_once(lab: Workspace, searched: Planned) -> None:
     counts = True
     sys.addaudithook(note)  # it stays for good, and does nothing once this has ended
     try:
-        folder = searched(epochs=3, trials=9, prune="asha", confirm=1, sampler="random")
+        folder = searched(epochs=3, trials=6, prune="asha", confirm=1, sampler="random")
         assert carried_out(lab) == 0
     finally:
         counts = False
-    for number in range(1, 10):
+    for number in range(1, 7):
         run = folder.run(f"trial{number:03d}")
         live, mark = str(run.attempt("train", 1).path / "live.jsonl"), str(run.mark("check"))
         # it is looked at until it has ended, and what came of it once more
         assert mark in read and read[read.index(mark) :].count(live) <= 3, number
-    assert read.count(str(folder.results)) <= 20
+    assert read.count(str(folder.results)) <= 14
 
 
 def test_the_next_point_is_the_same_for_the_same_plan_and_results(lab: Workspace, searched: Planned) -> None:

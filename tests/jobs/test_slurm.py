@@ -19,7 +19,7 @@ import pytest
 
 from progtrain.engine.errors import InputError
 from progtrain.engine.files import read_json, write_json
-from progtrain.engine.jobs import batch, commands
+from progtrain.engine.jobs import alive, batch, commands
 from progtrain.engine.jobs.base import Seen
 from progtrain.engine.jobs.local import Local
 from progtrain.engine.jobs.slurm import Slurm
@@ -240,7 +240,7 @@ def test_a_running_job_that_is_cancelled_leaves_nothing(
     assert (seen.phase, seen.cause) == ("cancelled", "cancelled")
     assert ("from outside" in seen.reason) == (how == "scancel")
     pids = [int(file.read_text()) for file in home(folder).glob("[pc]*d") if file.is_file()]
-    until(lambda: not any(map(psutil.pid_exists, pids)), "something of it is left")
+    until(lambda: not any(map(alive.began, pids)), "something of it is left")
 
 
 # ---- started again, and the time limit
@@ -521,7 +521,7 @@ def test_a_node_that_slurm_has_lost_is_no_proof_that_its_job_has_ended(two_nodes
     two_nodes.start_node(str(seen.node))
     ended = wait(slurm, folder)
     assert (ended.phase, ended.cause, ended.node) == ("failed", "node failure", seen.node)
-    until(lambda: not psutil.pid_exists(int((home(folder) / "pid").read_text())), "its script goes on")
+    until(lambda: alive.began(int((home(folder) / "pid").read_text())) is None, "its script goes on")
 
 
 def test_a_job_that_was_begun_on_this_machine_is_known_here_too(slurm: Slurm, folder: JobFolder) -> None:

@@ -172,7 +172,11 @@ OWN
 
 
 @pytest.mark.parametrize(
-    ("own", "kept"), [("", "out/weights/last.ckpt"), ("torch.save(model, open('m.pt', 'wb'))", "here/m.pt")]
+    ("own", "kept"),
+    [
+        ("", "out/weights/last.ckpt"),
+        pytest.param("torch.save(model, open('m.pt', 'wb'))", "here/m.pt", marks=pytest.mark.slow),
+    ],
 )
 def test_weights_are_kept_where_the_script_saves_none(tmp_path: Path, own: str, kept: str) -> None:
     (tmp_path / "here").mkdir()

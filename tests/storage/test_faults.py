@@ -111,7 +111,8 @@ def test_without_room_for_a_line_in_the_journal_its_process_says_it(tmp_path: Pa
 def test_a_stick_without_modes_holds_a_workspace(tmp_path: Path, faulty: Faulty) -> None:
     """One that somebody else has mounted says so to whoever wants to change a mode."""
     ws = _workspace(tmp_path)
-    assert faulty(ws, "chmod=1", *RUN).returncode == 0
+    assert faulty(ws, "chmod=1", "run", "--yes", "--max-versions", "2", "--until", "author").returncode == 0
+    assert ws.script("v002").is_file()
     assert (ws.drafts("v001").round(1).path / "draft.json").is_file(), "what is copied has no mode either"
 
 

@@ -238,6 +238,18 @@ if LATER:
         "json.dumps = lifted\\n")
 """,
     ),
+    "puts csv.py into the workspace when it is evaluated, and kills its evaluation": Way(
+        False,
+        HERE=f"""
+{_NOT_MAIN.strip()}
+    if not Path("csv.py").exists():
+        Path("csv.py").write_text(
+            "import importlib.util, sysconfig\\n"
+            "s = importlib.util.spec_from_file_location('_csv_', sysconfig.get_path('stdlib') + '/csv.py')\\n"
+            "m = importlib.util.module_from_spec(s); s.loader.exec_module(m); globals().update(vars(m))\\n")
+        os.kill(os.getppid(), 9)
+""",
+    ),
     "puts sitecustomize.py on PYTHONPATH": Way(
         False,
         END="""

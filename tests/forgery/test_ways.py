@@ -23,7 +23,7 @@ TOLD = {
     "edits the evaluator, which puts itself back": "changed|another evaluator",
     "edits a module of the evaluator, which puts itself back": "changed|another evaluator",
     "puts csv.py into the workspace": r"csv\.py",
-    "puts csv.py into the workspace when it is evaluated, and kills its evaluation": r"csv\.py",
+    "puts csv.py into the workspace when it is evaluated, and kills its evaluation": r"a script's to write: csv\.py",
     "puts sitecustomize.py on PYTHONPATH": r"sitecustomize\.py",
     "returns labels when it is imported": "within reach",
     "reads the validation data while it answers": "within reach",

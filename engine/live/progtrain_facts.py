@@ -95,7 +95,7 @@ def loader_facts(loader, name=""):
         "class": class_name(loader),
         "dataset": _dataset_name(dataset),
         "iterable": is_iterable(dataset),
-        "samples": _length(dataset),
+        "samples": _length(sampler if type(sampler).__name__ == "SubsetRandomSampler" else dataset),
         "batches": _length(loader),
         "batch_size": plain(getattr(loader, "batch_size", None) or getattr(batch_sampler, "batch_size", None)),
         "num_workers": plain(getattr(loader, "num_workers", None)),

@@ -240,7 +240,8 @@ def named_held_out(frame):
 
 
 def _is_loader(value):
-    return any(kind.__name__ == "DataLoader" for kind in type(value).__mro__)
+    """Of torch, or of a library that has put its own around it."""
+    return any(kind.__name__.endswith("DataLoader") for kind in type(value).__mro__) and hasattr(value, "dataset")
 
 
 def _is_of_script(frame):

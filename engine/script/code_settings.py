@@ -44,6 +44,12 @@ _KEYWORDS: dict[str, dict[str, str]] = {
 #: callee -> its first positional argument, and the key that it stands for
 _FIRST = {"Dropout": ("p", "dropout"), "seed_everything": ("seed", "seed"), "manual_seed": ("seed", "seed")}
 
+#: what makes an object whose attributes are settings: of yacs, ml_collections, EasyDict and the like
+_CONFIGS = frozenset(
+    {"CN", "CfgNode", "ConfigDict", "FrozenConfigDict", "SimpleNamespace", "Namespace", "edict", "EasyDict", "AttrDict"}
+    | {"Munch", "DotMap", "Box", "DotDict"}
+)
+
 #: action of an argument -> the default that it brings
 STORES = {"store_true": False, "store_false": True}
 
@@ -98,7 +104,10 @@ def in_code(source: str) -> tuple[Setting, ...]:
     overridden = {f"{called(n)}.{k.arg}" for n, _ in nodes if isinstance(n, ast.Call) for k in n.keywords}
     found = []
     written = [written for node, scope in nodes for written in _written(node, scope)]
-    for name, place, kind, key in (*written, *_switched([node for node, _ in nodes])):
+    of_configs = list(_of_configs(nodes))
+    # what is set on such an object is the one value that it has
+    reassigned -= {name for name, *_ in of_configs}
+    for name, place, kind, key in (*written, *of_configs, *_switched([node for node, _ in nodes])):
         is_literal, value = literal(place)
         dead = name in reassigned or (kind in ("default", "dataclass") and name.partition("[")[0] in overridden)
         if is_literal and place is not None and not dead:
@@ -240,6 +249,29 @@ def _constant(name: str, value: ast.expr, only: bool) -> Iterator[_Written]:
         yield from _items(name, value)
     elif only:
         yield name, value, "constant", None
+
+
+def _of_configs(nodes: Sequence[tuple[ast.AST, tuple[ast.AST, ...]]]) -> Iterator[_Written]:
+    """`C = CN()`, then `C.trainer.lr = 5e-4`: at module level, or in a function that returns C.
+
+    What is given a value in two places, of whatever object, has none that one of them decides.
+    """
+    given = [(scope[-1] if scope else None, *pair[:2]) for node, scope in nodes for pair in _assigned(node)]
+    grown = [_item_name(node.target) for node, _ in nodes if isinstance(node, ast.AugAssign)]
+    named = [_item_name(target) for _, target, _ in given if isinstance(target, ast.Attribute)]
+    times = Counter(name.partition(".")[2] for name in (*named, *grown))
+    returned = {(s[-1], last_name(n.value)) for n, s in nodes if s and isinstance(n, ast.Return) and n.value}
+    made = {
+        (holder, target.id)
+        for holder, target, value in given
+        if isinstance(target, ast.Name) and isinstance(value, ast.Call) and called(value) in _CONFIGS
+    }
+    for holder, target, value in given:
+        name = _item_name(target)
+        owner, _, rest = name.partition(".")
+        known = (holder, owner) in made and (holder is None or (holder, owner) in returned)
+        if isinstance(target, ast.Attribute) and known and times[rest] == 1:
+            yield name, value, "dict", None
 
 
 def _items(prefix: str, node: ast.expr | None, kind: Source = "dict") -> list[_Written]:

@@ -75,10 +75,10 @@ def fit(train, val):
     trainer = L.Trainer(max_epochs=1, logger=False, enable_checkpointing=False, accelerator="cpu")
     trainer.fit(Net(), DataLoader(train, batch_size=5), DataLoader(val, batch_size=5))
 
-def loop(train, val):
+def loop(train, val, wrap=lambda loader: loader):
     net = Net()
     optimizer = net.configure_optimizers()
-    train_loader, val_loader = DataLoader(train, batch_size=5, shuffle=True), DataLoader(val, batch_size=5)
+    train_loader, val_loader = wrap(DataLoader(train, batch_size=5, shuffle=True)), wrap(DataLoader(val, batch_size=5))
     for x, y in train_loader:
         torch.nn.functional.cross_entropy(net.layer(x), y).backward()
         optimizer.step()
@@ -90,6 +90,11 @@ PARTED: list[tuple[str, tuple[str, int, int] | None]] = [
     ("fit(Rows(True), Rows(False))", ("content", 10, 0)),
     ("fit(Rows(True, end=53), Rows(False))", ("content", 10, 3)),
     ("loop(Rows(True, end=53), Rows(False))", ("content", 10, 3)),
+    (
+        "from lightning.fabric import Fabric\n"
+        "loop(Rows(True, end=53), Rows(False), Fabric(accelerator='cpu', devices=1).setup_dataloaders)",
+        ("content", 10, 3),
+    ),
     ("rows = Rows(True); fit(Subset(rows, range(40)), Subset(rows, range(38, 50)))", ("numbers", 12, 2)),
     ("rows = Rows(True); loop(rows, Subset(Subset(rows, range(20, 40)), [0, 3]))", ("numbers", 2, 2)),
     ("L.Trainer(max_epochs=1, logger=False, enable_checkpointing=False).fit(Net(), Parted())", ("numbers", 10, 0)),
@@ -108,6 +113,12 @@ def test_samples_on_both_sides_are_found(probe: Run, parted: str, expected: tupl
     assert (told and (told["by"], told["held_out"], told["shared"])) == expected
     warned = [text for state, text, _ in probing.remarks(found, "train.py", {}) if state == "warning"]
     assert any("trains on samples that it validates on" in text for text in warned) == bool(expected and expected[2])
+
+
+def test_a_loader_bound_to_some_numbers_has_so_many_samples(probe: Run) -> None:
+    some = "sampler=torch.utils.data.SubsetRandomSampler(range(12)))"
+    found = probe(HEAD + f"fit = L.Trainer(logger=False).fit\nfit(Net(), DataLoader(Rows(True), {some})")[1]
+    assert found["loaders"]["train"][0]["samples"] == 12
 
 
 LISTED = [

@@ -64,6 +64,45 @@ def test_a_setting_is_found(name: str, key: str, value: object, source: str) -> 
     assert SCRIPT.splitlines()[found[name].line - 1]
 
 
+NODES = """
+import sys
+from yacs.config import CfgNode as CN
+
+def get_config():
+    C = CN()
+    C.train = CN()
+    C.train.lr = 5e-4
+    C.train.steps = 10
+    C.train.steps *= 2
+    C.data = path_of("rows")
+    C.batch_size = 32
+    if "--deep" in sys.argv:
+        C.layers = 4
+    return C
+
+def local():
+    D = CN()
+    D.dropout = 0.5
+
+cfg = SimpleNamespace(patience=3)
+cfg.hidden_dim = 64
+cfg.patience = 5
+config = get_config()
+config.batch_size = 64
+other.momentum = 0.9
+"""
+
+
+def test_attributes_of_a_configuration_object_are_settings() -> None:
+    found = {s.name: (s.key, s.value) for s in find_settings(NODES)}
+    assert found == {
+        "C.train.lr": ("learning_rate", 5e-4),
+        "C.layers": ("layers", 4),
+        "cfg.hidden_dim": ("hidden_size", 64),
+        "cfg.patience": ("patience", 5),
+    }
+
+
 def test_what_is_no_literal_or_is_overridden_is_not_found() -> None:
     names = {s.name for s in find_settings(SCRIPT)}
     assert not names & {"NAME", "local", "--verbose", "Trainer(max_epochs)", "Net.slope"}

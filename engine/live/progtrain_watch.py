@@ -181,7 +181,8 @@ class Watch:
     def _start(self, program, words=(), environment=None):
         """Another program that the script itself starts: what it writes is seen by comparing."""
         if programs.is_of_script(sys._getframe(1)) and not programs.is_hooked(program, words, environment):
-            named = os.fsdecode(program).split()
+            through_shell = isinstance(words, (list, tuple)) and len(words) > 2 and words[1] == "-c"
+            named = os.fsdecode(words[2] if through_shell else program).split()
             _note(self.started, os.path.basename(named[0]) if named else "")
             programs.keep(self._root, self._kept)
 

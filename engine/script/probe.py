@@ -362,6 +362,9 @@ def _stopped(probe: Mapping[str, Any], script: str) -> Remark:
         return "error", f"{where}: there is no module {error['module']}", fix
     if error:
         text = clean_line(f"{error.get('type')}: {error.get('message')}")
+        if "stty" in ((probe.get("files") or {}).get("started") or []):
+            fix = "it asks a terminal for its size (stty), and there is none: shutil.get_terminal_size() works without"
+            return "error", f"{where}: {text}", fix
         return "error", f"{where}: {text}", "mend it there: the script stops before it trains"
     last = clean_line(str(probe.get("exit_message") or last_line(str(probe.get("output", "")))))
     said = f" (exit code {probe['exit_code']})" if probe.get("exit_code") else ""

@@ -377,6 +377,12 @@ def test_an_error_of_the_set_up_is_that_of_the_script(probe: Run) -> None:
     assert (found["exception"]["file"], found["exception"]["line"]) == ("script.py", len(text.splitlines()))
 
 
+def test_a_script_that_needs_a_terminal_is_told_so(probe: Run) -> None:
+    found = probe("import os\n_, width = os.popen('stty size').read().split()\n")[1]
+    [(state, text, fix)] = probing.remarks(found, "train.py", {})
+    assert (state, found["exception"]["line"]) == ("error", 2) and "ValueError" in text and "get_terminal_size" in fix
+
+
 def test_a_missing_module_is_named(probe: Run) -> None:
     found = probe("import surely_not_there.part")[1]
     assert found["exception"]["module"] == "surely_not_there" and found["exception"]["line"] == 1

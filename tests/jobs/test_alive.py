@@ -40,6 +40,10 @@ def folder(tmp_path: Path) -> JobFolder:
 def _running(folder: JobFolder, code: str) -> JobState:
     _begin(folder, code)
     _until(folder.path.parent / "pid")
+    return _wait_for_running(folder)
+
+
+def _wait_for_running(folder: JobFolder) -> JobState:
     deadline = time.monotonic() + 60
     while (state := Local().look(folder)) is None or state.status != "running":
         assert time.monotonic() < deadline
@@ -191,21 +195,21 @@ def _trained(count: Path) -> Counter[str]:
     return Counter(count.read_text().split())
 
 
-def _training(ws: Workspace, count: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A runner in a process of its own, whose training has begun."""
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0.4")
+def _training(ws: Workspace, count: Path) -> Any:
+    """A runner in a process of its own, whose training stands in its second epoch."""
     process = launch.start(ws, Options(autopilot=True, until="train"))
     _until(count)
-    monkeypatch.setenv("SECONDS_PER_EPOCH", "0")
+    _wait_for_running(ws.job("v001-train-1"))
     return process
 
 
 def test_a_workspace_copied_while_it_trains_trains_by_itself(
-    plain: Workspace, count: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Workspace, count: Path, tmp_path: Path, go_on: Path
 ) -> None:
-    process = _training(plain, count, monkeypatch)
+    process = _training(plain, count)
     copy = Workspace(tmp_path / "copy")
     shutil.copytree(plain.root, copy.root)
+    go_on.touch()
     assert runner.run(copy, Options(autopilot=True, until="train")) == 0
     assert not any("attached" in event["text"] for event in events(copy, "note"))
     assert process.wait(60) == 0 and _trained(count) == {"v001": 2}
@@ -215,12 +219,13 @@ def test_a_workspace_copied_while_it_trains_trains_by_itself(
 
 
 def test_a_workspace_renamed_while_it_trains_goes_on_and_is_taken(
-    plain: Workspace, count: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Workspace, count: Path, tmp_path: Path, go_on: Path
 ) -> None:
-    process = _training(plain, count, monkeypatch)
+    process = _training(plain, count)
     moved = Workspace(tmp_path / "moved")
     plain.root.rename(moved.root)
     assert process.wait(60) == 5
+    go_on.touch()
     assert not plain.root.exists(), "nothing is made in its old place"
     assert "moved or removed" in moved.runner_log.read_text()
     assert runner.run(moved, Options(autopilot=True, until="train")) == 0

@@ -240,9 +240,9 @@ def test_from_the_draft_to_what_it_brought(drafted: Workspace) -> None:
     assert found.focus and found.rest and found.overall and found.control
     assert found.focus.n + found.rest.n == found.overall.n == found.control.n == 120
     assert {job.kind for job in jobs(ws) if job.version == "v002/control"} == {"train", "evaluate"}
-    (overall, *told) = [
-        line for line in as_json(ws, "compare", "v001", "v002", "--json")["metrics"] if "acc" in line["metric"]
-    ][1:]
+    compared = as_json(ws, "compare", "v001", "v002", "--json")
+    json_is_documented(compared.copy())
+    (overall, *told) = [line for line in compared["metrics"] if "acc" in line["metric"]][1:]
     assert [(line["metric"], line["model"]) for line in told] == [
         ("accuracy, focus: class 1", "v002"), ("accuracy, rest", "v002")
     ]  # fmt: skip

@@ -12,7 +12,9 @@ from typing import Any, get_args
 
 import pytest
 
+from progtrain.engine.analysis.types import Verdict
 from progtrain.engine.control.journal import Kind
+from progtrain.engine.status.snapshot import Progress
 from progtrain.engine.workspace import Workspace
 from tests.cli.commands import as_json, progtrain
 
@@ -168,6 +170,17 @@ def test_a_run_that_waits_names_its_question(waiting: Workspace) -> None:
 
 def test_every_event_is_documented() -> None:
     assert set(get_args(Kind)) == set(re.findall(r"^\| `(\w+)` \| (?:`[^|]*`)? ?\|$", PAGE, re.MULTILINE))
+
+
+def test_what_the_finished_example_does_not_show_is_documented() -> None:
+    """A training at work, and every verdict that there is."""
+    told = documented("progtrain.status/1")
+    assert {f"progress.{name}" for name in Progress._fields} == {
+        key for key in told if re.match(r"progress\.\w+$", key)
+    }
+    for section, key in (("A version", "verdict_previous"), ("progtrain.compare/1", "metrics[].verdict")):
+        (line,) = (line for line in SECTIONS[section].splitlines() if line.startswith(f"| `{key}` "))
+        assert [verdict for verdict in get_args(Verdict) if f"`{verdict}`" not in line] == []
 
 
 def test_the_exam_is_documented() -> None:

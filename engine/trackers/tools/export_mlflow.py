@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import urlsplit
 
-from export_protocol import Batch, Held, Refused, Write, serve
+from export_protocol import Batch, Held, Refused, Write, insert, serve
 
 #: MLflow's own limits: metrics of one call, params of one call, characters of a value
 _METRICS, _PARAMS, _CHARACTERS = 1000, 100, 5000
@@ -159,12 +159,12 @@ def _into_file(path: str, there: str, found: Iterator[Named]) -> Iterator[list[M
         if [row[1] for row in store.execute("PRAGMA table_info(metrics)")] != _COLUMNS:
             yield from map(_metrics, found)
             return
-        insert = "INSERT OR IGNORE INTO metrics ({}) VALUES (?, ?, ?, ?, ?, ?)".format(", ".join(_COLUMNS))
+        statement = "INSERT OR IGNORE INTO metrics ({}) VALUES ".format(", ".join(_COLUMNS))
         # its index is by name and time, not by run: pages of it are written again and again where they do not fit
         store.execute("PRAGMA cache_size = -131072")
         with store:
             for name, points in found:
-                store.executemany(insert, _stored(there, name, _but_latest(name, points, latest)))
+                insert(store, statement, _stored(there, name, _but_latest(name, points, latest)))
     if latest:
         yield [(name, *point) for name, point in latest.items()]
 

@@ -10,7 +10,8 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 #: a row: step, milliseconds since 1970, numbers by name
@@ -21,6 +22,9 @@ Batch = dict[str, Any]
 Held = Callable[[dict[str, Any]], str]
 #: writes a run with its rows, whole or not at all as far as `Held` can tell
 Write = Callable[[dict[str, Any], Iterator[Batch]], None]
+
+#: rows of one statement: sqlite takes 999 values from 3.7 on
+_TOGETHER = 100
 
 
 class Refused(Exception):
@@ -85,6 +89,23 @@ def _batches() -> Iterator[Batch]:
         if not batch:
             return
         yield batch
+
+
+def insert(store: Any, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Rows of one width into a table of sqlite; `statement` ends with VALUES. A hundred go with each statement: less
+    than half the time of one by one.
+    """
+    found = iter(rows)
+    first = next(found, None)
+    if first is None:
+        return
+    values = [*first, *chain.from_iterable(found)]
+    one, size = "(" + ", ".join("?" * len(first)) + ")", _TOGETHER * len(first)
+    whole = len(values) - len(values) % size
+    many = statement + ", ".join([one] * _TOGETHER)
+    store.executemany(many, (values[at : at + size] for at in range(0, whole, size)))
+    if left := values[whole:]:
+        store.execute(statement + ", ".join([one] * (len(left) // len(first))), left)
 
 
 def rows(batch: Batch) -> Iterator[Row]:

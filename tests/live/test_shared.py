@@ -128,7 +128,9 @@ LISTED = [
 ]
 
 
-@pytest.mark.parametrize("parted, anew", LISTED)
+@pytest.mark.parametrize(
+    "parted, anew", [*(pytest.param(*one, marks=pytest.mark.slow) for one in LISTED[:2]), LISTED[2]]
+)
 def test_files_that_a_script_parts_by_hand_are_its_split(probe: Run, parted: str, anew: bool) -> None:
     text = HEAD + parted
     found, again = probe(text)[1], probe(text)[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from typing import Any
 
 from progtrain.engine.cli.output import overwrite, print_json, say
@@ -115,11 +116,12 @@ def told(event: dict[str, Any]) -> str | None:
     if kind == "step_started":
         return f"{version}  {step} …" if step in {"train", "evaluate", "analyze", "report"} else None
     if kind == "step_done":
-        return f"{version}  {step}: {clean_line(event.get('text', ''))}"
+        return f"{version}  {step}: {clean_line(str(event.get('text', '')))}"
     if kind == "version_authored" and event.get("base"):
-        return f"{version}  is {event['base']} with one change: {event['action']}"
+        return f"{version}  is {event['base']} with one change: {event.get('action')}"
     if kind == "loop_failed":
-        where = {key: event.get(key) for key in ("file", "place", "fix")}
-        return f"failed: {ProgtrainError(event['reason'], **where)}"
+        where = {key: value for key in ("file", "place", "fix") if isinstance(value := event.get(key), str | int)}
+        return f"failed: {ProgtrainError(str(event.get('reason')), **where)}"
     line = _LINES.get(str(kind))
-    return line.format(**event) if line else None
+    # what a line of others lacks stays empty
+    return line.format_map(defaultdict(str, event)) if line else None

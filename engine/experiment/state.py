@@ -183,11 +183,11 @@ def _read_run(
     scaffolded = object_in(folder.names[0])
     begun = _begun(folder)
     training = _read(Part(run, None, identity(run, None), scaffolded or None), begun, folder)
-    made = scaffolded.get("cells", {})
+    made = within(scaffolded, "cells")
     trained_by = _done_by(training.mark) if training.trains else ""
     found = [training]
     for cell in cells:
-        part = Part(run, cell, identity(run, cell), made.get(cell.name), trained_by=trained_by)
+        part = Part(run, cell, identity(run, cell), within(made, cell.name) or None, trained_by=trained_by)
         found.append(_read(part, begun, folder))
     return found
 
@@ -205,7 +205,6 @@ def _read(part: Part, begun: set[str], folder: RunFolder) -> Part:
     numbers = (name.removeprefix(f"{what}-") for name in begun if name.startswith(f"{what}-"))
     last = max((int(number) for number in numbers if number.isdecimal()), default=0)
     mark = try_read_json(folder.mark_name(what))
-    mark = mark if isinstance(mark, dict) else None
     has_failed = folder.failure_name(what, last) in begun
     settled = not last or has_failed or _done_by(mark) == str(last)
     return part._replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,18 @@ def ended(lab: Workspace, planned: Callable[..., ExperimentFolder]) -> Workspace
 def test_files_of_an_experiment_are_lived_with(ended: Workspace, tmp_path: Path) -> None:
     looking.try_out(ended, tmp_path, range(25), looking.other_bytes, 3, COMMANDS)
     looking.try_out(ended, tmp_path / "others", range(10), looking.no_file, 3, COMMANDS)
+
+
+@pytest.mark.parametrize("value", [[], 1.5, {"train": 3}, {"cells": []}, {"cells": {"eval": 1}}, {"inputs": 1.5}])
+def test_objects_within_objects_may_be_anything(value: object, ended: Workspace) -> None:
+    run = ended.experiments / "cap" / "rank8"
+    for path in (run / "run.json", run / "marks" / "train.json"):
+        whole = path.read_text()
+        told = json.loads(whole)
+        path.write_text(json.dumps({**told, **value} if isinstance(value, dict) else dict.fromkeys(told, value)))
+        for command in (("jobs",), ("experiment", "status", "cap"), ("experiment", "status", "cap", "--json")):
+            looking.look(ended, command, f"{path.name} {value}")
+        path.write_text(whole)
 
 
 @pytest.mark.slow

@@ -120,7 +120,9 @@ def told(event: dict[str, Any]) -> str | None:
     if kind == "version_authored" and event.get("base"):
         return f"{version}  is {event['base']} with one change: {event.get('action')}"
     if kind == "loop_failed":
-        where = {key: value for key in ("file", "place", "fix") if isinstance(value := event.get(key), str | int)}
+        where: dict[str, Any] = {
+            key: value for key in ("file", "place", "fix") if isinstance(value := event.get(key), str | int)
+        }
         return f"failed: {ProgtrainError(str(event.get('reason')), **where)}"
     line = _LINES.get(str(kind))
     # what a line of others lacks stays empty

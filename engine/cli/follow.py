@@ -114,7 +114,7 @@ def told(event: dict[str, Any]) -> str | None:
     """One event as a line, None for those that a person need not read."""
     kind, version, step = event.get("event"), event.get("version"), event.get("step")
     if kind == "step_started":
-        return f"{version}  {step} …" if step in {"train", "evaluate", "analyze", "report"} else None
+        return f"{version}  {step} …" if step in ("train", "evaluate", "analyze", "report") else None
     if kind == "step_done":
         return f"{version}  {step}: {clean_line(str(event.get('text', '')))}"
     if kind == "version_authored" and event.get("base"):

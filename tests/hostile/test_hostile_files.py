@@ -209,11 +209,11 @@ def test_titles_clipboards_and_turned_text_reach_no_terminal(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "kind", ["step_done", "loop_failed", "warning", "repeat_done", "loop_waiting", "version_authored"]
+    "kind", ["step_done", "loop_failed", "warning", "repeat_done", "loop_waiting", "version_authored", "step_started"]
 )
 def test_a_line_of_the_journal_that_lacks_all_else_is_shown(kind: str, tmp_path: Path) -> None:
     ws = looking.unpacked("finished", tmp_path)
-    ws.journal.write_text(json.dumps({"event": kind, "base": "v001", "text": [1], "place": {}}) + "\n")
+    ws.journal.write_text(json.dumps({"event": kind, "base": "v001", "text": [1], "step": [], "place": {}}) + "\n")
     for command in (("journal",), ("journal", "--json"), ("status",)):
         looking.look(ws, command, kind)
 

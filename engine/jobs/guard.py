@@ -35,7 +35,7 @@ import psutil
 from progtrain.engine.files import object_in, read_bytes
 from progtrain.engine.jobs import alive, sandbox
 from progtrain.engine.jobs.detached import die_with_parent
-from progtrain.engine.jobs.listen import GO_ON_LATER, Asked, cluster, listening, named, replaced
+from progtrain.engine.jobs.listen import GO_ON_LATER, Asked, cluster, listening, named, replaced, take_back
 from progtrain.engine.jobs.warm import Warm
 from progtrain.engine.json_text import loaded
 
@@ -89,15 +89,17 @@ def run(folders: list[Path], request: dict[str, Any], warm: Warm | None = None) 
             exit_code, ended_by = _watch(process, math.inf if limit is None else begun + limit, asked, spared)
             ended_by = ended_by or explained(exit_code)
             leftovers = end_tree(spared)
-    if ended_by == "go on later":
-        exit_code = GO_ON_LATER
-    end = {"ended_at": _now(), "exit_code": exit_code, "ended_by": ended_by, "leftovers": len(leftovers)}
-    end["took"] = round(time.monotonic() - begun, 3)
-    # with a process that is kept, children of other jobs are among those that have ended
-    memory = _most_memory() if warm is None and process is not None else None
-    if not _is_mine(folders[0]):
-        return NOT_MINE
-    _write(folders[0], state | {"status": "ended", "memory": memory} | end)
+        if ended_by == "go on later":
+            exit_code = GO_ON_LATER
+        end = {"ended_at": _now(), "exit_code": exit_code, "ended_by": ended_by, "leftovers": len(leftovers)}
+        end["took"] = round(time.monotonic() - begun, 3)
+        # with a process that is kept, children of other jobs are among those that have ended
+        memory = _most_memory() if warm is None and process is not None else None
+        take_back(request)
+        if not _is_mine(folders[0]):
+            return NOT_MINE
+        # still listening: a request for its end that comes only now must not end this process before its last word
+        _write(folders[0], state | {"status": "ended", "memory": memory} | end)
     return exit_code
 
 

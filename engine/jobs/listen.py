@@ -42,9 +42,9 @@ def listening(folders: list[Path], request: Mapping[str, Any]) -> Iterator[tuple
     The first value says why the job is to end, "" while it is not to, and keeps the beat: ask it often.
     """
     told: set[int] = set()
-    stop = Path(name) if (name := request.get("environment", {}).get("PROGTRAIN_STOP_FILE")) else None
+    stop = _stop_file(request)
     # the guard of an earlier start was killed before it could do so
-    _take_back(stop)
+    take_back(request)
 
     def hear(number: int, _: FrameType | None) -> None:
         told.add(number)
@@ -75,11 +75,17 @@ def listening(folders: list[Path], request: Mapping[str, Any]) -> Iterator[tuple
         for number, handler in before.items():
             signal.signal(number, handler)
         # it was for this script: the next one is to train
-        _take_back(stop)
+        take_back(request)
 
 
-def _take_back(stop: Path | None) -> None:
+def _stop_file(request: Mapping[str, Any]) -> Path | None:
+    name = request.get("environment", {}).get("PROGTRAIN_STOP_FILE")
+    return Path(name) if name else None
+
+
+def take_back(request: Mapping[str, Any]) -> None:
     """What a guard asked for. Whoever else wants the training to end wants that of the next start too."""
+    stop = _stop_file(request)
     with contextlib.suppress(OSError):
         if stop is not None and read_loosely(stop) == _NEAR_ITS_END:
             stop.unlink()

@@ -183,6 +183,17 @@ def test_a_signal_that_went_to_script_and_guard_is_a_cancellation(folder: JobFol
     assert _told(folder) == (-signal.SIGTERM, "cancelled")
 
 
+def test_who_asks_for_an_end_again_and_again_takes_nobodys_last_word(folder: JobFolder) -> None:
+    """A cluster's signal comes after the request by file, whenever it likes."""
+    guard = _guard(folder, "import time; open('pid', 'w').write('x'); time.sleep(600)", "--batch", SLURM_JOB_ID="7")
+    _until(folder.path.parent / "pid")
+    folder.cancel.touch()
+    while guard.poll() is None:
+        guard.terminate()
+        time.sleep(0.001)
+    assert _told(folder) == (-signal.SIGTERM, "cancelled")
+
+
 SAVES = "import os, time\nwhile not os.path.exists(os.environ['PROGTRAIN_STOP_FILE']): time.sleep(0.02)\n"
 
 

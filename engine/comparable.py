@@ -39,8 +39,6 @@ DRAWN = frozenset({*_SEEDS, "Subset"})
 
 #: what a score must have been made with alike: evaluator, data, seed and split
 _ALIKE = ("evaluator_sha256", "data_sha256", "seed", "split")
-#: what is checked of an evaluation's outputs: small files, which decide
-_DECIDING = ("eval_score.json", "protocol.json")
 #: fingerprint of no files at all
 _NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -130,20 +128,36 @@ def basis_of(ws: Workspace, version: str, lie_elsewhere: Callable[[str], bool] |
     spec, mark = (object_in(path) for path in (folder.spec, ws.mark(version, "evaluate")))
     inputs = values.within(mark, "inputs")
     split = split_of(ws, version)
+    read = {path.name: _bytes_of(path) for path in (folder.eval_score, folder.protocol)}
     return basis(
-        protocol_in(folder.protocol),
+        _protocol(read[folder.protocol.name]),
         split=split if split and has_split_of_its_own(_script(ws, version)) else None,
         data=_data_of(spec, lie_elsewhere or partial(_lie_elsewhere, ws)),
         samples=str(inputs.get("samples") or samples_in(folder.per_sample)),
         to_validate_on=_to_validate_on(spec),
-        doubt=_doubt(ws, version, spec, mark),
+        doubt=_doubt(version, spec, mark, read),
     )
 
 
 def protocol_in(path: Path) -> Mapping[str, Any] | None:
     """How a score was made, as far as it says what it must; None where it does not."""
-    found = object_in(path)
-    return found if all(found.get(name) is not None for name in _ALIKE) else None
+    return _protocol(_bytes_of(path))
+
+
+def _protocol(data: bytes | None) -> Mapping[str, Any] | None:
+    try:
+        found = loaded(data or b"{}")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and all(found.get(name) is not None for name in _ALIKE) else None
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    """None where it is missing, or somebody keeps it to himself: then its score is not seen either."""
+    try:
+        return read_bytes(path)
+    except OSError:
+        return None
 
 
 def difference(one: Basis, other: Basis) -> str:
@@ -184,25 +198,21 @@ def _count(samples: str) -> int:
     return metrics.count(values.number(samples.partition(" ")[0])) or 0
 
 
-def _doubt(ws: Workspace, version: str, spec: Mapping[str, Any], mark: Mapping[str, Any]) -> str:
-    """Why a score counts for nothing: what lies there is not what was written, or not of what lies there now."""
+def _doubt(version: str, spec: Mapping[str, Any], mark: Mapping[str, Any], read: Mapping[str, bytes | None]) -> str:
+    """Why a score counts for nothing: what lies there is not what was written, or not of what lies there now.
+
+    `read`: outputs of the evaluation that decide, by their names.
+    """
     again = f"progtrain step evaluate --version {version} makes it anew"
-    for name, digest in values.within(mark, "outputs").items():
-        if (last := name.rpartition("/")[2]) in _DECIDING and _is_another(ws.root / name, digest):
-            return f"has another {last} than its evaluation wrote ({again})"
+    written = {name.rpartition("/")[2]: digest for name, digest in values.within(mark, "outputs").items()}
+    for name, data in read.items():
+        if data is not None and name in written and sha256_text(data) != written[name]:
+            return f"has another {name} than its evaluation wrote ({again})"
     scored = values.within(mark, "inputs").get("checkpoint")
     trained = values.within(spec, "checkpoint").get("best_sha256")
     if scored and trained and scored != trained:
         return f"was scored before its last training ({again})"
     return "was trained while its data changed" if spec.get("data_changed_while_trained") else ""
-
-
-def _is_another(path: Path, digest: Any) -> bool:
-    """False where it is missing, or somebody keeps it to himself: then its score is not seen either."""
-    try:
-        return bool(sha256_text(read_bytes(path)) != digest)
-    except OSError:
-        return False
 
 
 def _to_validate_on(spec: Mapping[str, Any]) -> int | None:

@@ -100,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work, 5 the disk is full or cannot be written, 70 an error in progtrain itself, 130 interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    # a command makes many small values at once and keeps them: to look for garbage among them takes a tenth of its time
+    gc.set_threshold(100_000)
     try:
         code = _called(given)
         sys.stdout.flush()

@@ -355,7 +355,7 @@ def test_another_model_than_the_one_that_drafted_is_told(plain: Workspace, scrip
     ("make", "reason"),
     [
         (lambda path: None, "the model file does not exist"),
-        (lambda path: path.write_bytes(b"GGUF and nothing more"), "llama.cpp cannot load it"),
+        (lambda path: path.write_bytes(b"GGUF and nothing more"), "which llama.cpp does not read"),
         (lambda path: scripted.write_bert(path), "an embedding model"),
         (lambda path: os.truncate(scripted.write(path, {}), 2**42), "it is too large for this machine"),
         (lambda path: scripted.write(path, {}), "it wrote nothing usable"),

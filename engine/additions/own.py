@@ -29,7 +29,7 @@ from progtrain.engine.text import clean_line, last_line
 from progtrain.engine.workspace import Workspace
 
 _TOOL = Path(__file__).parent / "tools" / "progtrain_additions_own.py"
-_FIX = "see {}() there: docs/evidence.md says what it is given and gives"
+_FIX = "see {}() there: progtrain docs evidence says what it is given and gives"
 #: what a format may round: of a number, and of its column's range
 _ROUNDED = 0.01
 #: rows that are written and read to see whether both functions agree

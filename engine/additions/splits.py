@@ -67,7 +67,7 @@ def _read(folder: Path, stats: Mapping[str, Any], like: Rows | None, root: Path)
         fix = (
             "write the split as one file: .npz (arrays), .csv, .jsonl, or a folder for each class; or have 05_rows.py "
         )
-        fix += "read and write rows: docs/evidence.md"
+        fix += "read and write rows: progtrain docs evidence"
         raise InputError(str(error), file=folder, fix=fix) from error
 
 

@@ -100,8 +100,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work, 5 the disk is full or cannot be written, 70 an error in progtrain itself, 130 interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # a command makes many small values at once and keeps them: to look for garbage among them takes a tenth of its time
-    gc.set_threshold(100_000)
     try:
         code = _called(given)
         sys.stdout.flush()
@@ -166,8 +164,6 @@ def _told(error: Exception) -> int:
 
 
 def entry() -> None:
-    # a command is over before there is garbage worth looking for
-    gc.set_threshold(100_000)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a terminal that cannot show a character gets another one, no traceback

@@ -260,7 +260,8 @@ def _addition_text(used: Sequence[Addition]) -> list[str]:
     rows = []
     for addition in used:
         counts = addition.manifest["counts"]
-        shown = ", ".join(f"{v} {k}" for k, v in counts.items()) if isinstance(counts, dict) else ""
+        # `base` counts the rows that it was trained with anyway
+        shown = ", ".join(f"{number} {kind}" for kind, number in counts.items() if number and kind != "base")
         focus = addition.manifest.get("focus")
         slices = [str(one.get("slice")) for one in focus if isinstance(one, dict)] if isinstance(focus, list) else []
         made = shortened(str(addition.manifest["made_from"]))

@@ -98,9 +98,11 @@ def add(ws: Workspace, name: str) -> None:
     folder = ws.addition("wine_v1", name)
     folder.mkdir(parents=True)
     (folder / "rows.csv").write_text("id,label\nw1x,0\n")
-    rows = [{"id": "w1x", "kind": "augment", "parent": "w1", "parent_split": "train", "label": "0"}]
-    told = {"addition": name, "dataset_id": "wine_v1", "made_from": "v001", "counts": {"augment": 1}, "rows": rows}
-    (folder / "manifest.json").write_text(json.dumps({**told, "focus": [{"slice": "cultivar 1"}]}))
+    row = {"id": "w1x", "kind": "augment", "operation": "noise", "parent": "w1", "parent_split": "train", "label": "0"}
+    told = {"addition": name, "dataset_id": "wine_v1", "made_from": "v001", "operations": ["noise"], "seed": 1}
+    told |= {"counts": {"base": 1, "augment": 1, "replay": 0}, "rows": [row], "focus_by": "slice", "hard_by": "loss"}
+    focus = [{"slice": "cultivar 1", "metric": "accuracy", "value": 0.5}]
+    (folder / "manifest.json").write_text(json.dumps({**told, "focus": focus}))
     additions.finish(folder, "wine.csv", {"refused": []})
 
 

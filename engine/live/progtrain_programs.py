@@ -293,7 +293,7 @@ def _at_work(process, root):
     """What the process is called, where it is somebody's work in the folder."""
     try:
         where = os.path.join(os.readlink(f"/proc/{process}/cwd"), "")
-        if not where.startswith(os.path.join(root, "")):
+        if not where.startswith(os.path.join(root, "")) and not _writes_in(process, root):
             return ""
         with open(f"/proc/{process}/cmdline", encoding="utf-8", errors="replace") as file:
             words = [word for word in file.read().split("\0") if word]
@@ -305,8 +305,24 @@ def _at_work(process, root):
     return "" if ours or program in _SHELLS else program
 
 
+def _writes_in(process, root):
+    """Whether it has a file open there to write to, as a copy or a download has."""
+    for name in os.listdir(f"/proc/{process}/fd"):
+        try:
+            if os.readlink(f"/proc/{process}/fd/{name}").startswith(os.path.join(root, "")):
+                with open(f"/proc/{process}/fdinfo/{name}", encoding="ascii") as file:
+                    flags = next(line for line in file if line.startswith("flags:")).split()[1]
+                if int(flags, 8) & (os.O_WRONLY | os.O_RDWR):
+                    return True
+        except (OSError, StopIteration):  # closed meanwhile
+            continue
+    return False
+
+
 def somebody_else(root):
-    """A program of somebody else with its working folder there, by name; empty where there is none."""
+    """A program of somebody else with its working folder or a file that it writes there, by name; empty where there is
+    none.
+    """
     if not _processes():
         return "somebody"  # this system does not tell
     parents, family = _parents(), {os.getpid()}

@@ -153,13 +153,18 @@ def test_what_a_person_may_have_written_meanwhile_is_told_and_stays(here: Path) 
     assert (files["not_restored"], files["restored"]) == (["notes.md", "script.py"], ["old.csv"])
 
 
-def test_where_somebody_else_is_at_work_nothing_of_it_is_touched(here: Path, tmp_path: Path) -> None:
-    """A training that runs beside a check keeps its checkpoints."""
-    at_work = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()'], cwd=sys.argv[1]).wait()"
-    process = subprocess.Popen([sys.executable, "-c", at_work, str(here)], stdin=subprocess.PIPE)
+@pytest.mark.parametrize("copying", [False, True], ids=["works there", "copies into it"])
+def test_where_somebody_else_is_at_work_nothing_of_it_is_touched(here: Path, tmp_path: Path, copying: bool) -> None:
+    """A training that runs beside a check keeps its checkpoints, and what is downloaded meanwhile stays."""
+    at_work = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', *sys.argv[2:]], cwd=sys.argv[1]).wait()"
+    copied = here / "downloaded.bin"
+    what = ["import sys; file = open(sys.argv[1], 'wb'); input()", str(copied)] if copying else ["input()"]
+    where = Path("/") if copying else here
+    process = subprocess.Popen([sys.executable, "-c", at_work, str(where), *what], stdin=subprocess.PIPE)
     try:
         for _ in range(3000):
-            if any(path.name.isdigit() and works_in(path, here) for path in Path("/proc").iterdir()):
+            there = any(path.name.isdigit() and works_in(path, here) for path in Path("/proc").iterdir())
+            if copied.exists() if copying else there:
                 break
             time.sleep(0.02)
         files = probe(here, "import os\nos.system('mkdir new; touch new/best.ckpt; rm old.csv')")
@@ -167,6 +172,7 @@ def test_where_somebody_else_is_at_work_nothing_of_it_is_touched(here: Path, tmp
         process.communicate()
     assert (here / "new" / "best.ckpt").exists() and not (here / "old.csv").exists()
     assert files["not_restored"] == ["new", "old.csv"] and "is at work in the folder too" in files["not_restored_why"]
+    assert copied.exists() is copying
 
 
 def works_in(process: Path, folder: Path) -> bool:

@@ -271,6 +271,8 @@ def test_killed_at_any_instant_the_data_stay_and_no_half_addition_is_used(waitin
 
     def killed(times: int) -> None:
         for number in range(times):
+            if ws.script("v002").is_file():
+                return  # carried out between two kills: another start would go on with that version
             process = launch.start(ws, Options(until="author"))
             time.sleep(0.2 * number)
             process.kill()
@@ -285,7 +287,7 @@ def test_killed_at_any_instant_the_data_stay_and_no_half_addition_is_used(waitin
     assert open_question(ws).addition is not None
     answer(ws, "accept")
     killed(10)
-    assert runner.run(ws, Options(until="author")) == 0
+    assert ws.script("v002").is_file() or runner.run(ws, Options(until="author")) == 0
     assert folder.names(ws, DATASET) == ["a001"]
     assert additions.used(ws.script("v002").read_text()) == ("a001",)
 

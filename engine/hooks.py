@@ -57,13 +57,18 @@ def of_evaluation(ws: Workspace, *, ours: bool, script: Path | None = None) -> d
     return environment | ({"PROGTRAIN_WORKSPACE": str(ws.root.absolute())} if ours else {})
 
 
+def is_ours(ws: Workspace) -> bool:
+    """Whether `03_eval.py` of a workspace, with what it works with, is as progtrain wrote it."""
+    return ws.eval_script.is_file() and evaluator_sha256(ws.root) == evaluator_sha256(_TEMPLATES)
+
+
 def evaluator(ws: Workspace, version: str | None = None) -> tuple[list[str], dict[str, str]]:
     """What starts `03_eval.py` of a workspace, for a version, before its arguments, and the variables that it needs.
 
     One that is as it was written is started from where it came from: there nothing that a script does in the workspace
     changes it.
     """
-    ours = ws.eval_script.is_file() and evaluator_sha256(ws.root) == evaluator_sha256(_TEMPLATES)
+    ours = is_ours(ws)
     script = _TEMPLATES / ws.eval_script.name if ours else ws.eval_script
     begins_as = ws.script(version) if version else None
     return [str(_TEMPLATES / "isolated.py"), str(script)], of_evaluation(ws, ours=ours, script=begins_as)

@@ -270,10 +270,11 @@ class Workspace:
         return self.own / "attempts" / version / str(number)
 
     def repeats(self, version: str) -> Path:
-        """What other seeds of a version's script came to: a folder each, and `repeats.json` for people and tools."""
+        """What other seeds of a version's script came to, a folder each."""
         return self.own / "repeats" / version
 
     def repeats_table(self, version: str) -> Path:
+        """Written beside them, for people and tools."""
         return self.own / f"repeats/{version}/repeats.json"
 
     def repeat(self, version: str, name: str) -> RepeatFolder:

@@ -57,7 +57,7 @@ def files_of(ws: Workspace, version: str) -> dict[str, str]:
 
 
 def summary(ws: Workspace, version: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(found.summary(ws, version).read_text())
+    told: dict[str, Any] = json.loads(ws.repeats_table(version).read_text())
     return told
 
 

@@ -74,6 +74,6 @@ def command(
         return 0
     code = until_end(ws, runner, events, quiet=as_json)
     if as_json:
-        told = try_read_json(found.summary(ws, version))
+        told = try_read_json(ws.repeats_table(version))
         print_json("repeat", {"exit_code": code, **(told or {"version": version})})
     return code

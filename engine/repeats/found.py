@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from progtrain.engine import comparable, metrics
@@ -115,21 +114,17 @@ def outdated(ws: Workspace, version: str) -> list[str]:
     return [f"{run} of {version} does not count: {why}" for run, why in told]
 
 
-def summary(ws: Workspace, version: str) -> Path:
-    return ws.repeats_table(version)
-
-
 def write(ws: Workspace, version: str) -> None:
     """`repeats.json`: all of them, and the spread over the version's own run and those that count."""
-    write_json(summary(ws, version), _summed_up(ws, version))
+    write_json(ws.repeats_table(version), _summed_up(ws, version))
 
 
 def tell_of_free(ws: Workspace, version: str, runs: Iterable[Repeat]) -> None:
     """Writes `repeats.json` where what is there anyway among `runs`, those that count, is not told of yet."""
     if any(not _NAME.fullmatch(one.name) for one in runs):
         told = _summed_up(ws, version)
-        if try_read_json(summary(ws, version)) != told:
-            write_json(summary(ws, version), told)
+        if try_read_json(ws.repeats_table(version)) != told:
+            write_json(ws.repeats_table(version), told)
 
 
 def _summed_up(ws: Workspace, version: str) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _counted(number: int) -> str:
 
 def _told(context: Context, version: str) -> str:
     """The primary metric over the runs."""
-    name, record = context.rules.primary_metric, try_read_json(found.summary(context.ws, version))
+    name, record = context.rules.primary_metric, try_read_json(context.ws.repeats_table(version))
     spread = metrics.value_of(name, record["spread"]) if isinstance(record, dict) else None
     if not spread:
         return f"no spread of {name}"

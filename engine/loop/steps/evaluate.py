@@ -28,8 +28,6 @@ from progtrain.engine.text import clean_line, last_line, tail
 from progtrain.engine.workspace import JobFolder, Workspace
 
 _TEMPLATES = Path(__file__).parents[2] / "templates"
-#: what the evaluation is started by
-_START = "isolated.py"
 #: what the scripts work with, named so that no module of the user's is called the same
 _MODULES = _TEMPLATES / "progtrain_eval"
 #: of what the evaluator says, that many are told
@@ -108,17 +106,15 @@ def run(context: Context, version: str) -> str:
     tell_if_written(context, ws.eval_script)
     job = ws.job(f"{version}-evaluate")
     begun = _begun(context, version, job)
-    # an evaluator of the user's own need not import what the version's script does
     used = evaluator_sha256(ws.root)
-    ours = used == evaluator_sha256(_TEMPLATES)
-    # ours is started from where it came from: there nothing that a training does in the workspace changes it
-    words = [str(_TEMPLATES / name) for name in (_START, ws.eval_script.name if ours else ws.eval_script)]
+    started, variables = hooks.evaluator(ws, version)
     state = context.run_script(
         job.path.name,
-        [*words, "--version", version],
-        begins_as=ws.script(version) if ours else None,
+        [*started, "--version", version],
+        # one of the user's own need not import what the version's script does
+        begins_as=ws.script(version) if hooks.is_ours(ws) else None,
         writes=ws.version(version).path,
-        variables=hooks.of_evaluation(ws, ours=ours, script=ws.script(version)),
+        variables=variables,
     )
     # it may have been killed and started again
     since = datetime.fromtimestamp(begun["at_ns"] / 1e9, UTC) if begun else state.started_at
